@@ -1,0 +1,77 @@
+//! What a table is.
+
+use crate::common::ids::ObjectId;
+use crate::sql::types::data_type::SqlType;
+use crate::table::layout::TableLayout;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A table with its columns, constraints and indexes. Immutable; a change makes a new one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableDefinition {
+    /// Its number, never reused.
+    pub id: ObjectId,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<ColumnDefinition>,
+    /// Check constraints.
+    pub checks: Vec<CheckDefinition>,
+    /// Indexes, in the order of `layout.indexes`: `indexes[i]` names `layout.indexes[i]`.
+    pub indexes: Vec<IndexDefinition>,
+    /// The name of the primary key's constraint where the key is the row id and so has no index.
+    pub row_id_constraint: Option<String>,
+    /// Trees and physical types.
+    pub layout: Arc<TableLayout>,
+}
+
+/// A column.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ColumnDefinition {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub sql_type: SqlType,
+    /// NULL is refused (also by a primary key).
+    pub not_null: bool,
+    /// The default as SQL text; `None`: NULL.
+    pub default: Option<String>,
+}
+
+/// A check constraint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckDefinition {
+    /// Its name.
+    pub name: String,
+    /// The condition as SQL text.
+    pub condition: String,
+}
+
+/// The names around an index; its columns and order are in the layout.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexDefinition {
+    /// Its number, never reused.
+    pub id: ObjectId,
+    /// Its name (also the constraint's, where there is one).
+    pub name: String,
+    /// Whether it belongs to a constraint, and then cannot be dropped alone.
+    pub constraint: Option<ConstraintKind>,
+}
+
+/// Which constraint an index serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    /// PRIMARY KEY.
+    PrimaryKey,
+    /// UNIQUE.
+    Unique,
+}
+
+impl TableDefinition {
+    /// The position of the column `name`.
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}

@@ -1,0 +1,166 @@
+//! The memory account: everything that grows asks it first. Exceeding the limit is 53200, never an abort.
+
+use crate::common::sync::{Arc, Mutex, Weak};
+use crate::error::{Error, Result, SqlState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Someone who can give memory back when asked (buffer pool, version store).
+pub trait Reclaim: Send + Sync {
+    /// Tries to free `bytes`; returns how many were freed. Must not reserve.
+    fn reclaim(&self, bytes: usize) -> usize;
+}
+
+/// Bytes in use under one limit (`memory_limit`). Shared by all threads of a database.
+pub struct MemoryAccount {
+    limit: AtomicUsize,
+    used: AtomicUsize,
+    reclaimers: Mutex<Vec<Weak<dyn Reclaim>>>,
+}
+
+impl std::fmt::Debug for MemoryAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryAccount").field("limit", &self.limit()).field("used", &self.used()).finish()
+    }
+}
+
+impl MemoryAccount {
+    /// An empty account with `limit` bytes.
+    pub fn new(limit: usize) -> Arc<MemoryAccount> {
+        Arc::new(MemoryAccount {
+            limit: AtomicUsize::new(limit),
+            used: AtomicUsize::new(0),
+            reclaimers: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Bytes allowed.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Bytes reserved now.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Registers someone to ask before a reservation fails.
+    pub fn register(&self, reclaimer: Weak<dyn Reclaim>) {
+        self.reclaimers.lock().push(reclaimer);
+    }
+
+    /// Adds `bytes` to the account.
+    /// # Errors
+    /// `53200` when the limit would be passed even after reclaiming.
+    pub fn charge(&self, bytes: usize) -> Result<()> {
+        if self.try_charge(bytes) {
+            return Ok(());
+        }
+        let reclaimers: Vec<_> = self.reclaimers.lock().iter().filter_map(Weak::upgrade).collect();
+        for reclaimer in reclaimers {
+            reclaimer.reclaim(bytes);
+            if self.try_charge(bytes) {
+                return Ok(());
+            }
+        }
+        Err(Error::new(SqlState::OUT_OF_MEMORY, format!("memory limit of {} bytes reached", self.limit()))
+            .detail(format!("{} bytes are in use, {bytes} more were asked for.", self.used()))
+            .hint("Raise memory_limit, or let the statement touch less data."))
+    }
+
+    fn try_charge(&self, bytes: usize) -> bool {
+        let limit = self.limit();
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= limit)
+            })
+            .is_ok()
+    }
+
+    /// Takes `bytes` off the account.
+    pub fn release(&self, bytes: usize) {
+        let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
+        assert!(before >= bytes, "the memory account released more than was charged");
+    }
+
+    /// An empty reservation that can grow and gives everything back when dropped.
+    pub fn reservation(self: &Arc<Self>) -> Reservation {
+        Reservation { account: Arc::clone(self), bytes: 0 }
+    }
+}
+
+/// Bytes charged to an account; released on drop.
+#[derive(Debug)]
+pub struct Reservation {
+    account: Arc<MemoryAccount>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Charges `bytes` more.
+    /// # Errors
+    /// `53200`.
+    pub fn grow(&mut self, bytes: usize) -> Result<()> {
+        self.account.charge(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Makes the reservation exactly `bytes`.
+    /// # Errors
+    /// `53200` when it has to grow and cannot.
+    pub fn resize(&mut self, bytes: usize) -> Result<()> {
+        if bytes > self.bytes {
+            self.grow(bytes - self.bytes)
+        } else {
+            self.account.release(self.bytes - bytes);
+            self.bytes = bytes;
+            Ok(())
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.account.release(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Hoard(Arc<MemoryAccount>, AtomicUsize);
+    impl Reclaim for Hoard {
+        fn reclaim(&self, _bytes: usize) -> usize {
+            let held = self.1.swap(0, Ordering::Relaxed);
+            self.0.release(held);
+            held
+        }
+    }
+
+    #[test]
+    fn a_reservation_beyond_the_limit_is_53200_and_changes_nothing() {
+        let account = MemoryAccount::new(100);
+        let mut reservation = account.reservation();
+        reservation.grow(60).unwrap();
+        assert_eq!(reservation.grow(41).unwrap_err().state(), SqlState::OUT_OF_MEMORY);
+        assert_eq!(account.used(), 60);
+        drop(reservation);
+        assert_eq!(account.used(), 0);
+    }
+
+    #[test]
+    fn reclaimers_are_asked_before_a_reservation_fails() {
+        let account = MemoryAccount::new(100);
+        account.charge(80).unwrap();
+        let hoard: Arc<dyn Reclaim> = Arc::new(Hoard(Arc::clone(&account), AtomicUsize::new(80)));
+        account.register(Arc::downgrade(&hoard));
+        account.charge(90).unwrap();
+        assert_eq!(account.used(), 90);
+    }
+}

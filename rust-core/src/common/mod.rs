@@ -1,0 +1,12 @@
+//! What every layer may use: identifiers, memory account, cancellation, clocks, checksums. Knows no layer above.
+
+pub mod arena;
+pub mod cancel;
+pub mod checksum;
+pub mod clock;
+pub mod ids;
+pub mod latch;
+pub mod limits;
+pub mod memory;
+pub mod random;
+pub mod sync;

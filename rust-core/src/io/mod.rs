@@ -1,0 +1,3 @@
+//! The only module that makes system calls. One trait, three file systems: real, in memory, fault-simulating.
+
+pub mod vfs;

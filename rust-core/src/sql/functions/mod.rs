@@ -1,0 +1,1 @@
+//! One registry of scalar functions, operators and aggregates: for binder, optimizer, evaluator and documentation.

@@ -1,0 +1,171 @@
+//! Typed expressions, as the binder makes them and the evaluator runs them.
+
+use crate::sql::functions::registry::{AggregateFunction, ScalarFunction};
+use crate::sql::types::data_type::{DataType, SqlType};
+use crate::sql::types::datum::Datum;
+use std::sync::Arc;
+
+/// A column of a logical plan, numbered once per statement by the binder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ColumnId(pub u32);
+
+/// A column that a plan node puts out.
+#[derive(Clone, Debug)]
+pub struct OutputColumn {
+    /// Its number.
+    pub id: ColumnId,
+    /// Its name, as the user sees it.
+    pub name: String,
+    /// Its type.
+    pub sql_type: SqlType,
+    /// Whether it can be NULL.
+    pub nullable: bool,
+    /// The table column it is, unchanged: (table object id, position from 1); for clients' metadata.
+    pub origin: Option<(u32, u32)>,
+}
+
+/// A typed expression. `position` fields are byte offsets in the SQL text, for errors at run time.
+#[derive(Clone, Debug)]
+pub enum Expression {
+    /// A value.
+    Constant {
+        /// The value; NULL keeps its type beside it.
+        value: Datum,
+        /// Its type.
+        data_type: DataType,
+    },
+    /// A column by number: only in logical plans.
+    Column {
+        /// Which.
+        id: ColumnId,
+        /// Its type.
+        data_type: DataType,
+    },
+    /// A column of the input batch or row, by position: only in physical plans.
+    Input {
+        /// Position in the input.
+        index: usize,
+        /// Its type.
+        data_type: DataType,
+    },
+    /// `$n`, from 0.
+    Parameter {
+        /// Position, from 0.
+        index: usize,
+        /// The type the binder inferred; values are converted to it before the plan runs.
+        data_type: DataType,
+    },
+    /// A function or operator. Arguments have exactly the function's types.
+    Call {
+        /// From the registry.
+        function: &'static ScalarFunction,
+        /// Arguments.
+        arguments: Vec<Expression>,
+        /// Where the operator or the function's name stands.
+        position: usize,
+    },
+    /// A conversion to a type with modifier, by `sql::types::cast`.
+    Cast {
+        /// What is converted.
+        input: Box<Expression>,
+        /// To what.
+        target: SqlType,
+        /// An explicit cast truncates varchar and char, an assignment refuses with 22001.
+        explicit: bool,
+        /// Where it stands.
+        position: usize,
+    },
+    /// AND over two or more operands, three-valued; flat, so 10,000 terms are no recursion.
+    And(Vec<Expression>),
+    /// OR over two or more operands.
+    Or(Vec<Expression>),
+    /// NOT.
+    Not(Box<Expression>),
+    /// `IS NULL`; with `negated`, `IS NOT NULL`.
+    IsNull {
+        /// What is tested.
+        input: Box<Expression>,
+        /// NOT.
+        negated: bool,
+    },
+    /// `IS [NOT] TRUE | FALSE`: never NULL. (`IS UNKNOWN` is `IsNull`.)
+    IsTruth {
+        /// A boolean.
+        input: Box<Expression>,
+        /// What it is compared with.
+        truth: bool,
+        /// NOT.
+        negated: bool,
+    },
+    /// `IS [NOT] DISTINCT FROM`: equality that treats NULL as a value. Both sides have one type.
+    IsDistinct {
+        /// Left side.
+        left: Box<Expression>,
+        /// Right side.
+        right: Box<Expression>,
+        /// NOT.
+        negated: bool,
+    },
+    /// Searched CASE; the simple form is bound into it. Branches are evaluated only where they are chosen.
+    Case {
+        /// Conditions with results, in order.
+        branches: Vec<(Expression, Expression)>,
+        /// ELSE; NULL when absent.
+        otherwise: Option<Box<Expression>>,
+        /// Type of the result.
+        data_type: DataType,
+    },
+    /// First argument that is not NULL; later ones are evaluated only where needed.
+    Coalesce {
+        /// Arguments of one type.
+        arguments: Vec<Expression>,
+        /// Type of the result.
+        data_type: DataType,
+    },
+    /// `NULLIF(left, right)`: NULL where `equal(left, right)`.
+    NullIf {
+        /// Result when not equal.
+        left: Box<Expression>,
+        /// Compared with.
+        right: Box<Expression>,
+        /// Equality of the two types; its arguments are `left` and `right` after implicit casts.
+        equal: Box<Expression>,
+    },
+    /// `input IN (constants)`, all of one type without NULLs: looked up in a set made once.
+    InSet {
+        /// What is looked for.
+        input: Box<Expression>,
+        /// The values, sorted by the type's order, without duplicates.
+        values: Arc<Vec<Datum>>,
+        /// Whether a NULL stood in the list: then "not found" is NULL.
+        has_null: bool,
+        /// NOT IN.
+        negated: bool,
+    },
+}
+
+/// An aggregate over a group.
+#[derive(Clone, Debug)]
+pub struct AggregateCall {
+    /// From the registry.
+    pub function: &'static AggregateFunction,
+    /// Arguments, with exactly the function's types; empty for `count(*)`.
+    pub arguments: Vec<Expression>,
+    /// DISTINCT.
+    pub distinct: bool,
+    /// FILTER (WHERE …).
+    pub filter: Option<Expression>,
+    /// The column that holds the result.
+    pub output: OutputColumn,
+}
+
+/// A sort key.
+#[derive(Clone, Debug)]
+pub struct SortKey {
+    /// What is sorted by.
+    pub expression: Expression,
+    /// DESC.
+    pub descending: bool,
+    /// NULLS FIRST.
+    pub nulls_first: bool,
+}

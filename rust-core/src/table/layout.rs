@@ -1,0 +1,55 @@
+//! What the table layer must know of a table: trees, column types, where the row id comes from.
+//! Plain data, built by the catalog from its definitions.
+
+use crate::common::ids::TreeId;
+use crate::sql::types::data_type::SqlType;
+use serde::{Deserialize, Serialize};
+
+/// Where a row's id comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum RowIdSource {
+    /// A counter of the table.
+    Counter,
+    /// The single-column integer primary key, by column position: changing it is delete + insert.
+    Column(usize),
+}
+
+/// A table as rows in trees.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableLayout {
+    /// Rows: key = row id (8 bytes, big-endian, sign flipped), value = encoded row.
+    pub tree: TreeId,
+    /// Large values: key = (value id, piece).
+    pub value_tree: TreeId,
+    /// Where row ids come from.
+    pub row_id: RowIdSource,
+    /// Types of the columns, in order.
+    pub columns: Vec<SqlType>,
+    /// The indexes, also those that are still being built.
+    pub indexes: Vec<IndexLayout>,
+}
+
+/// An index as entries in a tree.
+///
+/// Key: memcomparable column values; where the entry must not be unique (non-unique index, or a NULL among
+/// the values) the row id follows. Value: the row id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexLayout {
+    /// Entries.
+    pub tree: TreeId,
+    /// The indexed columns, by position in the table.
+    pub columns: Vec<IndexColumn>,
+    /// No two rows may have equal, non-NULL values.
+    pub unique: bool,
+}
+
+/// A column of an index with its order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IndexColumn {
+    /// Position in the table.
+    pub column: usize,
+    /// Descending order.
+    pub descending: bool,
+    /// NULLs before other values.
+    pub nulls_first: bool,
+}

@@ -1,0 +1,5 @@
+//! Rows and index entries over ordered trees, under a snapshot.
+//!
+//! Knows values, rows, keys, trees and transactions. Knows no names, no SQL and no plans.
+
+pub mod layout;
