@@ -6,18 +6,10 @@
 pub mod error;
 
 pub mod common;
+
 pub mod io;
 
 pub mod batch;
-pub mod durability;
-pub mod sql;
-pub mod storage;
-pub mod table;
-pub mod transaction;
-pub mod wal;
-
 pub mod catalog;
-
-pub mod database;
-pub mod ffi;
-pub mod session;
+pub mod sql;
+pub mod table;
