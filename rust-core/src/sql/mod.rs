@@ -1,5 +1,6 @@
 //! The SQL stages, in the order a statement passes them.
 
+pub mod binder;
 pub mod functions;
 pub mod plan;
 pub mod types;
