@@ -4,7 +4,8 @@ use crate::batch::column::Column;
 use crate::error::Result;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Datum, DatumRef};
-use std::sync::Arc;
+use hashbrown::HashMap;
+use std::sync::{Arc, LazyLock};
 
 /// How a function's result depends on more than its arguments (PostgreSQL's terms).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,5 +112,109 @@ pub struct AggregateFunction {
 impl std::fmt::Debug for AggregateFunction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{:?}", self.name, self.arguments)
+    }
+}
+
+/// Every function, operator and aggregate, by name. Built once; the definitions are static tables beside the kernels.
+pub struct Registry {
+    scalars: HashMap<&'static str, Vec<&'static ScalarFunction>>,
+    /// By arity less one, then by symbol.
+    operators: [HashMap<&'static str, Vec<&'static ScalarFunction>>; 2],
+    aggregates: HashMap<&'static str, Vec<&'static AggregateFunction>>,
+    scalar_list: Vec<&'static ScalarFunction>,
+    aggregate_list: Vec<&'static AggregateFunction>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Registry({} scalar, {} aggregate)", self.scalar_list.len(), self.aggregate_list.len())
+    }
+}
+
+/// Whether `name` is an operator symbol: operators are functions named by their symbol.
+fn is_symbol(name: &str) -> bool {
+    name.bytes().all(|byte| !byte.is_ascii_alphanumeric() && byte != b'_')
+}
+
+impl Registry {
+    /// The one registry of the process.
+    pub fn get() -> &'static Registry {
+        static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::build);
+        &REGISTRY
+    }
+
+    fn build() -> Registry {
+        let mut registry = Registry {
+            scalars: HashMap::new(),
+            operators: [HashMap::new(), HashMap::new()],
+            aggregates: HashMap::new(),
+            scalar_list: Vec::new(),
+            aggregate_list: Vec::new(),
+        };
+        for function in super::scalar_tables().into_iter().flatten() {
+            registry.scalar_list.push(function);
+            if is_symbol(function.name) {
+                let arity = function.arguments.len();
+                assert!(arity == 1 || arity == 2, "an operator has one or two arguments");
+                registry.operators[arity - 1].entry(function.name).or_default().push(function);
+            } else {
+                registry.scalars.entry(function.name).or_default().push(function);
+            }
+        }
+        for function in super::aggregate_tables().into_iter().flatten() {
+            registry.aggregate_list.push(function);
+            registry.aggregates.entry(function.name).or_default().push(function);
+        }
+        registry
+    }
+
+    /// All overloads of the scalar function `name` (lower case); empty when there is none.
+    pub fn scalar(&'static self, name: &str) -> &'static [&'static ScalarFunction] {
+        self.scalars.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// All overloads of an operator. `arity` is 1 for a prefix operator, 2 for a binary one.
+    /// PostgreSQL's `!=` is `<>`. LIKE is `~~`, NOT LIKE `!~~`, ILIKE `~~*`, NOT ILIKE `!~~*`.
+    pub fn operator(&'static self, symbol: &str, arity: usize) -> &'static [&'static ScalarFunction] {
+        let symbol = if symbol == "!=" { "<>" } else { symbol };
+        match arity {
+            1 | 2 => self.operators[arity - 1].get(symbol).map_or(&[], Vec::as_slice),
+            _ => &[],
+        }
+    }
+
+    /// All overloads of the aggregate `name` (lower case); `count(*)` is the overload without arguments.
+    pub fn aggregates(&'static self, name: &str) -> &'static [&'static AggregateFunction] {
+        self.aggregates.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Exactly this signature, for binder constructs (CASE, BETWEEN, IN …) and tests.
+    pub fn scalar_exact(
+        &'static self,
+        name: &str,
+        arguments: &[DataType],
+    ) -> Option<&'static ScalarFunction> {
+        let overloads =
+            if is_symbol(name) { self.operator(name, arguments.len()) } else { self.scalar(name) };
+        overloads.iter().copied().find(|function| function.arguments == arguments)
+    }
+
+    /// Every scalar function and operator, in the order of the tables: for documentation.
+    pub fn scalar_functions(&'static self) -> &'static [&'static ScalarFunction] {
+        &self.scalar_list
+    }
+
+    /// Every aggregate, in the order of the tables.
+    pub fn aggregate_functions(&'static self) -> &'static [&'static AggregateFunction] {
+        &self.aggregate_list
+    }
+
+    /// Names of functions and aggregates, in the order of the tables (with repetitions): for near misses.
+    pub fn function_names(&'static self) -> impl Iterator<Item = &'static str> {
+        self.scalar_list
+            .iter()
+            .map(|function| function.name)
+            .filter(|name| !is_symbol(name))
+            .chain(self.aggregate_list.iter().map(|function| function.name))
     }
 }

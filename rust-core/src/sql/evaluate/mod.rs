@@ -1,0 +1,7 @@
+//! Runs bound expressions over columns and over single rows, and folds constant ones.
+//! Knows expressions, functions and columns. Knows nothing of tables, transactions or sessions.
+
+pub mod columns;
+pub mod context;
+pub mod fold;
+pub mod row;
