@@ -12,4 +12,5 @@ pub mod io;
 pub mod batch;
 pub mod catalog;
 pub mod sql;
+pub mod storage;
 pub mod table;
