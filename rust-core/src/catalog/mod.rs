@@ -2,4 +2,6 @@
 //!
 //! Expressions (defaults, checks) are kept as SQL text; the catalog holds no bound tree.
 
+pub mod codec;
+pub mod snapshot;
 pub mod table_definition;

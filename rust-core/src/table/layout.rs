@@ -1,9 +1,12 @@
 //! What the table layer must know of a table: trees, column types, where the row id comes from.
-//! Plain data, built by the catalog from its definitions.
+//! Plain data, built by the catalog from its definitions, with what the running process keeps beside it.
 
 use crate::common::ids::TreeId;
 use crate::sql::types::data_type::SqlType;
+use crate::table::row::RowFormat;
+use crate::table::runtime::TableRuntime;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Where a row's id comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -27,6 +30,17 @@ pub struct TableLayout {
     pub columns: Vec<SqlType>,
     /// The indexes, also those that are still being built.
     pub indexes: Vec<IndexLayout>,
+    /// Counters and derived forms of the running process; `Default` for a new table. Every later layout of the
+    /// same table shares it, so a clone keeps it. Not stored.
+    #[serde(skip)]
+    pub runtime: Arc<TableRuntime>,
+}
+
+impl TableLayout {
+    /// Where the columns are in the table's rows; made at the first call.
+    pub fn format(&self) -> &RowFormat {
+        self.runtime.format(&self.columns)
+    }
 }
 
 /// An index as entries in a tree.

@@ -1,0 +1,48 @@
+//! What a process keeps of a table beside its stored layout: counters that are ahead of the stored ones, and
+//! the row format. Shared by every connection of the database.
+//! Knows numbers. Knows nothing of trees.
+
+use crate::common::sync::Mutex;
+use crate::error::{Error, Result, SqlState};
+use crate::sql::types::data_type::SqlType;
+use crate::table::row::RowFormat;
+use std::sync::OnceLock;
+
+/// A counter that only goes up; its first value is read from the database when first needed.
+#[derive(Debug, Default)]
+pub struct Counter(Mutex<Option<u64>>);
+
+impl Counter {
+    /// The next number, from 1. `load` gives the highest one ever used; it runs once.
+    /// # Errors
+    /// What `load` fails with; `54000` when the numbers are used up.
+    pub fn next(&self, load: impl FnOnce() -> Result<u64>) -> Result<u64> {
+        let mut last = self.0.lock();
+        let highest = match *last {
+            Some(highest) => highest,
+            None => load()?,
+        };
+        if highest >= i64::MAX as u64 {
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "a table has used up its row numbers"));
+        }
+        *last = Some(highest + 1);
+        Ok(highest + 1)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct TableRuntime {
+    /// Row ids of a table without an integer primary key.
+    pub row_ids: Counter,
+    /// Ids of large values.
+    pub value_ids: Counter,
+    format: OnceLock<RowFormat>,
+}
+
+impl TableRuntime {
+    /// The format of rows with these columns; a table's columns never change.
+    pub fn format(&self, columns: &[SqlType]) -> &RowFormat {
+        self.format.get_or_init(|| RowFormat::new(columns))
+    }
+}
