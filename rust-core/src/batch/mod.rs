@@ -6,5 +6,9 @@
 
 #[allow(clippy::module_inception, reason = "the folder is named for its main type")]
 pub mod batch;
+pub mod builder;
+pub mod cast;
 pub mod column;
+pub mod order;
+pub mod string;
 pub mod validity;

@@ -1,0 +1,288 @@
+//! String columns: 16-byte views into shared buffers, as Arrow's view types.
+//! Knows bytes. Knows nothing of SQL types.
+
+use std::sync::Arc;
+
+/// Bytes that fit into a view itself.
+pub const INLINE_BYTES_MAX: usize = 12;
+/// Bytes of one buffer; offsets in views have 32 bits.
+const BUFFER_BYTES_MAX: usize = 1 << 31;
+
+/// 16 bytes for a string: up to 12 bytes inline, else length, 4-byte prefix, buffer number and offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct StringView(pub [u8; 16]);
+
+impl StringView {
+    /// A view that holds `bytes` itself; at most [`INLINE_BYTES_MAX`] of them.
+    #[inline]
+    pub fn inline(bytes: &[u8]) -> StringView {
+        debug_assert!(bytes.len() <= INLINE_BYTES_MAX);
+        let mut view = [0u8; 16];
+        view[0] = bytes.len() as u8;
+        view[4..4 + bytes.len()].copy_from_slice(bytes);
+        StringView(view)
+    }
+
+    /// A view of the `bytes` that lie in buffer `buffer` from `offset`.
+    #[inline]
+    pub fn long(bytes: &[u8], buffer: u32, offset: u32) -> StringView {
+        debug_assert!(bytes.len() > INLINE_BYTES_MAX);
+        let mut view = [0u8; 16];
+        view[0..4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+        view[4..8].copy_from_slice(&bytes[..4]);
+        view[8..12].copy_from_slice(&buffer.to_le_bytes());
+        view[12..16].copy_from_slice(&offset.to_le_bytes());
+        StringView(view)
+    }
+
+    /// Bytes of the string.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "a view is no container")]
+    pub fn len(&self) -> usize {
+        self.word(0) as usize
+    }
+
+    /// Whether the string lies in the view itself.
+    #[inline]
+    pub fn is_inline(&self) -> bool {
+        self.len() <= INLINE_BYTES_MAX
+    }
+
+    #[inline]
+    fn word(&self, at: usize) -> u32 {
+        u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+}
+
+/// Strings as views into shared buffers.
+#[derive(Clone, Debug)]
+pub struct StringColumn {
+    views: Vec<StringView>,
+    buffers: Vec<Arc<[u8]>>,
+    /// Bytes of long strings still being collected: the buffer after the last of `buffers`.
+    tail: Vec<u8>,
+    /// Every string came in as `str`: what lets `get_str` skip the check.
+    utf8: bool,
+}
+
+impl Default for StringColumn {
+    fn default() -> StringColumn {
+        StringColumn::new()
+    }
+}
+
+impl StringColumn {
+    /// A column without rows.
+    pub fn new() -> StringColumn {
+        StringColumn { views: Vec::new(), buffers: Vec::new(), tail: Vec::new(), utf8: true }
+    }
+
+    /// A column without rows, with room for `rows` views.
+    pub fn with_capacity(rows: usize) -> StringColumn {
+        StringColumn { views: Vec::with_capacity(rows), ..StringColumn::new() }
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.views.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.views.is_empty()
+    }
+
+    /// The views, one a row.
+    pub fn views(&self) -> &[StringView] {
+        &self.views
+    }
+
+    /// The buffers long views point into; the buffer after the last is [`StringColumn::tail`].
+    pub fn buffers(&self) -> &[Arc<[u8]>] {
+        &self.buffers
+    }
+
+    /// The last buffer, while it is still being filled.
+    pub fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
+    /// Whether all strings are known to be UTF-8.
+    pub fn is_utf8(&self) -> bool {
+        self.utf8
+    }
+
+    /// The bytes of row `row`.
+    #[inline]
+    pub fn get(&self, row: usize) -> &[u8] {
+        let view = &self.views[row];
+        let len = view.len();
+        if len <= INLINE_BYTES_MAX {
+            return &view.0[4..4 + len];
+        }
+        let (buffer, offset) = (view.word(8) as usize, view.word(12) as usize);
+        let bytes = self.buffers.get(buffer).map_or(self.tail.as_slice(), |buffer| buffer);
+        &bytes[offset..offset + len]
+    }
+
+    /// The text of row `row`.
+    /// # Panics
+    /// When the bytes are no UTF-8: text columns are filled with `str` only.
+    #[inline]
+    pub fn get_str(&self, row: usize) -> &str {
+        let bytes = self.get(row);
+        if self.utf8 {
+            // SAFETY: `utf8` holds only while every row was pushed as `str` or copied from a column for which it
+            // holds; the fields are private, and this file never changes bytes that a view points to.
+            unsafe { std::str::from_utf8_unchecked(bytes) }
+        } else {
+            std::str::from_utf8(bytes).expect("text columns hold UTF-8")
+        }
+    }
+
+    /// Adds a text.
+    #[inline]
+    pub fn push_str(&mut self, text: &str) {
+        self.push_raw(text.as_bytes());
+    }
+
+    /// Adds bytes that need not be UTF-8.
+    #[inline]
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        self.utf8 = false;
+        self.push_raw(bytes);
+    }
+
+    #[inline]
+    fn push_raw(&mut self, bytes: &[u8]) {
+        let view = self.store(bytes);
+        self.views.push(view);
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> StringView {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return StringView::inline(bytes);
+        }
+        if self.tail.len() + bytes.len() > BUFFER_BYTES_MAX {
+            self.seal();
+        }
+        let offset = self.tail.len() as u32;
+        self.tail.extend_from_slice(bytes);
+        StringView::long(bytes, self.buffers.len() as u32, offset)
+    }
+
+    /// Makes the tail a shared buffer, so that columns made from this one share it.
+    pub fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.buffers.push(Arc::from(std::mem::take(&mut self.tail)));
+        }
+    }
+
+    /// Adds row `row` of `other`.
+    pub fn push_from(&mut self, other: &StringColumn, row: usize) {
+        self.utf8 &= other.utf8;
+        let view = other.views[row];
+        if view.is_inline() {
+            self.views.push(view);
+        } else {
+            self.push_raw(other.get(row));
+        }
+    }
+
+    /// Adds `count` times row `row` of `other`; its bytes are stored once.
+    pub fn push_repeated(&mut self, other: &StringColumn, row: usize, count: usize) {
+        if count > 0 {
+            self.push_from(other, row);
+            let view = self.views[self.views.len() - 1];
+            self.views.resize(self.views.len() + count - 1, view);
+        }
+    }
+
+    /// Adds all rows of `other`; sealed buffers are shared, not copied.
+    pub fn extend_from(&mut self, other: &StringColumn) {
+        if !other.tail.is_empty() || other.views.iter().all(StringView::is_inline) {
+            self.views.reserve(other.len());
+            for row in 0..other.len() {
+                self.push_from(other, row);
+            }
+            return;
+        }
+        self.utf8 &= other.utf8;
+        self.seal();
+        let base = self.buffers.len() as u32;
+        self.buffers.extend(other.buffers.iter().cloned());
+        self.views.extend(other.views.iter().map(|view| {
+            let mut view = *view;
+            if !view.is_inline() {
+                let buffer = base + view.word(8);
+                view.0[8..12].copy_from_slice(&buffer.to_le_bytes());
+            }
+            view
+        }));
+    }
+
+    /// The rows at `rows`, in that order.
+    #[must_use]
+    pub fn gather(&self, rows: &[u16]) -> StringColumn {
+        self.pick(rows.iter().map(|row| usize::from(*row)))
+    }
+
+    /// The rows `start..start + len`.
+    #[must_use]
+    pub fn slice(&self, start: usize, len: usize) -> StringColumn {
+        self.pick(start..start + len)
+    }
+
+    fn pick(&self, rows: impl ExactSizeIterator<Item = usize>) -> StringColumn {
+        let mut column = StringColumn::with_capacity(rows.len());
+        column.utf8 = self.utf8;
+        if self.tail.is_empty() {
+            column.buffers.clone_from(&self.buffers);
+            column.views.extend(rows.map(|row| self.views[row]));
+        } else {
+            for row in rows {
+                column.push_from(self, row);
+            }
+        }
+        column
+    }
+
+    /// Removes all rows; keeps the memory of views and tail.
+    pub fn clear(&mut self) {
+        self.views.clear();
+        self.buffers.clear();
+        self.tail.clear();
+        self.utf8 = true;
+    }
+
+    /// Bytes of memory held; shared buffers count fully.
+    pub fn memory_bytes(&self) -> usize {
+        self.views.capacity() * 16
+            + self.tail.capacity()
+            + self.buffers.iter().map(|b| b.len()).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_long_strings_read_back_after_every_operation() {
+        let texts: Vec<String> = (0..40).map(|i| "é".repeat(i)).collect();
+        let mut column = StringColumn::new();
+        texts.iter().for_each(|text| column.push_str(text));
+        let check = |column: &StringColumn, from: usize| {
+            (0..column.len()).for_each(|row| assert_eq!(column.get_str(row), texts[from + row]));
+        };
+        check(&column, 0);
+        check(&column.slice(5, 20), 5);
+        column.seal();
+        check(&column, 0);
+        let mut joined = column.slice(0, 17);
+        joined.extend_from(&column.slice(17, 23));
+        check(&joined, 0);
+        assert_eq!(joined.gather(&[39, 0]).get_str(0), texts[39]);
+    }
+}
