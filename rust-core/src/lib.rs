@@ -9,6 +9,10 @@ pub mod common;
 
 pub mod io;
 
+pub mod wal;
+
+pub mod durability;
+
 pub mod batch;
 pub mod catalog;
 pub mod sql;

@@ -1,0 +1,86 @@
+//! Facts about the machine and the process: memory, process id, randomness.
+#![allow(clippy::disallowed_methods, reason = "this module is the seam that others are sent to")]
+
+use std::fs;
+
+/// This process's number.
+pub fn process_id() -> u32 {
+    std::process::id()
+}
+
+/// 16 unpredictable bytes, for the identity of a new database.
+pub fn entropy() -> [u8; 16] {
+    let mut bytes = [0u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        // SAFETY: the pointer and the length describe the rest of `bytes`, which the call fills.
+        let count = unsafe { libc::getrandom(bytes[filled..].as_mut_ptr().cast(), bytes.len() - filled, 0) };
+        if count <= 0 {
+            // Interrupted before the kernel's pool was ready; identity needs no secrecy, so mix in what we have.
+            let mixed = (process_id() as u64) ^ (std::ptr::from_ref(&bytes) as u64).rotate_left(17);
+            bytes[..8].copy_from_slice(&mixed.to_le_bytes());
+            return bytes;
+        }
+        filled += count as usize;
+    }
+    bytes
+}
+
+/// Bytes of memory this process may use: the smaller of the machine's memory and the control group's limit.
+pub fn memory_bytes() -> u64 {
+    let machine = machine_memory_bytes();
+    control_group_limit_bytes().map_or(machine, |limit| limit.min(machine))
+}
+
+fn machine_memory_bytes() -> u64 {
+    // SAFETY: `sysconf` takes a constant and has no other precondition.
+    let (pages, page_size) =
+        unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    if pages > 0 && page_size > 0 { pages as u64 * page_size as u64 } else { 1 << 30 }
+}
+
+/// The tightest limit on the way from this process's control group to the root (version 2, then version 1).
+fn control_group_limit_bytes() -> Option<u64> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mut tightest: Option<u64> = None;
+    let mut consider = |file: String| {
+        if let Ok(text) = fs::read_to_string(file)
+            && let Ok(limit) = text.trim().parse::<u64>()
+        {
+            tightest = Some(tightest.map_or(limit, |known| known.min(limit)));
+        }
+    };
+    for line in own.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let (root, file) = if controllers.is_empty() {
+            ("/sys/fs/cgroup", "memory.max")
+        } else if controllers.split(',').any(|name| name == "memory") {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else {
+            continue;
+        };
+        let mut group = path.trim_end_matches('/').to_string();
+        loop {
+            consider(format!("{root}{group}/{file}"));
+            match group.rfind('/') {
+                Some(at) => group.truncate(at),
+                None => break,
+            }
+        }
+    }
+    tightest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_known_and_two_identities_differ() {
+        assert!(memory_bytes() > 1 << 20);
+        assert_ne!(entropy(), entropy());
+    }
+}

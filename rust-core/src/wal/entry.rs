@@ -1,0 +1,265 @@
+//! The operations of a frame's payload: encoding and decoding.
+//!
+//! Every operation is absolute or monotone, so replaying it twice is replaying it once.
+//! Byte layout: code u8, tree u32 LE, then per code: lengths as LEB128 and bytes (`docs/file-format.md`).
+
+use crate::common::ids::TreeId;
+use crate::error::{Error, Result, SqlState};
+
+/// One change to one tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// Sets `key` to `value`.
+    Put {
+        /// The tree.
+        tree: TreeId,
+        /// The key.
+        key: &'a [u8],
+        /// The new value.
+        value: &'a [u8],
+    },
+    /// Removes `key`, present or not.
+    Delete {
+        /// The tree.
+        tree: TreeId,
+        /// The key.
+        key: &'a [u8],
+    },
+    /// Sets bits: value := value | bits, missing bytes count as zero.
+    Or {
+        /// The tree.
+        tree: TreeId,
+        /// The key.
+        key: &'a [u8],
+        /// The bits.
+        bits: &'a [u8],
+    },
+    /// Raises a number (8 bytes, big-endian): value := max(value, number).
+    Max {
+        /// The tree.
+        tree: TreeId,
+        /// The key.
+        key: &'a [u8],
+        /// The number.
+        number: u64,
+    },
+    /// Makes an empty tree; replaces what the image holds under that id.
+    TreeCreate {
+        /// The new tree.
+        tree: TreeId,
+    },
+    /// Removes a tree.
+    TreeDrop {
+        /// The tree.
+        tree: TreeId,
+    },
+    /// An application's record; redo passes over it.
+    Message {
+        /// The record.
+        data: &'a [u8],
+    },
+}
+
+const CODE_PUT: u8 = 1;
+const CODE_DELETE: u8 = 2;
+const CODE_OR: u8 = 3;
+const CODE_MAX: u8 = 4;
+const CODE_TREE_CREATE: u8 = 5;
+const CODE_TREE_DROP: u8 = 6;
+const CODE_LINK_PAGES: u8 = 7;
+const CODE_LINK_SEGMENT: u8 = 8;
+const CODE_MESSAGE: u8 = 9;
+
+/// Encoded operations, ready to be a frame's payload. Reused between transactions.
+#[derive(Clone, Debug, Default)]
+pub struct OperationBuffer {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl OperationBuffer {
+    /// An empty buffer.
+    pub fn new() -> OperationBuffer {
+        OperationBuffer::default()
+    }
+
+    /// Adds an operation.
+    pub fn push(&mut self, operation: &Operation<'_>) {
+        self.count += 1;
+        match *operation {
+            Operation::Put { tree, key, value } => {
+                self.head(CODE_PUT, tree);
+                self.slice(key);
+                self.slice(value);
+            }
+            Operation::Delete { tree, key } => {
+                self.head(CODE_DELETE, tree);
+                self.slice(key);
+            }
+            Operation::Or { tree, key, bits } => {
+                self.head(CODE_OR, tree);
+                self.slice(key);
+                self.slice(bits);
+            }
+            Operation::Max { tree, key, number } => {
+                self.head(CODE_MAX, tree);
+                self.slice(key);
+                self.bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            Operation::TreeCreate { tree } => self.head(CODE_TREE_CREATE, tree),
+            Operation::TreeDrop { tree } => self.head(CODE_TREE_DROP, tree),
+            Operation::Message { data } => {
+                self.head(CODE_MESSAGE, TreeId(0));
+                self.slice(data);
+            }
+        }
+    }
+
+    /// The encoded bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many operations.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Forgets the operations, keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    fn head(&mut self, code: u8, tree: TreeId) {
+        self.bytes.push(code);
+        self.bytes.extend_from_slice(&tree.0.to_le_bytes());
+    }
+
+    fn slice(&mut self, slice: &[u8]) {
+        let mut rest = slice.len();
+        while rest >= 0x80 {
+            self.bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.bytes.push(rest as u8);
+        self.bytes.extend_from_slice(slice);
+    }
+}
+
+/// Decodes a payload.
+pub fn operations(payload: &[u8]) -> OperationIter<'_> {
+    OperationIter { rest: payload }
+}
+
+/// Iterator over the operations of a payload; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct OperationIter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> OperationIter<'a> {
+    fn decode(&mut self) -> Result<Operation<'a>> {
+        let code = self.take(1)?[0];
+        let tree = TreeId(u32::from_le_bytes(self.array()?));
+        Ok(match code {
+            CODE_PUT => Operation::Put { tree, key: self.slice()?, value: self.slice()? },
+            CODE_DELETE => Operation::Delete { tree, key: self.slice()? },
+            CODE_OR => Operation::Or { tree, key: self.slice()?, bits: self.slice()? },
+            CODE_MAX => {
+                Operation::Max { tree, key: self.slice()?, number: u64::from_le_bytes(self.array()?) }
+            }
+            CODE_TREE_CREATE => Operation::TreeCreate { tree },
+            CODE_TREE_DROP => Operation::TreeDrop { tree },
+            CODE_MESSAGE => Operation::Message { data: self.slice()? },
+            CODE_LINK_PAGES | CODE_LINK_SEGMENT => {
+                return Err(Error::not_supported(format!("log operation {code} (bulk link)")));
+            }
+            other => {
+                return Err(Error::new(SqlState::DATA_CORRUPTED, format!("unknown log operation {other}")));
+            }
+        })
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let taken = self.rest.get(..count).ok_or_else(truncated)?;
+        self.rest = &self.rest[count..];
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn slice(&mut self) -> Result<&'a [u8]> {
+        let mut length = 0usize;
+        for shift in (0..35).step_by(7) {
+            let byte = self.take(1)?[0];
+            length |= usize::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return self.take(length);
+            }
+        }
+        Err(truncated())
+    }
+}
+
+fn truncated() -> Error {
+    Error::new(SqlState::DATA_CORRUPTED, "a log frame's operations end early")
+}
+
+impl<'a> Iterator for OperationIter<'a> {
+    type Item = Result<Operation<'a>>;
+
+    fn next(&mut self) -> Option<Result<Operation<'a>>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let decoded = self.decode();
+        if decoded.is_err() {
+            self.rest = &[];
+        }
+        Some(decoded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::random::Random;
+
+    #[test]
+    fn operations_decode_to_what_was_encoded() {
+        let long = vec![7u8; 5000];
+        let all = [
+            Operation::Put { tree: TreeId(16), key: b"k", value: &long },
+            Operation::Delete { tree: TreeId(17), key: &long[..300] },
+            Operation::Or { tree: TreeId(1), key: b"", bits: &[1, 2] },
+            Operation::Max { tree: TreeId(2), key: b"seq", number: u64::MAX },
+            Operation::TreeCreate { tree: TreeId(u32::MAX) },
+            Operation::TreeDrop { tree: TreeId(0) },
+            Operation::Message { data: b"hello" },
+        ];
+        let mut buffer = OperationBuffer::new();
+        all.iter().for_each(|operation| buffer.push(operation));
+        assert_eq!(buffer.count(), 7);
+        let decoded: Result<Vec<_>> = operations(buffer.as_bytes()).collect();
+        assert_eq!(decoded.unwrap(), all);
+    }
+
+    #[test]
+    fn arbitrary_bytes_decode_to_operations_or_an_error_and_always_end() {
+        for seed in 1..3000 {
+            let mut random = Random::new(seed);
+            let bytes: Vec<u8> = (0..random.below(60)).map(|_| random.below(12) as u8).collect();
+            assert!(operations(&bytes).count() <= bytes.len() + 1, "seed {seed}");
+        }
+    }
+}

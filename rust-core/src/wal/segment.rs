@@ -1,0 +1,257 @@
+//! Segments: zero-filled files that hold consecutive stretches of the log.
+//!
+//! A segment gets its header when its first frame is written, and only after everything before it is
+//! durable. So a torn frame can be only in the last segment that has a header.
+
+use crate::common::checksum::crc32c;
+use crate::common::ids::Lsn;
+use crate::error::{Error, Result, SqlState};
+use crate::io::vfs::{File, OpenMode, Vfs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes before the first frame: a sector of its own, so that no frame write can tear the header.
+pub const SEGMENT_HEADER_BYTES: u64 = 4096;
+const MAGIC: &[u8; 8] = b"LUMOSWAL";
+const VERSION: u32 = 1;
+/// Bytes of the header that are used; the checksum is the last four.
+const USED_BYTES: usize = 76;
+
+/// A segment's header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentHeader {
+    /// Which database the log belongs to.
+    pub database: [u8; 16],
+    /// Counts up by one from segment to segment.
+    pub sequence: u64,
+    /// The position of its first frame, which is where the segment before it ends.
+    pub start: Lsn,
+    /// Mixed into every frame's checksum.
+    pub salt: u64,
+    /// Changes when a restored copy goes its own way.
+    pub timeline: u32,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+}
+
+impl SegmentHeader {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES as usize);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.timeline.to_le_bytes());
+        bytes.extend_from_slice(&self.database);
+        bytes.extend_from_slice(&self.sequence.to_le_bytes());
+        bytes.extend_from_slice(&self.start.0.to_le_bytes());
+        bytes.extend_from_slice(&self.salt.to_le_bytes());
+        bytes.extend_from_slice(&self.start.0.to_le_bytes());
+        bytes.extend_from_slice(&self.file_bytes.to_le_bytes());
+        let crc = crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        debug_assert_eq!(bytes.len(), USED_BYTES);
+        bytes.resize(SEGMENT_HEADER_BYTES as usize, 0);
+        bytes
+    }
+
+    /// `None`: never used, or torn while its header was written.
+    fn decode(bytes: &[u8]) -> Result<Option<SegmentHeader>> {
+        let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+        if bytes.len() < USED_BYTES
+            || &bytes[..8] != MAGIC
+            || crc32c(&bytes[..USED_BYTES - 4]) != u32_at(USED_BYTES - 4)
+        {
+            return Ok(None);
+        }
+        if u32_at(8) != VERSION {
+            return Err(Error::not_supported(format!("log segment version {}", u32_at(8)))
+                .hint("The database was written by a newer release."));
+        }
+        let mut database = [0; 16];
+        database.copy_from_slice(&bytes[16..32]);
+        Ok(Some(SegmentHeader {
+            database,
+            sequence: u64_at(32),
+            start: Lsn(u64_at(40)),
+            salt: u64_at(48),
+            timeline: u32_at(12),
+            file_bytes: u64_at(64),
+        }))
+    }
+}
+
+/// The file name of a segment.
+pub fn segment_path(folder: &Path, sequence: u64) -> PathBuf {
+    folder.join(format!("{sequence:016x}.log"))
+}
+
+/// The sequence number in a segment's file name.
+pub fn segment_sequence(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".log").filter(|digits| digits.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// A file that frames can be written to.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The open file.
+    pub file: Arc<dyn File>,
+    /// Its number.
+    pub sequence: u64,
+    /// Its salt.
+    pub salt: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+}
+
+impl Segment {
+    /// Bytes of frames that fit.
+    pub fn capacity_bytes(&self) -> u64 {
+        self.file_bytes - SEGMENT_HEADER_BYTES
+    }
+
+    /// Makes a zero-filled file, durable with its folder, without a header.
+    /// Zeros are written, not only reserved: a sync of a reserved but unwritten extent costs a journal commit.
+    /// # Errors
+    /// `53100` when the space is not there; the file is removed again.
+    pub fn create(
+        vfs: &Arc<dyn Vfs>,
+        folder: &Path,
+        sequence: u64,
+        salt: u64,
+        file_bytes: u64,
+    ) -> Result<Segment> {
+        let path = segment_path(folder, sequence);
+        let filled = (|| {
+            let file = vfs.open(&path, OpenMode::CreateOrOpen)?;
+            file.set_size(0)?;
+            file.allocate(file_bytes)?;
+            let zeros = vec![0u8; (1 << 20).min(file_bytes as usize)];
+            let mut at = 0;
+            while at < file_bytes {
+                let step = (file_bytes - at).min(zeros.len() as u64);
+                file.write_at(&zeros[..step as usize], at)?;
+                at += step;
+            }
+            file.sync()?;
+            vfs.sync_folder(folder)?;
+            Ok(Segment { file, sequence, salt, file_bytes })
+        })();
+        if filled.is_err() {
+            // Best effort: an unused file is also removed at the next open.
+            let _ = vfs.remove(&path);
+        }
+        filled
+    }
+
+    /// Turns a file that is no longer needed into the unused segment `sequence`.
+    pub fn recycle(self, vfs: &Arc<dyn Vfs>, folder: &Path, sequence: u64, salt: u64) -> Result<Segment> {
+        self.file.write_at(&[0; SEGMENT_HEADER_BYTES as usize], 0)?;
+        self.file.sync()?;
+        vfs.rename(&segment_path(folder, self.sequence), &segment_path(folder, sequence))?;
+        vfs.sync_folder(folder)?;
+        Ok(Segment { sequence, salt, ..self })
+    }
+
+    /// Writes the header. What lies before `start` must be durable already.
+    pub fn write_header(&self, database: [u8; 16], timeline: u32, start: Lsn) -> Result<()> {
+        let header = SegmentHeader {
+            database,
+            sequence: self.sequence,
+            start,
+            salt: self.salt,
+            timeline,
+            file_bytes: self.file_bytes,
+        };
+        self.file.write_at(&header.encode(), 0)
+    }
+}
+
+/// A segment found in the log folder.
+#[derive(Clone, Debug)]
+pub struct FoundSegment {
+    /// Its header.
+    pub header: SegmentHeader,
+    /// The open file.
+    pub file: Arc<dyn File>,
+}
+
+/// Lists the segments that have a header, in order of their numbers, and the numbers of files without one.
+/// # Errors
+/// `XX001` when a segment belongs to another database, is missing in the middle, or is shorter than it says.
+pub fn list_segments(
+    vfs: &Arc<dyn Vfs>,
+    folder: &Path,
+    database: [u8; 16],
+    mode: OpenMode,
+) -> Result<(Vec<FoundSegment>, Vec<u64>)> {
+    let mut sequences: Vec<u64> =
+        vfs.list_folder(folder)?.iter().filter_map(|name| segment_sequence(name)).collect();
+    sequences.sort_unstable();
+    let mut found: Vec<FoundSegment> = Vec::new();
+    let mut unused = Vec::new();
+    for sequence in sequences {
+        let path = segment_path(folder, sequence);
+        let file = vfs.open(&path, mode)?;
+        let mut bytes = vec![0; SEGMENT_HEADER_BYTES as usize];
+        let count = file.read_at(&mut bytes, 0)?;
+        let header = SegmentHeader::decode(&bytes[..count])?.filter(|header| header.sequence == sequence);
+        let Some(header) = header else {
+            unused.push(sequence);
+            continue;
+        };
+        let damage = |what: &str| {
+            Error::new(SqlState::DATA_CORRUPTED, format!("log segment \"{}\" {what}", path.display()))
+        };
+        if header.database != database {
+            return Err(damage("belongs to another database")
+                .hint("Move the log folder back to its own database file."));
+        }
+        if file.size()? < header.file_bytes {
+            return Err(damage("is shorter than its header says"));
+        }
+        if let Some(last) = found.last()
+            && last.header.sequence + 1 != sequence
+        {
+            return Err(damage("does not follow the segment before it: one is missing"));
+        }
+        found.push(FoundSegment { header, file });
+    }
+    let last_used = found.last().map_or(0, |segment| segment.header.sequence);
+    if let Some(hole) = unused.iter().find(|sequence| **sequence < last_used) {
+        let path = segment_path(folder, *hole);
+        return Err(Error::new(
+            SqlState::DATA_CORRUPTED,
+            format!("log segment \"{}\" has lost its header", path.display()),
+        ));
+    }
+    Ok((found, unused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_reads_back_and_damage_makes_it_unused() {
+        let header = SegmentHeader {
+            database: [3; 16],
+            sequence: 7,
+            start: Lsn(4096),
+            salt: 99,
+            timeline: 2,
+            file_bytes: 1 << 20,
+        };
+        let mut bytes = header.encode();
+        assert_eq!(SegmentHeader::decode(&bytes).unwrap(), Some(header));
+        bytes[40] ^= 1;
+        assert_eq!(SegmentHeader::decode(&bytes).unwrap(), None);
+    }
+
+    #[test]
+    fn names_and_numbers_agree() {
+        let path = segment_path(Path::new("/wal"), 0x2a);
+        assert_eq!(segment_sequence(path.file_name().unwrap().to_str().unwrap()), Some(0x2a));
+        assert_eq!(segment_sequence("readme.txt"), None);
+    }
+}
