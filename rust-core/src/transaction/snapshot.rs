@@ -1,0 +1,152 @@
+//! Who reads at which timestamp: the registry of snapshots and the horizon below which nobody reads.
+//! Knows timestamps. Knows nothing of versions, pages or transactions.
+//!
+//! Taking a snapshot is three steps: mark the slot "starting", load `visible`, store the value. The horizon is
+//! min(`visible`, every slot), with `visible` loaded **first** and marks waited for. A reader whose mark the
+//! horizon did not see stored it after the horizon looked at the slot, so it loads a `visible` that is at
+//! least the horizon's: no reader can come to hold a snapshot below a horizon that was ever returned.
+
+use crate::common::ids::Lsn;
+use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::common::sync::{Arc, RwLock};
+use crossbeam::utils::CachePadded;
+
+/// Slot value: nobody reads through this slot.
+const FREE: u64 = u64::MAX;
+/// Slot value: a reader is about to store its timestamp.
+const STARTING: u64 = u64::MAX - 1;
+
+/// One reader's place in the registry; reused from transaction to transaction.
+#[derive(Debug)]
+pub struct SnapshotSlot(CachePadded<AtomicU64>);
+
+impl SnapshotSlot {
+    /// Gives the snapshot back: versions that only it needed may go.
+    pub fn release(&self) {
+        self.0.store(FREE, Ordering::Release);
+    }
+
+    /// Whether a snapshot is registered here.
+    pub fn is_held(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != FREE
+    }
+}
+
+/// The newest published commit, and every snapshot in use. Threads: any.
+#[derive(Debug)]
+pub struct SnapshotRegistry {
+    visible: CachePadded<AtomicU64>,
+    slots: RwLock<Vec<Arc<SnapshotSlot>>>,
+}
+
+impl SnapshotRegistry {
+    /// A registry where commits up to `visible` are published.
+    pub fn new(visible: Lsn) -> SnapshotRegistry {
+        assert!(visible.0 < STARTING, "timestamps stay below the slot marks");
+        SnapshotRegistry { visible: CachePadded::new(AtomicU64::new(visible.0)), slots: RwLock::new(Vec::new()) }
+    }
+
+    /// A new slot; it lives as long as the registry, so callers keep and reuse it.
+    pub fn add_slot(&self) -> Arc<SnapshotSlot> {
+        let slot = Arc::new(SnapshotSlot(CachePadded::new(AtomicU64::new(FREE))));
+        self.slots.write().push(Arc::clone(&slot));
+        slot
+    }
+
+    /// Registers the newest published state in `slot` and returns its timestamp.
+    pub fn take(&self, slot: &SnapshotSlot) -> Lsn {
+        slot.0.store(STARTING, Ordering::SeqCst);
+        let visible = self.visible.load(Ordering::SeqCst);
+        slot.0.store(visible, Ordering::SeqCst);
+        Lsn(visible)
+    }
+
+    /// The newest published commit.
+    pub fn visible(&self) -> Lsn {
+        Lsn(self.visible.load(Ordering::Acquire))
+    }
+
+    /// Publishes every commit up to `timestamp`.
+    pub fn publish(&self, timestamp: Lsn) {
+        let before = self.visible.swap(timestamp.0, Ordering::SeqCst);
+        assert!(before <= timestamp.0, "the visible timestamp went back from {before} to {timestamp}");
+    }
+
+    /// No snapshot below this timestamp exists or can come to exist. Waits for snapshots being taken.
+    pub fn horizon(&self) -> Lsn {
+        let mut horizon = self.visible.load(Ordering::SeqCst);
+        for slot in self.slots.read().iter() {
+            let mut value = slot.0.load(Ordering::SeqCst);
+            while value == STARTING {
+                std::thread::yield_now();
+                value = slot.0.load(Ordering::SeqCst);
+            }
+            horizon = horizon.min(value);
+        }
+        Lsn(horizon)
+    }
+
+    /// Snapshots registered now.
+    pub fn active_count(&self) -> usize {
+        self.slots.read().iter().filter(|slot| slot.is_held()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_horizon_is_the_oldest_snapshot_and_else_the_newest_commit() {
+        let registry = SnapshotRegistry::new(Lsn(5));
+        let (first, second) = (registry.add_slot(), registry.add_slot());
+        assert_eq!(registry.horizon(), Lsn(5));
+        assert_eq!(registry.take(&first), Lsn(5));
+        registry.publish(Lsn(9));
+        assert_eq!(registry.take(&second), Lsn(9));
+        assert_eq!(registry.horizon(), Lsn(5));
+        first.release();
+        assert_eq!(registry.horizon(), Lsn(9));
+        registry.publish(Lsn(12));
+        assert_eq!(registry.horizon(), Lsn(9));
+        second.release();
+        assert_eq!(registry.horizon(), Lsn(12));
+    }
+
+    #[test]
+    fn the_horizon_waits_for_a_snapshot_that_is_being_taken() {
+        let registry = SnapshotRegistry::new(Lsn(5));
+        let slot = registry.add_slot();
+        slot.0.store(STARTING, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            let horizon = scope.spawn(|| registry.horizon());
+            slot.0.store(3, Ordering::SeqCst);
+            assert_eq!(horizon.join().unwrap(), Lsn(3));
+        });
+    }
+
+    #[test]
+    fn no_thread_ever_holds_a_snapshot_below_a_horizon_that_was_returned() {
+        let registry = SnapshotRegistry::new(Lsn(1));
+        let oldest_allowed = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let slot = registry.add_slot();
+                    for _ in 0..5_000 {
+                        let taken = registry.take(&slot);
+                        let allowed = oldest_allowed.load(Ordering::SeqCst);
+                        assert!(taken.0 >= allowed, "snapshot {taken} below horizon {allowed}");
+                        slot.release();
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for timestamp in 2..5_000 {
+                    registry.publish(Lsn(timestamp));
+                    oldest_allowed.fetch_max(registry.horizon().0, Ordering::SeqCst);
+                }
+            });
+        });
+    }
+}

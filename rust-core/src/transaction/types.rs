@@ -1,0 +1,114 @@
+//! The words of the transaction layer: isolation levels, lock modes, read views, marks.
+//! Data only. Knows nothing of pages, rows or SQL.
+
+use crate::common::ids::{CommandNumber, Lsn};
+
+/// What concurrent transactions may see of each other. Read uncommitted is read committed, as in PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsolationLevel {
+    /// Every statement has its own snapshot.
+    ReadCommitted,
+    /// One snapshot, taken by the first statement; a write to a row that changed since is 40001.
+    RepeatableRead,
+}
+
+/// Which state a read sees; the transaction's own writes come on top of either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadView {
+    /// The statement's snapshot and own writes of earlier commands.
+    Snapshot,
+    /// The newest committed state and all own writes: for constraints, after locking.
+    Latest,
+}
+
+/// A set of timestamps: every commit up to and including one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot(Lsn);
+
+impl Snapshot {
+    /// The snapshot that sees commits up to and including `newest`.
+    pub fn new(newest: Lsn) -> Snapshot {
+        Snapshot(newest)
+    }
+
+    /// Whether a commit with timestamp `timestamp` is part of this snapshot.
+    pub fn sees(self, timestamp: Lsn) -> bool {
+        timestamp <= self.0
+    }
+
+    /// The newest commit that it sees.
+    pub fn timestamp(self) -> Lsn {
+        self.0
+    }
+}
+
+/// PostgreSQL's eight table lock modes, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TableLockMode {
+    /// SELECT.
+    AccessShare,
+    /// SELECT FOR UPDATE and its kin.
+    RowShare,
+    /// INSERT, UPDATE, DELETE.
+    RowExclusive,
+    /// Maintenance that lets writers go on.
+    ShareUpdateExclusive,
+    /// CREATE INDEX.
+    Share,
+    /// CREATE TRIGGER and some forms of ALTER TABLE.
+    ShareRowExclusive,
+    /// Lets only readers in.
+    Exclusive,
+    /// DROP, TRUNCATE, most forms of ALTER TABLE.
+    AccessExclusive,
+}
+
+impl TableLockMode {
+    /// All modes, weakest first.
+    pub const ALL: [TableLockMode; 8] = [
+        TableLockMode::AccessShare,
+        TableLockMode::RowShare,
+        TableLockMode::RowExclusive,
+        TableLockMode::ShareUpdateExclusive,
+        TableLockMode::Share,
+        TableLockMode::ShareRowExclusive,
+        TableLockMode::Exclusive,
+        TableLockMode::AccessExclusive,
+    ];
+}
+
+/// PostgreSQL's four row lock modes, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RowLockMode {
+    /// The key stays (a foreign key's check).
+    KeyShare,
+    /// The row stays as it is.
+    Share,
+    /// The row changes, its keys do not.
+    NoKeyUpdate,
+    /// The row goes, or a key of it changes.
+    Update,
+}
+
+impl RowLockMode {
+    /// All modes, weakest first.
+    pub const ALL: [RowLockMode; 4] =
+        [RowLockMode::KeyShare, RowLockMode::Share, RowLockMode::NoKeyUpdate, RowLockMode::Update];
+}
+
+/// How a lock was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockOutcome {
+    /// At once: what was read before under the same snapshot may still be checked cheaply.
+    Granted,
+    /// After somebody else let go: the state may have changed meanwhile.
+    GrantedAfterWait,
+}
+
+/// A place in a transaction that it can return to: its writes and locks so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Savemark {
+    pub(in crate::transaction) writes: super::write_set::WriteMark,
+    pub(in crate::transaction) locks: usize,
+    pub(in crate::transaction) command: CommandNumber,
+}
