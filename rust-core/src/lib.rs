@@ -18,3 +18,4 @@ pub mod catalog;
 pub mod sql;
 pub mod storage;
 pub mod table;
+pub mod transaction;

@@ -30,7 +30,11 @@ pub(super) fn find_cycle(start: u32, mut blockers: impl FnMut(u32, &mut Vec<Bloc
     search(start, false, &mut blockers).or_else(|| search(start, true, &mut blockers))
 }
 
-fn search(start: u32, follow_soft: bool, blockers: &mut impl FnMut(u32, &mut Vec<Blocker>)) -> Option<Vec<Wait>> {
+fn search(
+    start: u32,
+    follow_soft: bool,
+    blockers: &mut impl FnMut(u32, &mut Vec<Blocker>),
+) -> Option<Vec<Wait>> {
     let mut visited = HashSet::new();
     let mut path: Vec<Wait> = Vec::new();
     // Edges still to follow, each with the length of the path that leads to its waiter.
@@ -40,7 +44,10 @@ fn search(start: u32, follow_soft: bool, blockers: &mut impl FnMut(u32, &mut Vec
         found.clear();
         blockers(waiter, &mut found);
         open.extend(
-            found.iter().filter(|b| follow_soft || !b.soft).map(|blocker| (depth, Wait { waiter, blocker: *blocker })),
+            found
+                .iter()
+                .filter(|b| follow_soft || !b.soft)
+                .map(|blocker| (depth, Wait { waiter, blocker: *blocker })),
         );
     };
     visited.insert(start);
@@ -65,7 +72,10 @@ mod tests {
     fn cycle(start: u32, edges: &[(u32, u32, bool)]) -> Option<Vec<(u32, u32)>> {
         let found = find_cycle(start, |owner, out| {
             out.extend(
-                edges.iter().filter(|e| e.0 == owner).map(|(_, to, soft)| Blocker { owner: *to, soft: *soft }),
+                edges
+                    .iter()
+                    .filter(|e| e.0 == owner)
+                    .map(|(_, to, soft)| Blocker { owner: *to, soft: *soft }),
             );
         });
         found.map(|path| path.iter().map(|wait| (wait.waiter, wait.blocker.owner)).collect())
@@ -78,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_cycle_is_found_through_side_branches() {
-        let edges = [(1, 2, false), (2, 5, false), (2, 3, false), (3, 4, false), (3, 1, false), (5, 6, false)];
+        let edges =
+            [(1, 2, false), (2, 5, false), (2, 3, false), (3, 4, false), (3, 1, false), (5, 6, false)];
         assert_eq!(cycle(1, &edges), Some(vec![(1, 2), (2, 3), (3, 1)]));
     }
 

@@ -162,7 +162,10 @@ struct Queue {
 
 impl Queue {
     fn held_by(&self, owner: u32) -> ModeSet {
-        self.holders.iter().find(|(holder, _)| *holder == owner).map_or(ModeSet::default(), |(_, modes)| *modes)
+        self.holders
+            .iter()
+            .find(|(holder, _)| *holder == owner)
+            .map_or(ModeSet::default(), |(_, modes)| *modes)
     }
 
     fn meets_holder(&self, owner: u32, mode: Mode) -> bool {
@@ -326,8 +329,9 @@ impl std::fmt::Debug for LockManager {
 impl LockManager {
     /// An empty lock table whose growth is charged to `memory`.
     pub fn new(memory: &Arc<MemoryAccount>) -> LockManager {
-        let shard =
-            || CachePadded::new(Mutex::new(Shard { entries: HashMap::default(), memory: memory.reservation() }));
+        let shard = || {
+            CachePadded::new(Mutex::new(Shard { entries: HashMap::default(), memory: memory.reservation() }))
+        };
         LockManager {
             hasher: foldhash::quality::RandomState::default(),
             shards: (0..SHARD_COUNT).map(|_| shard()).collect(),
@@ -379,7 +383,12 @@ impl LockManager {
         cancel: &CancelToken,
     ) -> Result<LockOutcome> {
         let target = LockTarget::Row { tree, key };
-        let request = Request { hash: self.hash(target), table: ObjectId(0), mode: mode.into(), kind: HeldKind::Listed };
+        let request = Request {
+            hash: self.hash(target),
+            table: ObjectId(0),
+            mode: mode.into(),
+            kind: HeldKind::Listed,
+        };
         self.lock(owner, held, request, target, cancel)
     }
 
@@ -483,7 +492,13 @@ impl LockManager {
     }
 
     /// Keeps a weak lock with its owner; false while somebody holds or wants a strong mode of the table.
-    fn lock_fast(&self, owner: &LockOwner, held: &mut HeldLocks, table: ObjectId, mode: Mode) -> Result<bool> {
+    fn lock_fast(
+        &self,
+        owner: &LockOwner,
+        held: &mut HeldLocks,
+        table: ObjectId,
+        mode: Mode,
+    ) -> Result<bool> {
         held.reserve_one()?;
         let mut fast = owner.fast.lock();
         // Read inside the mutex: a strong locker counts first and takes this mutex after.
@@ -629,7 +644,9 @@ impl LockManager {
     fn leave_queue(&self, owner: u32, hash: u64) -> bool {
         let mut shard = self.shard(hash).lock();
         let Some(Entry::Many(queue)) = shard.entries.get_mut(&hash) else { return false };
-        let Some(index) = queue.waiters.iter().position(|waiter| waiter.owner.id == owner) else { return false };
+        let Some(index) = queue.waiters.iter().position(|waiter| waiter.owner.id == owner) else {
+            return false;
+        };
         queue.waiters.remove(index);
         queue.grant_waiters();
         true
@@ -664,8 +681,11 @@ impl LockManager {
     fn resolve_cycles(&self, graph: &WaitGraph, start: u32) -> Result<()> {
         // Every round lets one waiter past, so there are at most as many rounds as waiters.
         for _ in 0..=graph.waiting.len() {
-            let Some(cycle) = find_cycle(start, |owner, out| self.blockers(graph, owner, out)) else { return Ok(()) };
-            let past = cycle.iter().filter(|wait| wait.blocker.soft).any(|wait| self.let_past(graph, wait.waiter));
+            let Some(cycle) = find_cycle(start, |owner, out| self.blockers(graph, owner, out)) else {
+                return Ok(());
+            };
+            let past =
+                cycle.iter().filter(|wait| wait.blocker.soft).any(|wait| self.let_past(graph, wait.waiter));
             if !past {
                 return Err(deadlock_error(graph, &cycle));
             }
@@ -697,7 +717,9 @@ impl LockManager {
         let Some(record) = graph.waiting.get(&waiter) else { return false };
         let mut shard = self.shard(record.hash).lock();
         let Some(Entry::Many(queue)) = shard.entries.get_mut(&record.hash) else { return false };
-        let Some(index) = queue.waiters.iter().position(|other| other.owner.id == waiter) else { return false };
+        let Some(index) = queue.waiters.iter().position(|other| other.owner.id == waiter) else {
+            return false;
+        };
         if queue.meets_holder(waiter, record.mode) {
             return false;
         }
@@ -743,7 +765,8 @@ impl Entry {
                     return Answer::Held;
                 }
                 // First come, first served: but whoever holds the lock already need not stand in line.
-                let behind = own.is_empty() && queue.waiters.iter().any(|waiter| mode.conflicts_with(waiter.mode.set()));
+                let behind = own.is_empty()
+                    && queue.waiters.iter().any(|waiter| mode.conflicts_with(waiter.mode.set()));
                 if behind || queue.meets_holder(owner, mode) {
                     return Answer::Wait;
                 }

@@ -43,7 +43,10 @@ impl SnapshotRegistry {
     /// A registry where commits up to `visible` are published.
     pub fn new(visible: Lsn) -> SnapshotRegistry {
         assert!(visible.0 < STARTING, "timestamps stay below the slot marks");
-        SnapshotRegistry { visible: CachePadded::new(AtomicU64::new(visible.0)), slots: RwLock::new(Vec::new()) }
+        SnapshotRegistry {
+            visible: CachePadded::new(AtomicU64::new(visible.0)),
+            slots: RwLock::new(Vec::new()),
+        }
     }
 
     /// A new slot; it lives as long as the registry, so callers keep and reuse it.
