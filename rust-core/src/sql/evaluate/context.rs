@@ -1,7 +1,9 @@
 //! What an expression may refer to besides its row.
 
+use crate::error::{Error, Result};
 use crate::sql::functions::registry::Environment;
-use crate::sql::types::datum::Datum;
+use crate::sql::types::cast::CastEnvironment;
+use crate::sql::types::datum::{Datum, DatumRef};
 
 /// Parameters and environment of one execution.
 pub struct EvaluationContext<'a> {
@@ -21,5 +23,20 @@ impl<'a> EvaluationContext<'a> {
     /// A context.
     pub fn new(parameters: &'a [Datum], environment: &'a dyn Environment) -> EvaluationContext<'a> {
         EvaluationContext { parameters, environment }
+    }
+
+    /// What casts need of it.
+    pub fn cast_environment(&self) -> CastEnvironment<'a> {
+        CastEnvironment { zone: self.environment.time_zone(), now: self.environment.transaction_time() }
+    }
+
+    /// The value of `$n`, from 0.
+    /// # Errors
+    /// `XX000` when fewer values were bound than the plan has parameters.
+    pub fn parameter(&self, index: usize) -> Result<DatumRef<'a>> {
+        match self.parameters.get(index) {
+            Some(value) => Ok(value.as_ref()),
+            None => Err(Error::internal(format!("parameter ${} has no value", index + 1))),
+        }
     }
 }

@@ -1,10 +1,246 @@
 //! Constant folding and simplification of expressions that cannot change their meaning.
+//! Knows expressions and immutable functions; evaluates nothing that depends on a session.
 
+use crate::sql::evaluate::context::EvaluationContext;
+use crate::sql::evaluate::row::{self, NoRow, result_type};
+use crate::sql::functions::registry::{Environment, Volatility};
 use crate::sql::plan::expression::Expression;
+use crate::sql::types::data_type::DataType;
+use crate::sql::types::datum::Datum;
+
+/// The environment of planning: immutable functions do not look at it.
+struct NoSession;
+
+impl Environment for NoSession {
+    fn statement_time(&self) -> i64 {
+        0
+    }
+    fn transaction_time(&self) -> i64 {
+        0
+    }
+    fn clock_time(&self) -> i64 {
+        0
+    }
+    fn time_zone(&self) -> &jiff::tz::TimeZone {
+        const UTC: &jiff::tz::TimeZone = &jiff::tz::TimeZone::UTC;
+        UTC
+    }
+    fn random(&self) -> f64 {
+        0.0
+    }
+    fn setting(&self, _name: &str) -> Option<String> {
+        None
+    }
+    fn session_id(&self) -> u64 {
+        0
+    }
+}
 
 /// The expression with constant parts computed: calls of immutable functions over constants, AND and OR
 /// flattened and shortened, casts of constants. What raises an error stays as it is, so that the error comes
 /// only when it is run.
 pub fn fold(expression: Expression) -> Expression {
-    expression
+    match expression {
+        Expression::Constant { .. }
+        | Expression::Column { .. }
+        | Expression::Input { .. }
+        | Expression::Parameter { .. } => expression,
+        Expression::And(operands) => fold_logical(operands, false),
+        Expression::Or(operands) => fold_logical(operands, true),
+        Expression::Case { branches, otherwise, data_type } => fold_case(branches, otherwise, data_type),
+        Expression::Coalesce { arguments, data_type } => fold_coalesce(arguments, data_type),
+        other => fold_simple(other),
+    }
+}
+
+fn fold_box(expression: Box<Expression>) -> Box<Expression> {
+    Box::new(fold(*expression))
+}
+
+fn is_constant(expression: &Expression) -> bool {
+    matches!(expression, Expression::Constant { .. })
+}
+
+fn is_null_constant(expression: &Expression) -> bool {
+    matches!(expression, Expression::Constant { value: Datum::Null, .. })
+}
+
+fn null(data_type: DataType) -> Expression {
+    Expression::Constant { value: Datum::Null, data_type }
+}
+
+fn boolean(value: bool) -> Expression {
+    Expression::Constant { value: Datum::Boolean(value), data_type: DataType::Boolean }
+}
+
+/// The constant an expression over constants comes to; itself when that raises an error.
+fn compute(expression: Expression) -> Expression {
+    let data_type = result_type(&expression);
+    match row::evaluate(&expression, &NoRow, &EvaluationContext::new(&[], &NoSession)) {
+        Ok(value) => Expression::Constant { value, data_type },
+        Err(_) => expression,
+    }
+}
+
+/// Expressions whose operands are all evaluated.
+#[inline(never)]
+fn fold_simple(expression: Expression) -> Expression {
+    match expression {
+        Expression::Call { function, arguments, position } => {
+            let arguments: Vec<Expression> = arguments.into_iter().map(fold).collect();
+            if function.strict && arguments.iter().any(is_null_constant) {
+                return null(function.returns);
+            }
+            let constant = function.volatility == Volatility::Immutable && arguments.iter().all(is_constant);
+            let call = Expression::Call { function, arguments, position };
+            if constant { compute(call) } else { call }
+        }
+        Expression::Cast { input, target, explicit, position } => {
+            let input = fold_box(input);
+            if is_null_constant(&input) {
+                return null(target.data_type);
+            }
+            let constant = is_constant(&input) && is_immutable_cast(result_type(&input), target.data_type);
+            let cast = Expression::Cast { input, target, explicit, position };
+            if constant { compute(cast) } else { cast }
+        }
+        Expression::Not(input) => match fold(*input) {
+            Expression::Not(inner) => *inner,
+            input if is_constant(&input) => compute(Expression::Not(Box::new(input))),
+            input => Expression::Not(Box::new(input)),
+        },
+        Expression::IsNull { input, negated } => {
+            let input = fold_box(input);
+            let constant = is_constant(&input);
+            let test = Expression::IsNull { input, negated };
+            if constant { compute(test) } else { test }
+        }
+        Expression::IsTruth { input, truth, negated } => {
+            let input = fold_box(input);
+            let constant = is_constant(&input);
+            let test = Expression::IsTruth { input, truth, negated };
+            if constant { compute(test) } else { test }
+        }
+        Expression::IsDistinct { left, right, negated } => {
+            let (left, right) = (fold_box(left), fold_box(right));
+            if is_null_constant(&right) {
+                return fold_simple(Expression::IsNull { input: left, negated: !negated });
+            }
+            let constant = is_constant(&left) && is_constant(&right);
+            let test = Expression::IsDistinct { left, right, negated };
+            if constant { compute(test) } else { test }
+        }
+        Expression::NullIf { left, right, equal } => {
+            let (left, right, equal) = (fold_box(left), fold_box(right), fold_box(equal));
+            match *equal {
+                Expression::Constant { value: Datum::Boolean(true), .. } => null(result_type(&left)),
+                Expression::Constant { .. } => *left,
+                equal => Expression::NullIf { left, right, equal: Box::new(equal) },
+            }
+        }
+        Expression::InSet { input, values, has_null, negated } => {
+            let input = fold_box(input);
+            let constant = is_constant(&input);
+            let test = Expression::InSet { input, values, has_null, negated };
+            if constant { compute(test) } else { test }
+        }
+        other => other,
+    }
+}
+
+/// Casts that depend on nothing but the value: text forms of moments and zones belong to the session.
+fn is_immutable_cast(source: DataType, target: DataType) -> bool {
+    let moment =
+        |data_type| matches!(data_type, DataType::Date | DataType::Timestamp | DataType::TimestampTz);
+    let zoned = |data_type| data_type == DataType::TimestampTz;
+    if source == target {
+        return true;
+    }
+    if zoned(source) || zoned(target) {
+        return false;
+    }
+    if moment(source) || moment(target) {
+        return moment(source) && moment(target);
+    }
+    !(source == DataType::Interval || target == DataType::Interval)
+}
+
+/// AND (decided by false) or OR (decided by true): flat, without neutral constants; a decisive constant is the whole.
+#[inline(never)]
+fn fold_logical(operands: Vec<Expression>, decisive: bool) -> Expression {
+    let mut kept = Vec::with_capacity(operands.len());
+    let mut null_seen = false;
+    for operand in operands {
+        let nested = match fold(operand) {
+            Expression::And(inner) if !decisive => inner,
+            Expression::Or(inner) if decisive => inner,
+            other => vec![other],
+        };
+        for operand in nested {
+            match operand {
+                Expression::Constant { value: Datum::Boolean(value), .. } if value == decisive => {
+                    return boolean(decisive);
+                }
+                Expression::Constant { value: Datum::Boolean(_), .. } => {}
+                // One NULL stands for all of them.
+                Expression::Constant { value: Datum::Null, .. } if null_seen => {}
+                operand => {
+                    null_seen |= is_null_constant(&operand);
+                    kept.push(operand);
+                }
+            }
+        }
+    }
+    match kept.len() {
+        0 => boolean(!decisive),
+        1 => kept.swap_remove(0),
+        _ if decisive => Expression::Or(kept),
+        _ => Expression::And(kept),
+    }
+}
+
+#[inline(never)]
+fn fold_case(
+    branches: Vec<(Expression, Expression)>,
+    otherwise: Option<Box<Expression>>,
+    data_type: DataType,
+) -> Expression {
+    let mut kept = Vec::with_capacity(branches.len());
+    let mut otherwise = otherwise;
+    for (condition, result) in branches {
+        match fold(condition) {
+            Expression::Constant { value: Datum::Boolean(true), .. } => {
+                otherwise = Some(Box::new(result));
+                break;
+            }
+            Expression::Constant { .. } => {}
+            condition => kept.push((condition, fold(result))),
+        }
+    }
+    let otherwise = otherwise.map(fold_box);
+    if kept.is_empty() {
+        return otherwise.map_or_else(|| null(data_type), |otherwise| *otherwise);
+    }
+    Expression::Case { branches: kept, otherwise, data_type }
+}
+
+#[inline(never)]
+fn fold_coalesce(arguments: Vec<Expression>, data_type: DataType) -> Expression {
+    let mut kept = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let argument = fold(argument);
+        if is_null_constant(&argument) {
+            continue;
+        }
+        let last = is_constant(&argument);
+        kept.push(argument);
+        if last {
+            break;
+        }
+    }
+    match kept.len() {
+        0 => null(data_type),
+        1 => kept.swap_remove(0),
+        _ => Expression::Coalesce { arguments: kept, data_type },
+    }
 }

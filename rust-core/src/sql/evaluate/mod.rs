@@ -3,5 +3,6 @@
 
 pub mod columns;
 pub mod context;
+mod filter;
 pub mod fold;
 pub mod row;
