@@ -2,7 +2,7 @@
 
 use crate::common::ids::ObjectId;
 use crate::sql::types::data_type::SqlType;
-use crate::table::layout::TableLayout;
+use crate::table::layout::{RowIdSource, TableLayout};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -73,5 +73,13 @@ impl TableDefinition {
     /// The position of the column `name`.
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The column that is the row id, by position: the table's integer primary key of one column.
+    pub fn row_id_column(&self) -> Option<usize> {
+        match self.layout.row_id {
+            RowIdSource::Counter => None,
+            RowIdSource::Column(column) => Some(column),
+        }
     }
 }

@@ -5,7 +5,6 @@ use crate::catalog::table_definition::{CheckDefinition, ColumnDefinition, Constr
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
 use crate::sql::types::data_type::DataType;
-use crate::table::layout::{IndexColumn, RowIdSource};
 
 /// What a statement is bound against, besides the catalog.
 #[derive(Clone, Debug)]
@@ -94,8 +93,8 @@ pub struct CreateTable {
     pub columns: Vec<ColumnDefinition>,
     /// Its check constraints, named.
     pub checks: Vec<CheckDefinition>,
-    /// Where row ids come from: an integer primary key of one column is the row id.
-    pub row_id: RowIdSource,
+    /// The column that is the row id, by position: an integer primary key of one column. It has no index.
+    pub row_id_column: Option<usize>,
     /// The name of that primary key.
     pub row_id_constraint: Option<String>,
     /// Indexes behind the other keys.
@@ -110,9 +109,20 @@ pub struct NewIndex {
     /// The constraint behind it.
     pub constraint: Option<ConstraintKind>,
     /// What it is over.
-    pub columns: Vec<IndexColumn>,
+    pub columns: Vec<NewIndexColumn>,
     /// No two rows may have equal, non-NULL values.
     pub unique: bool,
+}
+
+/// A column of an index to be made, with its order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewIndexColumn {
+    /// Position in the table.
+    pub column: usize,
+    /// Descending order.
+    pub descending: bool,
+    /// NULLs before other values.
+    pub nulls_first: bool,
 }
 
 /// CREATE INDEX. That the name is free is for the executing session to check.

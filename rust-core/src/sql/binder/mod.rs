@@ -1,5 +1,86 @@
 //! Names, types and overloads: an AST and a catalog become a logical plan, or a utility statement as plain data.
 //!
 //! A function of its arguments: no I/O, nothing is run (literals are converted, expressions are not folded).
+//! Expressions nest at most [`crate::common::limits::NESTING_DEPTH_MAX`] levels and each level takes little stack,
+//! so that the deepest statement binds within 128 KiB; long flat sequences are loops.
 
+#[expect(clippy::module_inception, reason = "the binder's state is the module's main type")]
+mod binder;
 pub mod bound;
+mod call;
+mod coercion;
+mod conditional;
+mod control;
+mod define;
+mod expression;
+mod grouping;
+mod key_names;
+mod modify;
+mod overload;
+mod parameters;
+mod scope;
+mod select;
+mod type_name;
+mod walk;
+
+use crate::catalog::snapshot::CatalogSnapshot;
+use crate::error::{Error, Result};
+use crate::sql::ast::Statement;
+use crate::sql::ast::control::Notify;
+use crate::sql::binder::binder::Binder;
+use crate::sql::binder::bound::{BindOptions, BoundStatement};
+use crate::sql::binder::select::Untyped;
+use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::plan::physical::StatementKind;
+
+/// Resolves every name and type of `statement` against `catalog`. `options.text` is the text the statement was
+/// parsed from; positions of errors are byte offsets in it.
+/// # Errors
+/// PostgreSQL's codes for what is wrong with a statement; `0A000` for what Lumos does not have.
+pub fn bind(
+    statement: &Statement<'_>,
+    catalog: &CatalogSnapshot,
+    options: &BindOptions<'_>,
+) -> Result<BoundStatement> {
+    let mut binder = Binder::new(catalog, options);
+    let (plan, kind) = match statement {
+        Statement::Query(query) => {
+            (binder.bind_query(query, Untyped::BecomesText)?.plan, StatementKind::Select)
+        }
+        Statement::Insert(insert) => (binder.bind_insert(insert)?, StatementKind::Insert),
+        Statement::Update(update) => (binder.bind_update(update)?, StatementKind::Update),
+        Statement::Delete(delete) => (binder.bind_delete(delete)?, StatementKind::Delete),
+        Statement::CreateTable(create) => return binder.bind_create_table(create),
+        Statement::CreateIndex(create) => return binder.bind_create_index(create),
+        Statement::Drop(drop) => return define::bind_drop(drop, statement),
+        Statement::Transaction(transaction) => return control::bind_transaction(transaction),
+        Statement::Set(set) => return control::bind_set(set),
+        Statement::Show(show) => {
+            let position = show.name.map_or(show.span.position(), |name| name.position());
+            let name = show.name.map(|name| name.to_string().to_ascii_lowercase());
+            return Ok(BoundStatement::Show { name, position });
+        }
+        Statement::Checkpoint { .. } => return Ok(BoundStatement::Checkpoint),
+        Statement::Notify(notify) => {
+            let (what, span) = match notify {
+                Notify::Listen { span, .. } => ("LISTEN", span),
+                Notify::Unlisten { span, .. } => ("UNLISTEN", span),
+                Notify::Notify { span, .. } => ("NOTIFY", span),
+            };
+            return Err(Error::not_supported(what).at(span.position()));
+        }
+        other => return Err(control::unsupported_statement(other)),
+    };
+    finish(binder, plan, kind)
+}
+
+/// Gives every parameter its final type.
+fn finish(binder: Binder<'_>, mut plan: LogicalPlan, kind: StatementKind) -> Result<BoundStatement> {
+    let parameters = binder.parameters.finish();
+    if !parameters.is_empty() {
+        walk::each_plan_expression(&mut plan, &mut |expression| {
+            walk::type_parameters(expression, &parameters)
+        })?;
+    }
+    Ok(BoundStatement::Query { plan, parameters, kind })
+}

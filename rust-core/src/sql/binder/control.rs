@@ -1,0 +1,119 @@
+//! Transactions, settings and the statements that are not there yet.
+
+use crate::error::{Error, Result};
+use crate::sql::ast::control::{
+    Isolation, Set, SetValue, TransactionControl, TransactionKind, TransactionModes as AstModes,
+};
+use crate::sql::ast::expression::Literal;
+use crate::sql::ast::{Span, Statement};
+use crate::sql::binder::bound::{
+    BoundIsolation, BoundStatement, SetStatement, TransactionModes, TransactionStatement,
+};
+
+/// BEGIN, COMMIT, ROLLBACK and SET TRANSACTION.
+pub(super) fn bind_transaction(control: &TransactionControl<'_>) -> Result<BoundStatement> {
+    let position = control.span.position();
+    let statement = match &control.kind {
+        TransactionKind::Begin(modes) => TransactionStatement::Begin(bind_modes(modes, position)?),
+        TransactionKind::Commit { chain: false } => TransactionStatement::Commit,
+        TransactionKind::Rollback { chain: false } => TransactionStatement::Rollback,
+        TransactionKind::SetTransaction(modes) => {
+            TransactionStatement::SetModes(bind_modes(modes, position)?)
+        }
+        TransactionKind::SetSession(modes) => {
+            TransactionStatement::SetDefaultModes(bind_modes(modes, position)?)
+        }
+        TransactionKind::Commit { chain: true } | TransactionKind::Rollback { chain: true } => {
+            return Err(Error::not_supported("AND CHAIN").at(position));
+        }
+        TransactionKind::Savepoint(_) => return Err(Error::not_supported("SAVEPOINT").at(position)),
+        TransactionKind::Release(_) => return Err(Error::not_supported("RELEASE SAVEPOINT").at(position)),
+        TransactionKind::RollbackTo(_) => {
+            return Err(Error::not_supported("ROLLBACK TO SAVEPOINT").at(position));
+        }
+        TransactionKind::TwoPhase => return Err(Error::not_supported("PREPARE TRANSACTION").at(position)),
+    };
+    Ok(BoundStatement::Transaction(statement))
+}
+
+fn bind_modes(modes: &AstModes, position: usize) -> Result<TransactionModes> {
+    if modes.deferrable == Some(true) {
+        return Err(Error::not_supported("DEFERRABLE").at(position));
+    }
+    let isolation = match modes.isolation {
+        None => None,
+        Some((Isolation::ReadUncommitted | Isolation::ReadCommitted, _)) => {
+            Some(BoundIsolation::ReadCommitted)
+        }
+        Some((Isolation::RepeatableRead, _)) => Some(BoundIsolation::RepeatableRead),
+        Some((Isolation::Serializable, span)) => {
+            return Err(Error::not_supported("isolation level SERIALIZABLE")
+                .hint("REPEATABLE READ is the strictest level there is.")
+                .at(span.position()));
+        }
+    };
+    Ok(TransactionModes { isolation, read_only: modes.read_only })
+}
+
+/// SET and RESET.
+pub(super) fn bind_set(set: &Set<'_>) -> Result<BoundStatement> {
+    let position = set.name.map_or(set.span.position(), |name| name.position());
+    let Some(name) = set.name.map(|name| name.to_string().to_ascii_lowercase()) else {
+        return Ok(BoundStatement::Reset { name: None, position });
+    };
+    let value = match set.value {
+        SetValue::Default if set.local => None,
+        SetValue::Default => return Ok(BoundStatement::Reset { name: Some(name), position }),
+        SetValue::FromCurrent => return Err(Error::not_supported("SET … FROM CURRENT").at(position)),
+        SetValue::Values(values) => {
+            let mut texts = Vec::with_capacity(values.len());
+            for value in values {
+                texts.push(setting_text(value.literal, value.span)?);
+            }
+            Some(texts.join(", "))
+        }
+    };
+    Ok(BoundStatement::Set(SetStatement { name, value, local: set.local, position }))
+}
+
+fn setting_text(literal: Literal<'_>, span: Span) -> Result<String> {
+    Ok(match literal {
+        Literal::Boolean(true) => "on".to_owned(),
+        Literal::Boolean(false) => "off".to_owned(),
+        Literal::Integer(number) => number.to_string(),
+        Literal::Number(digits) => digits.to_owned(),
+        Literal::String(text) => text.to_owned(),
+        Literal::Null | Literal::BitString(_) | Literal::HexString(_) => {
+            return Err(Error::not_supported("this value of a setting").at(span.position()));
+        }
+    })
+}
+
+/// Says which statement is not there yet, in the user's words.
+pub(super) fn unsupported_statement(statement: &Statement<'_>) -> Error {
+    let (what, span) = match statement {
+        Statement::Merge(merge) => ("MERGE", merge.span),
+        Statement::CreateTableAs(create) if create.materialized_view => {
+            ("CREATE MATERIALIZED VIEW", create.span)
+        }
+        Statement::CreateTableAs(create) => ("CREATE TABLE AS", create.span),
+        Statement::CreateView(create) => ("CREATE VIEW", create.span),
+        Statement::CreateSequence(create) => ("CREATE SEQUENCE", create.span),
+        Statement::CreateSchema(create) => ("CREATE SCHEMA", create.span),
+        Statement::AlterTable(alter) => ("ALTER", alter.span),
+        Statement::Truncate(truncate) => ("TRUNCATE", truncate.span),
+        Statement::Explain(explain) => ("EXPLAIN", explain.span),
+        Statement::Analyze(analyze) => ("ANALYZE", analyze.span),
+        Statement::Vacuum(vacuum) => ("VACUUM", vacuum.span),
+        Statement::Copy(copy) => ("COPY", copy.span),
+        Statement::Prepare(prepare) => ("PREPARE", prepare.span),
+        Statement::Execute(execute) => ("EXECUTE", execute.span),
+        Statement::Deallocate(deallocate) => ("DEALLOCATE", deallocate.span),
+        Statement::Discard(discard) => ("DISCARD", discard.span),
+        Statement::Comment(comment) => ("COMMENT", comment.span),
+        Statement::LockTable(lock) => ("LOCK TABLE", lock.span),
+        Statement::Drop(drop) => ("DROP of this kind of object", drop.span),
+        _ => ("this statement", Span::default()),
+    };
+    Error::not_supported(what).at(span.position())
+}

@@ -1,0 +1,528 @@
+//! CREATE TABLE, CREATE INDEX, DROP: definitions checked and named, as plain data.
+
+use crate::catalog::table_definition::{CheckDefinition, ColumnDefinition, ConstraintKind};
+use crate::common::limits::{INDEX_COLUMNS_MAX, TABLE_COLUMNS_MAX};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::define::{
+    self as ast, ColumnConstraintKind, Deferral, IndexOptions, ObjectKind, Persistence, TableConstraintKind,
+    TableElement,
+};
+use crate::sql::ast::expression::{Expr, ExprKind};
+use crate::sql::ast::{Name, ObjectName as AstName, Span, Statement};
+use crate::sql::binder::binder::Binder;
+use crate::sql::binder::bound::{
+    BoundStatement, CreateIndex, CreateTable, DropObjects, NewIndex, NewIndexColumn, ObjectName,
+};
+use crate::sql::binder::control::unsupported_statement;
+use crate::sql::binder::expression::check_collation;
+use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
+use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
+use crate::sql::binder::{type_name, walk};
+use crate::sql::types::cast::CastContext;
+use crate::sql::types::data_type::DataType;
+
+/// A PRIMARY KEY or UNIQUE as written.
+struct Key<'a> {
+    name: Option<Name<'a>>,
+    primary: bool,
+    columns: Vec<usize>,
+    position: usize,
+}
+
+/// A CHECK as written.
+struct Check<'a> {
+    name: Option<Name<'a>>,
+    condition: Expr<'a>,
+}
+
+/// A table on its way.
+struct TableDraft<'a> {
+    name: &'a str,
+    columns: Vec<ColumnDefinition>,
+    keys: Vec<Key<'a>>,
+    checks: Vec<Check<'a>>,
+}
+
+impl Binder<'_> {
+    pub(super) fn bind_create_table(&mut self, create: &ast::CreateTable<'_>) -> Result<BoundStatement> {
+        check_table_form(create)?;
+        let schema = self.creation_schema(&create.name)?;
+        let mut draft = TableDraft {
+            name: create.name.object().text,
+            columns: Vec::new(),
+            keys: Vec::new(),
+            checks: Vec::new(),
+        };
+        // Columns first: a constraint may name one that stands behind it.
+        for element in create.elements {
+            match element {
+                TableElement::Column(column) => self.add_column(&mut draft, column)?,
+                TableElement::Like { span, .. } => {
+                    return Err(Error::not_supported("LIKE in CREATE TABLE").at(span.position()));
+                }
+                TableElement::Constraint(_) => {}
+            }
+        }
+        for element in create.elements {
+            if let TableElement::Constraint(constraint) = element {
+                add_constraint(&mut draft, constraint)?;
+            }
+        }
+        self.finish_table(create, schema, draft)
+    }
+
+    /// The schema that a new object goes into.
+    fn creation_schema(&self, name: &AstName<'_>) -> Result<String> {
+        if name.parts.len() > 2 {
+            return Err(Error::not_supported("a reference to another database").at(name.position()));
+        }
+        match name.schema() {
+            None => Ok(self.options.schema.to_owned()),
+            Some(schema) => {
+                self.catalog.check_schema(Some(schema.text)).map_err(|error| error.at(schema.position()))?;
+                Ok(schema.text.to_owned())
+            }
+        }
+    }
+
+    fn add_column<'a>(
+        &mut self,
+        draft: &mut TableDraft<'a>,
+        column: &ast::ColumnDefinition<'a>,
+    ) -> Result<()> {
+        let (name, position) = (column.name.text, column.name.position());
+        if draft.columns.iter().any(|known| known.name == name) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(position));
+        }
+        if draft.columns.len() == TABLE_COLUMNS_MAX {
+            let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
+            return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message).at(position));
+        }
+        let sql_type = type_name::resolve(&column.type_name)?;
+        if let Some(collation) = &column.collation {
+            check_collation(collation)?;
+            if !sql_type.data_type.is_string() {
+                let message = format!("collations are not supported by type {}", sql_type.data_type.name());
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).at(collation.position()));
+            }
+        }
+        let index = draft.columns.len();
+        draft.columns.push(ColumnDefinition {
+            name: name.to_owned(),
+            sql_type,
+            not_null: false,
+            default: None,
+        });
+        let mut null_said: Option<bool> = None;
+        for constraint in column.constraints {
+            check_deferral(&constraint.deferral)?;
+            let at = constraint.span.position();
+            match &constraint.kind {
+                ColumnConstraintKind::Null | ColumnConstraintKind::NotNull => {
+                    let not_null = matches!(constraint.kind, ColumnConstraintKind::NotNull);
+                    if *null_said.get_or_insert(not_null) != not_null {
+                        let message = format!(
+                            "conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{}\"",
+                            draft.name
+                        );
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at));
+                    }
+                    draft.columns[index].not_null = not_null;
+                }
+                ColumnConstraintKind::Default(value) => {
+                    if draft.columns[index].default.is_some() {
+                        let message = format!(
+                            "multiple default values specified for column \"{name}\" of table \"{}\"",
+                            draft.name
+                        );
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at));
+                    }
+                    let text = self.check_default(&draft.columns[index], value)?;
+                    draft.columns[index].default = Some(text);
+                }
+                ColumnConstraintKind::Check { condition, .. } => {
+                    draft.checks.push(Check { name: constraint.name, condition: *condition });
+                }
+                ColumnConstraintKind::PrimaryKey(options) => {
+                    check_index_options(options)?;
+                    let (name, columns) = (constraint.name, vec![index]);
+                    draft.keys.push(Key { name, primary: true, columns, position: at });
+                }
+                ColumnConstraintKind::Unique { nulls_not_distinct, options } => {
+                    check_nulls_distinct(*nulls_not_distinct, at)?;
+                    check_index_options(options)?;
+                    let (name, columns) = (constraint.name, vec![index]);
+                    draft.keys.push(Key { name, primary: false, columns, position: at });
+                }
+                ColumnConstraintKind::References(_) => {
+                    return Err(Error::not_supported("FOREIGN KEY").at(at));
+                }
+                ColumnConstraintKind::Generated(_) => {
+                    return Err(Error::not_supported("a generated column").at(at));
+                }
+                ColumnConstraintKind::Identity { .. } => {
+                    return Err(Error::not_supported("an identity column").at(at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds a default, and gives the text to store.
+    fn check_default(&mut self, column: &ColumnDefinition, value: &Expr<'_>) -> Result<String> {
+        let scope = Scope::default();
+        let bound = self.bind(value, &mut Context::new(&scope, Place::Default))?;
+        let (from, position) = (bound.data_type(), bound.position);
+        let assigned = self.coerce(bound, column.sql_type, CastContext::Assignment)?;
+        if assigned.is_none() {
+            let message = format!(
+                "column \"{}\" is of type {} but default expression is of type {}",
+                column.name,
+                column.sql_type.data_type.name(),
+                from.name()
+            );
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
+                .hint("You will need to rewrite or cast the expression.")
+                .at(position));
+        }
+        Ok(value.span.text(self.options.text).to_owned())
+    }
+
+    fn finish_table(
+        &mut self,
+        create: &ast::CreateTable<'_>,
+        schema: String,
+        mut draft: TableDraft<'_>,
+    ) -> Result<BoundStatement> {
+        let keys = std::mem::take(&mut draft.keys);
+        for key in keys.iter().filter(|key| key.primary) {
+            for &column in &key.columns {
+                draft.columns[column].not_null = true;
+            }
+        }
+        let checks = self.name_checks(&draft)?;
+        let (row_id, indexes) = self.name_keys(&draft, keys)?;
+        let (row_id_column, row_id_constraint) = row_id.unzip();
+        Ok(BoundStatement::CreateTable(CreateTable {
+            schema,
+            name: draft.name.to_owned(),
+            position: create.name.position(),
+            if_not_exists: create.if_not_exists,
+            columns: draft.columns,
+            checks,
+            row_id_column,
+            row_id_constraint,
+            indexes,
+        }))
+    }
+
+    /// Binds the checks over the new table's columns and names those that have no name.
+    fn name_checks(&mut self, draft: &TableDraft<'_>) -> Result<Vec<CheckDefinition>> {
+        let mut columns = Vec::with_capacity(draft.columns.len());
+        for column in &draft.columns {
+            columns.push(self.new_column(&*column.name, column.sql_type, !column.not_null));
+        }
+        let relation = ScopeRelation {
+            name: draft.name.to_owned(),
+            schema: None,
+            hidden_name: None,
+            columns,
+            key: None,
+        };
+        let scope = Scope::of(relation);
+        let explicit: Vec<&str> =
+            draft.checks.iter().filter_map(|check| check.name).map(|name| name.text).collect();
+        let mut checks: Vec<CheckDefinition> = Vec::with_capacity(draft.checks.len());
+        for check in &draft.checks {
+            let mut context = Context::new(&scope, Place::Check);
+            let bound = self.bind_condition(&check.condition, "CHECK", &mut context)?;
+            let condition = check.condition.span.text(self.options.text).to_owned();
+            let name = match check.name {
+                Some(name) => {
+                    if checks.iter().any(|known| known.name == name.text) {
+                        let message = format!(
+                            "constraint \"{}\" for relation \"{}\" already exists",
+                            name.text, draft.name
+                        );
+                        return Err(Error::new(SqlState::DUPLICATE_OBJECT, message).at(name.position()));
+                    }
+                    name.text.to_owned()
+                }
+                None => {
+                    let mut used = Vec::new();
+                    walk::columns_of(&bound.expression, &mut used);
+                    used.dedup();
+                    let column = match used.as_slice() {
+                        [only] => scope.relations[0].columns.iter().find(|column| column.id == *only),
+                        _ => None,
+                    };
+                    first_free(draft.name, column.map(|column| &*column.name), "check", |name| {
+                        !explicit.contains(&name) && checks.iter().all(|known| known.name != name)
+                    })
+                }
+            };
+            checks.push(CheckDefinition { name, condition });
+        }
+        Ok(checks)
+    }
+
+    /// Turns keys into the row id or unique indexes. The primary key is named first, as in PostgreSQL.
+    #[expect(clippy::type_complexity, reason = "the row id, then the rest")]
+    fn name_keys(
+        &mut self,
+        draft: &TableDraft<'_>,
+        keys: Vec<Key<'_>>,
+    ) -> Result<(Option<(usize, String)>, Vec<NewIndex>)> {
+        if let Some(second) = keys.iter().filter(|key| key.primary).nth(1) {
+            let message = format!("multiple primary keys for table \"{}\" are not allowed", draft.name);
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message).at(second.position));
+        }
+        let (primary, rest): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.primary);
+        let mut kept: Vec<Key<'_>> = Vec::new();
+        for key in primary.into_iter().chain(rest) {
+            // A second key over the same columns says nothing new.
+            match kept.iter_mut().find(|known| known.columns == key.columns) {
+                Some(known) if known.name.is_none() || key.name.is_none() => {
+                    known.name = known.name.or(key.name);
+                }
+                _ => kept.push(key),
+            }
+        }
+        let mut taken: Vec<String> = vec![draft.name.to_owned()];
+        for name in kept.iter().filter_map(|key| key.name) {
+            if taken.iter().any(|known| known == name.text)
+                || self.catalog.relation(None, name.text).is_some()
+            {
+                let message = format!("relation \"{}\" already exists", name.text);
+                return Err(Error::new(SqlState::DUPLICATE_TABLE, message).at(name.position()));
+            }
+            taken.push(name.text.to_owned());
+        }
+        let mut row_id = None;
+        let mut indexes = Vec::new();
+        for key in kept {
+            let name = match key.name {
+                Some(name) => name.text.to_owned(),
+                None if key.primary => index_name(self.catalog, draft.name, None, "pkey", &taken),
+                None => {
+                    let columns =
+                        joined_columns(key.columns.iter().map(|&column| &*draft.columns[column].name));
+                    index_name(self.catalog, draft.name, Some(&columns), "key", &taken)
+                }
+            };
+            taken.push(name.clone());
+            let column_type = draft.columns[key.columns[0]].sql_type.data_type;
+            let is_row_id = key.primary
+                && key.columns.len() == 1
+                && matches!(column_type, DataType::SmallInt | DataType::Integer | DataType::BigInt);
+            if is_row_id {
+                row_id = Some((key.columns[0], name));
+                continue;
+            }
+            let kind = if key.primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
+            let ascending =
+                |column: &usize| NewIndexColumn { column: *column, descending: false, nulls_first: false };
+            let columns = key.columns.iter().map(ascending).collect();
+            indexes.push(NewIndex { name, constraint: Some(kind), columns, unique: true });
+        }
+        Ok((row_id, indexes))
+    }
+
+    pub(super) fn bind_create_index(&mut self, create: &ast::CreateIndex<'_>) -> Result<BoundStatement> {
+        check_index_form(create)?;
+        let table = self.find_table(&create.table)?;
+        let mut columns: Vec<NewIndexColumn> = Vec::with_capacity(create.elements.len());
+        for element in create.elements {
+            let position = element.value.span.position();
+            let ExprKind::Column(name) = &element.value.kind else {
+                return Err(Error::not_supported("an index on an expression").at(position));
+            };
+            if let Some(collation) = &element.collation {
+                check_collation(collation)?;
+            }
+            if let Some(class) = element.operator_class {
+                return Err(Error::not_supported("an operator class").at(class.position()));
+            }
+            let name = name.object();
+            let column = table.column_index(name.text).ok_or_else(|| {
+                let message = format!("column \"{}\" does not exist", name.text);
+                Error::new(SqlState::UNDEFINED_COLUMN, message)
+                    .hint_near_miss(name.text, table.columns.iter().map(|column| &*column.name))
+                    .at(position)
+            })?;
+            let nulls_first = element.places_nulls_first();
+            columns.push(NewIndexColumn { column, descending: element.descending, nulls_first });
+        }
+        check_index_columns(columns.len(), create.table.position())?;
+        let (name, position) = match create.name {
+            Some(name) => (name.text.to_owned(), name.position()),
+            None => {
+                let names = columns.iter().map(|column| &*table.columns[column.column].name);
+                let joined = joined_columns(names);
+                let name = index_name(self.catalog, &table.name, Some(&joined), "idx", &[]);
+                (name, create.table.position())
+            }
+        };
+        Ok(BoundStatement::CreateIndex(CreateIndex {
+            schema: table.schema.clone(),
+            table: table.name.clone(),
+            index: NewIndex { name, constraint: None, columns, unique: create.unique },
+            position,
+            if_not_exists: create.if_not_exists,
+        }))
+    }
+}
+
+/// DROP TABLE and DROP INDEX.
+pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Result<BoundStatement> {
+    if let Some(span) = drop.concurrently {
+        return Err(Error::not_supported("CONCURRENTLY").at(span.position()));
+    }
+    let mut names = Vec::with_capacity(drop.names.len());
+    for name in drop.names {
+        if name.parts.len() > 2 {
+            return Err(Error::not_supported("a reference to another database").at(name.position()));
+        }
+        names.push(ObjectName {
+            schema: name.schema().map(|schema| schema.text.to_owned()),
+            name: name.object().text.to_owned(),
+            position: name.position(),
+        });
+    }
+    let objects = DropObjects { names, if_exists: drop.if_exists, cascade: drop.cascade };
+    match drop.kind {
+        ObjectKind::Table => Ok(BoundStatement::DropTable(objects)),
+        ObjectKind::Index => Ok(BoundStatement::DropIndex(objects)),
+        _ => Err(unsupported_statement(statement)),
+    }
+}
+
+fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstraint<'a>) -> Result<()> {
+    check_deferral(&constraint.deferral)?;
+    let (name, position) = (constraint.name, constraint.span.position());
+    let (columns, primary) = match &constraint.kind {
+        TableConstraintKind::Check { condition, .. } => {
+            draft.checks.push(Check { name, condition: *condition });
+            return Ok(());
+        }
+        TableConstraintKind::PrimaryKey { columns, options } => {
+            check_index_options(options)?;
+            (*columns, true)
+        }
+        TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
+            check_nulls_distinct(*nulls_not_distinct, position)?;
+            check_index_options(options)?;
+            (*columns, false)
+        }
+        TableConstraintKind::UsingIndex { .. } => {
+            return Err(Error::not_supported("a constraint USING INDEX").at(position));
+        }
+        TableConstraintKind::ForeignKey { .. } => {
+            return Err(Error::not_supported("FOREIGN KEY").at(position));
+        }
+        TableConstraintKind::Exclude { .. } => return Err(Error::not_supported("EXCLUDE").at(position)),
+    };
+    let mut key = Vec::with_capacity(columns.len());
+    for column in columns {
+        let index = draft.columns.iter().position(|known| known.name == column.text).ok_or_else(|| {
+            let message = format!("column \"{}\" named in key does not exist", column.text);
+            Error::new(SqlState::UNDEFINED_COLUMN, message)
+                .hint_near_miss(column.text, draft.columns.iter().map(|known| &*known.name))
+                .at(column.position())
+        })?;
+        if key.contains(&index) {
+            let what = if primary { "primary key" } else { "unique" };
+            let message = format!("column \"{}\" appears twice in {what} constraint", column.text);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(column.position()));
+        }
+        key.push(index);
+    }
+    check_index_columns(key.len(), position)?;
+    draft.keys.push(Key { name, primary, columns: key, position });
+    Ok(())
+}
+
+fn check_index_columns(count: usize, position: usize) -> Result<()> {
+    if count <= INDEX_COLUMNS_MAX {
+        return Ok(());
+    }
+    let message = format!("cannot use more than {INDEX_COLUMNS_MAX} columns in an index");
+    Err(Error::new(SqlState::TOO_MANY_COLUMNS, message).at(position))
+}
+
+fn check_table_form(create: &ast::CreateTable<'_>) -> Result<()> {
+    let refuse = |what: &str, span: Span| Err(Error::not_supported(what).at(span.position()));
+    match create.persistence {
+        Persistence::Permanent => {}
+        Persistence::Temporary => return refuse("a temporary table", create.span),
+        Persistence::Unlogged => return refuse("an unlogged table", create.span),
+    }
+    let options = &create.options;
+    if let Some(span) = options.inherits {
+        return refuse("INHERITS", span);
+    }
+    if let Some(span) = options.partition {
+        return refuse("a partitioned table", span);
+    }
+    if let Some(method) = options.method
+        && method.text != "heap"
+    {
+        return refuse("a table access method", method.span);
+    }
+    if let Some(option) = options.storage.first() {
+        return refuse("a storage parameter", option.name.span());
+    }
+    if let Some((_, span)) = options.on_commit {
+        return refuse("ON COMMIT", span);
+    }
+    if let Some(tablespace) = options.tablespace {
+        return refuse("TABLESPACE", tablespace.span);
+    }
+    Ok(())
+}
+
+fn check_index_form(create: &ast::CreateIndex<'_>) -> Result<()> {
+    if let Some(span) = create.concurrently {
+        return Err(Error::not_supported("CONCURRENTLY").at(span.position()));
+    }
+    if let Some(method) = create.method
+        && method.text != "btree"
+    {
+        return Err(Error::not_supported(format!("index method {}", method.text)).at(method.position()));
+    }
+    check_nulls_distinct(create.nulls_not_distinct, create.span.position())?;
+    check_index_options(&create.options)?;
+    if let Some(filter) = create.filter {
+        return Err(Error::not_supported("a partial index").at(filter.span.position()));
+    }
+    Ok(())
+}
+
+fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
+    if let Some(column) = options.include.first() {
+        return Err(Error::not_supported("INCLUDE").at(column.position()));
+    }
+    if let Some(option) = options.storage.first() {
+        return Err(Error::not_supported("a storage parameter").at(option.name.position()));
+    }
+    if let Some(tablespace) = options.tablespace {
+        return Err(Error::not_supported("TABLESPACE").at(tablespace.position()));
+    }
+    Ok(())
+}
+
+fn check_nulls_distinct(nulls_not_distinct: bool, position: usize) -> Result<()> {
+    if nulls_not_distinct { Err(Error::not_supported("NULLS NOT DISTINCT").at(position)) } else { Ok(()) }
+}
+
+fn check_deferral(deferral: &Deferral) -> Result<()> {
+    let position = deferral.span.map_or(0, Span::position);
+    if deferral.deferrable == Some(true) || deferral.initially_deferred == Some(true) {
+        return Err(Error::not_supported("a deferrable constraint").at(position));
+    }
+    if deferral.not_valid {
+        return Err(Error::not_supported("NOT VALID").at(position));
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! Walking, comparing and repositioning bound expressions.
+
+use crate::error::Result;
+use crate::sql::plan::expression::{ColumnId, Expression};
+use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::types::data_type::DataType;
+use crate::sql::types::datum::{Datum, Numeric};
+
+/// Calls `visit` with each direct operand, in the order they are written.
+pub(super) fn each_operand<'e>(expression: &'e Expression, visit: &mut dyn FnMut(&'e Expression)) {
+    match expression {
+        Expression::Constant { .. }
+        | Expression::Column { .. }
+        | Expression::Input { .. }
+        | Expression::Parameter { .. } => {}
+        Expression::Call { arguments, .. } | Expression::Coalesce { arguments, .. } => {
+            arguments.iter().for_each(visit);
+        }
+        Expression::And(operands) | Expression::Or(operands) => operands.iter().for_each(visit),
+        Expression::Cast { input, .. }
+        | Expression::Not(input)
+        | Expression::IsNull { input, .. }
+        | Expression::IsTruth { input, .. }
+        | Expression::InSet { input, .. } => visit(input),
+        Expression::IsDistinct { left, right, .. } => {
+            visit(left);
+            visit(right);
+        }
+        Expression::NullIf { left, right, equal } => {
+            visit(left);
+            visit(right);
+            visit(equal);
+        }
+        Expression::Case { branches, otherwise, .. } => {
+            for (condition, result) in branches {
+                visit(condition);
+                visit(result);
+            }
+            if let Some(otherwise) = otherwise {
+                visit(otherwise);
+            }
+        }
+    }
+}
+
+/// [`each_operand`] for changing them; stops at the first error.
+pub(super) fn each_operand_mut(
+    expression: &mut Expression,
+    visit: &mut dyn FnMut(&mut Expression) -> Result<()>,
+) -> Result<()> {
+    match expression {
+        Expression::Constant { .. }
+        | Expression::Column { .. }
+        | Expression::Input { .. }
+        | Expression::Parameter { .. } => Ok(()),
+        Expression::Call { arguments, .. } | Expression::Coalesce { arguments, .. } => {
+            arguments.iter_mut().try_for_each(visit)
+        }
+        Expression::And(operands) | Expression::Or(operands) => operands.iter_mut().try_for_each(visit),
+        Expression::Cast { input, .. }
+        | Expression::Not(input)
+        | Expression::IsNull { input, .. }
+        | Expression::IsTruth { input, .. }
+        | Expression::InSet { input, .. } => visit(input),
+        Expression::IsDistinct { left, right, .. } => {
+            visit(left)?;
+            visit(right)
+        }
+        Expression::NullIf { left, right, equal } => {
+            visit(left)?;
+            visit(right)?;
+            visit(equal)
+        }
+        Expression::Case { branches, otherwise, .. } => {
+            for (condition, result) in branches {
+                visit(condition)?;
+                visit(result)?;
+            }
+            otherwise.as_deref_mut().map_or(Ok(()), visit)
+        }
+    }
+}
+
+/// How many nodes an expression has.
+pub(super) fn count_nodes(expression: &Expression) -> usize {
+    let mut count = 1;
+    each_operand(expression, &mut |operand| count += count_nodes(operand));
+    count
+}
+
+/// Whether an expression refers to any column.
+pub(super) fn has_columns(expression: &Expression) -> bool {
+    let mut found = matches!(expression, Expression::Column { .. } | Expression::Input { .. });
+    each_operand(expression, &mut |operand| found = found || has_columns(operand));
+    found
+}
+
+/// The columns that an expression refers to, in the order they are written, with repetitions.
+pub(super) fn columns_of(expression: &Expression, out: &mut Vec<ColumnId>) {
+    if let Expression::Column { id, .. } = expression {
+        out.push(*id);
+    }
+    each_operand(expression, &mut |operand| columns_of(operand, out));
+}
+
+/// Makes every place in `expression` be `position`: for stored text, whose places mean nothing in the statement.
+pub(super) fn move_to(expression: &mut Expression, new_position: usize) -> Result<()> {
+    match expression {
+        Expression::Call { position, .. } | Expression::Cast { position, .. } => *position = new_position,
+        _ => {}
+    }
+    each_operand_mut(expression, &mut |operand| move_to(operand, new_position))
+}
+
+/// Gives parameters that were bound before their type was known their final type.
+pub(super) fn type_parameters(expression: &mut Expression, types: &[DataType]) -> Result<()> {
+    if let Expression::Parameter { index, data_type } = expression {
+        *data_type = types[*index];
+    }
+    each_operand_mut(expression, &mut |operand| type_parameters(operand, types))
+}
+
+/// Calls `visit` with every expression of a plan.
+pub(super) fn each_plan_expression(
+    plan: &mut LogicalPlan,
+    visit: &mut dyn FnMut(&mut Expression) -> Result<()>,
+) -> Result<()> {
+    match plan {
+        LogicalPlan::Scan { .. } => Ok(()),
+        LogicalPlan::Values { rows, .. } => rows.iter_mut().flatten().try_for_each(visit),
+        LogicalPlan::Filter { input, predicate } => {
+            visit(predicate)?;
+            each_plan_expression(input, visit)
+        }
+        LogicalPlan::Project { input, expressions, .. } => {
+            expressions.iter_mut().try_for_each(&mut *visit)?;
+            each_plan_expression(input, visit)
+        }
+        LogicalPlan::Aggregate { input, groups, aggregates, .. } => {
+            groups.iter_mut().try_for_each(&mut *visit)?;
+            for aggregate in aggregates {
+                aggregate.arguments.iter_mut().chain(&mut aggregate.filter).try_for_each(&mut *visit)?;
+            }
+            each_plan_expression(input, visit)
+        }
+        LogicalPlan::Distinct { input } => each_plan_expression(input, visit),
+        LogicalPlan::Sort { input, keys } => {
+            keys.iter_mut().map(|key| &mut key.expression).try_for_each(&mut *visit)?;
+            each_plan_expression(input, visit)
+        }
+        LogicalPlan::Limit { input, limit, offset } => {
+            limit.iter_mut().chain(offset).try_for_each(&mut *visit)?;
+            each_plan_expression(input, visit)
+        }
+        LogicalPlan::Insert { input, returning, .. } | LogicalPlan::Delete { input, returning, .. } => {
+            returning.iter_mut().flat_map(|one| &mut one.expressions).try_for_each(&mut *visit)?;
+            each_plan_expression(input, visit)
+        }
+        LogicalPlan::Update { input, assignments, returning, .. } => {
+            assignments.iter_mut().map(|(_, value)| value).try_for_each(&mut *visit)?;
+            returning.iter_mut().flat_map(|one| &mut one.expressions).try_for_each(&mut *visit)?;
+            each_plan_expression(input, visit)
+        }
+    }
+}
+
+/// Whether two expressions are the same but for their places in the text.
+pub(super) fn same(left: &Expression, right: &Expression) -> bool {
+    let same_node = match (left, right) {
+        (
+            Expression::Constant { value: a, data_type: b },
+            Expression::Constant { value: c, data_type: d },
+        ) => b == d && same_datum(a, c),
+        (Expression::Column { id: a, .. }, Expression::Column { id: b, .. }) => a == b,
+        (Expression::Input { index: a, .. }, Expression::Input { index: b, .. })
+        | (Expression::Parameter { index: a, .. }, Expression::Parameter { index: b, .. }) => a == b,
+        (Expression::Call { function: a, .. }, Expression::Call { function: b, .. }) => std::ptr::eq(*a, *b),
+        (
+            Expression::Cast { target: a, explicit: b, .. },
+            Expression::Cast { target: c, explicit: d, .. },
+        ) => a == c && b == d,
+        (Expression::And(_), Expression::And(_))
+        | (Expression::Or(_), Expression::Or(_))
+        | (Expression::Not(_), Expression::Not(_))
+        | (Expression::NullIf { .. }, Expression::NullIf { .. }) => true,
+        (Expression::IsNull { negated: a, .. }, Expression::IsNull { negated: b, .. })
+        | (Expression::IsDistinct { negated: a, .. }, Expression::IsDistinct { negated: b, .. }) => a == b,
+        (
+            Expression::IsTruth { truth: a, negated: b, .. },
+            Expression::IsTruth { truth: c, negated: d, .. },
+        ) => a == c && b == d,
+        (Expression::Case { otherwise: a, .. }, Expression::Case { otherwise: b, .. }) => {
+            a.is_some() == b.is_some()
+        }
+        (Expression::Coalesce { .. }, Expression::Coalesce { .. }) => true,
+        (
+            Expression::InSet { values: a, has_null: b, negated: c, .. },
+            Expression::InSet { values: d, has_null: e, negated: f, .. },
+        ) => b == e && c == f && a.len() == d.len() && a.iter().zip(&**d).all(|(a, d)| same_datum(a, d)),
+        _ => false,
+    };
+    if !same_node {
+        return false;
+    }
+    let mut left_operands: Vec<&Expression> = Vec::new();
+    each_operand(left, &mut |operand| left_operands.push(operand));
+    let mut index = 0;
+    let mut all_same = true;
+    each_operand(right, &mut |operand| {
+        all_same = all_same && left_operands.get(index).is_some_and(|left| same(left, operand));
+        index += 1;
+    });
+    all_same && index == left_operands.len()
+}
+
+/// Whether two values are the same to the last bit (`1.0` and `1.00` are not).
+fn same_datum(left: &Datum, right: &Datum) -> bool {
+    let numeric = |value: &Numeric| (value.mantissa, value.scale, value.kind as u8);
+    match (left, right) {
+        (Datum::Null, Datum::Null) => true,
+        (Datum::Boolean(a), Datum::Boolean(b)) => a == b,
+        (Datum::SmallInt(a), Datum::SmallInt(b)) => a == b,
+        (Datum::Integer(a), Datum::Integer(b)) | (Datum::Date(a), Datum::Date(b)) => a == b,
+        (Datum::BigInt(a), Datum::BigInt(b))
+        | (Datum::Timestamp(a), Datum::Timestamp(b))
+        | (Datum::TimestampTz(a), Datum::TimestampTz(b)) => a == b,
+        (Datum::Real(a), Datum::Real(b)) => a.to_bits() == b.to_bits(),
+        (Datum::Double(a), Datum::Double(b)) => a.to_bits() == b.to_bits(),
+        (Datum::Numeric(a), Datum::Numeric(b)) => numeric(a) == numeric(b),
+        (Datum::Text(a), Datum::Text(b)) => a == b,
+        (Datum::Bytes(a), Datum::Bytes(b)) => a == b,
+        (Datum::Interval(a), Datum::Interval(b)) => a == b,
+        _ => false,
+    }
+}
