@@ -59,6 +59,7 @@ states! {
     INVALID_DATETIME_FORMAT = "22007", "invalid date or time format";
     DATETIME_FIELD_OVERFLOW = "22008", "date or time field out of range";
     INVALID_TIME_ZONE_DISPLACEMENT = "22009", "invalid time zone displacement";
+    INTERVAL_FIELD_OVERFLOW = "22015", "interval field out of range";
     SUBSTRING_ERROR = "22011", "negative substring length";
     DIVISION_BY_ZERO = "22012", "division by zero";
     INVALID_ARGUMENT_FOR_LOGARITHM = "2201E", "invalid argument for logarithm";
