@@ -38,6 +38,25 @@ macro_rules! push_fast {
     };
 }
 
+macro_rules! extend_fast {
+    ($(#[$doc:meta] $name:ident, $type:ty, $variant:ident;)*) => {
+        $(
+            #[$doc]
+            /// # Panics
+            /// When the column holds something else.
+            #[inline]
+            pub fn $name(&mut self, values: impl ExactSizeIterator<Item = $type>) {
+                let count = values.len();
+                match &mut self.data {
+                    ColumnData::$variant(column) => column.extend(values),
+                    _ => self.wrong(stringify!($name)),
+                }
+                self.valid_many(count);
+            }
+        )*
+    };
+}
+
 impl ColumnBuilder {
     /// A builder for values of `sql_type`, with room for `capacity` of them.
     pub fn new(sql_type: SqlType, capacity: usize) -> ColumnBuilder {
@@ -100,6 +119,73 @@ impl ColumnBuilder {
         push_f64, f64, Float64;
         /// Adds an interval.
         push_interval, Interval, Interval;
+    }
+
+    extend_fast! {
+        /// Adds smallints.
+        extend_i16, i16, Int16;
+        /// Adds integers or dates.
+        extend_i32, i32, Int32;
+        /// Adds bigints, timestamps or timestamptzs.
+        extend_i64, i64, Int64;
+        /// Adds reals.
+        extend_f32, f32, Float32;
+        /// Adds double precisions.
+        extend_f64, f64, Float64;
+        /// Adds intervals.
+        extend_interval, Interval, Interval;
+    }
+
+    /// Adds mantissas of the column's own scale. `false`: the column has another form, nothing was added.
+    #[inline]
+    pub fn try_extend_decimal64(
+        &mut self,
+        mantissas: impl ExactSizeIterator<Item = i64>,
+        value_scale: u16,
+    ) -> bool {
+        let count = mantissas.len();
+        match &mut self.data {
+            ColumnData::Decimal64 { values, scale } if *scale == value_scale && !self.scale_open => {
+                values.extend(mantissas);
+            }
+            _ => return false,
+        }
+        self.valid_many(count);
+        true
+    }
+
+    /// Makes row `row`, which was added before, NULL.
+    pub fn set_null(&mut self, row: usize) {
+        let rows = self.rows;
+        self.validity.get_or_insert_with(|| Bitmap::filled(rows, true)).set(row, false);
+    }
+
+    /// Puts a text in the place of row `row`, which was added before.
+    /// # Panics
+    /// When the column holds something else.
+    pub fn replace_str(&mut self, row: usize, value: &str) {
+        match &mut self.data {
+            ColumnData::Strings(values) => values.replace_str(row, value),
+            _ => self.wrong("replace_str"),
+        }
+    }
+
+    /// Puts a bytea in the place of row `row`, which was added before.
+    /// # Panics
+    /// When the column holds something else.
+    pub fn replace_bytes(&mut self, row: usize, value: &[u8]) {
+        match &mut self.data {
+            ColumnData::Strings(values) => values.replace_bytes(row, value),
+            _ => self.wrong("replace_bytes"),
+        }
+    }
+
+    #[inline]
+    fn valid_many(&mut self, count: usize) {
+        self.rows += count;
+        if let Some(validity) = &mut self.validity {
+            validity.extend(count, true);
+        }
     }
 
     /// Adds a text.

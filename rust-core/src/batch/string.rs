@@ -154,6 +154,17 @@ impl StringColumn {
         self.push_raw(bytes);
     }
 
+    /// Puts a text in the place of row `row`; the bytes of the former one stay in their buffer.
+    pub fn replace_str(&mut self, row: usize, text: &str) {
+        self.views[row] = self.store(text.as_bytes());
+    }
+
+    /// As [`StringColumn::replace_str`], with bytes that need not be UTF-8.
+    pub fn replace_bytes(&mut self, row: usize, bytes: &[u8]) {
+        self.utf8 = false;
+        self.views[row] = self.store(bytes);
+    }
+
     #[inline]
     fn push_raw(&mut self, bytes: &[u8]) {
         let view = self.store(bytes);

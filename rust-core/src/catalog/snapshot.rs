@@ -215,6 +215,7 @@ pub(super) mod tests {
                     tree: TreeId(id * 10 + 2),
                     columns: vec![IndexColumn { column: 0, descending: false, nulls_first: false }],
                     unique: false,
+                    runtime: Arc::default(),
                 }],
                 runtime: Arc::default(),
             }),

@@ -175,6 +175,10 @@ impl Storage {
     pub fn gate(&self) -> &ApplyGate {
         unimplemented!()
     }
+    /// Bytes of a page, fixed at creation. Keys take at most a quarter, values at most a third of it.
+    pub fn page_size(&self) -> usize {
+        unimplemented!()
+    }
     /// Whether a checkpoint is due.
     pub fn wants_checkpoint(&self) -> bool {
         unimplemented!()

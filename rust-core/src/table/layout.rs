@@ -4,7 +4,7 @@
 use crate::common::ids::TreeId;
 use crate::sql::types::data_type::SqlType;
 use crate::table::row::RowFormat;
-use crate::table::runtime::TableRuntime;
+use crate::table::runtime::{IndexRuntime, TableRuntime};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -55,6 +55,9 @@ pub struct IndexLayout {
     pub columns: Vec<IndexColumn>,
     /// No two rows may have equal, non-NULL values.
     pub unique: bool,
+    /// What the running process knows of it; `Default` for a new index. Not stored.
+    #[serde(skip)]
+    pub runtime: Arc<IndexRuntime>,
 }
 
 /// A column of an index with its order.

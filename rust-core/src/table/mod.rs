@@ -2,7 +2,16 @@
 //!
 //! Knows values, rows, keys, trees and transactions. Knows no names, no SQL and no plans.
 
+pub mod build;
+mod decode;
+pub mod index;
 pub mod key;
 pub mod layout;
+pub mod limits;
 pub mod row;
 pub mod runtime;
+pub mod scan;
+#[allow(clippy::module_inception, reason = "the folder is named for its main type")]
+pub mod table;
+pub mod value_tree;
+pub mod verify;

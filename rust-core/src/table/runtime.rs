@@ -2,7 +2,9 @@
 //! the row format. Shared by every connection of the database.
 //! Knows numbers. Knows nothing of trees.
 
+use crate::common::ids::Lsn;
 use crate::common::sync::Mutex;
+use crate::common::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::data_type::SqlType;
 use crate::table::row::RowFormat;
@@ -27,6 +29,25 @@ impl Counter {
         }
         *last = Some(highest + 1);
         Ok(highest + 1)
+    }
+}
+
+/// What a process knows of an index.
+#[derive(Debug, Default)]
+pub struct IndexRuntime {
+    usable_from: AtomicU64,
+}
+
+impl IndexRuntime {
+    /// Snapshots before this commit do not see the entries of rows that they do see: the index was made after
+    /// them. Zero for an index that is as old as the process or as its table.
+    pub fn usable_from(&self) -> Lsn {
+        Lsn(self.usable_from.load(Ordering::Acquire))
+    }
+
+    /// The index was made by the commit `timestamp`.
+    pub fn set_usable_from(&self, timestamp: Lsn) {
+        self.usable_from.store(timestamp.0, Ordering::Release);
     }
 }
 

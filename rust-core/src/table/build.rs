@@ -1,0 +1,124 @@
+//! Making and dropping a table's trees, and filling a new index from the rows.
+//! Knows layouts and transactions. Knows no names.
+
+use crate::batch::batch::Batch;
+use crate::common::ids::RowId;
+use crate::error::Result;
+use crate::sql::types::data_type::SqlType;
+use crate::sql::types::datum::{Datum, DatumRef};
+use crate::storage::TreeCursor;
+use crate::table::index::{Uniqueness, append_entry_key};
+use crate::table::key::row_id_key;
+use crate::table::layout::{IndexColumn, IndexLayout, RowIdSource, TableLayout};
+use crate::table::limits::SizeLimits;
+use crate::table::table::{Table, concurrent_update};
+use crate::transaction::transaction::{Transaction, TransactionManager};
+use crate::transaction::types::ReadView;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// The layout of a new table, with its trees made in `transaction`. `indexes`: columns, whether unique.
+/// # Errors
+/// `53200`.
+pub fn create_trees(
+    transaction: &mut Transaction,
+    row_id: RowIdSource,
+    columns: Vec<SqlType>,
+    indexes: Vec<(Vec<IndexColumn>, bool)>,
+) -> Result<TableLayout> {
+    let tree = transaction.create_tree()?;
+    let value_tree = transaction.create_tree()?;
+    let mut layouts = Vec::with_capacity(indexes.len());
+    for (index_columns, unique) in indexes {
+        layouts.push(create_index_tree(transaction, index_columns, unique)?);
+    }
+    Ok(TableLayout { tree, value_tree, row_id, columns, indexes: layouts, runtime: Arc::default() })
+}
+
+/// The layout of a new index, with its tree made in `transaction`.
+/// # Errors
+/// `53200`.
+pub fn create_index_tree(
+    transaction: &mut Transaction,
+    columns: Vec<IndexColumn>,
+    unique: bool,
+) -> Result<IndexLayout> {
+    Ok(IndexLayout { tree: transaction.create_tree()?, columns, unique, runtime: Arc::default() })
+}
+
+/// Drops every tree of a table at commit. The caller holds ACCESS EXCLUSIVE.
+/// # Errors
+/// `53200`.
+pub fn drop_trees(transaction: &mut Transaction, layout: &TableLayout) -> Result<()> {
+    transaction.drop_tree(layout.tree)?;
+    transaction.drop_tree(layout.value_tree)?;
+    layout.indexes.iter().try_for_each(|index| transaction.drop_tree(index.tree))
+}
+
+/// What filling an index came to.
+#[derive(Clone, Debug)]
+pub enum BuildOutcome {
+    /// Every row has its entry.
+    Built,
+    /// Two rows have these values in a unique index (one a key column); entries are half written.
+    Duplicate(Vec<Datum>),
+}
+
+/// Fills index `index` of `layout` from the rows. The caller holds SHARE on the table, and the statement's
+/// snapshot was taken after that lock.
+/// # Errors
+/// `40001` when rows were changed after the snapshot; `54000` for a key that is too long; `53200`; `57014`.
+pub fn build_index(
+    manager: &TransactionManager,
+    transaction: &mut Transaction,
+    layout: &Arc<TableLayout>,
+    index: usize,
+) -> Result<BuildOutcome> {
+    check_snapshot_is_newest(transaction, layout)?;
+    let limits = SizeLimits::for_page_size(manager.storage().page_size());
+    let table = Table::open(manager, transaction, layout)?;
+    let index_layout = &layout.indexes[index];
+    let tree = transaction.tree_handle(index_layout.tree)?;
+    let columns: Vec<usize> = index_layout.columns.iter().map(|column| column.column).collect();
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let mut scan = table.scan(transaction, everything, false, &columns, true)?;
+    let mut batch = Batch::default();
+    let mut key = Vec::new();
+    while scan.next_batch(transaction, &mut batch)? {
+        for row in 0..batch.rows {
+            let row_id = match batch.columns[columns.len()].datum(row) {
+                DatumRef::BigInt(id) => RowId(id),
+                _ => continue,
+            };
+            let value = |column: usize| {
+                let position = columns.iter().position(|of| *of == column).unwrap_or_default();
+                batch.columns[position].datum(row)
+            };
+            key.clear();
+            let uniqueness =
+                append_entry_key(&mut key, layout, index_layout, value, row_id, limits.key_bytes)?;
+            if uniqueness == Uniqueness::Unique
+                && transaction.get(&tree, &key, ReadView::Latest, |entry| entry.is_some())?
+            {
+                let values = columns.iter().map(|column| value(*column).to_owned()).collect();
+                return Ok(BuildOutcome::Duplicate(values));
+            }
+            transaction.put(index_layout.tree, &key, &row_id_key(row_id))?;
+        }
+    }
+    Ok(BuildOutcome::Built)
+}
+
+/// An index must have an entry for every committed row, so the snapshot must see all of them.
+fn check_snapshot_is_newest(transaction: &Transaction, layout: &TableLayout) -> Result<()> {
+    let handle = transaction.tree_handle(layout.tree)?;
+    let Some(tree) = handle.committed() else { return Ok(()) };
+    let snapshot = transaction.snapshot_timestamp();
+    let mut cursor = TreeCursor::new(Bound::Unbounded, Bound::Unbounded, false);
+    while let Some(newest) = tree.visit(&mut cursor, |leaf, _| leaf.max_timestamp())? {
+        if newest > snapshot {
+            return Err(concurrent_update());
+        }
+    }
+    Ok(())
+}

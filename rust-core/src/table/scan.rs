@@ -1,0 +1,281 @@
+//! Scans as batches: rows in row-id order, and rows in index order.
+//!
+//! A leaf's rows are decoded under its latch; large values, which lie in another tree, are fetched after it.
+//! Knows rows, keys and transactions. Knows no predicates.
+
+use crate::batch::batch::Batch;
+use crate::common::ids::RowId;
+use crate::common::limits::BATCH_ROWS;
+use crate::error::{Error, Result, SqlState};
+use crate::table::decode::{RowCollector, large_bytes};
+use crate::table::key::{row_id_key, row_id_of_key};
+use crate::table::layout::TableLayout;
+use crate::table::row::{RowFormat, damaged_row};
+use crate::table::value_tree;
+use crate::transaction::scan::{ScanRows, TransactionScan};
+use crate::transaction::transaction::{Transaction, TreeHandle};
+use crate::transaction::types::ReadView;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A batch ends early when its large values reach this many bytes.
+const LARGE_BYTES_A_BATCH: usize = 8 << 20;
+/// Room made for rows before the first batch tells how many come.
+const FIRST_CAPACITY: usize = 64;
+
+/// What a scan collects from rows.
+#[derive(Debug)]
+struct Collection {
+    layout: Arc<TableLayout>,
+    columns: Vec<usize>,
+    with_row_id: bool,
+    current: RowCollector,
+    large_bytes: usize,
+    full: VecDeque<RowCollector>,
+}
+
+impl Collection {
+    fn new(layout: &Arc<TableLayout>, columns: &[usize], with_row_id: bool) -> Collection {
+        Collection {
+            current: RowCollector::new(&layout.columns, columns, with_row_id, FIRST_CAPACITY),
+            layout: Arc::clone(layout),
+            columns: columns.to_vec(),
+            with_row_id,
+            large_bytes: 0,
+            full: VecDeque::new(),
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.current.rows > 0 {
+            let capacity = if self.current.rows >= BATCH_ROWS { BATCH_ROWS } else { FIRST_CAPACITY };
+            let next = RowCollector::new(&self.layout.columns, &self.columns, self.with_row_id, capacity);
+            self.full.push_back(std::mem::replace(&mut self.current, next));
+            self.large_bytes = 0;
+        }
+    }
+
+    /// Takes the rows of a leaf, in the scan's direction.
+    fn take(&mut self, rows: &ScanRows<'_>, backward: bool) -> Result<()> {
+        let format = self.layout.format();
+        let mut live: SmallVec<[usize; 256]> = (0..rows.len()).filter(|index| rows.is_live(*index)).collect();
+        if backward {
+            live.reverse();
+        }
+        let bytes: SmallVec<[&[u8]; 256]> = live.iter().map(|index| rows.value(*index)).collect();
+        let mut key = Vec::new();
+        let mut done = 0;
+        while done < live.len() {
+            let format: &RowFormat = format;
+            let room = (BATCH_ROWS - self.current.rows).min(live.len() - done);
+            let mut count = room;
+            for (index, row) in bytes[done..done + room].iter().enumerate() {
+                format.check(row)?;
+                if RowFormat::has_large(row) {
+                    self.large_bytes += large_bytes(format, &self.columns, row);
+                    if self.large_bytes >= LARGE_BYTES_A_BATCH {
+                        count = index + 1;
+                        break;
+                    }
+                }
+            }
+            let chunk = done..done + count;
+            self.current.push_rows(format, &self.columns, &bytes[chunk.clone()])?;
+            if let Some(ids) = &mut self.current.row_ids {
+                for index in &live[chunk] {
+                    rows.key_into(*index, &mut key);
+                    ids.push_i64(row_id_of_key(&key).ok_or_else(damaged_row)?.0);
+                }
+            }
+            done += count;
+            if self.current.rows >= BATCH_ROWS || self.large_bytes >= LARGE_BYTES_A_BATCH {
+                return self.take_rest(rows, &live[done..]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a leaf that no longer fit the current batch.
+    fn take_rest(&mut self, rows: &ScanRows<'_>, live: &[usize]) -> Result<()> {
+        let layout = Arc::clone(&self.layout);
+        let format = layout.format();
+        let mut key = Vec::new();
+        self.flush();
+        for index in live {
+            self.push_row(format, rows.value(*index), || {
+                rows.key_into(*index, &mut key);
+                row_id_of_key(&key)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn push_row(
+        &mut self,
+        format: &RowFormat,
+        row: &[u8],
+        row_id: impl FnOnce() -> Option<RowId>,
+    ) -> Result<()> {
+        self.current.push_row(format, &self.columns, row)?;
+        if let Some(ids) = &mut self.current.row_ids {
+            ids.push_i64(row_id().ok_or_else(damaged_row)?.0);
+        }
+        if RowFormat::has_large(row) {
+            self.large_bytes += large_bytes(format, &self.columns, row);
+        }
+        if self.current.rows >= BATCH_ROWS || self.large_bytes >= LARGE_BYTES_A_BATCH {
+            self.flush();
+        }
+        Ok(())
+    }
+}
+
+/// Fetches what is missing and makes the batch. No latch is held here.
+fn finish(
+    mut collected: RowCollector,
+    transaction: &Transaction,
+    values: &TreeHandle,
+    batch: &mut Batch,
+) -> Result<()> {
+    for value in std::mem::take(&mut collected.pending) {
+        let bytes = value_tree::read(transaction, values, value.pointer, ReadView::Snapshot)?;
+        collected.fill(value, &bytes)?;
+    }
+    batch.rows = collected.rows;
+    batch.selection = None;
+    batch.columns.clear();
+    let builders = collected.builders.into_iter().chain(collected.row_ids);
+    batch.columns.extend(builders.map(|builder| Arc::new(builder.finish())));
+    Ok(())
+}
+
+/// Rows of a range of row ids.
+#[derive(Debug)]
+pub struct TableScan {
+    /// `None`: the range is known to be empty.
+    scan: Option<TransactionScan>,
+    collection: Collection,
+    values: TreeHandle,
+    backward: bool,
+}
+
+impl TableScan {
+    pub(super) fn new(
+        scan: Option<TransactionScan>,
+        layout: &Arc<TableLayout>,
+        values: TreeHandle,
+        backward: bool,
+        (columns, with_row_id): (&[usize], bool),
+    ) -> TableScan {
+        TableScan { scan, collection: Collection::new(layout, columns, with_row_id), values, backward }
+    }
+
+    /// The next rows: the wanted columns in their order, then the row id where it is wanted. `false`: no more.
+    /// # Errors
+    /// `57014`; `58030`; `XX001` for a damaged row.
+    pub fn next_batch(&mut self, transaction: &Transaction, batch: &mut Batch) -> Result<bool> {
+        while self.collection.full.is_empty() {
+            let Some(scan) = &mut self.scan else { break };
+            let (collection, backward) = (&mut self.collection, self.backward);
+            match scan.next(transaction, |rows| collection.take(&rows, backward))? {
+                Some(taken) => taken?,
+                None => {
+                    self.scan = None;
+                    self.collection.flush();
+                }
+            }
+        }
+        match self.collection.full.pop_front() {
+            Some(collected) => finish(collected, transaction, &self.values, batch).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+/// Rows in the order of an index.
+#[derive(Debug)]
+pub struct IndexScan {
+    scan: Option<TransactionScan>,
+    /// Row ids of entries whose rows were not read yet; the next one is the last.
+    waiting: Vec<RowId>,
+    rows: TreeHandle,
+    collection: Collection,
+    values: TreeHandle,
+    backward: bool,
+}
+
+impl IndexScan {
+    pub(super) fn new(
+        scan: Option<TransactionScan>,
+        layout: &Arc<TableLayout>,
+        (rows, values): (TreeHandle, TreeHandle),
+        backward: bool,
+        (columns, with_row_id): (&[usize], bool),
+    ) -> IndexScan {
+        IndexScan {
+            scan,
+            waiting: Vec::new(),
+            rows,
+            collection: Collection::new(layout, columns, with_row_id),
+            values,
+            backward,
+        }
+    }
+
+    /// As [`TableScan::next_batch`].
+    /// # Errors
+    /// As there; `XX002` for an entry without a row.
+    pub fn next_batch(&mut self, transaction: &Transaction, batch: &mut Batch) -> Result<bool> {
+        while self.collection.full.is_empty() && self.read_entries(transaction)? {
+            while let Some(row) = self.waiting.pop() {
+                self.read_row(transaction, row)?;
+                if !self.collection.full.is_empty() {
+                    break;
+                }
+            }
+        }
+        match self.collection.full.pop_front() {
+            Some(collected) => finish(collected, transaction, &self.values, batch).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Makes sure that rows wait to be read; `false`: there are no more.
+    fn read_entries(&mut self, transaction: &Transaction) -> Result<bool> {
+        while self.waiting.is_empty() {
+            let Some(scan) = &mut self.scan else { return Ok(false) };
+            let (waiting, backward) = (&mut self.waiting, self.backward);
+            let more = scan.next(transaction, |rows| -> Result<()> {
+                for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
+                    waiting.push(row_id_of_key(rows.value(index)).ok_or_else(damaged_entry)?);
+                }
+                if !backward {
+                    waiting.reverse();
+                }
+                Ok(())
+            })?;
+            match more {
+                Some(read) => read?,
+                None => {
+                    self.scan = None;
+                    self.collection.flush();
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_row(&mut self, transaction: &Transaction, row: RowId) -> Result<()> {
+        let layout = Arc::clone(&self.collection.layout);
+        let collection = &mut self.collection;
+        transaction.get(&self.rows, &row_id_key(row), ReadView::Snapshot, |bytes| match bytes {
+            Some(bytes) => collection.push_row(layout.format(), bytes, || Some(row)),
+            None => Err(Error::new(SqlState::INDEX_CORRUPTED, "an index entry has no row")),
+        })?
+    }
+}
+
+pub(super) fn damaged_entry() -> Error {
+    Error::new(SqlState::INDEX_CORRUPTED, "an index entry does not hold a row id")
+}

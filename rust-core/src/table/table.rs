@@ -1,0 +1,696 @@
+//! A table for one statement: reads by row id and by unique key, writes with their index entries.
+//!
+//! Order of a write: lock the row id and every unique key that it adds or removes, then check the latest
+//! committed state, then write. Nothing is written before all checks have passed, so a duplicate leaves no
+//! trace. Not-null and check constraints are the caller's.
+//! Knows rows, keys and transactions. Knows no names and no SQL.
+
+use crate::common::ids::{RowId, TreeId};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::types::datum::{Datum, DatumRef};
+use crate::storage::{COUNTER_TREE, Storage};
+use crate::table::index::{IndexRange, Uniqueness, append_entry_key, append_unique_key};
+use crate::table::key::{ROW_ID_BYTES, row_id_key, row_id_of_key};
+use crate::table::layout::{RowIdSource, TableLayout};
+use crate::table::limits::SizeLimits;
+use crate::table::row::{LargePointer, LargeValues, RowEncoder, RowFormat, RowView};
+use crate::table::scan::{IndexScan, TableScan, damaged_entry};
+use crate::table::value_tree;
+use crate::transaction::transaction::{Transaction, TransactionManager, TreeHandle};
+use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
+use smallvec::SmallVec;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// Row ids are stored in steps of this many, so that most inserts of a transaction store none.
+const ROW_ID_STEP: u64 = 1024;
+
+/// A table as one transaction sees it. Cheap to open; for one statement of one thread.
+#[derive(Debug)]
+pub struct Table {
+    layout: Arc<TableLayout>,
+    storage: Arc<Storage>,
+    limits: SizeLimits,
+    rows: TreeHandle,
+    values: OnceCell<TreeHandle>,
+    indexes: SmallVec<[OnceCell<TreeHandle>; 4]>,
+    /// The highest row id that this transaction has made sure is stored as used.
+    stored_row_id: Cell<u64>,
+    scratch: RefCell<Scratch>,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    encoder: RowEncoder,
+    new_keys: EntryKeys,
+    old_keys: EntryKeys,
+}
+
+/// The keys of a row's index entries, one an index.
+#[derive(Debug, Default)]
+struct EntryKeys {
+    bytes: Vec<u8>,
+    ends: SmallVec<[(usize, Uniqueness); 8]>,
+}
+
+impl EntryKeys {
+    fn fill<'a>(
+        &mut self,
+        layout: &TableLayout,
+        limits: &SizeLimits,
+        row_id: RowId,
+        value: impl Fn(usize) -> DatumRef<'a>,
+    ) -> Result<()> {
+        self.bytes.clear();
+        self.ends.clear();
+        for index in &layout.indexes {
+            let uniqueness =
+                append_entry_key(&mut self.bytes, layout, index, &value, row_id, limits.key_bytes)?;
+            self.ends.push((self.bytes.len(), uniqueness));
+        }
+        Ok(())
+    }
+
+    fn key(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1].0 };
+        &self.bytes[start..self.ends[index].0]
+    }
+
+    fn is_unique(&self, index: usize) -> bool {
+        self.ends[index].1 == Uniqueness::Unique
+    }
+}
+
+/// What an insert did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InsertOutcome {
+    /// The row is in the table.
+    Inserted(RowId),
+    /// Nothing was written: another row has the key.
+    Duplicate {
+        /// Position of the index; `None`: the row id, which is the primary key.
+        index: Option<usize>,
+    },
+}
+
+/// What an update did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UpdateOutcome {
+    /// The row is changed; its id is another one where the primary key is the row id and changed.
+    Updated(RowId),
+    /// Nothing was written: another row has the key.
+    Duplicate {
+        /// As in [`InsertOutcome::Duplicate`].
+        index: Option<usize>,
+    },
+}
+
+/// A row after its lock was granted.
+#[derive(Clone, Debug)]
+pub enum LockedRow {
+    /// As the statement's snapshot has it.
+    Unchanged,
+    /// Others changed it since (read committed only): the newest values, all columns.
+    Changed(Vec<Datum>),
+    /// Others deleted it since (read committed only).
+    Gone,
+}
+
+/// A row that was read, with its bytes kept for the next one.
+#[derive(Debug, Default)]
+pub struct RowBuffer {
+    bytes: Vec<u8>,
+    large: LargeValues,
+    columns: Vec<usize>,
+    layout: Option<Arc<TableLayout>>,
+}
+
+impl RowBuffer {
+    /// An empty buffer.
+    pub fn new() -> RowBuffer {
+        RowBuffer::default()
+    }
+
+    /// Columns that were asked for.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Whether none were asked for.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// The value of the `index`th column that was asked for.
+    pub fn datum(&self, index: usize) -> DatumRef<'_> {
+        let view = self.layout.as_ref().and_then(|layout| {
+            // Checked when it was read; a buffer that nothing was read into holds NULLs.
+            RowView::new(layout.format(), &self.bytes, &self.large).ok()
+        });
+        view.map_or(DatumRef::Null, |view| view.datum(self.columns[index]))
+    }
+}
+
+/// A key of the counter tree: what counts, and for which tree.
+fn counter_key(what: u8, tree: TreeId) -> [u8; 5] {
+    let mut key = [what; 5];
+    key[1..].copy_from_slice(&tree.0.to_be_bytes());
+    key
+}
+
+const ROW_ID_COUNTER: u8 = 1;
+const VALUE_ID_COUNTER: u8 = 2;
+
+/// `40001`, as PostgreSQL words it.
+pub(super) fn concurrent_update() -> Error {
+    Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
+        .hint("Retry the transaction.")
+}
+
+impl Table {
+    /// The table as `transaction` sees it.
+    /// # Errors
+    /// `XX000` when its trees do not exist.
+    pub fn open(
+        manager: &TransactionManager,
+        transaction: &Transaction,
+        layout: &Arc<TableLayout>,
+    ) -> Result<Table> {
+        let storage = Arc::clone(manager.storage());
+        Ok(Table {
+            limits: SizeLimits::for_page_size(storage.page_size()),
+            storage,
+            rows: transaction.tree_handle(layout.tree)?,
+            values: OnceCell::new(),
+            indexes: layout.indexes.iter().map(|_| OnceCell::new()).collect(),
+            stored_row_id: Cell::new(0),
+            scratch: RefCell::default(),
+            layout: Arc::clone(layout),
+        })
+    }
+
+    /// What the table looks like.
+    pub fn layout(&self) -> &Arc<TableLayout> {
+        &self.layout
+    }
+
+    /// Rows, about.
+    pub fn row_estimate(&self) -> u64 {
+        self.rows.committed().map_or(0, |tree| tree.entry_estimate())
+    }
+
+    fn values(&self, transaction: &Transaction) -> Result<&TreeHandle> {
+        if let Some(handle) = self.values.get() {
+            return Ok(handle);
+        }
+        let handle = transaction.tree_handle(self.layout.value_tree)?;
+        Ok(self.values.get_or_init(|| handle))
+    }
+
+    fn index_tree(&self, transaction: &Transaction, index: usize) -> Result<&TreeHandle> {
+        let cell = &self.indexes[index];
+        if let Some(handle) = cell.get() {
+            return Ok(handle);
+        }
+        let handle = transaction.tree_handle(self.layout.indexes[index].tree)?;
+        Ok(cell.get_or_init(|| handle))
+    }
+
+    /// A snapshot from before the index was made sees rows whose entries it does not see.
+    fn check_usable(&self, transaction: &Transaction, index: usize) -> Result<()> {
+        if transaction.snapshot_timestamp() < self.layout.indexes[index].runtime.usable_from() {
+            return Err(Error::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not serialize access due to an index made since the transaction's snapshot",
+            )
+            .hint("Retry the transaction."));
+        }
+        Ok(())
+    }
+
+    /// Reads columns of a row into `out`. `false`: there is no such row.
+    /// # Errors
+    /// `58030`; `XX001` for a damaged row.
+    pub fn get(
+        &self,
+        transaction: &Transaction,
+        row: RowId,
+        view: ReadView,
+        columns: &[usize],
+        out: &mut RowBuffer,
+    ) -> Result<bool> {
+        out.columns.clear();
+        out.columns.extend_from_slice(columns);
+        if !out.layout.as_ref().is_some_and(|layout| Arc::ptr_eq(layout, &self.layout)) {
+            out.layout = Some(Arc::clone(&self.layout));
+        }
+        let (bytes, large) = (&mut out.bytes, &mut out.large);
+        self.read_row(transaction, row, view, bytes)?
+            .then(|| self.fetch_large(transaction, bytes, view, |column| columns.contains(&column), large))
+            .transpose()
+            .map(|found| found.is_some())
+    }
+
+    /// Copies a row's bytes and checks them.
+    fn read_row(
+        &self,
+        transaction: &Transaction,
+        row: RowId,
+        view: ReadView,
+        bytes: &mut Vec<u8>,
+    ) -> Result<bool> {
+        bytes.clear();
+        let found = transaction.get(&self.rows, &row_id_key(row), view, |value| match value {
+            Some(value) => {
+                bytes.extend_from_slice(value);
+                true
+            }
+            None => false,
+        })?;
+        if found {
+            self.layout.format().check(bytes)?;
+        }
+        Ok(found)
+    }
+
+    fn fetch_large(
+        &self,
+        transaction: &Transaction,
+        row: &[u8],
+        view: ReadView,
+        wanted: impl Fn(usize) -> bool,
+        large: &mut LargeValues,
+    ) -> Result<()> {
+        large.clear();
+        if !RowFormat::has_large(row) {
+            return Ok(());
+        }
+        for (column, pointer) in self.layout.format().large_pointers(row) {
+            if wanted(column) {
+                let bytes = value_tree::read(transaction, self.values(transaction)?, pointer, view)?;
+                large.push((column, bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a row to `read`, straight from its page (under the leaf's latch: short work only), or `None`.
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn get_with<R>(
+        &self,
+        transaction: &Transaction,
+        row: RowId,
+        read: impl FnOnce(Option<RowView<'_>>) -> R,
+    ) -> Result<R> {
+        enum Seen<R, F> {
+            Read(R),
+            HasLarge(Vec<u8>, F),
+        }
+        let format = self.layout.format();
+        let seen = transaction.get(&self.rows, &row_id_key(row), ReadView::Snapshot, |value| {
+            let Some(bytes) = value else { return Ok(Seen::Read(read(None))) };
+            let view = RowView::new(format, bytes, &[])?;
+            if RowFormat::has_large(bytes) {
+                return Ok(Seen::HasLarge(bytes.to_vec(), read));
+            }
+            Ok(Seen::Read(read(Some(view))))
+        })?;
+        match seen? {
+            Seen::Read(result) => Ok(result),
+            Seen::HasLarge(bytes, read) => {
+                let mut large = Vec::new();
+                self.fetch_large(transaction, &bytes, ReadView::Snapshot, |_| true, &mut large)?;
+                Ok(read(Some(RowView::new(format, &bytes, &large)?)))
+            }
+        }
+    }
+
+    /// All columns of a row; `None`: there is no such row.
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn get_all(
+        &self,
+        transaction: &Transaction,
+        row: RowId,
+        view: ReadView,
+    ) -> Result<Option<Vec<Datum>>> {
+        let mut bytes = Vec::new();
+        if !self.read_row(transaction, row, view, &mut bytes)? {
+            return Ok(None);
+        }
+        let mut large = Vec::new();
+        self.fetch_large(transaction, &bytes, view, |_| true, &mut large)?;
+        Ok(Some(RowView::new(self.layout.format(), &bytes, &large)?.to_datums()))
+    }
+
+    /// The row with these values in a unique index, one a key column. With a NULL among them: none.
+    /// # Errors
+    /// `58030`; `40001` when the index is newer than the snapshot; `XX002`.
+    pub fn find_unique(
+        &self,
+        transaction: &Transaction,
+        index: usize,
+        key: &[DatumRef<'_>],
+        view: ReadView,
+    ) -> Result<Option<RowId>> {
+        if view == ReadView::Snapshot {
+            self.check_usable(transaction, index)?;
+        }
+        let mut scratch = self.scratch.borrow_mut();
+        let bytes = &mut scratch.new_keys.bytes;
+        bytes.clear();
+        if !append_unique_key(bytes, &self.layout, &self.layout.indexes[index], key) {
+            return Ok(None);
+        }
+        transaction.get(self.index_tree(transaction, index)?, bytes, view, |value| match value {
+            Some(value) => row_id_of_key(value).map(Some).ok_or_else(damaged_entry),
+            None => Ok(None),
+        })?
+    }
+
+    /// Scans rows in row-id order.
+    /// # Errors
+    /// `XX000` when the table's trees do not exist.
+    pub fn scan(
+        &self,
+        transaction: &Transaction,
+        rows: (Bound<RowId>, Bound<RowId>),
+        backward: bool,
+        columns: &[usize],
+        with_row_id: bool,
+    ) -> Result<TableScan> {
+        let (lower, upper) = (rows.0.map(row_id_key), rows.1.map(row_id_key));
+        let scan = (!is_empty_range(rows)).then(|| {
+            transaction.scan(&self.rows, bound_slice(&lower), bound_slice(&upper), backward) //
+        });
+        let values = self.values(transaction)?.clone();
+        Ok(TableScan::new(scan, &self.layout, values, backward, (columns, with_row_id)))
+    }
+
+    /// Scans rows in the order of an index.
+    /// # Errors
+    /// `40001` when the index is newer than the snapshot.
+    pub fn index_scan(
+        &self,
+        transaction: &Transaction,
+        index: usize,
+        range: IndexRange<'_>,
+        backward: bool,
+        columns: &[usize],
+        with_row_id: bool,
+    ) -> Result<IndexScan> {
+        self.check_usable(transaction, index)?;
+        let tree = self.index_tree(transaction, index)?;
+        let scan = range.keys(&self.layout, &self.layout.indexes[index]).map(|keys| {
+            let upper = keys.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            transaction.scan(tree, Bound::Included(&keys.start), upper, backward)
+        });
+        let trees = (self.rows.clone(), self.values(transaction)?.clone());
+        Ok(IndexScan::new(scan, &self.layout, trees, backward, (columns, with_row_id)))
+    }
+
+    /// Locks a row and tells what became of it since the statement's snapshot.
+    /// # Errors
+    /// `40001` at repeatable read when the row changed; `40P01`; `57014`.
+    pub fn lock(&self, transaction: &mut Transaction, row: RowId, mode: RowLockMode) -> Result<LockedRow> {
+        let key = row_id_key(row);
+        transaction.lock_row(self.layout.tree, &key, mode)?;
+        if !transaction.changed_since_snapshot(&self.rows, &key)? {
+            return Ok(LockedRow::Unchanged);
+        }
+        if transaction.isolation() == IsolationLevel::RepeatableRead {
+            return Err(concurrent_update());
+        }
+        Ok(match self.get_all(transaction, row, ReadView::Latest)? {
+            Some(values) => LockedRow::Changed(values),
+            None => LockedRow::Gone,
+        })
+    }
+
+    /// Locks a key that a write adds and tells whether another row has it.
+    fn lock_new_key(&self, transaction: &mut Transaction, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
+        transaction.lock_row(tree.id(), key, RowLockMode::Update)?;
+        let exists = transaction.get(tree, key, ReadView::Latest, |value| value.is_some())?;
+        if transaction.isolation() == IsolationLevel::RepeatableRead
+            && transaction.changed_since_snapshot(tree, key)?
+        {
+            return Err(concurrent_update());
+        }
+        Ok(exists)
+    }
+
+    /// Adds a row (a value a column, in table order) with its index entries.
+    /// # Errors
+    /// `40001`, `40P01`, `57014` while locking; `54000` for a row or key that is too long; `53200`.
+    pub fn insert(&self, transaction: &mut Transaction, row: &[DatumRef<'_>]) -> Result<InsertOutcome> {
+        let row_id = match self.layout.row_id {
+            RowIdSource::Counter => self.next_row_id(transaction)?,
+            RowIdSource::Column(column) => {
+                let row_id = row_id_of_value(row[column])?;
+                if self.lock_new_key(transaction, &self.rows, &row_id_key(row_id))? {
+                    return Ok(InsertOutcome::Duplicate { index: None });
+                }
+                row_id
+            }
+        };
+        let mut scratch = self.scratch.borrow_mut();
+        let Scratch { encoder, new_keys, .. } = &mut *scratch;
+        new_keys.fill(&self.layout, &self.limits, row_id, |column| row[column])?;
+        for index in 0..self.layout.indexes.len() {
+            if new_keys.is_unique(index) {
+                let tree = self.index_tree(transaction, index)?;
+                if self.lock_new_key(transaction, tree, new_keys.key(index))? {
+                    return Ok(InsertOutcome::Duplicate { index: Some(index) });
+                }
+            }
+        }
+        self.write_row(transaction, encoder, row_id, row, &mut OldLargeValues::default())?;
+        for (index, layout) in self.layout.indexes.iter().enumerate() {
+            transaction.put(layout.tree, new_keys.key(index), &row_id_key(row_id))?;
+        }
+        Ok(InsertOutcome::Inserted(row_id))
+    }
+
+    /// Changes a row that the caller has locked: `old` are its values now, `new` those it shall have.
+    /// # Errors
+    /// As [`Table::insert`].
+    pub fn update(
+        &self,
+        transaction: &mut Transaction,
+        row: RowId,
+        old: &[Datum],
+        new: &[DatumRef<'_>],
+    ) -> Result<UpdateOutcome> {
+        let new_row = match self.layout.row_id {
+            RowIdSource::Counter => row,
+            RowIdSource::Column(column) => row_id_of_value(new[column])?,
+        };
+        if new_row != row && self.lock_new_key(transaction, &self.rows, &row_id_key(new_row))? {
+            return Ok(UpdateOutcome::Duplicate { index: None });
+        }
+        let mut scratch = self.scratch.borrow_mut();
+        let Scratch { encoder, new_keys, old_keys } = &mut *scratch;
+        new_keys.fill(&self.layout, &self.limits, new_row, |column| new[column])?;
+        old_keys.fill(&self.layout, &self.limits, row, |column| old[column].as_ref())?;
+        for (index, layout) in self.layout.indexes.iter().enumerate() {
+            if new_keys.key(index) == old_keys.key(index) {
+                continue;
+            }
+            if old_keys.is_unique(index) {
+                transaction.lock_row(layout.tree, old_keys.key(index), RowLockMode::Update)?;
+            }
+            if new_keys.is_unique(index) {
+                let tree = self.index_tree(transaction, index)?;
+                if self.lock_new_key(transaction, tree, new_keys.key(index))? {
+                    return Ok(UpdateOutcome::Duplicate { index: Some(index) });
+                }
+            }
+        }
+        let mut old_large = self.old_large_values(transaction, row, old)?;
+        self.write_row(transaction, encoder, new_row, new, &mut old_large)?;
+        if new_row != row {
+            transaction.delete(self.layout.tree, &row_id_key(row))?;
+        }
+        for pointer in old_large.unused() {
+            value_tree::remove(transaction, self.layout.value_tree, pointer, self.limits.piece_bytes)?;
+        }
+        for (index, layout) in self.layout.indexes.iter().enumerate() {
+            let changed = new_keys.key(index) != old_keys.key(index);
+            if changed {
+                transaction.delete(layout.tree, old_keys.key(index))?;
+            }
+            if changed || new_row != row {
+                transaction.put(layout.tree, new_keys.key(index), &row_id_key(new_row))?;
+            }
+        }
+        Ok(UpdateOutcome::Updated(new_row))
+    }
+
+    /// Removes a row that the caller has locked: `old` are its values now.
+    /// # Errors
+    /// As [`Table::insert`].
+    pub fn delete(&self, transaction: &mut Transaction, row: RowId, old: &[Datum]) -> Result<()> {
+        let mut scratch = self.scratch.borrow_mut();
+        let old_keys = &mut scratch.old_keys;
+        old_keys.fill(&self.layout, &self.limits, row, |column| old[column].as_ref())?;
+        for (index, layout) in self.layout.indexes.iter().enumerate() {
+            if old_keys.is_unique(index) {
+                transaction.lock_row(layout.tree, old_keys.key(index), RowLockMode::Update)?;
+            }
+        }
+        for pointer in self.old_large_values(transaction, row, old)?.unused() {
+            value_tree::remove(transaction, self.layout.value_tree, pointer, self.limits.piece_bytes)?;
+        }
+        transaction.delete(self.layout.tree, &row_id_key(row))?;
+        for (index, layout) in self.layout.indexes.iter().enumerate() {
+            transaction.delete(layout.tree, old_keys.key(index))?;
+        }
+        Ok(())
+    }
+
+    /// Encodes and puts a row; large values go to the value tree unless the old row has them already.
+    fn write_row(
+        &self,
+        transaction: &mut Transaction,
+        encoder: &mut RowEncoder,
+        row_id: RowId,
+        row: &[DatumRef<'_>],
+        old: &mut OldLargeValues<'_>,
+    ) -> Result<()> {
+        let bytes = encoder.encode(self.layout.format(), row, self.limits.row_bytes, |column, bytes| {
+            if let Some(pointer) = old.reuse(column, bytes) {
+                return Ok(pointer);
+            }
+            let value_id = self.next_value_id(transaction)?;
+            let tree = self.layout.value_tree;
+            value_tree::write(transaction, tree, value_id, bytes, self.limits.piece_bytes)
+        })?;
+        transaction.put(self.layout.tree, &row_id_key(row_id), bytes)
+    }
+
+    /// The large values of a row as it is now. Whether it has any follows from its values alone.
+    fn old_large_values<'a>(
+        &self,
+        transaction: &Transaction,
+        row: RowId,
+        old: &'a [Datum],
+    ) -> Result<OldLargeValues<'a>> {
+        let format = self.layout.format();
+        let values: SmallVec<[DatumRef<'_>; 16]> = old.iter().map(Datum::as_ref).collect();
+        if RowEncoder::full_bytes(format, &values)? <= self.limits.row_bytes {
+            return Ok(OldLargeValues::default());
+        }
+        let mut bytes = Vec::new();
+        self.read_row(transaction, row, ReadView::Latest, &mut bytes)?;
+        let pointers = if bytes.is_empty() {
+            Vec::new()
+        } else {
+            format.large_pointers(&bytes).map(|(column, pointer)| (column, pointer, false)).collect()
+        };
+        Ok(OldLargeValues { pointers, values: old })
+    }
+
+    fn next_row_id(&self, transaction: &mut Transaction) -> Result<RowId> {
+        let key = counter_key(ROW_ID_COUNTER, self.layout.tree);
+        let id = self.layout.runtime.row_ids.next(|| {
+            let counted = read_counter(transaction, &key)?;
+            let mut last = Vec::new();
+            let newest = match self.rows.committed() {
+                Some(_) if self.storage.tree(self.layout.tree)?.last_key(&mut last)? => {
+                    row_id_of_key(&last).map_or(0, |row| row.0.max(0) as u64)
+                }
+                _ => 0,
+            };
+            Ok(counted.max(newest))
+        })?;
+        if id > self.stored_row_id.get() {
+            let reached = id | (ROW_ID_STEP - 1);
+            transaction.max(COUNTER_TREE, &key, reached)?;
+            self.stored_row_id.set(reached);
+        }
+        Ok(RowId(id as i64))
+    }
+
+    fn next_value_id(&self, transaction: &mut Transaction) -> Result<u64> {
+        let key = counter_key(VALUE_ID_COUNTER, self.layout.tree);
+        let id = self.layout.runtime.value_ids.next(|| {
+            let mut last = Vec::new();
+            let newest = match self.values(transaction)?.committed() {
+                Some(tree) if tree.last_key(&mut last)? => value_tree::value_id_of_key(&last).unwrap_or(0),
+                _ => 0,
+            };
+            Ok(newest.max(read_counter(transaction, &key)?))
+        })?;
+        transaction.max(COUNTER_TREE, &key, id)?;
+        Ok(id)
+    }
+}
+
+/// The large values of the row that a write replaces.
+#[derive(Debug, Default)]
+struct OldLargeValues<'a> {
+    /// Column, pointer, whether the new row points to it too.
+    pointers: Vec<(usize, LargePointer, bool)>,
+    values: &'a [Datum],
+}
+
+impl OldLargeValues<'_> {
+    fn reuse(&mut self, column: usize, bytes: &[u8]) -> Option<LargePointer> {
+        let entry = self.pointers.iter_mut().find(|(of, ..)| *of == column)?;
+        let same = match &self.values[column] {
+            Datum::Text(text) => text.as_bytes() == bytes,
+            Datum::Bytes(old) => old[..] == *bytes,
+            _ => false,
+        };
+        if !same {
+            return None;
+        }
+        entry.2 = true;
+        Some(entry.1)
+    }
+
+    fn unused(self) -> impl Iterator<Item = LargePointer> {
+        self.pointers.into_iter().filter(|(.., kept)| !kept).map(|(_, pointer, _)| pointer)
+    }
+}
+
+/// The number a counter has reached; 0 where nothing was counted.
+pub(crate) fn read_counter(transaction: &Transaction, key: &[u8]) -> Result<u64> {
+    let tree = transaction.tree_handle(COUNTER_TREE)?;
+    transaction.get(&tree, key, ReadView::Latest, |value| match value {
+        None => Ok(0),
+        Some(value) => value.try_into().map(u64::from_be_bytes).map_err(|_| {
+            Error::new(SqlState::DATA_CORRUPTED, "a counter does not hold a number") //
+        }),
+    })?
+}
+
+fn row_id_of_value(value: DatumRef<'_>) -> Result<RowId> {
+    match value {
+        DatumRef::SmallInt(v) => Ok(RowId(i64::from(v))),
+        DatumRef::Integer(v) => Ok(RowId(i64::from(v))),
+        DatumRef::BigInt(v) => Ok(RowId(v)),
+        _ => Err(Error::internal("the primary key of a row is not an integer")),
+    }
+}
+
+fn bound_slice(bound: &Bound<[u8; ROW_ID_BYTES]>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+fn is_empty_range(rows: (Bound<RowId>, Bound<RowId>)) -> bool {
+    match rows {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high), //
+        ) => low >= high,
+        _ => false,
+    }
+}
