@@ -1,7 +1,702 @@
-//! What a transaction wrote.
+//! What a transaction wrote: private until its commit, in key order, undone to any mark.
+//! Knows trees and keys. Knows nothing of pages, versions of others or locks.
+//!
+//! Every write appends a *version* to one vector, which is also the journal: undoing to a mark pops from its
+//! end. The entry of a key points at its newest version, each version at the one before it; a reader with
+//! command number c follows to the newest version written by a command before c (Halloween protection).
+//!
+//! ```text
+//!  tree ─┬─ run: versions in ascending key order (bulk inserts: one u32 a key)      versions (journal)
+//!        │   [k1, k2, k5, k9] ──────────────────────────────────────────────▶ 0 1 2 3 …
+//!        └─ overlay: ordered map for the keys that came out of order ──────────▶ … 4 ─previous─▶ 1
+//! ```
+
+use crate::common::ids::{CommandNumber, TreeId};
+use crate::common::memory::{MemoryAccount, Reservation};
+use crate::error::{Error, Result, SqlState};
+use crate::transaction::byte_arena::{ArenaMark, ByteArena, Slice};
+use crate::wal::entry::Operation;
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, btree_map};
+use std::ops::Bound;
+use std::sync::Arc;
+
+const NONE: u32 = u32::MAX;
+/// Location of a version whose entry is in the overlay.
+const OVERLAY: u32 = u32::MAX;
+/// The account is charged in steps of this many bytes; the first step stays charged between transactions.
+const CHARGE_STEP_BYTES: usize = 16 << 10;
+/// Vectors above this many elements are given back after the transaction.
+const KEPT_ELEMENTS: usize = 1024;
+/// Charged for an overlay entry above its version: the map's node and the inline key.
+const OVERLAY_BYTES: usize = 64;
+
+type OverlayKey = SmallVec<[u8; 24]>;
 
 /// A place in the journal of a write set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transaction) struct WriteMark {
-    pub(in crate::transaction) versions: usize,
+    versions: usize,
+    arena: ArenaMark,
+}
+
+/// An own write of a key, as a read sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnWrite<'a> {
+    /// The key holds this value.
+    Put(&'a [u8]),
+    /// The key is gone.
+    Delete,
+    /// The key holds at least this number (8 bytes, big-endian); the committed value may be greater.
+    Max(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Put,
+    Delete,
+    Max,
+    CreateTree,
+    DropTree,
+    Message,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Version {
+    key: Slice,
+    value: Slice,
+    /// Index among the write set's trees.
+    tree: u32,
+    /// Index in the run, or `OVERLAY`.
+    location: u32,
+    previous: u32,
+    command: CommandNumber,
+    kind: Kind,
+}
+
+#[derive(Debug, Default)]
+struct TreeWrites {
+    id: TreeId,
+    created: bool,
+    dropped: bool,
+    run: Vec<u32>,
+    overlay: BTreeMap<OverlayKey, u32>,
+}
+
+/// See the module. Reused from transaction to transaction.
+#[derive(Debug)]
+pub(super) struct WriteSet {
+    versions: Vec<Version>,
+    arena: ByteArena,
+    trees: Vec<TreeWrites>,
+    /// Emptied ones, for the next transaction.
+    spare: Vec<TreeWrites>,
+    /// Index of the tree written last.
+    last_tree: usize,
+    /// Bytes used of what is charged.
+    used: usize,
+    memory: Reservation,
+}
+
+impl WriteSet {
+    pub(super) fn new(memory: &Arc<MemoryAccount>) -> WriteSet {
+        WriteSet {
+            versions: Vec::new(),
+            arena: ByteArena::default(),
+            trees: Vec::new(),
+            spare: Vec::new(),
+            last_tree: 0,
+            used: 0,
+            memory: memory.reservation(),
+        }
+    }
+
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.versions.is_empty()
+    }
+
+    /// Writes so far, an upper bound of the operations that a commit has.
+    pub(super) fn len(&self) -> usize {
+        self.versions.len()
+    }
+
+    /// Bytes of keys, values and bookkeeping, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.used
+    }
+
+    pub(super) fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8], command: CommandNumber) -> Result<()> {
+        self.write(tree, key, Kind::Put, value, command)
+    }
+
+    pub(super) fn delete(&mut self, tree: TreeId, key: &[u8], command: CommandNumber) -> Result<()> {
+        self.write(tree, key, Kind::Delete, &[], command)
+    }
+
+    /// Raises a number; folded into what was written before, so that only a first write depends on the page.
+    pub(super) fn max(&mut self, tree: TreeId, key: &[u8], number: u64, command: CommandNumber) -> Result<()> {
+        let (kind, number) = match self.get(tree, key, None) {
+            None => (Kind::Max, number),
+            Some(OwnWrite::Delete) => (Kind::Put, number),
+            Some(OwnWrite::Max(before)) => (Kind::Max, number.max(before)),
+            Some(OwnWrite::Put(value)) => (Kind::Put, number.max(decode_number(value))),
+        };
+        self.write(tree, key, kind, &number.to_be_bytes(), command)
+    }
+
+    pub(super) fn create_tree(&mut self, tree: TreeId, command: CommandNumber) -> Result<()> {
+        let index = self.tree_index_or_new(tree);
+        self.note(index, Kind::CreateTree, &[], command)?;
+        self.trees[index].created = true;
+        Ok(())
+    }
+
+    pub(super) fn drop_tree(&mut self, tree: TreeId, command: CommandNumber) -> Result<()> {
+        let index = self.tree_index_or_new(tree);
+        if !self.trees[index].dropped {
+            self.note(index, Kind::DropTree, &[], command)?;
+            self.trees[index].dropped = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn message(&mut self, data: &[u8], command: CommandNumber) -> Result<()> {
+        self.note(0, Kind::Message, data, command)
+    }
+
+    /// Whether the transaction made this tree.
+    pub(super) fn is_created(&self, tree: TreeId) -> bool {
+        self.tree_index(tree).is_some_and(|index| self.trees[index].created)
+    }
+
+    /// Whether any key of the tree was written.
+    pub(super) fn has_writes(&self, tree: TreeId) -> bool {
+        self.tree_index(tree)
+            .is_some_and(|index| !self.trees[index].run.is_empty() || !self.trees[index].overlay.is_empty())
+    }
+
+    /// The own write of a key: the newest, or the newest of the commands before `before`.
+    pub(super) fn get(&self, tree: TreeId, key: &[u8], before: Option<CommandNumber>) -> Option<OwnWrite<'_>> {
+        if self.trees.is_empty() {
+            return None;
+        }
+        let writes = &self.trees[self.tree_index(tree)?];
+        let head = match self.find_in_run(writes, key) {
+            Ok(index) => writes.run[index],
+            Err(_) => *writes.overlay.get(key)?,
+        };
+        self.visible(head, before)
+    }
+
+    /// Own writes of a range in ascending (or descending) key order, of the commands before `before`.
+    pub(super) fn range<'a>(
+        &'a self,
+        tree: TreeId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        descending: bool,
+        before: CommandNumber,
+    ) -> OwnRange<'a> {
+        let empty = OwnRange { set: self, run: &[], overlay: None, overlay_next: None, descending, before };
+        let Some(index) = self.tree_index(tree) else { return empty };
+        let writes = &self.trees[index];
+        if is_empty_range(lower, upper) {
+            return empty;
+        }
+        let place = |bound: Bound<&[u8]>, past_equal: bool| match bound {
+            Bound::Unbounded => None,
+            Bound::Included(key) | Bound::Excluded(key) => Some(match self.find_in_run(writes, key) {
+                Ok(index) => index + usize::from(past_equal),
+                Err(index) => index,
+            }),
+        };
+        let from = place(lower, matches!(lower, Bound::Excluded(_))).unwrap_or(0);
+        let to = place(upper, matches!(upper, Bound::Included(_))).unwrap_or(writes.run.len());
+        let overlay = (!writes.overlay.is_empty()).then(|| writes.overlay.range::<[u8], _>((lower, upper)));
+        let mut range = OwnRange { run: &writes.run[from..to.max(from)], overlay, ..empty };
+        range.advance_overlay();
+        range
+    }
+
+    /// The present end of the journal.
+    pub(super) fn mark(&self) -> WriteMark {
+        WriteMark { versions: self.versions.len(), arena: self.arena.mark() }
+    }
+
+    /// Undoes every write after `mark`, newest first.
+    pub(super) fn undo_to(&mut self, mark: WriteMark) {
+        while self.versions.len() > mark.versions {
+            let Some(version) = self.versions.pop() else { break };
+            let Some(writes) = self.trees.get_mut(version.tree as usize) else { continue };
+            match version.kind {
+                Kind::CreateTree => writes.created = false,
+                Kind::DropTree => writes.dropped = false,
+                Kind::Message => {}
+                Kind::Put | Kind::Delete | Kind::Max => match (version.location, version.previous) {
+                    (OVERLAY, NONE) => {
+                        writes.overlay.remove(self.arena.get(version.key));
+                    }
+                    (OVERLAY, previous) => {
+                        if let Some(head) = writes.overlay.get_mut(self.arena.get(version.key)) {
+                            *head = previous;
+                        }
+                    }
+                    (index, NONE) => {
+                        assert_eq!(index as usize + 1, writes.run.len(), "a run is undone from its end");
+                        writes.run.pop();
+                    }
+                    (index, previous) => writes.run[index as usize] = previous,
+                },
+            }
+        }
+        self.arena.truncate(mark.arena);
+    }
+
+    /// Hands every operation of the final state to `each`: messages, then tree by tree in key order.
+    pub(super) fn for_each_operation<'a>(
+        &'a self,
+        mut each: impl FnMut(&Operation<'a>) -> Result<()>,
+    ) -> Result<()> {
+        for version in self.versions.iter().filter(|version| version.kind == Kind::Message) {
+            each(&Operation::Message { data: self.arena.get(version.value) })?;
+        }
+        for writes in &self.trees {
+            let tree = writes.id;
+            match (writes.created, writes.dropped) {
+                (true, true) => continue,
+                (false, true) => {
+                    each(&Operation::TreeDrop { tree })?;
+                    continue;
+                }
+                (true, false) => each(&Operation::TreeCreate { tree })?,
+                (false, false) => {}
+            }
+            for head in self.heads(writes) {
+                let version = &self.versions[head as usize];
+                let (key, value) = (self.arena.get(version.key), self.arena.get(version.value));
+                match version.kind {
+                    Kind::Put => each(&Operation::Put { tree, key, value })?,
+                    Kind::Max => each(&Operation::Max { tree, key, number: decode_number(value) })?,
+                    _ => each(&Operation::Delete { tree, key })?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs of keys that count up by one (see [`is_successor`]), at least `length_min` long, all of them puts:
+    /// (tree, created here, first key, last key).
+    pub(super) fn consecutive_runs(
+        &self,
+        length_min: usize,
+        mut each: impl FnMut(TreeId, bool, &[u8], &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for writes in self.trees.iter().filter(|writes| !writes.dropped && writes.run.len() >= length_min) {
+            let mut first = 0;
+            for index in 1..=writes.run.len() {
+                let key = |index: usize| self.arena.get(self.versions[writes.run[index] as usize].key);
+                let is_put = |index: usize| self.versions[writes.run[index] as usize].kind == Kind::Put;
+                let goes_on =
+                    index < writes.run.len() && is_put(index) && is_put(index - 1) && is_successor(key(index - 1), key(index));
+                if !goes_on {
+                    if index - first >= length_min {
+                        each(writes.id, writes.created, key(first), key(index - 1))?;
+                    }
+                    first = index;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everything; keeps a little memory for the next transaction.
+    pub(super) fn clear(&mut self) {
+        self.versions.clear();
+        if self.versions.capacity() > KEPT_ELEMENTS {
+            self.versions = Vec::new();
+        }
+        self.arena.clear();
+        for mut writes in self.trees.drain(..) {
+            if writes.run.capacity() <= KEPT_ELEMENTS && self.spare.len() < 8 {
+                writes.run.clear();
+                writes.overlay.clear();
+                self.spare.push(writes);
+            }
+        }
+        self.used = 0;
+        self.last_tree = 0;
+        if self.memory.bytes() > CHARGE_STEP_BYTES {
+            self.memory.resize(CHARGE_STEP_BYTES).expect("shrinking a reservation never fails");
+        }
+    }
+
+    fn write(&mut self, tree: TreeId, key: &[u8], kind: Kind, value: &[u8], command: CommandNumber) -> Result<()> {
+        self.charge(key.len() + value.len() + size_of::<Version>() + size_of::<u32>())?;
+        let index = self.tree_index_or_new(tree);
+        let next = self.versions.len() as u32;
+        let place = self.place(index, key);
+        let (key_slice, location, previous) = match place {
+            Place::AppendRun => {
+                let run = &mut self.trees[index].run;
+                run.push(next);
+                (None, run.len() as u32 - 1, NONE)
+            }
+            Place::Run(at) => {
+                let previous = std::mem::replace(&mut self.trees[index].run[at], next);
+                (Some(self.versions[previous as usize].key), at as u32, previous)
+            }
+            Place::Overlay(previous) => {
+                if let Some(head) = self.trees[index].overlay.get_mut(key) {
+                    *head = next;
+                }
+                (Some(self.versions[previous as usize].key), OVERLAY, previous)
+            }
+            Place::NewOverlay => {
+                self.charge(OVERLAY_BYTES + key.len())?;
+                self.trees[index].overlay.insert(OverlayKey::from_slice(key), next);
+                (None, OVERLAY, NONE)
+            }
+        };
+        let key = key_slice.unwrap_or_else(|| self.arena.push(key));
+        let value = self.arena.push(value);
+        self.versions.push(Version { key, value, tree: index as u32, location, previous, command, kind });
+        Ok(())
+    }
+
+    fn note(&mut self, tree: usize, kind: Kind, data: &[u8], command: CommandNumber) -> Result<()> {
+        self.charge(data.len() + size_of::<Version>())?;
+        let value = self.arena.push(data);
+        let key = Slice::default();
+        self.versions.push(Version { key, value, tree: tree as u32, location: 0, previous: NONE, command, kind });
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<()> {
+        if self.versions.len() >= NONE as usize {
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many writes in one transaction"));
+        }
+        if self.used + bytes > self.memory.bytes() {
+            // Larger sets charge in larger steps: vectors double, too.
+            let step = CHARGE_STEP_BYTES.max(self.used / 8).max(bytes);
+            self.memory.grow(step)?;
+        }
+        self.used += bytes;
+        Ok(())
+    }
+
+    fn tree_index(&self, tree: TreeId) -> Option<usize> {
+        match self.trees.get(self.last_tree) {
+            Some(writes) if writes.id == tree => Some(self.last_tree),
+            _ => self.trees.iter().position(|writes| writes.id == tree),
+        }
+    }
+
+    fn tree_index_or_new(&mut self, tree: TreeId) -> usize {
+        let index = self.tree_index(tree).unwrap_or_else(|| {
+            let mut writes = self.spare.pop().unwrap_or_default();
+            (writes.id, writes.created, writes.dropped) = (tree, false, false);
+            self.trees.push(writes);
+            self.trees.len() - 1
+        });
+        self.last_tree = index;
+        index
+    }
+
+    fn run_key(&self, writes: &TreeWrites, index: usize) -> &[u8] {
+        self.arena.get(self.versions[writes.run[index] as usize].key)
+    }
+
+    fn find_in_run(&self, writes: &TreeWrites, key: &[u8]) -> std::result::Result<usize, usize> {
+        match writes.run.len() {
+            0 => Err(0),
+            count if self.run_key(writes, count - 1) < key => Err(count),
+            _ => writes.run.binary_search_by(|head| self.arena.get(self.versions[*head as usize].key).cmp(key)),
+        }
+    }
+
+    /// Where a write of `key` goes.
+    fn place(&self, tree: usize, key: &[u8]) -> Place {
+        let writes = &self.trees[tree];
+        let at = self.find_in_run(writes, key);
+        if let Ok(index) = at {
+            return Place::Run(index);
+        }
+        let is_past_run = at == Err(writes.run.len());
+        let is_past_overlay = writes.overlay.last_key_value().is_none_or(|(last, _)| last.as_slice() < key);
+        if is_past_run && is_past_overlay {
+            return Place::AppendRun;
+        }
+        writes.overlay.get(key).map_or(Place::NewOverlay, |previous| Place::Overlay(*previous))
+    }
+
+    fn visible(&self, head: u32, before: Option<CommandNumber>) -> Option<OwnWrite<'_>> {
+        let mut version = &self.versions[head as usize];
+        if let Some(before) = before {
+            while version.command >= before {
+                version = self.versions.get(version.previous as usize)?;
+            }
+        }
+        let value = self.arena.get(version.value);
+        Some(match version.kind {
+            Kind::Put => OwnWrite::Put(value),
+            Kind::Max => OwnWrite::Max(decode_number(value)),
+            _ => OwnWrite::Delete,
+        })
+    }
+
+    /// Newest versions of a tree's keys, in key order.
+    fn heads<'a>(&'a self, writes: &'a TreeWrites) -> impl Iterator<Item = u32> + 'a {
+        let mut run = writes.run.iter().copied().peekable();
+        let mut overlay = writes.overlay.iter().peekable();
+        std::iter::from_fn(move || match (run.peek(), overlay.peek()) {
+            (Some(head), Some((key, _))) if self.arena.get(self.versions[*head as usize].key) > key.as_slice() => {
+                overlay.next().map(|(_, head)| *head)
+            }
+            (Some(_), _) => run.next(),
+            (None, _) => overlay.next().map(|(_, head)| *head),
+        })
+    }
+}
+
+enum Place {
+    AppendRun,
+    Run(usize),
+    Overlay(u32),
+    NewOverlay,
+}
+
+/// Own writes of a range; see [`WriteSet::range`].
+pub(super) struct OwnRange<'a> {
+    set: &'a WriteSet,
+    run: &'a [u32],
+    overlay: Option<btree_map::Range<'a, OverlayKey, u32>>,
+    overlay_next: Option<(&'a [u8], u32)>,
+    descending: bool,
+    before: CommandNumber,
+}
+
+impl<'a> OwnRange<'a> {
+    fn advance_overlay(&mut self) {
+        let next = match (&mut self.overlay, self.descending) {
+            (None, _) => None,
+            (Some(range), false) => range.next(),
+            (Some(range), true) => range.next_back(),
+        };
+        self.overlay_next = next.map(|(key, head)| (key.as_slice(), *head));
+    }
+
+    fn next_head(&mut self) -> Option<(&'a [u8], u32)> {
+        let head = if self.descending { self.run.last() } else { self.run.first() };
+        let from_run = head.map(|head| (self.set.arena.get(self.set.versions[*head as usize].key), *head));
+        let take_run = match (from_run, self.overlay_next) {
+            (Some((run, _)), Some((overlay, _))) => (run < overlay) != self.descending,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if take_run {
+            self.run = if self.descending { &self.run[..self.run.len() - 1] } else { &self.run[1..] };
+            return from_run;
+        }
+        let found = self.overlay_next;
+        self.advance_overlay();
+        found
+    }
+}
+
+impl<'a> Iterator for OwnRange<'a> {
+    type Item = (&'a [u8], OwnWrite<'a>);
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (key, head) = self.next_head()?;
+            if let Some(write) = self.set.visible(head, Some(self.before)) {
+                return Some((key, write));
+            }
+        }
+    }
+}
+
+/// Whether no key of the same length lies between `key` and `next`: read as big-endian numbers, `next` is one
+/// more. Keys shorter than a row id never are.
+pub(super) fn is_successor(key: &[u8], next: &[u8]) -> bool {
+    let Some((head, tail)) = key.split_last_chunk::<8>() else { return false };
+    let Some((next_head, next_tail)) = next.split_last_chunk::<8>() else { return false };
+    u64::from_be_bytes(*tail).checked_add(1) == Some(u64::from_be_bytes(*next_tail)) && head == next_head
+}
+
+/// The number in a counter's value; shorter values count as 0.
+pub(super) fn decode_number(value: &[u8]) -> u64 {
+    value.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Whether no key can lie between the bounds (`BTreeMap::range` panics on such).
+pub(super) fn is_empty_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+    match (lower, upper) {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => low >= high,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::random::Random;
+
+    const TREE: TreeId = TreeId(20);
+
+    fn set() -> WriteSet {
+        WriteSet::new(&MemoryAccount::new(64 << 20))
+    }
+
+    fn at(command: u32) -> CommandNumber {
+        CommandNumber(command)
+    }
+
+    #[test]
+    fn a_read_sees_writes_of_earlier_commands_only() {
+        let mut set = set();
+        set.put(TREE, b"k", b"one", at(1)).unwrap();
+        set.put(TREE, b"k", b"two", at(2)).unwrap();
+        set.delete(TREE, b"k", at(3)).unwrap();
+        assert_eq!(set.get(TREE, b"k", Some(at(1))), None);
+        assert_eq!(set.get(TREE, b"k", Some(at(2))), Some(OwnWrite::Put(b"one")));
+        assert_eq!(set.get(TREE, b"k", Some(at(3))), Some(OwnWrite::Put(b"two")));
+        assert_eq!(set.get(TREE, b"k", Some(at(4))), Some(OwnWrite::Delete));
+        assert_eq!(set.get(TREE, b"k", None), Some(OwnWrite::Delete));
+    }
+
+    #[test]
+    fn max_folds_into_what_was_written_before() {
+        let mut set = set();
+        set.max(TREE, b"a", 5, at(1)).unwrap();
+        set.max(TREE, b"a", 3, at(1)).unwrap();
+        assert_eq!(set.get(TREE, b"a", None), Some(OwnWrite::Max(5)));
+        set.delete(TREE, b"a", at(1)).unwrap();
+        set.max(TREE, b"a", 2, at(1)).unwrap();
+        assert_eq!(set.get(TREE, b"a", None), Some(OwnWrite::Put(&2u64.to_be_bytes())));
+        set.max(TREE, b"a", 9, at(1)).unwrap();
+        assert_eq!(set.get(TREE, b"a", None), Some(OwnWrite::Put(&9u64.to_be_bytes())));
+    }
+
+    #[test]
+    fn a_tree_created_and_dropped_leaves_nothing_to_commit_and_a_dropped_one_only_its_drop() {
+        let mut set = set();
+        set.create_tree(TREE, at(1)).unwrap();
+        set.put(TREE, b"k", b"v", at(1)).unwrap();
+        set.drop_tree(TREE, at(2)).unwrap();
+        set.put(TreeId(30), b"k", b"v", at(2)).unwrap();
+        set.drop_tree(TreeId(30), at(3)).unwrap();
+        let mut seen = Vec::new();
+        set.for_each_operation(|operation| {
+            seen.push(format!("{operation:?}"));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, [format!("{:?}", Operation::TreeDrop { tree: TreeId(30) })]);
+    }
+
+    #[test]
+    fn runs_of_consecutive_keys_are_found_and_end_where_a_key_is_missing_or_deleted() {
+        let mut set = set();
+        for key in (10u64..40).chain(50..60).chain(70..100) {
+            set.put(TREE, &key.to_be_bytes(), b"v", at(1)).unwrap();
+        }
+        set.delete(TREE, &80u64.to_be_bytes(), at(1)).unwrap();
+        let mut runs = Vec::new();
+        set.consecutive_runs(16, |_, _, first, last| {
+            runs.push((decode_number(first), decode_number(last)));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(runs, [(10, 39), (81, 99)]);
+    }
+
+    #[test]
+    fn beyond_the_memory_limit_a_write_is_refused_and_nothing_is_lost() {
+        let account = MemoryAccount::new(100_000);
+        let mut set = WriteSet::new(&account);
+        let mut written = 0u64;
+        let error = loop {
+            match set.put(TREE, &written.to_be_bytes(), &[7; 100], at(1)) {
+                Ok(()) => written += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.state(), SqlState::OUT_OF_MEMORY);
+        assert_eq!(set.range(TREE, Bound::Unbounded, Bound::Unbounded, false, at(2)).count() as u64, written);
+        set.clear();
+        assert!(account.used() <= CHARGE_STEP_BYTES);
+        drop(set);
+        assert_eq!(account.used(), 0);
+    }
+
+    type Model = std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+    fn content(set: &WriteSet, lower: Bound<&[u8]>, upper: Bound<&[u8]>, down: bool, before: u32) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        set.range(TREE, lower, upper, down, at(before))
+            .map(|(key, write)| match write {
+                OwnWrite::Put(value) => (key.to_vec(), Some(value.to_vec())),
+                _ => (key.to_vec(), None),
+            })
+            .collect()
+    }
+
+    /// Writes, marks and undoes at random; every state is compared with a map of the same history.
+    #[test]
+    fn a_write_set_behaves_as_a_map_that_can_be_undone_to_any_mark() {
+        for seed in 1..60 {
+            let mut random = Random::new(seed);
+            let (mut set, mut model) = (set(), Model::new());
+            let mut marks: Vec<(WriteMark, Model)> = Vec::new();
+            let mut states: Vec<Model> = vec![Model::new()];
+            for command in 1..40u32 {
+                marks.push((set.mark(), model.clone()));
+                for _ in 0..random.below(8) {
+                    let key = if random.below(3) == 0 {
+                        (1000 + u64::from(command) * 8 + random.below(8)).to_be_bytes().to_vec()
+                    } else {
+                        vec![random.below(40) as u8; 1 + random.below(3) as usize]
+                    };
+                    if random.below(4) == 0 {
+                        set.delete(TREE, &key, at(command)).unwrap();
+                        model.insert(key, None);
+                    } else {
+                        let value = random.next_u64().to_le_bytes().to_vec();
+                        set.put(TREE, &key, &value, at(command)).unwrap();
+                        model.insert(key, Some(value));
+                    }
+                }
+                if random.below(5) == 0 {
+                    let index = random.below(marks.len() as u64) as usize;
+                    let (mark, state) = marks[index].clone();
+                    set.undo_to(mark);
+                    model = state;
+                    marks.truncate(index);
+                    // States of commands that were undone are those at the mark.
+                    for old in states.iter_mut().skip(index + 1) {
+                        old.clone_from(&model);
+                    }
+                }
+                states.push(model.clone());
+                let (low, high) = (vec![random.below(40) as u8], vec![random.below(40) as u8, 1]);
+                let (lower, upper) = (Bound::Excluded(&low[..]), Bound::Included(&high[..]));
+                let newest: Vec<_> = model.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+                assert_eq!(
+                    content(&set, Bound::Unbounded, Bound::Unbounded, false, command + 1),
+                    newest,
+                    "seed {seed}"
+                );
+                let earlier = random.below(u64::from(command)) as usize;
+                let mut expected: Vec<_> = states[earlier]
+                    .iter()
+                    .filter(|(key, _)| key[..] > low[..] && key[..] <= high[..])
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect();
+                assert_eq!(content(&set, lower, upper, false, earlier as u32 + 1), expected, "seed {seed}");
+                expected.reverse();
+                assert_eq!(content(&set, lower, upper, true, earlier as u32 + 1), expected, "seed {seed}");
+            }
+        }
+    }
 }
