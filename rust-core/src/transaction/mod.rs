@@ -1,11 +1,20 @@
 //! Transactions over trees: write sets, versions, locks, commit. One clock: the end LSN of a commit's frame.
 //! Knows trees, keys and the log. Knows nothing of tables, columns or SQL.
 
+mod byte_arena;
+mod commit;
 mod deadlock;
+mod garbage;
 pub mod lock_manager;
 mod lock_modes;
+pub mod manager;
+mod mvcc;
+mod publish;
 pub mod scan;
 pub mod snapshot;
 pub mod transaction;
 pub mod types;
 mod write_set;
+
+#[cfg(test)]
+mod tests;

@@ -1,61 +1,383 @@
-//! Scans: pages, versions and own writes merged.
+//! Scans: pages, older versions and own writes merged in key order.
+//! Knows leaves and keys. Knows nothing of columns.
+//!
+//! A leaf that holds nothing newer than the snapshot, and into whose range no own write falls, is handed out as
+//! it is, under its latch. Any other leaf is copied; after the latch its rows are resolved through the version
+//! store and merged with own writes, in blocks of bounded size. Own writes count only when an earlier command
+//! made them: an UPDATE never meets its own new rows.
+
+use crate::common::ids::{CommandNumber, TreeId};
 use crate::error::Result;
-use crate::storage::LeafView;
-use crate::transaction::transaction::Transaction;
-use std::ops::Range;
+use crate::storage::{LeafView, TreeCursor};
+use crate::transaction::commit::raised;
+use crate::transaction::mvcc::{Resolution, VersionStore};
+use crate::transaction::transaction::{Transaction, TreeHandle};
+use crate::transaction::types::Snapshot;
+use crate::transaction::write_set::OwnWrite;
+use std::ops::{Bound, Range};
 
-/// A scan of a key range as its statement sees it: entries of earlier commands only.
-#[derive(Debug)]
-pub struct TransactionScan;
+/// Rows of a merged block, about; a leaf's rows are never split from it.
+const BLOCK_ROWS: usize = 1024;
+/// A rows' buffer is kept for the next leaf up to this many bytes.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
-/// Rows that a scan hands out, in ascending key order also when the scan goes backward (then read them from the end).
+/// Rows that a scan hands out, ascending by key also when the scan goes backward (then read them from the end).
 #[derive(Debug)]
 pub enum ScanRows<'a> {
-    /// Straight from a leaf, under its latch: short work only, no other read.
+    /// Straight from a leaf, under its latch: short work only, no other read inside.
     Page {
         /// The leaf.
         leaf: &'a LeafView<'a>,
         /// Its entries in the scan's range; some may be ghosts.
         rows: Range<usize>,
     },
-    /// Copied, with older versions and own writes merged in; no latch is held.
+    /// Copied, with older versions and own writes merged in; no latch is held, every row is live.
     Resolved(&'a ResolvedRows),
 }
-
-/// Rows copied from a leaf.
-#[derive(Debug, Default)]
-pub struct ResolvedRows;
 
 impl ScanRows<'_> {
     /// Rows, ghosts included.
     pub fn len(&self) -> usize {
-        unimplemented!()
+        match self {
+            ScanRows::Page { rows, .. } => rows.len(),
+            ScanRows::Resolved(rows) => rows.rows.len(),
+        }
     }
-    /// No rows.
+
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Whether row `index` exists for the scan (a page's row may be a ghost).
+
+    /// Whether row `index` exists for the scan; a page's row may be a ghost.
     pub fn is_live(&self, index: usize) -> bool {
-        unimplemented!()
+        match self {
+            ScanRows::Page { leaf, rows } => !leaf.is_ghost(rows.start + index),
+            ScanRows::Resolved(_) => true,
+        }
     }
+
     /// Writes the key of row `index` into `key` (cleared first).
     pub fn key_into(&self, index: usize, key: &mut Vec<u8>) {
-        unimplemented!()
+        match self {
+            ScanRows::Page { leaf, rows } => leaf.key_into(rows.start + index, key),
+            ScanRows::Resolved(rows) => {
+                key.clear();
+                key.extend_from_slice(rows.key(index));
+            }
+        }
     }
-    /// The value of row `index`.
+
+    /// The value of row `index`; empty for a ghost.
     pub fn value(&self, index: usize) -> &[u8] {
-        unimplemented!()
+        match self {
+            ScanRows::Page { leaf, rows } => leaf.value(rows.start + index),
+            ScanRows::Resolved(rows) => rows.value(index),
+        }
     }
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    key: (usize, usize),
+    value: (usize, usize),
+    ghost: bool,
+}
+
+/// Rows copied out of pages.
+#[derive(Debug, Default)]
+pub struct ResolvedRows {
+    bytes: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+impl ResolvedRows {
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The key of row `index`.
+    pub fn key(&self, index: usize) -> &[u8] {
+        let (start, end) = self.rows[index].key;
+        &self.bytes[start..end]
+    }
+
+    /// The value of row `index`.
+    pub fn value(&self, index: usize) -> &[u8] {
+        let (start, end) = self.rows[index].value;
+        &self.bytes[start..end]
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.bytes.clear();
+        if self.bytes.capacity() > BUFFER_BYTES_KEPT {
+            self.bytes = Vec::new();
+        }
+    }
+
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.rows.push(Row { key: (start, middle), value: (middle, self.bytes.len()), ghost: false });
+    }
+
+    fn copy_leaf(&mut self, leaf: &LeafView<'_>, range: Range<usize>) {
+        for index in range {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(leaf.prefix());
+            self.bytes.extend_from_slice(leaf.suffix(index));
+            let middle = self.bytes.len();
+            self.bytes.extend_from_slice(leaf.value(index));
+            let ghost = leaf.is_ghost(index);
+            self.rows.push(Row { key: (start, middle), value: (middle, self.bytes.len()), ghost });
+        }
+    }
+
+    /// Replaces every row by what the snapshot sees, and drops those that it does not see. The pages were copied
+    /// before: versions after.
+    fn resolve(&mut self, tree: TreeId, snapshot: Option<Snapshot>, versions: &VersionStore) {
+        let Some(snapshot) = snapshot.filter(|_| versions.count() > 0) else {
+            self.rows.retain(|row| !row.ghost);
+            return;
+        };
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut older = Vec::new();
+        rows.retain_mut(|row| {
+            let key = &self.bytes[row.key.0..row.key.1];
+            older.clear();
+            match versions.resolve(tree, key, snapshot.timestamp(), &mut older) {
+                Resolution::Current => !row.ghost,
+                Resolution::Absent => false,
+                Resolution::Value => {
+                    let start = self.bytes.len();
+                    self.bytes.extend_from_slice(&older);
+                    row.value = (start, self.bytes.len());
+                    row.ghost = false;
+                    true
+                }
+            }
+        });
+        self.rows = rows;
+    }
+}
+
+/// A scan of a key range as its statement sees it. It keeps the snapshot and the command number of its start.
+#[derive(Debug)]
+pub struct TransactionScan {
+    tree: TreeHandle,
+    cursor: Option<TreeCursor>,
+    snapshot: Option<Snapshot>,
+    before: CommandNumber,
+    backward: bool,
+    /// Whether the transaction had written to the tree when the scan began.
+    has_own_writes: bool,
+    /// What is still to come of the range, for own writes.
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+    /// Rows of a copied leaf, resolved; those in `leaf_rest` are still to be merged.
+    leaf: ResolvedRows,
+    leaf_rest: Range<usize>,
+    block: ResolvedRows,
+    at_end: bool,
+}
+
+/// What visiting a leaf gave.
+enum Visit<R> {
+    Handed(R),
+    Copied { newer: bool },
+}
+
 impl TransactionScan {
-    /// The next rows, never none of them live for ever; `None` at the end.
+    pub(super) fn new(
+        transaction: &Transaction,
+        tree: &TreeHandle,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        backward: bool,
+    ) -> TransactionScan {
+        let has_own_writes = transaction.writes().has_writes(tree.id());
+        let owned = |bound: Bound<&[u8]>| bound.map(<[u8]>::to_vec);
+        let (own_lower, own_upper) =
+            if has_own_writes { (owned(lower), owned(upper)) } else { (Bound::Unbounded, Bound::Unbounded) };
+        TransactionScan {
+            cursor: tree.committed().map(|_| TreeCursor::new(lower, upper, backward)),
+            tree: tree.clone(),
+            snapshot: transaction.snapshot().ok(),
+            before: transaction.command(),
+            backward,
+            has_own_writes,
+            lower: own_lower,
+            upper: own_upper,
+            leaf: ResolvedRows::default(),
+            leaf_rest: 0..0,
+            block: ResolvedRows::default(),
+            at_end: false,
+        }
+    }
+
+    /// The next rows of the scan's direction; `None` at the end. `read` may be given rows of which none is live.
+    /// # Errors
+    /// I/O errors and damage; `XX000` when the scan began outside a statement.
     pub fn next<R>(
         &mut self,
         transaction: &Transaction,
         read: impl FnOnce(ScanRows<'_>) -> R,
     ) -> Result<Option<R>> {
-        unimplemented!()
+        let snapshot = match self.snapshot {
+            Some(snapshot) => snapshot,
+            None => transaction.snapshot()?,
+        };
+        let mut read = Some(read);
+        loop {
+            if self.leaf_rest.start < self.leaf_rest.end {
+                self.merge_leaf(transaction);
+                if self.block.is_empty() {
+                    continue;
+                }
+                return Ok(read.take().map(|read| read(ScanRows::Resolved(&self.block))));
+            }
+            if self.at_end {
+                self.take_own_rest(transaction);
+                if self.block.is_empty() {
+                    return Ok(None);
+                }
+                return Ok(read.take().map(|read| read(ScanRows::Resolved(&self.block))));
+            }
+            match self.visit_leaf(transaction, snapshot, &mut read)? {
+                None => self.at_end = true,
+                Some(Visit::Handed(result)) => return Ok(Some(result)),
+                Some(Visit::Copied { newer }) => {
+                    let versions = &transaction.manager().versions;
+                    self.leaf.resolve(self.tree.id(), newer.then_some(snapshot), versions);
+                    self.leaf_rest = 0..self.leaf.len();
+                }
+            }
+        }
     }
+
+    /// Hands the next leaf out, or copies it.
+    fn visit_leaf<R, F: FnOnce(ScanRows<'_>) -> R>(
+        &mut self,
+        transaction: &Transaction,
+        snapshot: Snapshot,
+        read: &mut Option<F>,
+    ) -> Result<Option<Visit<R>>> {
+        let (Some(cursor), Some(tree)) = (&mut self.cursor, self.tree.committed()) else { return Ok(None) };
+        let TransactionScan { leaf: copy, lower, upper, backward, before, has_own_writes, .. } = self;
+        tree.visit(cursor, |leaf, rows| {
+            let newer = !snapshot.sees(leaf.max_timestamp());
+            let mut touched = false;
+            if *has_own_writes && !rows.is_empty() {
+                let mut edge = Vec::new();
+                leaf.key_into(if *backward { rows.start } else { rows.end - 1 }, &mut edge);
+                let edge_bound = Bound::Included(edge.as_slice());
+                let (from, to) =
+                    if *backward { (edge_bound, slice(upper)) } else { (slice(lower), edge_bound) };
+                touched = transaction.writes().range(tree.id(), from, to, false, *before).next().is_some();
+                if !newer && !touched {
+                    *(if *backward { upper } else { lower }) = Bound::Excluded(edge);
+                }
+            }
+            if !newer
+                && !touched
+                && let Some(read) = read.take()
+            {
+                return Visit::Handed(read(ScanRows::Page { leaf, rows }));
+            }
+            copy.clear();
+            copy.copy_leaf(leaf, rows);
+            Visit::Copied { newer }
+        })
+    }
+
+    /// Merges the next rows of the copied leaf with own writes into the block.
+    fn merge_leaf(&mut self, transaction: &Transaction) {
+        self.block.clear();
+        if !self.has_own_writes {
+            let rest = std::mem::take(&mut self.leaf_rest);
+            std::mem::swap(&mut self.block, &mut self.leaf);
+            self.block.rows.truncate(rest.end);
+            self.block.rows.drain(..rest.start);
+            return;
+        }
+        let TransactionScan { leaf, leaf_rest, block, backward, before, tree, .. } = self;
+        let (lower, upper) = (slice(&self.lower), slice(&self.upper));
+        let mut own = transaction.writes().range(tree.id(), lower, upper, *backward, *before).peekable();
+        while leaf_rest.start < leaf_rest.end && block.len() < BLOCK_ROWS {
+            let index = if *backward { leaf_rest.end - 1 } else { leaf_rest.start };
+            let key = leaf.key(index);
+            let own_first =
+                own.peek().is_some_and(|(own, _)| if *backward { *own >= key } else { *own <= key });
+            let mut take_leaf = !own_first;
+            if own_first && let Some((own_key, write)) = own.next() {
+                let committed = (own_key == key).then(|| leaf.value(index));
+                take_own(block, own_key, write, committed);
+                // The own write replaces the leaf's row of the same key.
+                take_leaf = committed.is_some();
+            } else {
+                block.push(key, leaf.value(index));
+            }
+            if take_leaf {
+                *leaf_rest = if *backward { leaf_rest.start..index } else { index + 1..leaf_rest.end };
+            }
+        }
+        // Where the next merge goes on: past the last own write or leaf row taken.
+        let next_own = own.next().map(|(key, _)| key.to_vec());
+        drop(own);
+        match next_own {
+            Some(key) if *backward => self.upper = Bound::Included(key),
+            Some(key) => self.lower = Bound::Included(key),
+            None => self.has_own_writes = false,
+        }
+        if *backward {
+            block.rows.reverse();
+        }
+    }
+
+    /// Own writes beyond the last leaf, a block at a time.
+    fn take_own_rest(&mut self, transaction: &Transaction) {
+        self.block.clear();
+        if !self.has_own_writes {
+            return;
+        }
+        let TransactionScan { block, backward, before, tree, .. } = self;
+        let (lower, upper) = (slice(&self.lower), slice(&self.upper));
+        let mut own = transaction.writes().range(tree.id(), lower, upper, *backward, *before);
+        while block.len() < BLOCK_ROWS
+            && let Some((key, write)) = own.next()
+        {
+            take_own(block, key, write, None);
+        }
+        let next_own = own.next().map(|(key, _)| key.to_vec());
+        match next_own {
+            Some(key) if *backward => self.upper = Bound::Included(key),
+            Some(key) => self.lower = Bound::Included(key),
+            None => self.has_own_writes = false,
+        }
+        if *backward {
+            block.rows.reverse();
+        }
+    }
+}
+
+/// Adds an own write's row to a block, if it is one.
+fn take_own(block: &mut ResolvedRows, key: &[u8], write: OwnWrite<'_>, committed: Option<&[u8]>) {
+    match write {
+        OwnWrite::Put(value) => block.push(key, value),
+        OwnWrite::Max(number) => block.push(key, &raised(committed, number)),
+        OwnWrite::Delete => {}
+    }
+}
+
+fn slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    bound.as_ref().map(Vec::as_slice)
 }

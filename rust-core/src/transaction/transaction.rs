@@ -1,51 +1,29 @@
-//! A transaction and the manager that begins it (the interface lands before its bodies).
-#![allow(unused_variables, dead_code, reason = "the interface lands before its bodies")]
+//! A transaction: its snapshot, its own writes, its locks, its end.
+//! Knows trees and keys. Knows nothing of tables, columns or SQL.
+//!
+//! Reading a key: own write set first; then the page under its latch; and only after the latch, where the page
+//! holds something newer than the snapshot, the version store. The order matters: a version is stored before
+//! its page changes, so whoever saw the changed page finds the version.
+
 use crate::common::cancel::CancelToken;
-use crate::common::ids::{Lsn, ObjectId, TransactionId, TreeId};
-use crate::error::{Error, Result};
-use crate::storage::{Storage, Tree};
-use crate::transaction::lock_manager::LockManager;
+use crate::common::ids::{CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
+use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
+use crate::common::sync::Arc;
+use crate::durability::policy::Durability;
+use crate::error::{Error, Result, SqlState};
+use crate::storage::Tree;
+use crate::transaction::commit::raised;
+use crate::transaction::manager::{Scratch, TransactionManager};
+use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
 use crate::transaction::types::{
-    IsolationLevel, LockOutcome, ReadView, RowLockMode, Savemark, TableLockMode,
+    IsolationLevel, LockOutcome, ReadView, RowLockMode, Savemark, Snapshot, TableLockMode,
 };
+use crate::transaction::write_set::{OwnWrite, WriteSet};
 use std::ops::Bound;
-use std::sync::Arc;
 
-/// Begins transactions; owns versions, locks and the order of commits. Threads: any.
-#[derive(Debug)]
-pub struct TransactionManager;
-impl TransactionManager {
-    /// Begins a transaction. Does not allocate once warm, takes no snapshot yet.
-    pub fn begin(
-        self: &Arc<Self>,
-        isolation: IsolationLevel,
-        read_only: bool,
-        cancel: CancelToken,
-    ) -> Transaction {
-        unimplemented!()
-    }
-    /// The newest published commit.
-    pub fn visible_lsn(&self) -> Lsn {
-        unimplemented!()
-    }
-    /// Writes a checkpoint; `clean`: the log will be removed after it.
-    pub fn checkpoint(&self, clean: bool) -> Result<Lsn> {
-        unimplemented!()
-    }
-    /// Refuses every later write with `error`.
-    pub fn poison(&self, error: Error) {
-        unimplemented!()
-    }
-    /// The lock table.
-    pub fn lock_manager(&self) -> &LockManager {
-        unimplemented!()
-    }
-    /// The pages.
-    pub fn storage(&self) -> &Arc<Storage> {
-        unimplemented!()
-    }
-}
+/// A copied value's buffer is kept for the next read up to this many bytes.
+const BUFFER_BYTES_KEPT: usize = 64 << 10;
 
 /// A tree as a transaction sees it: one of the database, or one that it created itself and that exists only
 /// in its write set until commit. Cheap to clone; valid for the transaction that asked.
@@ -54,16 +32,19 @@ pub struct TreeHandle {
     id: TreeId,
     tree: Option<Arc<Tree>>,
 }
+
 impl TreeHandle {
     /// Its id.
     pub fn id(&self) -> TreeId {
         self.id
     }
+
     /// The committed tree; `None` for one that the transaction created.
     pub fn committed(&self) -> Option<&Arc<Tree>> {
         self.tree.as_ref()
     }
 }
+
 impl From<Arc<Tree>> for TreeHandle {
     fn from(tree: Arc<Tree>) -> TreeHandle {
         TreeHandle { id: tree.id(), tree: Some(tree) }
@@ -72,41 +53,179 @@ impl From<Arc<Tree>> for TreeHandle {
 
 /// A running transaction; dropping it rolls it back. One thread at a time.
 #[derive(Debug)]
-pub struct Transaction;
+pub struct Transaction {
+    manager: Arc<TransactionManager>,
+    /// Taken only by the end.
+    scratch: Option<Box<Scratch>>,
+    isolation: IsolationLevel,
+    read_only: bool,
+    cancel: CancelToken,
+    id: Option<TransactionId>,
+    command: CommandNumber,
+    snapshot: Option<Snapshot>,
+    /// Statements started and not ended (a portal may stay open while the next one runs).
+    open_statements: u32,
+}
+
+/// What the page alone could say of a key.
+enum PageAnswer<R> {
+    Done(R),
+    /// Something on the page is newer than the snapshot; the row was copied.
+    Newer {
+        present: bool,
+    },
+}
+
 impl Transaction {
-    /// Starts a statement: the next command number; a new snapshot (read committed), or the transaction's.
+    pub(super) fn new(
+        manager: Arc<TransactionManager>,
+        scratch: Box<Scratch>,
+        isolation: IsolationLevel,
+        read_only: bool,
+        cancel: CancelToken,
+    ) -> Transaction {
+        Transaction {
+            manager,
+            scratch: Some(scratch),
+            isolation,
+            read_only,
+            cancel,
+            id: None,
+            command: CommandNumber(0),
+            snapshot: None,
+            open_statements: 0,
+        }
+    }
+
+    fn scratch(&self) -> &Scratch {
+        self.scratch
+            .as_ref()
+            .expect("only commit and rollback take the scratch, and they take the transaction")
+    }
+
+    fn scratch_mut(&mut self) -> &mut Scratch {
+        self.scratch
+            .as_mut()
+            .expect("only commit and rollback take the scratch, and they take the transaction")
+    }
+
+    pub(super) fn manager(&self) -> &TransactionManager {
+        &self.manager
+    }
+
+    pub(super) fn writes(&self) -> &WriteSet {
+        &self.scratch().writes
+    }
+
+    /// The command number that the next write carries.
+    pub(super) fn command(&self) -> CommandNumber {
+        self.command
+    }
+
+    /// Starts a statement: the next command number, and its snapshot: a new one (read committed) or the
+    /// transaction's. The mark undoes what the statement does.
+    /// # Errors
+    /// None today; serializable levels will have some.
     pub fn start_statement(&mut self) -> Result<Savemark> {
-        unimplemented!()
+        self.command.0 += 1;
+        match (self.isolation, self.snapshot) {
+            (IsolationLevel::RepeatableRead, Some(_)) => {}
+            // An older statement is still open: its snapshot stays registered and covers the newer one.
+            (IsolationLevel::ReadCommitted, Some(_)) if self.open_statements > 0 => {
+                self.snapshot = Some(Snapshot::new(self.manager.snapshots.visible()));
+            }
+            _ => {
+                let timestamp = self.manager.snapshots.take(&self.scratch().slot);
+                self.snapshot = Some(Snapshot::new(timestamp));
+            }
+        }
+        self.open_statements += 1;
+        Ok(self.savemark())
     }
-    /// Ends a statement: read committed gives its snapshot back.
+
+    /// Ends a statement. Read committed gives the snapshot back when no other statement is open.
     pub fn end_statement(&mut self) {
-        unimplemented!()
+        self.open_statements = self.open_statements.saturating_sub(1);
+        if self.open_statements == 0
+            && self.isolation == IsolationLevel::ReadCommitted
+            && self.snapshot.is_some()
+        {
+            self.snapshot = None;
+            self.scratch().slot.release();
+            self.manager.collect_some_garbage();
+        }
     }
-    /// A mark to roll back to (SAVEPOINT).
+
+    /// The present state of writes and locks, to return to (SAVEPOINT).
     pub fn savemark(&self) -> Savemark {
-        unimplemented!()
+        let scratch = self.scratch();
+        Savemark { writes: scratch.writes.mark(), locks: scratch.locks.len() }
     }
-    /// Undoes the writes and gives back the locks since `mark`.
+
+    /// Undoes the writes since `mark` and gives back the locks taken since.
     pub fn rollback_to(&mut self, mark: Savemark) {
-        unimplemented!()
+        let manager = Arc::clone(&self.manager);
+        let scratch = self.scratch_mut();
+        scratch.writes.undo_to(mark.writes);
+        manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark.locks);
     }
-    /// Own writes so far become visible to reads that start from here.
+
+    /// Own writes so far become visible to reads and scans that start from here.
     pub fn next_command(&mut self) {
-        unimplemented!()
+        self.command.0 += 1;
     }
-    /// The statement's snapshot.
+
+    /// The newest commit that the statement sees; outside a statement, the newest there is.
     pub fn snapshot_timestamp(&self) -> Lsn {
-        unimplemented!()
+        self.snapshot.map_or_else(|| self.manager.visible_lsn(), Snapshot::timestamp)
     }
+
+    /// The statement's snapshot.
+    /// # Errors
+    /// `XX000` outside a statement: such a read would not be protected from cleaning.
+    pub(super) fn snapshot(&self) -> Result<Snapshot> {
+        self.snapshot.ok_or_else(|| Error::internal("a read by snapshot outside a statement"))
+    }
+
     /// The isolation level.
     pub fn isolation(&self) -> IsolationLevel {
-        unimplemented!()
+        self.isolation
     }
+
+    /// Whether writes are refused.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The token that ends waits.
+    pub fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    /// The transaction's id; assigned by its first write.
+    pub fn id(&self) -> Option<TransactionId> {
+        self.id
+    }
+
+    /// Whether there is nothing to commit so far.
+    pub fn is_read_only_so_far(&self) -> bool {
+        self.scratch().writes.is_empty()
+    }
+
     /// A tree of the database, or one that this transaction created.
+    /// # Errors
+    /// `XX000` when there is no such tree; I/O errors.
     pub fn tree_handle(&self, tree: TreeId) -> Result<TreeHandle> {
-        unimplemented!()
+        if self.scratch().writes.is_created(tree) {
+            return Ok(TreeHandle { id: tree, tree: None });
+        }
+        Ok(self.manager.storage.tree(tree)?.into())
     }
-    /// Reads a key. `read` may run under a leaf's latch: short work only, no other read inside.
+
+    /// Reads a key. `read` gets `None` where there is no row. It may run under a leaf's latch: short work only,
+    /// no I/O, no other read inside.
+    /// # Errors
+    /// I/O errors and damage; `XX000` for a read by snapshot outside a statement.
     pub fn get<R>(
         &self,
         tree: &TreeHandle,
@@ -114,13 +233,89 @@ impl Transaction {
         view: ReadView,
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R> {
-        unimplemented!()
+        let before = (view == ReadView::Snapshot).then_some(self.command);
+        match self.scratch().writes.get(tree.id, key, before) {
+            None => self.get_committed(tree, key, view, read),
+            Some(OwnWrite::Put(value)) => Ok(read(Some(value))),
+            Some(OwnWrite::Delete) => Ok(read(None)),
+            Some(OwnWrite::Max(number)) => {
+                let value = self.get_committed(tree, key, view, |value| raised(value, number))?;
+                Ok(read(Some(&value)))
+            }
+        }
     }
-    /// Whether a commit newer than the snapshot changed the key.
+
+    fn get_committed<R>(
+        &self,
+        tree: &TreeHandle,
+        key: &[u8],
+        view: ReadView,
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R> {
+        let Some(tree) = &tree.tree else { return Ok(read(None)) };
+        if view == ReadView::Latest {
+            return tree
+                .get(key, |entry, _| read(entry.filter(|entry| !entry.ghost).map(|entry| entry.value)));
+        }
+        let snapshot = self.snapshot()?;
+        let mut read = Some(read);
+        let mut copy: Option<Vec<u8>> = None;
+        let answer = tree.get(key, |entry, max_timestamp| {
+            let value = entry.filter(|entry| !entry.ghost).map(|entry| entry.value);
+            if snapshot.sees(max_timestamp)
+                && let Some(read) = read.take()
+            {
+                return PageAnswer::Done(read(value));
+            }
+            if let Some(value) = value {
+                let mut buffer = self.scratch().buffer.take();
+                buffer.clear();
+                buffer.extend_from_slice(value);
+                copy = Some(buffer);
+            }
+            PageAnswer::Newer { present: value.is_some() }
+        })?;
+        let present = match answer {
+            PageAnswer::Done(result) => return Ok(result),
+            PageAnswer::Newer { present } => present,
+        };
+        // Page first, versions after: see the module.
+        let mut buffer = copy.unwrap_or_else(|| self.scratch().buffer.take());
+        let copied = if present { buffer.len() } else { 0 };
+        buffer.truncate(copied);
+        let value = match self.manager.versions.resolve(tree.id(), key, snapshot.timestamp(), &mut buffer) {
+            Resolution::Current if present => Some(&buffer[..]),
+            Resolution::Current | Resolution::Absent => None,
+            Resolution::Value => Some(&buffer[copied..]),
+        };
+        let read = read.take().expect("it runs under the latch or here, and that arm returned");
+        let result = read(value);
+        if buffer.capacity() <= BUFFER_BYTES_KEPT {
+            self.scratch().buffer.set(buffer);
+        }
+        Ok(result)
+    }
+
+    /// Whether a commit newer than the snapshot changed the key. To be asked after locking it: repeatable read
+    /// then fails with [`Transaction::serialization_failure`].
+    /// # Errors
+    /// As [`Transaction::get`].
     pub fn changed_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        unimplemented!()
+        let Some(tree) = &tree.tree else { return Ok(false) };
+        let snapshot = self.snapshot()?;
+        if tree.get(key, |_, max_timestamp| snapshot.sees(max_timestamp))? {
+            return Ok(false);
+        }
+        Ok(self.manager.versions.changed_since(tree.id(), key, snapshot.timestamp()))
     }
-    /// Scans a key range as the statement sees it.
+
+    /// The error of a repeatable read transaction that would overwrite what it cannot see.
+    pub fn serialization_failure(&self) -> Error {
+        Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
+            .hint("Run the transaction again.")
+    }
+
+    /// Scans a key range as the statement sees it: own writes of commands before now, none of later ones.
     pub fn scan(
         &self,
         tree: &TreeHandle,
@@ -128,54 +323,158 @@ impl Transaction {
         upper: Bound<&[u8]>,
         backward: bool,
     ) -> TransactionScan {
-        unimplemented!()
+        TransactionScan::new(self, tree, lower, upper, backward)
     }
-    /// Writes a key.
+
+    /// Writes a key. The caller holds its lock.
+    /// # Errors
+    /// `25006` in a read-only transaction; `53200`; the poison of a stopped database.
     pub fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<()> {
-        unimplemented!()
+        let command = self.start_write()?;
+        self.scratch_mut().writes.put(tree, key, value, command)
     }
-    /// Deletes a key; one that does not exist stays so.
+
+    /// Deletes a key; one that does not exist stays so. The caller holds its lock.
+    /// # Errors
+    /// As [`Transaction::put`].
     pub fn delete(&mut self, tree: TreeId, key: &[u8]) -> Result<()> {
-        unimplemented!()
+        let command = self.start_write()?;
+        self.scratch_mut().writes.delete(tree, key, command)
     }
-    /// Raises a counter (8 bytes, big-endian) to at least `number`.
+
+    /// Raises a counter (8 bytes, big-endian) to at least `number`. Needs no lock: the greater number stays.
+    /// # Errors
+    /// As [`Transaction::put`].
     pub fn max(&mut self, tree: TreeId, key: &[u8], number: u64) -> Result<()> {
-        unimplemented!()
+        let command = self.start_write()?;
+        self.scratch_mut().writes.max(tree, key, number, command)
     }
+
     /// A new tree, which exists for others from the commit on.
+    /// # Errors
+    /// As [`Transaction::put`].
     pub fn create_tree(&mut self) -> Result<TreeId> {
-        unimplemented!()
+        let command = self.start_write()?;
+        let tree = self.manager.storage.next_tree_id();
+        self.scratch_mut().writes.create_tree(tree, command)?;
+        Ok(tree)
     }
+
     /// Drops a tree at commit. The caller holds ACCESS EXCLUSIVE on what it belongs to.
+    /// # Errors
+    /// As [`Transaction::put`].
     pub fn drop_tree(&mut self, tree: TreeId) -> Result<()> {
-        unimplemented!()
+        let command = self.start_write()?;
+        self.scratch_mut().writes.drop_tree(tree, command)
     }
-    /// An application record in the log.
+
+    /// An application record in the log, part of the transaction; redo passes over it.
+    /// # Errors
+    /// As [`Transaction::put`]; `54000` when it would not fit into a frame.
     pub fn message(&mut self, data: &[u8]) -> Result<()> {
-        unimplemented!()
+        let limit = LOG_FRAME_PAYLOAD_MAX / 2;
+        if data.len() > limit {
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "message too long")
+                .detail(format!("It has {} bytes, at most {limit} are possible.", data.len())));
+        }
+        let command = self.start_write()?;
+        self.scratch_mut().writes.message(data, command)
     }
-    /// Locks a key, waiting as long as it takes.
+
+    fn start_write(&mut self) -> Result<CommandNumber> {
+        if self.id.is_none() {
+            if self.read_only {
+                return Err(Error::new(
+                    SqlState::READ_ONLY_SQL_TRANSACTION,
+                    "cannot write in a read-only transaction",
+                ));
+            }
+            self.manager.check_poison()?;
+            self.id = Some(self.manager.next_transaction_id());
+        }
+        Ok(self.command)
+    }
+
+    /// Locks a key, waiting as long as it takes. Keys of trees that this transaction created need no lock.
+    /// # Errors
+    /// `40P01` at once when waiting would close a cycle; `57014` while waiting; `53200`.
     pub fn lock_row(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
-        unimplemented!()
+        let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        if scratch.writes.is_created(tree) {
+            return Ok(LockOutcome::Granted);
+        }
+        manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)
     }
-    /// Locks a key if that needs no waiting; false: somebody is in the way.
+
+    /// Locks a key if that needs no waiting; false: somebody is in the way (NOWAIT, SKIP LOCKED).
+    /// # Errors
+    /// `53200`.
     pub fn try_lock_row(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<bool> {
-        unimplemented!()
+        let Transaction { manager, scratch: Some(scratch), .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        if scratch.writes.is_created(tree) {
+            return Ok(true);
+        }
+        manager.locks.try_lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode)
     }
+
     /// Locks a table, waiting as long as it takes.
+    /// # Errors
+    /// As [`Transaction::lock_row`].
     pub fn lock_table(&mut self, table: ObjectId, mode: TableLockMode) -> Result<LockOutcome> {
-        unimplemented!()
+        let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        manager.locks.lock_table(&scratch.owner, &mut scratch.locks, table, mode, cancel)
     }
-    /// Whether nothing was written yet.
-    pub fn is_read_only_so_far(&self) -> bool {
-        unimplemented!()
+
+    /// Makes everything permanent and visible; returns the commit's timestamp, `None` when nothing was written.
+    /// # Errors
+    /// Before anything is logged: `53100`, `53200`, `57014`, the poison of a stopped database: the transaction
+    /// is rolled back. After: `08007`, an I/O error left the outcome unknown.
+    pub fn commit(mut self, durability: Durability) -> Result<Option<Lsn>> {
+        let Some(mut scratch) = self.scratch.take() else { return Ok(None) };
+        let result = match self.id {
+            Some(id) if !scratch.writes.is_empty() => {
+                self.manager.commit_writes(&mut scratch, id, durability, &self.cancel)
+            }
+            _ => Ok(None),
+        };
+        // Locks outlive publication; the own snapshot would hold up the horizon.
+        self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, 0);
+        scratch.slot.release();
+        match &result {
+            Ok(Some(timestamp)) => self.manager.clean_up_after(&scratch, *timestamp),
+            Ok(None) => self.manager.collect_some_garbage(),
+            Err(_) => self.manager.count_rollback(),
+        }
+        self.give_back(scratch);
+        result
     }
-    /// The transaction's id; assigned by its first write.
-    pub fn id(&self) -> Option<TransactionId> {
-        unimplemented!()
-    }
+
     /// Undoes everything.
     pub fn rollback(self) {
-        unimplemented!()
+        drop(self);
+    }
+
+    fn give_back(&self, mut scratch: Box<Scratch>) {
+        scratch.writes.clear();
+        scratch.operations.clear();
+        scratch.runs.clear();
+        self.manager.give_back(scratch);
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let Some(mut scratch) = self.scratch.take() else { return };
+        self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, 0);
+        scratch.slot.release();
+        self.manager.collect_some_garbage();
+        self.manager.count_rollback();
+        self.give_back(scratch);
     }
 }

@@ -1,7 +1,7 @@
 //! The words of the transaction layer: isolation levels, lock modes, read views, marks.
 //! Data only. Knows nothing of pages, rows or SQL.
 
-use crate::common::ids::{CommandNumber, Lsn};
+use crate::common::ids::Lsn;
 
 /// What concurrent transactions may see of each other. Read uncommitted is read committed, as in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,6 @@ pub enum LockOutcome {
 /// A place in a transaction that it can return to: its writes and locks so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Savemark {
-    pub(in crate::transaction) writes: super::write_set::WriteMark,
+    pub(in crate::transaction) writes: crate::transaction::write_set::WriteMark,
     pub(in crate::transaction) locks: usize,
-    pub(in crate::transaction) command: CommandNumber,
 }

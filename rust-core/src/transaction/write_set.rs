@@ -126,7 +126,13 @@ impl WriteSet {
         self.used
     }
 
-    pub(super) fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8], command: CommandNumber) -> Result<()> {
+    pub(super) fn put(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        value: &[u8],
+        command: CommandNumber,
+    ) -> Result<()> {
         self.write(tree, key, Kind::Put, value, command)
     }
 
@@ -135,7 +141,13 @@ impl WriteSet {
     }
 
     /// Raises a number; folded into what was written before, so that only a first write depends on the page.
-    pub(super) fn max(&mut self, tree: TreeId, key: &[u8], number: u64, command: CommandNumber) -> Result<()> {
+    pub(super) fn max(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        number: u64,
+        command: CommandNumber,
+    ) -> Result<()> {
         let (kind, number) = match self.get(tree, key, None) {
             None => (Kind::Max, number),
             Some(OwnWrite::Delete) => (Kind::Put, number),
@@ -170,6 +182,16 @@ impl WriteSet {
         self.tree_index(tree).is_some_and(|index| self.trees[index].created)
     }
 
+    /// Trees written to that exist already.
+    pub(super) fn committed_trees(&self) -> impl Iterator<Item = TreeId> + '_ {
+        self.trees
+            .iter()
+            .filter(|writes| {
+                !writes.created && (writes.dropped || !writes.run.is_empty() || !writes.overlay.is_empty())
+            })
+            .map(|writes| writes.id)
+    }
+
     /// Whether any key of the tree was written.
     pub(super) fn has_writes(&self, tree: TreeId) -> bool {
         self.tree_index(tree)
@@ -177,7 +199,12 @@ impl WriteSet {
     }
 
     /// The own write of a key: the newest, or the newest of the commands before `before`.
-    pub(super) fn get(&self, tree: TreeId, key: &[u8], before: Option<CommandNumber>) -> Option<OwnWrite<'_>> {
+    pub(super) fn get(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        before: Option<CommandNumber>,
+    ) -> Option<OwnWrite<'_>> {
         if self.trees.is_empty() {
             return None;
         }
@@ -286,22 +313,24 @@ impl WriteSet {
     }
 
     /// Runs of keys that count up by one (see [`is_successor`]), at least `length_min` long, all of them puts:
-    /// (tree, created here, first key, last key).
+    /// (tree, created here, first key, last key, count).
     pub(super) fn consecutive_runs(
         &self,
         length_min: usize,
-        mut each: impl FnMut(TreeId, bool, &[u8], &[u8]) -> Result<()>,
+        mut each: impl FnMut(TreeId, bool, &[u8], &[u8], usize) -> Result<()>,
     ) -> Result<()> {
         for writes in self.trees.iter().filter(|writes| !writes.dropped && writes.run.len() >= length_min) {
             let mut first = 0;
             for index in 1..=writes.run.len() {
                 let key = |index: usize| self.arena.get(self.versions[writes.run[index] as usize].key);
                 let is_put = |index: usize| self.versions[writes.run[index] as usize].kind == Kind::Put;
-                let goes_on =
-                    index < writes.run.len() && is_put(index) && is_put(index - 1) && is_successor(key(index - 1), key(index));
+                let goes_on = index < writes.run.len()
+                    && is_put(index)
+                    && is_put(index - 1)
+                    && is_successor(key(index - 1), key(index));
                 if !goes_on {
                     if index - first >= length_min {
-                        each(writes.id, writes.created, key(first), key(index - 1))?;
+                        each(writes.id, writes.created, key(first), key(index - 1), index - first)?;
                     }
                     first = index;
                 }
@@ -331,7 +360,14 @@ impl WriteSet {
         }
     }
 
-    fn write(&mut self, tree: TreeId, key: &[u8], kind: Kind, value: &[u8], command: CommandNumber) -> Result<()> {
+    fn write(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        kind: Kind,
+        value: &[u8],
+        command: CommandNumber,
+    ) -> Result<()> {
         self.charge(key.len() + value.len() + size_of::<Version>() + size_of::<u32>())?;
         let index = self.tree_index_or_new(tree);
         let next = self.versions.len() as u32;
@@ -368,7 +404,15 @@ impl WriteSet {
         self.charge(data.len() + size_of::<Version>())?;
         let value = self.arena.push(data);
         let key = Slice::default();
-        self.versions.push(Version { key, value, tree: tree as u32, location: 0, previous: NONE, command, kind });
+        self.versions.push(Version {
+            key,
+            value,
+            tree: tree as u32,
+            location: 0,
+            previous: NONE,
+            command,
+            kind,
+        });
         Ok(())
     }
 
@@ -411,7 +455,9 @@ impl WriteSet {
         match writes.run.len() {
             0 => Err(0),
             count if self.run_key(writes, count - 1) < key => Err(count),
-            _ => writes.run.binary_search_by(|head| self.arena.get(self.versions[*head as usize].key).cmp(key)),
+            _ => {
+                writes.run.binary_search_by(|head| self.arena.get(self.versions[*head as usize].key).cmp(key))
+            }
         }
     }
 
@@ -450,7 +496,9 @@ impl WriteSet {
         let mut run = writes.run.iter().copied().peekable();
         let mut overlay = writes.overlay.iter().peekable();
         std::iter::from_fn(move || match (run.peek(), overlay.peek()) {
-            (Some(head), Some((key, _))) if self.arena.get(self.versions[*head as usize].key) > key.as_slice() => {
+            (Some(head), Some((key, _)))
+                if self.arena.get(self.versions[*head as usize].key) > key.as_slice() =>
+            {
                 overlay.next().map(|(_, head)| *head)
             }
             (Some(_), _) => run.next(),
@@ -533,7 +581,9 @@ pub(super) fn decode_number(value: &[u8]) -> u64 {
 pub(super) fn is_empty_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
     match (lower, upper) {
         (Bound::Included(low), Bound::Included(high)) => low > high,
-        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => low >= high,
+        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => {
+            low >= high
+        }
         _ => false,
     }
 }
@@ -604,7 +654,7 @@ mod tests {
         }
         set.delete(TREE, &80u64.to_be_bytes(), at(1)).unwrap();
         let mut runs = Vec::new();
-        set.consecutive_runs(16, |_, _, first, last| {
+        set.consecutive_runs(16, |_, _, first, last, _| {
             runs.push((decode_number(first), decode_number(last)));
             Ok(())
         })
@@ -633,7 +683,13 @@ mod tests {
 
     type Model = std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-    fn content(set: &WriteSet, lower: Bound<&[u8]>, upper: Bound<&[u8]>, down: bool, before: u32) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    fn content(
+        set: &WriteSet,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        down: bool,
+        before: u32,
+    ) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         set.range(TREE, lower, upper, down, at(before))
             .map(|(key, write)| match write {
                 OwnWrite::Put(value) => (key.to_vec(), Some(value.to_vec())),

@@ -1,0 +1,279 @@
+//! Commit: from a private write set to a published, durable state.
+//! Knows write sets, the log, storage and versions. Knows nothing of isolation levels or statements.
+//!
+//! ```text
+//!  1 look at everything that can be refused: trees, space, memory         an error here: nothing happened
+//!  2 encode; a large set streams its first parts as CHUNK frames          (chunks without COMMIT count nothing)
+//!  3 enter the apply gate, then the commit mutex: append, join the publish queue
+//!  ───────────────────────── from here on only I/O errors, and nothing is cancelled ─────────────────────────
+//!  4 apply to pages; what is replaced goes to the version store            ┐ an error here poisons the
+//!  5 wait until durable                                                    │ manager: the frame is in the
+//!  6 publish, in LSN order                                                 ┘ log, its outcome unknown: 08007
+//!  7 release locks (the caller); then drop own versions and ghosts, or leave them to the garbage queue
+//! ```
+//!
+//! The gate is entered before the mutex: a commit that streams chunks holds its ticket from the first chunk on
+//! and needs the mutex later, so nobody may wait for the gate inside the mutex.
+
+use crate::common::cancel::CancelToken;
+use crate::common::ids::{Lsn, TransactionId, TreeId};
+use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
+use crate::common::memory::Reservation;
+use crate::common::sync::Arc;
+use crate::common::sync::atomic::Ordering;
+use crate::durability::policy::Durability;
+use crate::error::{Error, Result};
+use crate::storage::{ApplyEstimate, ApplyReservation, ApplyTicket, Change, Tree};
+use crate::transaction::garbage::{Garbage, purge};
+use crate::transaction::manager::{Scratch, TransactionManager};
+use crate::transaction::mvcc::{CommitSink, ENTRY_BYTES, is_declared};
+use crate::transaction::publish::PublishTicket;
+use crate::transaction::write_set::decode_number;
+use crate::wal::entry::Operation;
+use crate::wal::frame::FrameKind;
+use smallvec::SmallVec;
+
+/// Consecutive inserts past a tree's end get one version entry when there are at least this many.
+const RUN_LENGTH_MIN: usize = 64;
+/// With more runs than this in the version store, look-ups would become slow.
+const RUN_COUNT_MAX: usize = 256;
+/// Upper bound of what an operation's encoding adds to its key and value.
+const OPERATION_OVERHEAD_BYTES: usize = 32;
+
+/// Poisons the manager unless the commit comes to its end: a panic after the append must not leave others
+/// waiting for a publication that never comes.
+struct InDoubt<'a> {
+    manager: &'a TransactionManager,
+    settled: bool,
+}
+
+impl Drop for InDoubt<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.manager.poison(Error::internal("a commit was interrupted after it was logged"));
+        }
+    }
+}
+
+/// What was set aside for a commit.
+struct Prepared {
+    /// The trees written, those created by the transaction excepted.
+    trees: SmallVec<[Arc<Tree>; 8]>,
+    space: ApplyReservation,
+    memory: Reservation,
+}
+
+impl TransactionManager {
+    /// Commits the write set of `scratch`; `None`: there was nothing to log. Locks are still held on return.
+    pub(super) fn commit_writes(
+        &self,
+        scratch: &mut Scratch,
+        id: TransactionId,
+        durability: Durability,
+        cancel: &CancelToken,
+    ) -> Result<Option<Lsn>> {
+        self.check_poison()?;
+        cancel.check()?;
+        let prepared = self.prepare_commit(scratch)?;
+        let mut stream =
+            FrameStream { manager: self, id, ticket: None, chunk_count: 0, first_lsn: Lsn::ZERO };
+        stream.encode(scratch, cancel)?;
+        if scratch.operations.count() == 0 && stream.chunk_count == 0 {
+            return Ok(None);
+        }
+        self.log.prepare(scratch.operations.len_bytes())?;
+        cancel.shield();
+        let (timestamp, publication, ticket) = stream.append_last(scratch)?;
+        let mut in_doubt = InDoubt { manager: self, settled: false };
+        let outcome = self.apply_writes(scratch, &prepared, timestamp);
+        drop(ticket);
+        drop(prepared);
+        self.versions.settle();
+        let outcome = outcome.and_then(|()| self.durability.wait(timestamp, durability));
+        in_doubt.settled = true;
+        if let Err(error) = outcome {
+            self.poison(error.clone());
+            return Err(self.unknown_outcome(&error));
+        }
+        if !self.publish.finish(publication, &self.snapshots, || self.poisoned().is_some()) {
+            let stopped = Error::internal("an earlier commit failed");
+            return Err(self.unknown_outcome(self.poisoned().unwrap_or(&stopped)));
+        }
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(timestamp))
+    }
+
+    /// Everything that can be refused, before anything is logged.
+    fn prepare_commit(&self, scratch: &mut Scratch) -> Result<Prepared> {
+        let Scratch { writes, runs, .. } = scratch;
+        let mut trees: SmallVec<[Arc<Tree>; 8]> = SmallVec::new();
+        for tree in writes.committed_trees() {
+            trees.push(self.storage.tree(tree)?);
+        }
+        let estimate = ApplyEstimate { operations: writes.len(), bytes: writes.bytes() };
+        let space = self.storage.reserve(estimate)?;
+        runs.clear();
+        let mut in_runs = 0;
+        if self.versions.run_count() < RUN_COUNT_MAX {
+            let mut last_key = Vec::new();
+            writes.consecutive_runs(RUN_LENGTH_MIN, |tree, created, first, last, count| {
+                let is_past_end = created
+                    || match trees.iter().find(|other| other.id() == tree) {
+                        Some(tree) => !tree.last_key(&mut last_key)? || last_key.as_slice() < first,
+                        None => false,
+                    };
+                if is_past_end {
+                    runs.push((tree, first.into(), last.into()));
+                    in_runs += count;
+                }
+                Ok(())
+            })?;
+        }
+        let alone = writes.len() - in_runs;
+        let mut memory = self.memory.reservation();
+        memory.grow(alone * ENTRY_BYTES + writes.bytes() / writes.len().max(1) * alone)?;
+        Ok(Prepared { trees, space, memory })
+    }
+
+    /// Applies every operation to its page, the replaced rows to the version store.
+    fn apply_writes(&self, scratch: &Scratch, prepared: &Prepared, timestamp: Lsn) -> Result<()> {
+        let Prepared { trees, space: _space, memory: _memory } = prepared;
+        for (tree, first, last) in &scratch.runs {
+            self.versions.add_run(*tree, timestamp, first, last);
+        }
+        let sink = CommitSink::new(&self.versions, &scratch.runs);
+        let mut current: Option<Arc<Tree>> = None;
+        let mut tree_of = |id: TreeId| -> Result<Arc<Tree>> {
+            match &current {
+                Some(tree) if tree.id() == id => Ok(Arc::clone(tree)),
+                _ => {
+                    let known = trees.iter().find(|tree| tree.id() == id);
+                    let tree = known.map_or_else(|| self.storage.tree(id), |tree| Ok(Arc::clone(tree)))?;
+                    current = Some(Arc::clone(&tree));
+                    Ok(tree)
+                }
+            }
+        };
+        scratch.writes.for_each_operation(|operation| match *operation {
+            Operation::Put { tree, key, value } => {
+                tree_of(tree)?.apply(key, Change::Put(value), timestamp, Some(&sink))
+            }
+            Operation::Delete { tree, key } => {
+                tree_of(tree)?.apply(key, Change::Delete, timestamp, Some(&sink))
+            }
+            Operation::Or { tree, key, bits } => {
+                tree_of(tree)?.apply(key, Change::Or(bits), timestamp, Some(&sink))
+            }
+            Operation::Max { tree, key, number } => {
+                tree_of(tree)?.apply(key, Change::Max(number), timestamp, Some(&sink))
+            }
+            Operation::TreeCreate { tree } => self.storage.create_tree(tree, timestamp),
+            Operation::TreeDrop { tree } => self.storage.drop_tree(tree, timestamp),
+            Operation::Message { .. } => Ok(()),
+        })
+    }
+
+    /// Drops the versions and ghosts of a published commit, or leaves them to the garbage queue while an older
+    /// snapshot is registered. After the locks were released: neither needs them.
+    pub(super) fn clean_up_after(&self, scratch: &Scratch, timestamp: Lsn) {
+        let horizon = self.snapshots.horizon();
+        let is_free = horizon >= timestamp;
+        let mut garbage = Garbage::new(timestamp);
+        if is_free && !scratch.runs.is_empty() {
+            self.versions.drop_runs(horizon);
+        }
+        let walked = scratch.writes.for_each_operation(|operation| {
+            let (tree, key, ghost) = match *operation {
+                Operation::Put { tree, key, .. }
+                | Operation::Max { tree, key, .. }
+                | Operation::Or { tree, key, .. } => (tree, key, false),
+                Operation::Delete { tree, key } => (tree, key, true),
+                _ => return Ok(()),
+            };
+            if !ghost && is_declared(&scratch.runs, tree, key) {
+                return Ok(());
+            }
+            if !is_free {
+                garbage.add(tree, key, ghost);
+                return Ok(());
+            }
+            self.versions.drop_key(tree, key, horizon);
+            if ghost && !purge(&self.storage, tree, key, horizon) {
+                garbage.add(tree, key, true);
+            }
+            Ok(())
+        });
+        walked.expect("nothing above returns an error");
+        if !garbage.is_empty() || (!is_free && !scratch.runs.is_empty()) {
+            self.garbage.push(garbage, &self.versions);
+        }
+        self.collect_some_garbage();
+        self.versions.settle();
+    }
+}
+
+/// The frames of one transaction: any number of chunks, then the frame that makes it count.
+struct FrameStream<'a> {
+    manager: &'a TransactionManager,
+    id: TransactionId,
+    ticket: Option<ApplyTicket<'a>>,
+    chunk_count: u32,
+    first_lsn: Lsn,
+}
+
+impl<'a> FrameStream<'a> {
+    /// Encodes the write set; what does not fit into one frame is logged in chunks, the rest is left in the buffer.
+    fn encode(&mut self, scratch: &mut Scratch, cancel: &CancelToken) -> Result<()> {
+        let Scratch { writes, operations, .. } = scratch;
+        operations.clear();
+        writes.for_each_operation(|operation| {
+            let bytes = match operation {
+                Operation::Put { key, value, .. } => key.len() + value.len(),
+                Operation::Delete { key, .. } | Operation::Max { key, .. } => key.len(),
+                Operation::Or { key, bits, .. } => key.len() + bits.len(),
+                Operation::Message { data } => data.len(),
+                Operation::TreeCreate { .. } | Operation::TreeDrop { .. } => 0,
+            };
+            let is_full = operations.len_bytes() + bytes + OPERATION_OVERHEAD_BYTES > LOG_FRAME_PAYLOAD_MAX;
+            if is_full && operations.count() > 0 {
+                cancel.check()?;
+                let manager = self.manager;
+                let ticket = self.ticket.get_or_insert_with(|| manager.storage.gate().enter());
+                manager.log.prepare(operations.len_bytes())?;
+                let kind = FrameKind::Chunk { sequence: self.chunk_count };
+                let position = manager.log.append(kind, self.id, operations)?;
+                if self.chunk_count == 0 {
+                    self.first_lsn = position.start;
+                    ticket.set_start(position.start);
+                }
+                self.chunk_count += 1;
+                operations.clear();
+            }
+            operations.push(operation);
+            Ok(())
+        })
+    }
+
+    /// Appends the frame that decides. An error: nothing counts.
+    fn append_last(self, scratch: &Scratch) -> Result<(Lsn, PublishTicket, ApplyTicket<'a>)> {
+        let manager = self.manager;
+        let ticket = self.ticket.unwrap_or_else(|| manager.storage.gate().enter());
+        let kind = match self.chunk_count {
+            0 => FrameKind::Transaction,
+            chunk_count => FrameKind::Commit { chunk_count, first_lsn: self.first_lsn },
+        };
+        let guard = manager.commit_mutex.lock();
+        let position = manager.log.append(kind, self.id, &scratch.operations)?;
+        let publication = manager.publish.join(position.end);
+        drop(guard);
+        if self.chunk_count == 0 {
+            ticket.set_start(position.start);
+        }
+        Ok((position.end, publication, ticket))
+    }
+}
+
+/// The larger of a counter's value and `number`, as its bytes.
+pub(super) fn raised(value: Option<&[u8]>, number: u64) -> [u8; 8] {
+    value.map_or(0, decode_number).max(number).to_be_bytes()
+}

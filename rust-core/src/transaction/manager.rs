@@ -1,0 +1,258 @@
+//! The transaction manager: begins transactions, keeps what they share.
+//! Knows storage, log and durability. Knows nothing of tables or SQL.
+
+use crate::common::cancel::CancelToken;
+use crate::common::clock::Clock;
+use crate::common::ids::{Lsn, TransactionId};
+use crate::common::memory::MemoryAccount;
+use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::common::sync::{Arc, Mutex};
+use crate::durability::manager::DurabilityManager;
+use crate::error::{Error, Result, SqlState};
+use crate::storage::Storage;
+use crate::transaction::garbage::GarbageQueue;
+use crate::transaction::lock_manager::{HeldLocks, LockManager, LockOwner, LockStatistics};
+use crate::transaction::mvcc::{DeclaredRun, VersionStore};
+use crate::transaction::publish::PublishQueue;
+use crate::transaction::snapshot::{SnapshotRegistry, SnapshotSlot};
+use crate::transaction::transaction::Transaction;
+use crate::transaction::types::IsolationLevel;
+use crate::transaction::write_set::WriteSet;
+use crate::wal::entry::OperationBuffer;
+use crate::wal::manager::Log;
+use crossbeam::queue::ArrayQueue;
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// Scratches kept without taking a mutex.
+const POOL_SIZE: usize = 256;
+/// Bytes of keys that one passer-by collects at most.
+const COLLECT_BYTES: usize = 64 << 10;
+
+/// What a transaction needs and the next one uses again: buffers, a snapshot slot, a lock owner.
+pub(super) struct Scratch {
+    pub(super) slot: Arc<SnapshotSlot>,
+    pub(super) owner: Arc<LockOwner>,
+    pub(super) locks: HeldLocks,
+    pub(super) writes: WriteSet,
+    pub(super) operations: OperationBuffer,
+    pub(super) runs: Vec<DeclaredRun>,
+    /// For a value copied out of a page.
+    pub(super) buffer: Cell<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scratch").field("owner", &self.owner.id()).field("locks", &self.locks.len()).finish()
+    }
+}
+
+/// Counters since the start, and present sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionStatistics {
+    /// Transactions that wrote and committed.
+    pub commits: u64,
+    /// Transactions rolled back.
+    pub rollbacks: u64,
+    /// Locks.
+    pub locks: LockStatistics,
+    /// Row versions held for older snapshots now.
+    pub versions: u64,
+    /// Bytes of them.
+    pub version_bytes: u64,
+    /// Snapshots registered now.
+    pub snapshots: u64,
+}
+
+/// Begins transactions; owns versions, locks and the order of commits. Threads: any.
+pub struct TransactionManager {
+    pub(super) storage: Arc<Storage>,
+    pub(super) log: Arc<Log>,
+    pub(super) durability: Arc<DurabilityManager>,
+    pub(super) memory: Arc<MemoryAccount>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) locks: LockManager,
+    pub(super) versions: VersionStore,
+    pub(super) snapshots: SnapshotRegistry,
+    /// Orders commits: log position and place in the publish queue are taken under it.
+    pub(super) commit_mutex: Mutex<()>,
+    pub(super) publish: PublishQueue,
+    pub(super) garbage: GarbageQueue,
+    next_transaction: AtomicU64,
+    poison: OnceLock<Error>,
+    pool: ArrayQueue<Box<Scratch>>,
+    /// Scratches beyond the pool's size; their slots and owners are never given up.
+    overflow: Mutex<Vec<Box<Scratch>>>,
+    pub(super) commits: AtomicU64,
+    rollbacks: AtomicU64,
+}
+
+impl std::fmt::Debug for TransactionManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TransactionManager").field("statistics", &self.statistics()).finish_non_exhaustive()
+    }
+}
+
+impl TransactionManager {
+    /// A manager over recovered storage, where commits up to `visible` (the log's end) are published.
+    pub fn new(
+        storage: Arc<Storage>,
+        log: Arc<Log>,
+        durability: Arc<DurabilityManager>,
+        memory: Arc<MemoryAccount>,
+        clock: Arc<dyn Clock>,
+        first_transaction_id: TransactionId,
+        visible: Lsn,
+    ) -> Arc<TransactionManager> {
+        Arc::new(TransactionManager {
+            locks: LockManager::new(&memory),
+            versions: VersionStore::new(&memory),
+            snapshots: SnapshotRegistry::new(visible),
+            commit_mutex: Mutex::new(()),
+            publish: PublishQueue::default(),
+            garbage: GarbageQueue::default(),
+            next_transaction: AtomicU64::new(first_transaction_id.0.max(1)),
+            poison: OnceLock::new(),
+            pool: ArrayQueue::new(POOL_SIZE),
+            overflow: Mutex::new(Vec::new()),
+            commits: AtomicU64::new(0),
+            rollbacks: AtomicU64::new(0),
+            storage,
+            log,
+            durability,
+            memory,
+            clock,
+        })
+    }
+
+    /// Begins a transaction. Does not allocate once warm, and takes no snapshot: its first statement does.
+    pub fn begin(
+        self: &Arc<Self>,
+        isolation: IsolationLevel,
+        read_only: bool,
+        cancel: CancelToken,
+    ) -> Transaction {
+        let pooled = self.pool.pop().or_else(|| self.overflow.lock().pop());
+        let scratch = pooled.unwrap_or_else(|| {
+            Box::new(Scratch {
+                slot: self.snapshots.add_slot(),
+                owner: self.locks.add_owner(),
+                locks: HeldLocks::new(&self.memory),
+                writes: WriteSet::new(&self.memory),
+                operations: OperationBuffer::new(),
+                runs: Vec::new(),
+                buffer: Cell::default(),
+            })
+        });
+        Transaction::new(Arc::clone(self), scratch, isolation, read_only, cancel)
+    }
+
+    /// Takes back what a transaction used.
+    pub(super) fn give_back(&self, scratch: Box<Scratch>) {
+        if let Err(scratch) = self.pool.push(scratch) {
+            self.overflow.lock().push(scratch);
+        }
+    }
+
+    /// The newest published commit.
+    pub fn visible_lsn(&self) -> Lsn {
+        self.snapshots.visible()
+    }
+
+    /// Writes a checkpoint and returns its redo position. `clean`: nothing runs, and the log goes after it.
+    /// # Errors
+    /// I/O errors; storage says whether the old checkpoint still stands.
+    pub fn checkpoint(&self, clean: bool) -> Result<Lsn> {
+        self.check_poison()?;
+        self.collect_garbage(usize::MAX);
+        let next = TransactionId(self.next_transaction.load(Ordering::SeqCst));
+        let _ = (clean, next);
+        Err(Error::internal("checkpoints come with storage"))
+    }
+
+    /// Refuses every later write with `error`: memory, pages and log may disagree. Reads go on.
+    pub fn poison(&self, error: Error) {
+        // The first error is the one that tells the story.
+        let _first = self.poison.set(error.clone());
+        self.log.poison(error);
+        self.publish.wake_all();
+    }
+
+    /// Whether writes are refused, and why.
+    pub fn poisoned(&self) -> Option<&Error> {
+        self.poison.get()
+    }
+
+    pub(super) fn check_poison(&self) -> Result<()> {
+        match self.poison.get() {
+            None => Ok(()),
+            Some(error) => Err(Error::new(error.state(), "the database stopped writing after an error")
+                .detail(error.to_string())
+                .hint("Close and reopen the database; it recovers every acknowledged commit.")),
+        }
+    }
+
+    /// The error of a commit that is in the log, but whose end is not known.
+    pub(super) fn unknown_outcome(&self, cause: &Error) -> Error {
+        Error::new(SqlState::TRANSACTION_RESOLUTION_UNKNOWN, "the outcome of the commit is unknown")
+            .detail(cause.to_string())
+            .hint("Reopen the database and look whether the transaction's changes are there.")
+    }
+
+    pub(super) fn next_transaction_id(&self) -> TransactionId {
+        TransactionId(self.next_transaction.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The lock table.
+    pub fn lock_manager(&self) -> &LockManager {
+        &self.locks
+    }
+
+    /// The pages.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The clock that everything above uses too.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The account of the database.
+    pub fn memory(&self) -> &Arc<MemoryAccount> {
+        &self.memory
+    }
+
+    /// Counters.
+    pub fn statistics(&self) -> TransactionStatistics {
+        TransactionStatistics {
+            commits: self.commits.load(Ordering::Relaxed),
+            rollbacks: self.rollbacks.load(Ordering::Relaxed),
+            locks: self.locks.statistics(),
+            versions: self.versions.count() as u64,
+            version_bytes: self.versions.bytes() as u64,
+            snapshots: self.snapshots.active_count() as u64,
+        }
+    }
+
+    pub(super) fn count_rollback(&self) {
+        self.rollbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Drops versions and ghosts that no snapshot needs any more, if there are any; a bounded amount.
+    pub(super) fn collect_some_garbage(&self) {
+        if self.garbage.is_due(self.snapshots.visible()) {
+            self.collect_garbage(COLLECT_BYTES);
+        }
+    }
+
+    fn collect_garbage(&self, bytes: usize) {
+        self.garbage.collect(self.snapshots.horizon(), bytes, &self.versions, &self.storage);
+        self.versions.settle();
+    }
+}

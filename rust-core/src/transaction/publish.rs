@@ -1,0 +1,123 @@
+//! Publication: commits become visible in LSN order, each only when it and all before it are finished.
+//! Knows timestamps. Knows nothing of pages or of what "finished" took.
+
+use crate::common::ids::Lsn;
+use crate::common::sync::{Condvar, Mutex};
+use crate::transaction::snapshot::SnapshotRegistry;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Looks at `visible` this often before sleeping: predecessors usually finish within microseconds.
+const SPINS: u32 = 200;
+/// A sleeper looks for a poisoned manager this often.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A commit's place in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PublishTicket {
+    number: u64,
+    timestamp: Lsn,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Number of the frame at the front.
+    first: u64,
+    /// Timestamp, and whether it is applied and as durable as it asked.
+    frames: VecDeque<(Lsn, bool)>,
+    sleepers: usize,
+}
+
+/// Appended commits that are not published yet, in LSN order. Threads: any.
+#[derive(Debug, Default)]
+pub(super) struct PublishQueue {
+    state: Mutex<State>,
+    advanced: Condvar,
+}
+
+impl PublishQueue {
+    /// Adds a commit; called in LSN order, that is under the commit mutex.
+    pub(super) fn join(&self, timestamp: Lsn) -> PublishTicket {
+        let mut state = self.state.lock();
+        assert!(state.frames.back().is_none_or(|(last, _)| *last < timestamp), "commits join in LSN order");
+        state.frames.push_back((timestamp, false));
+        PublishTicket { number: state.first + state.frames.len() as u64 - 1, timestamp }
+    }
+
+    /// Says that a commit is applied and durable, publishes what can be, and waits until this commit is.
+    /// False when `is_poisoned` turned true first.
+    pub(super) fn finish(
+        &self,
+        ticket: PublishTicket,
+        snapshots: &SnapshotRegistry,
+        is_poisoned: impl Fn() -> bool,
+    ) -> bool {
+        self.advance(ticket, snapshots);
+        for _ in 0..SPINS {
+            if snapshots.visible() >= ticket.timestamp {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        let mut state = self.state.lock();
+        state.sleepers += 1;
+        while snapshots.visible() < ticket.timestamp && !is_poisoned() {
+            self.advanced.wait_for(&mut state, POLL);
+        }
+        state.sleepers -= 1;
+        snapshots.visible() >= ticket.timestamp
+    }
+
+    fn advance(&self, ticket: PublishTicket, snapshots: &SnapshotRegistry) {
+        let mut state = self.state.lock();
+        let index = (ticket.number - state.first) as usize;
+        state.frames[index].1 = true;
+        let mut newest = None;
+        while let Some((timestamp, true)) = state.frames.front().copied() {
+            newest = Some(timestamp);
+            state.frames.pop_front();
+            state.first += 1;
+        }
+        if let Some(newest) = newest {
+            snapshots.publish(newest);
+            if state.sleepers > 0 {
+                self.advanced.notify_all();
+            }
+        }
+    }
+
+    /// Wakes everybody: the manager was poisoned.
+    pub(super) fn wake_all(&self) {
+        let _state = self.state.lock();
+        self.advanced.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_visible_only_after_all_before_it() {
+        let (queue, snapshots) = (PublishQueue::default(), SnapshotRegistry::new(Lsn(1)));
+        let tickets: Vec<_> = [10, 20, 30].map(|timestamp| queue.join(Lsn(timestamp))).into();
+        assert!(!queue.finish(tickets[1], &snapshots, || true));
+        assert_eq!(snapshots.visible(), Lsn(1));
+        assert!(queue.finish(tickets[0], &snapshots, || true));
+        assert_eq!(snapshots.visible(), Lsn(20));
+        assert!(queue.finish(tickets[2], &snapshots, || false));
+        assert_eq!(snapshots.visible(), Lsn(30));
+    }
+
+    #[test]
+    fn a_finished_commit_waits_for_its_predecessor() {
+        let (queue, snapshots) = (PublishQueue::default(), SnapshotRegistry::new(Lsn(1)));
+        let (first, second) = (queue.join(Lsn(10)), queue.join(Lsn(20)));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| queue.finish(second, &snapshots, || false));
+            assert!(queue.finish(first, &snapshots, || false));
+            assert!(waiter.join().unwrap());
+        });
+        assert_eq!(snapshots.visible(), Lsn(20));
+    }
+}

@@ -1,0 +1,1 @@
+//! End to end on a file system in memory.
