@@ -16,7 +16,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::storage::{CATALOG_TREE, COUNTER_TREE};
 use crate::table::runtime::Counter;
 use crate::table::table::read_counter;
-use crate::transaction::transaction::{Transaction, TransactionManager};
+use crate::transaction::manager::TransactionManager;
+use crate::transaction::transaction::Transaction;
 use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
 use std::ops::Bound;
 

@@ -10,7 +10,8 @@ use crate::table::layout::TableLayout;
 use crate::table::limits::SizeLimits;
 use crate::table::row::{LargePointer, RowView};
 use crate::table::value_tree;
-use crate::transaction::transaction::{Transaction, TransactionManager, TreeHandle};
+use crate::transaction::manager::TransactionManager;
+use crate::transaction::transaction::{Transaction, TreeHandle};
 use crate::transaction::types::ReadView;
 use std::ops::Bound;
 
