@@ -2,12 +2,12 @@
 //!
 //! Definitions are values of the catalog tree under their number; the names of tables and indexes are keys of
 //! their own, so that two transactions that make the same name meet at its lock. A transaction that changes
-//! definitions keeps its own snapshot (`with_table`, `without_table`) until it commits, then hands its changes
-//! to [`Catalog::publish`] **before its locks are released**: whoever gets the table lock next sees them.
+//! definitions keeps its own snapshot (`with_table`, `without_table`) until it commits, then hands it to
+//! [`Catalog::publish`], which adds its changes to whatever others have published meanwhile.
 //! Knows definitions and transactions. Knows no SQL.
 
 use crate::catalog::codec;
-use crate::catalog::snapshot::CatalogSnapshot;
+use crate::catalog::snapshot::{CatalogChange, CatalogSnapshot};
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{Lsn, ObjectId};
@@ -28,15 +28,6 @@ const NAME: u8 = b'n';
 const OBJECT_COUNTER_KEY: [u8; 1] = [0];
 /// Bytes of a definition that one entry of the tree holds; the rest goes on under the next part number.
 const PART_BYTES: usize = 256;
-
-/// A change of one definition, to be published by the transaction that made it.
-#[derive(Clone, Debug)]
-pub enum CatalogChange {
-    /// A table was made or changed.
-    Put(Arc<TableDefinition>),
-    /// A table was dropped.
-    Remove(ObjectId),
-}
 
 /// See the module. Threads: any.
 #[derive(Debug)]
@@ -69,25 +60,22 @@ impl Catalog {
         Arc::clone(&self.current.read())
     }
 
-    /// Makes the changes of the commit `timestamp` the newest definitions. To be called after the commit is
-    /// published and before the transaction's locks are released.
-    pub fn publish(&self, timestamp: Lsn, changes: &[CatalogChange]) {
-        if changes.is_empty() {
-            return;
-        }
+    /// Makes what the commit `timestamp` changed (`own`: its transaction's snapshot) the newest definitions.
+    /// To be called before anybody who waits for the transaction's locks trusts an older snapshot.
+    pub fn publish(&self, timestamp: Lsn, own: &CatalogSnapshot) {
         let _publishing = self.publishing.lock();
         let before = self.current();
         let mut next = (*before).clone();
-        for change in changes {
-            match change {
+        for change in own.changes() {
+            next = match change {
                 CatalogChange::Put(table) => {
                     mark_new_indexes(&before, table, timestamp);
-                    next = next.with_table(Arc::clone(table));
+                    next.with_table(Arc::clone(table))
                 }
-                CatalogChange::Remove(id) => next = next.without_table(*id),
-            }
+                CatalogChange::Remove(id) => next.without_table(*id),
+            };
         }
-        *self.current.write() = Arc::new(next.at_version(before.version() + 1));
+        *self.current.write() = Arc::new(next.committed());
     }
 
     /// Writes a new or changed definition, with its names.
@@ -235,5 +223,5 @@ fn read_definitions(transaction: &Transaction) -> Result<CatalogSnapshot> {
     for (_, bytes) in parts {
         snapshot = snapshot.with_table(Arc::new(codec::decode(&bytes)?));
     }
-    Ok(snapshot)
+    Ok(snapshot.committed())
 }

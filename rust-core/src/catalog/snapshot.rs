@@ -1,15 +1,30 @@
 //! All definitions at one moment: immutable and shared.
 //!
 //! Tables and indexes share one name space a schema, as in PostgreSQL. There is one schema, `public`.
+//! A transaction that changes definitions makes its own snapshots; each remembers what it changed.
 
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::ids::ObjectId;
+use crate::common::sync::Arc;
+use crate::common::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result, SqlState};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The schema that exists and that names without a schema are looked up in.
 pub const PUBLIC_SCHEMA: &str = "public";
+
+/// Versions are never used twice in a process, not even for a transaction's own snapshots: a plan made under one
+/// of them can never be taken for a plan made under another.
+static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
+
+/// A change of one definition that a transaction made.
+#[derive(Clone, Debug)]
+pub enum CatalogChange {
+    /// A table was made or changed.
+    Put(Arc<TableDefinition>),
+    /// A table was dropped.
+    Remove(ObjectId),
+}
 
 /// See the module. A change makes another snapshot with a higher version.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +34,8 @@ pub struct CatalogSnapshot {
     names_by_id: BTreeMap<ObjectId, String>,
     /// Index name to its table's name and its position there.
     indexes: BTreeMap<String, (String, usize)>,
+    /// What differs from the committed snapshot that this one was made from, in order.
+    changes: Vec<CatalogChange>,
 }
 
 /// What a name stands for.
@@ -147,7 +164,9 @@ impl CatalogSnapshot {
     /// The snapshot with `table` added, or put in the place of the one with its number.
     #[must_use]
     pub fn with_table(&self, table: Arc<TableDefinition>) -> CatalogSnapshot {
-        let mut next = self.without_table(table.id);
+        let mut next = self.clone();
+        next.remove(table.id);
+        next.changes.push(CatalogChange::Put(Arc::clone(&table)));
         for (position, index) in table.indexes.iter().enumerate() {
             next.indexes.insert(index.name.clone(), (table.name.clone(), position));
         }
@@ -160,20 +179,30 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn without_table(&self, id: ObjectId) -> CatalogSnapshot {
         let mut next = self.clone();
-        next.version += 1;
-        if let Some(name) = next.names_by_id.remove(&id)
-            && let Some(table) = next.tables.remove(&name)
-        {
-            for index in &table.indexes {
-                next.indexes.remove(&index.name);
-            }
-        }
+        next.remove(id);
+        next.changes.push(CatalogChange::Remove(id));
         next
     }
 
-    /// The same definitions under version `version`.
-    pub(super) fn at_version(mut self, version: u64) -> CatalogSnapshot {
-        self.version = version;
+    fn remove(&mut self, id: ObjectId) {
+        self.version = NEXT_VERSION.fetch_add(1, Ordering::Relaxed);
+        if let Some(name) = self.names_by_id.remove(&id)
+            && let Some(table) = self.tables.remove(&name)
+        {
+            for index in &table.indexes {
+                self.indexes.remove(&index.name);
+            }
+        }
+    }
+
+    /// What was changed since the committed snapshot that this one was made from.
+    pub fn changes(&self) -> &[CatalogChange] {
+        &self.changes
+    }
+
+    /// The snapshot as the committed one that others start from.
+    pub(super) fn committed(mut self) -> CatalogSnapshot {
+        self.changes.clear();
         self
     }
 }

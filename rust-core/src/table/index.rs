@@ -79,15 +79,18 @@ pub fn append_unique_key(
     true
 }
 
+/// One end of an [`IndexRange`]: the value, and whether it belongs to the range.
+pub type IndexBound<'a> = (DatumRef<'a>, bool);
+
 /// Entries by values. A NULL anywhere makes the range empty, as comparisons with NULL are never true.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IndexRange<'a> {
     /// Equal values of the leading columns.
     pub equal: &'a [DatumRef<'a>],
-    /// Lower end of the column after them: value, whether it belongs to the range.
-    pub lower: Option<(DatumRef<'a>, bool)>,
+    /// Lower end of the column after them.
+    pub lower: Option<IndexBound<'a>>,
     /// Upper end.
-    pub upper: Option<(DatumRef<'a>, bool)>,
+    pub upper: Option<IndexBound<'a>>,
 }
 
 /// A range as keys: from the first, included, to the second, excluded (`None`: to the end).

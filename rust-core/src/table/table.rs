@@ -20,14 +20,12 @@ use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::{Transaction, TreeHandle};
 use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
 use smallvec::SmallVec;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// Row ids are stored in steps of this many, so that most inserts of a transaction store none.
-const ROW_ID_STEP: u64 = 1024;
-
-/// A table as one transaction sees it. Cheap to open; for one statement of one thread.
+/// A table as transactions see it. Cheap to open; for one thread at a time. It may be kept for later transactions
+/// under the same definition, unless the transaction that opened it had made one of its trees.
 #[derive(Debug)]
 pub struct Table {
     layout: Arc<TableLayout>,
@@ -36,8 +34,6 @@ pub struct Table {
     rows: TreeHandle,
     values: OnceCell<TreeHandle>,
     indexes: SmallVec<[OnceCell<TreeHandle>; 4]>,
-    /// The highest row id that this transaction has made sure is stored as used.
-    stored_row_id: Cell<u64>,
     scratch: RefCell<Scratch>,
 }
 
@@ -108,12 +104,12 @@ pub enum UpdateOutcome {
 }
 
 /// A row after its lock was granted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LockedRow {
     /// As the statement's snapshot has it.
     Unchanged,
-    /// Others changed it since (read committed only): the newest values, all columns.
-    Changed(Vec<Datum>),
+    /// Others changed it since (read committed only): `get_datums` with the latest view has the new values.
+    Changed,
     /// Others deleted it since (read committed only).
     Gone,
 }
@@ -185,7 +181,6 @@ impl Table {
             rows: transaction.tree_handle(layout.tree)?,
             values: OnceCell::new(),
             indexes: layout.indexes.iter().map(|_| OnceCell::new()).collect(),
-            stored_row_id: Cell::new(0),
             scratch: RefCell::default(),
             layout: Arc::clone(layout),
         })
@@ -331,7 +326,7 @@ impl Table {
     /// All columns of a row; `None`: there is no such row.
     /// # Errors
     /// As [`Table::get`].
-    pub fn get_all(
+    pub fn get_datums(
         &self,
         transaction: &Transaction,
         row: RowId,
@@ -424,10 +419,8 @@ impl Table {
         if transaction.isolation() == IsolationLevel::RepeatableRead {
             return Err(concurrent_update());
         }
-        Ok(match self.get_all(transaction, row, ReadView::Latest)? {
-            Some(values) => LockedRow::Changed(values),
-            None => LockedRow::Gone,
-        })
+        let exists = transaction.get(&self.rows, &key, ReadView::Latest, |value| value.is_some())?;
+        Ok(if exists { LockedRow::Changed } else { LockedRow::Gone })
     }
 
     /// Locks a key that a write adds and tells whether another row has it.
@@ -481,7 +474,7 @@ impl Table {
         &self,
         transaction: &mut Transaction,
         row: RowId,
-        old: &[Datum],
+        old: &[DatumRef<'_>],
         new: &[DatumRef<'_>],
     ) -> Result<UpdateOutcome> {
         let new_row = match self.layout.row_id {
@@ -494,7 +487,7 @@ impl Table {
         let mut scratch = self.scratch.borrow_mut();
         let Scratch { encoder, new_keys, old_keys } = &mut *scratch;
         new_keys.fill(&self.layout, &self.limits, new_row, |column| new[column])?;
-        old_keys.fill(&self.layout, &self.limits, row, |column| old[column].as_ref())?;
+        old_keys.fill(&self.layout, &self.limits, row, |column| old[column])?;
         for (index, layout) in self.layout.indexes.iter().enumerate() {
             if new_keys.key(index) == old_keys.key(index) {
                 continue;
@@ -515,7 +508,7 @@ impl Table {
             transaction.delete(self.layout.tree, &row_id_key(row))?;
         }
         for pointer in old_large.unused() {
-            value_tree::remove(transaction, self.layout.value_tree, pointer, self.limits.piece_bytes)?;
+            self.remove_value(transaction, pointer)?;
         }
         for (index, layout) in self.layout.indexes.iter().enumerate() {
             let changed = new_keys.key(index) != old_keys.key(index);
@@ -532,17 +525,22 @@ impl Table {
     /// Removes a row that the caller has locked: `old` are its values now.
     /// # Errors
     /// As [`Table::insert`].
-    pub fn delete(&self, transaction: &mut Transaction, row: RowId, old: &[Datum]) -> Result<()> {
+    pub fn delete(&self, transaction: &mut Transaction, row: RowId, old: &[DatumRef<'_>]) -> Result<()> {
         let mut scratch = self.scratch.borrow_mut();
         let old_keys = &mut scratch.old_keys;
-        old_keys.fill(&self.layout, &self.limits, row, |column| old[column].as_ref())?;
+        old_keys.fill(&self.layout, &self.limits, row, |column| old[column])?;
         for (index, layout) in self.layout.indexes.iter().enumerate() {
             if old_keys.is_unique(index) {
                 transaction.lock_row(layout.tree, old_keys.key(index), RowLockMode::Update)?;
             }
         }
         for pointer in self.old_large_values(transaction, row, old)?.unused() {
-            value_tree::remove(transaction, self.layout.value_tree, pointer, self.limits.piece_bytes)?;
+            self.remove_value(transaction, pointer)?;
+        }
+        if self.layout.row_id == RowIdSource::Counter {
+            // The id must not come again when this was the highest one.
+            let key = counter_key(ROW_ID_COUNTER, self.layout.tree);
+            transaction.max(COUNTER_TREE, &key, row.0.max(0) as u64)?;
         }
         transaction.delete(self.layout.tree, &row_id_key(row))?;
         for (index, layout) in self.layout.indexes.iter().enumerate() {
@@ -576,11 +574,10 @@ impl Table {
         &self,
         transaction: &Transaction,
         row: RowId,
-        old: &'a [Datum],
+        old: &'a [DatumRef<'a>],
     ) -> Result<OldLargeValues<'a>> {
         let format = self.layout.format();
-        let values: SmallVec<[DatumRef<'_>; 16]> = old.iter().map(Datum::as_ref).collect();
-        if RowEncoder::full_bytes(format, &values)? <= self.limits.row_bytes {
+        if RowEncoder::full_bytes(format, old)? <= self.limits.row_bytes {
             return Ok(OldLargeValues::default());
         }
         let mut bytes = Vec::new();
@@ -593,8 +590,9 @@ impl Table {
         Ok(OldLargeValues { pointers, values: old })
     }
 
-    fn next_row_id(&self, transaction: &mut Transaction) -> Result<RowId> {
+    fn next_row_id(&self, transaction: &Transaction) -> Result<RowId> {
         let key = counter_key(ROW_ID_COUNTER, self.layout.tree);
+        // What is stored covers deleted rows; the last row's id is above it, or was once.
         let id = self.layout.runtime.row_ids.next(|| {
             let counted = read_counter(transaction, &key)?;
             let mut last = Vec::new();
@@ -606,15 +604,10 @@ impl Table {
             };
             Ok(counted.max(newest))
         })?;
-        if id > self.stored_row_id.get() {
-            let reached = id | (ROW_ID_STEP - 1);
-            transaction.max(COUNTER_TREE, &key, reached)?;
-            self.stored_row_id.set(reached);
-        }
         Ok(RowId(id as i64))
     }
 
-    fn next_value_id(&self, transaction: &mut Transaction) -> Result<u64> {
+    fn next_value_id(&self, transaction: &Transaction) -> Result<u64> {
         let key = counter_key(VALUE_ID_COUNTER, self.layout.tree);
         let id = self.layout.runtime.value_ids.next(|| {
             let mut last = Vec::new();
@@ -624,8 +617,14 @@ impl Table {
             };
             Ok(newest.max(read_counter(transaction, &key)?))
         })?;
-        transaction.max(COUNTER_TREE, &key, id)?;
         Ok(id)
+    }
+
+    /// Removes a large value and remembers that its id was used.
+    fn remove_value(&self, transaction: &mut Transaction, pointer: LargePointer) -> Result<()> {
+        let key = counter_key(VALUE_ID_COUNTER, self.layout.tree);
+        transaction.max(COUNTER_TREE, &key, pointer.value_id)?;
+        value_tree::remove(transaction, self.layout.value_tree, pointer, self.limits.piece_bytes)
     }
 }
 
@@ -634,15 +633,15 @@ impl Table {
 struct OldLargeValues<'a> {
     /// Column, pointer, whether the new row points to it too.
     pointers: Vec<(usize, LargePointer, bool)>,
-    values: &'a [Datum],
+    values: &'a [DatumRef<'a>],
 }
 
 impl OldLargeValues<'_> {
     fn reuse(&mut self, column: usize, bytes: &[u8]) -> Option<LargePointer> {
         let entry = self.pointers.iter_mut().find(|(of, ..)| *of == column)?;
         let same = match &self.values[column] {
-            Datum::Text(text) => text.as_bytes() == bytes,
-            Datum::Bytes(old) => old[..] == *bytes,
+            DatumRef::Text(text) => text.as_bytes() == bytes,
+            DatumRef::Bytes(old) => *old == bytes,
             _ => false,
         };
         if !same {
