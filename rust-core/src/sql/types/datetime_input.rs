@@ -330,10 +330,23 @@ impl Fields {
                         self.day = self.month.take();
                     }
                     self.month = Some(month);
+                    return self.take_after_month(rest);
                 } else if !is_weekday {
                     self.set_zone_name(word)?;
                 }
             }
+        }
+        Ok(rest)
+    }
+
+    /// The day and year of `Jan-08-1999`.
+    fn take_after_month<'a>(&mut self, mut rest: &'a str) -> Parsed<&'a str> {
+        while let Some(after) = rest.strip_prefix(['-', '/', '.'])
+            && after.starts_with(|c: char| c.is_ascii_digit())
+        {
+            let (digits, after) = split_while(after, |byte| byte.is_ascii_digit());
+            self.take_number(digits)?;
+            rest = after;
         }
         Ok(rest)
     }
