@@ -333,6 +333,7 @@ macro_rules! string_output {
 }
 
 string_output!(Text, String, Text, Text, push_str);
+string_output!(Char, String, Char, Text, push_str);
 string_output!(Bytea, Vec<u8>, Bytea, Bytes, push_bytes);
 
 /// A result that the function itself can make NULL.

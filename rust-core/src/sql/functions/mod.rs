@@ -1,9 +1,13 @@
 //! One registry of scalar functions, operators and aggregates: for binder, optimizer, evaluator and documentation.
 //! Knows types and columns. Knows nothing of expressions, plans or tables.
 
+mod aggregate;
 mod arithmetic;
 pub mod comparison;
+mod date_part;
 mod kernel;
+mod math;
+mod numeric;
 pub mod registry;
 mod temporal;
 mod text;
@@ -12,10 +16,19 @@ use registry::{AggregateFunction, ScalarFunction};
 
 /// The tables of definitions, in the order of the documentation.
 fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
-    [comparison::TABLES, arithmetic::TABLES, text::TABLES].concat()
+    [
+        comparison::TABLES,
+        arithmetic::TABLES,
+        numeric::TABLES,
+        math::TABLES,
+        text::TABLES,
+        temporal::TABLES,
+        date_part::TABLES,
+    ]
+    .concat()
 }
 
 /// The tables of aggregate definitions.
 fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
-    vec![]
+    aggregate::TABLES.to_vec()
 }
