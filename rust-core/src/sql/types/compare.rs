@@ -59,7 +59,7 @@ pub const NULL_HASH: u64 = 0x5EED_0000_0000_0001;
 /// Mixes 64 bits: both halves of a product with an odd constant.
 #[inline]
 pub const fn mix(value: u64) -> u64 {
-    let product = (value ^ 0x9E37_79B9_7F4A_7C15) as u128 * 0xD6E8_FEB8_6659_FD93_A076_1D64_78BD_642F;
+    let product = (value ^ 0x9E37_79B9_7F4A_7C15) as u128 * 0xA076_1D64_78BD_642F;
     (product as u64) ^ ((product >> 64) as u64)
 }
 
@@ -96,7 +96,7 @@ pub fn hash_numeric(value: Numeric) -> u64 {
 #[inline]
 pub fn hash_bytes(bytes: &[u8]) -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    let mut hasher = foldhash::fast::FixedState::with_seed(0x4C75_6D6F_73).build_hasher();
+    let mut hasher = foldhash::fast::FixedState::with_seed(0x004C_756D_6F73).build_hasher();
     hasher.write(bytes);
     mix(hasher.finish() ^ bytes.len() as u64)
 }

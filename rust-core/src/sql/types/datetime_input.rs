@@ -482,7 +482,7 @@ fn month_by_name(word: &str) -> Option<u32> {
             || word.len() == 3 && month.starts_with(word)
             || word == "sept" && *month == "september"
     };
-    MONTHS.iter().position(|month| known(&month)).map(|month| month as u32 + 1)
+    MONTHS.iter().position(|month| known(month)).map(|month| month as u32 + 1)
 }
 
 /// Digits after the point of a second as microseconds, rounded.
@@ -555,7 +555,7 @@ mod tests {
                 ("Jan-08-1999", "1999-01-08"),
                 ("08-Jan-1999", "1999-01-08"),
                 ("8 Jan 1999", "1999-01-08"),
-                ("99-Jan-08", "1999-01-08"),
+                ("08-Jan-99", "1999-01-08"),
                 ("19990108", "1999-01-08"),
                 ("990108", "1999-01-08"),
                 ("1999.008", "1999-01-08"),

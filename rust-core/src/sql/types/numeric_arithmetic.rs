@@ -60,6 +60,7 @@ impl Numeric {
     /// # Errors
     /// `22003` beyond 38 digits.
     #[inline]
+    #[allow(clippy::should_implement_trait, reason = "the operator trait has no place for an error")]
     pub fn add(self, other: Numeric) -> Result<Numeric> {
         if self.is_finite() && other.is_finite() {
             let scale = self.scale.max(other.scale);

@@ -10,11 +10,11 @@ use crate::sql::types::numeric_arithmetic::{
     SIGNIFICANT_DIGITS_MIN, divide_rounded, from_big, quotient, weight_and_first_digit,
 };
 use num_bigint::BigInt;
+use std::f64::consts::LOG10_E;
 
 const FRACTION_BITS: u64 = 512;
 /// Exponents up to this are powers by multiplication, hence exact before the last rounding.
 const EXACT_EXPONENT_MAX: u32 = 512;
-const LOG10_E: f64 = 0.434_294_481_903_252;
 
 impl Numeric {
     /// Square root.
