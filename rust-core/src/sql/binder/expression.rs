@@ -501,7 +501,7 @@ fn unsupported(kind: &ExprKind<'_>) -> Error {
         ExprKind::InQuery { .. } => "IN (SELECT …)",
         ExprKind::Exists(_) => "EXISTS",
         ExprKind::ScalarQuery(_) => "a subquery as a value",
-        ExprKind::Quantified(_) => "ANY and ALL",
+        ExprKind::Quantified(_) => "a comparison with ANY or ALL",
         ExprKind::ArrayQuery(_) | ExprKind::Array(_) => "an array",
         ExprKind::Row(_) => "a row value",
         ExprKind::Grouping(_) => "GROUPING",

@@ -77,7 +77,7 @@ impl Binder<'_> {
                 self.order_outputs(inner, "", query)
             }
             QueryBody::SetOperations(operations) => {
-                Err(Error::not_supported("UNION, INTERSECT and EXCEPT")
+                Err(Error::not_supported("a set operation (UNION, INTERSECT, EXCEPT)")
                     .at(operations.rest[0].span.position()))
             }
         };

@@ -157,13 +157,12 @@ fn modifier(type_name: &TypeName<'_>, data_type: DataType) -> Result<i32> {
             }
             Ok(first as i32 + 4)
         }
-        DataType::Timestamp | DataType::TimestampTz if count == 1 => {
+        DataType::Timestamp | DataType::TimestampTz | DataType::Interval if count == 1 => {
             if first < 0 {
                 return Err(invalid(format!("{} precision must not be negative", data_type.name())));
             }
             Ok(first.min(TIMESTAMP_PRECISION_MAX) as i32)
         }
-        DataType::Interval => Err(Error::not_supported("an interval type with a precision").at(position)),
         _ if count > 2 || by_modifier(data_type) => {
             Err(invalid(format!("invalid {} type modifier", data_type.name())))
         }
@@ -178,7 +177,12 @@ fn modifier(type_name: &TypeName<'_>, data_type: DataType) -> Result<i32> {
 fn by_modifier(data_type: DataType) -> bool {
     matches!(
         data_type,
-        DataType::Numeric | DataType::Varchar | DataType::Char | DataType::Timestamp | DataType::TimestampTz
+        DataType::Numeric
+            | DataType::Varchar
+            | DataType::Char
+            | DataType::Timestamp
+            | DataType::TimestampTz
+            | DataType::Interval
     )
 }
 

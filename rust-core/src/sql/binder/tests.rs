@@ -1,0 +1,686 @@
+//! Statements and what they are bound to, or the code and place of their error. The plans are printed as nested calls.
+
+use crate::catalog::snapshot::CatalogSnapshot;
+use crate::common::arena::Arena;
+use crate::error::{Error, Result};
+use crate::sql::binder::bind;
+use crate::sql::binder::bound::{BindOptions, BoundStatement};
+use crate::sql::binder::fixture;
+use crate::sql::parser::parse;
+use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
+use crate::sql::plan::logical::{LogicalPlan, Returning};
+use crate::sql::types::data_type::DataType;
+use crate::sql::types::datum::Datum;
+use std::collections::BTreeMap;
+
+fn tables() -> CatalogSnapshot {
+    fixture::catalog(&[
+        "CREATE TABLE t (a int PRIMARY KEY, b text, c varchar(3) DEFAULT 'x', d numeric(8,2) CHECK (d > 0), f boolean)",
+        "CREATE TABLE u (x bigint NOT NULL, y date, z timestamptz DEFAULT now(), s smallint DEFAULT 1 + 1, UNIQUE (x, s))",
+    ])
+}
+
+fn bind_text(sql: &str) -> Result<BoundStatement> {
+    let arena = Arena::new();
+    let statements = parse(sql, &arena)?;
+    bind(&statements[0].statement, &tables(), &BindOptions::new(sql))
+}
+
+/// Prints plans with columns by name: `name`, or `name'` for a later column of the same name.
+#[derive(Default)]
+struct Printer {
+    names: BTreeMap<ColumnId, String>,
+}
+
+impl Printer {
+    fn define(&mut self, columns: &[OutputColumn]) -> String {
+        let mut list = Vec::new();
+        for column in columns {
+            let mut name = column.name.clone();
+            while self.names.iter().any(|(id, known)| *known == name && *id != column.id) {
+                name.push('\'');
+            }
+            list.push(name.clone());
+            self.names.insert(column.id, name);
+        }
+        list.join(", ")
+    }
+
+    fn expression(&self, expression: &Expression) -> String {
+        let list = |expressions: &[Expression], separator: &str| {
+            expressions.iter().map(|one| self.expression(one)).collect::<Vec<_>>().join(separator)
+        };
+        match expression {
+            Expression::Constant { value, data_type } => datum(value, *data_type),
+            Expression::Column { id, .. } => self.names.get(id).cloned().unwrap_or(format!("?{}", id.0)),
+            Expression::Input { index, .. } => format!("#{index}"),
+            Expression::Parameter { index, data_type } => format!("${}:{}", index + 1, data_type.name()),
+            Expression::Call { function, arguments, .. } => match arguments.as_slice() {
+                [left, right] if !function.name.starts_with(char::is_alphabetic) => {
+                    format!("({} {} {})", self.expression(left), function.name, self.expression(right))
+                }
+                _ => format!("{}({})", function.name, list(arguments, ", ")),
+            },
+            Expression::Cast { input, target, explicit, .. } => {
+                format!("{}{}{target}", self.expression(input), if *explicit { "::" } else { ":" })
+            }
+            Expression::And(operands) => format!("({})", list(operands, " AND ")),
+            Expression::Or(operands) => format!("({})", list(operands, " OR ")),
+            Expression::Not(input) => format!("NOT {}", self.expression(input)),
+            Expression::IsNull { input, negated } => {
+                format!("{} IS {}NULL", self.expression(input), if *negated { "NOT " } else { "" })
+            }
+            Expression::IsTruth { input, truth, negated } => {
+                format!("{} IS {}{truth}", self.expression(input), if *negated { "NOT " } else { "" })
+            }
+            Expression::IsDistinct { left, right, negated } => format!(
+                "{} IS {}DISTINCT FROM {}",
+                self.expression(left),
+                if *negated { "NOT " } else { "" },
+                self.expression(right)
+            ),
+            Expression::Case { branches, otherwise, .. } => {
+                let mut text = "CASE".to_owned();
+                for (condition, result) in branches {
+                    text += &format!(" WHEN {} THEN {}", self.expression(condition), self.expression(result));
+                }
+                if let Some(otherwise) = otherwise {
+                    text += &format!(" ELSE {}", self.expression(otherwise));
+                }
+                text + " END"
+            }
+            Expression::Coalesce { arguments, .. } => format!("coalesce({})", list(arguments, ", ")),
+            Expression::NullIf { left, right, equal } => format!(
+                "nullif({}, {} by {})",
+                self.expression(left),
+                self.expression(right),
+                self.expression(equal)
+            ),
+            Expression::InSet { input, values, has_null, negated } => {
+                let values: Vec<String> =
+                    values.iter().map(|value| datum(value, DataType::Unknown)).collect();
+                format!(
+                    "{} {}IN {{{}{}}}",
+                    self.expression(input),
+                    if *negated { "NOT " } else { "" },
+                    values.join(" "),
+                    if *has_null { " NULL" } else { "" }
+                )
+            }
+        }
+    }
+
+    fn list(&self, expressions: &[Expression]) -> String {
+        expressions.iter().map(|one| self.expression(one)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn returning(&mut self, returning: &Option<Returning>) -> String {
+        match returning {
+            None => String::new(),
+            Some(returning) => {
+                let expressions = self.list(&returning.expressions);
+                let columns: Vec<&str> = returning.columns.iter().map(|column| &*column.name).collect();
+                format!(" returning [{expressions}] as [{}]", columns.join(", "))
+            }
+        }
+    }
+
+    fn plan(&mut self, plan: &LogicalPlan) -> String {
+        match plan {
+            LogicalPlan::Scan { table, columns } => {
+                self.define(columns);
+                format!("scan {}", table.name)
+            }
+            LogicalPlan::Values { rows, columns } => {
+                let rows: Vec<String> = rows.iter().map(|row| format!("({})", self.list(row))).collect();
+                self.define(columns);
+                format!("values {}", rows.join(", "))
+            }
+            LogicalPlan::Filter { input, predicate } => {
+                let input = self.plan(input);
+                format!("{input} | filter {}", self.expression(predicate))
+            }
+            LogicalPlan::Project { input, expressions, columns } => {
+                let input = self.plan(input);
+                let expressions = self.list(expressions);
+                let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+                self.define(columns);
+                format!("{input} | project [{expressions}] as [{}]", names.join(", "))
+            }
+            LogicalPlan::Aggregate { input, groups, group_columns, aggregates } => {
+                let input = self.plan(input);
+                let groups = self.list(groups);
+                let calls: Vec<String> = aggregates
+                    .iter()
+                    .map(|call| {
+                        let filter = call.filter.as_ref();
+                        format!(
+                            "{}({}{}){}",
+                            call.function.name,
+                            if call.distinct { "distinct " } else { "" },
+                            self.list(&call.arguments),
+                            filter.map_or(String::new(), |one| format!(" where {}", self.expression(one)))
+                        )
+                    })
+                    .collect();
+                self.define(group_columns);
+                for call in aggregates {
+                    self.define(std::slice::from_ref(&call.output));
+                }
+                format!("{input} | group [{groups}] [{}]", calls.join(", "))
+            }
+            LogicalPlan::Distinct { input } => format!("{} | distinct", self.plan(input)),
+            LogicalPlan::Sort { input, keys } => {
+                let input = self.plan(input);
+                let keys: Vec<String> = keys
+                    .iter()
+                    .map(|key| {
+                        format!(
+                            "{}{}{}",
+                            self.expression(&key.expression),
+                            if key.descending { " desc" } else { "" },
+                            if key.nulls_first == key.descending { "" } else { " nulls!" }
+                        )
+                    })
+                    .collect();
+                format!("{input} | sort {}", keys.join(", "))
+            }
+            LogicalPlan::Limit { input, limit, offset } => {
+                let input = self.plan(input);
+                let limit = limit.as_ref().map_or("all".to_owned(), |one| self.expression(one));
+                let offset = offset.as_ref().map_or("0".to_owned(), |one| self.expression(one));
+                format!("{input} | limit {limit} offset {offset}")
+            }
+            LogicalPlan::Insert { table, input, checks, new_columns, returning } => {
+                let input = self.plan(input);
+                self.names.clear();
+                self.define(new_columns);
+                let checks: Vec<String> = checks
+                    .iter()
+                    .map(|check| format!(" check {} {}", check.name, self.expression(&check.condition)))
+                    .collect();
+                let returning = self.returning(returning);
+                format!("{input} | insert {}{}{returning}", table.name, checks.concat())
+            }
+            LogicalPlan::Update { table, input, assignments, checks, new_columns, returning, .. } => {
+                let input = self.plan(input);
+                let set: Vec<String> = assignments
+                    .iter()
+                    .map(|(column, value)| {
+                        format!("{} = {}", table.columns[*column].name, self.expression(value))
+                    })
+                    .collect();
+                self.names.clear();
+                self.define(new_columns);
+                let checks: Vec<String> = checks
+                    .iter()
+                    .map(|check| format!(" check {} {}", check.name, self.expression(&check.condition)))
+                    .collect();
+                let returning = self.returning(returning);
+                format!(
+                    "{input} | update {} set {}{}{returning}",
+                    table.name,
+                    set.join(", "),
+                    checks.concat()
+                )
+            }
+            LogicalPlan::Delete { table, input, returning, .. } => {
+                let input = self.plan(input);
+                let returning = self.returning(returning);
+                format!("{input} | delete {}{returning}", table.name)
+            }
+        }
+    }
+}
+
+fn datum(value: &Datum, data_type: DataType) -> String {
+    match value {
+        Datum::Null if data_type == DataType::Unknown => "NULL".to_owned(),
+        Datum::Null => format!("NULL:{}", data_type.name()),
+        Datum::Boolean(value) => value.to_string(),
+        Datum::SmallInt(value) => format!("{value}s"),
+        Datum::Integer(value) => value.to_string(),
+        Datum::BigInt(value) => format!("{value}l"),
+        Datum::Double(value) => format!("{value}d"),
+        Datum::Numeric(value) => format!("{}e-{}", value.mantissa, value.scale),
+        Datum::Text(value) => format!("'{value}'"),
+        Datum::Date(days) => format!("date({days})"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn show(sql: &str) -> Result<String> {
+    Ok(match bind_text(sql)? {
+        BoundStatement::Query { plan, .. } => Printer::default().plan(&plan),
+        other => format!("{other:?}"),
+    })
+}
+
+#[track_caller]
+fn check(sql: &str, expected: &str) {
+    match show(sql) {
+        Ok(shown) => assert_eq!(shown, expected, "{sql}"),
+        Err(error) => panic!("{sql}: {error} at {:?}", error.position()),
+    }
+}
+
+/// `marked` holds a `^` before the place where the error must point.
+#[track_caller]
+fn check_error(marked: &str, state: &str, message: &str) -> Error {
+    let position = marked.find('^').expect("the place is marked");
+    let sql = marked.replacen('^', "", 1);
+    let error = match show(&sql) {
+        Ok(shown) => panic!("{sql}: no error, but {shown}"),
+        Err(error) => error,
+    };
+    assert_eq!((error.state().as_str(), error.message()), (state, message), "{sql}");
+    assert_eq!(error.position(), Some(position), "{sql}: {}", error.message());
+    error
+}
+
+fn parameters(sql: &str) -> Vec<DataType> {
+    match bind_text(sql).unwrap() {
+        BoundStatement::Query { parameters, .. } => parameters,
+        other => panic!("no query: {other:?}"),
+    }
+}
+
+#[test]
+fn columns_and_names_are_resolved() {
+    check("SELECT * FROM t", "scan t | project [a, b, c, d, f] as [a, b, c, d, f]");
+    check(
+        "SELECT x.b AS n, x.* FROM public.t x",
+        "scan t | project [b, a, b, c, d, f] as [n, a, b, c, d, f]",
+    );
+    check("SELECT p, q FROM t AS v(p, q)", "scan t | project [p, q] as [p, q]");
+    check("SELECT public.t.a FROM t", "scan t | project [a] as [a]");
+    check("TABLE t", "scan t");
+    let error = check_error("SELECT ^bb FROM t", "42703", "column \"bb\" does not exist");
+    assert_eq!(error.hint_text(), Some("Perhaps you meant \"b\"."));
+    check_error("SELECT ^t.nosuch FROM t", "42703", "column t.nosuch does not exist");
+    check_error("SELECT ^y.a FROM t x", "42P01", "missing FROM-clause entry for table \"y\"");
+    let error = check_error(
+        "SELECT ^t.a FROM t x",
+        "42P01",
+        "invalid reference to FROM-clause entry for table \"t\"",
+    );
+    assert_eq!(error.hint_text(), Some("Perhaps you meant to reference the table alias \"x\"."));
+    check_error("SELECT 1 FROM ^tt", "42P01", "relation \"tt\" does not exist");
+    check_error("SELECT ^*", "42601", "SELECT * with no tables specified is not valid");
+    check_error("SELECT ^a FROM (SELECT a, b AS a FROM t) s", "42702", "column reference \"a\" is ambiguous");
+    check_error("SELECT 1 FROM t, ^u", "0A000", "a query of several tables is not supported");
+}
+
+#[test]
+fn columns_are_named_as_postgresql_names_them() {
+    let names = |sql: &str| match bind_text(sql).unwrap() {
+        BoundStatement::Query { plan: LogicalPlan::Project { columns, .. }, .. } => {
+            columns.into_iter().map(|column| column.name).collect::<Vec<_>>().join(",")
+        }
+        other => panic!("no projection: {other:?}"),
+    };
+    assert_eq!(
+        names(
+            "SELECT 1, 'x'::text, a::bigint, upper(b), CASE WHEN f THEN 1 END, CASE WHEN f THEN 1 ELSE a END, coalesce(b, c), -a, current_date, date '2020-01-01' FROM t"
+        ),
+        "?column?,text,a,upper,case,a,coalesce,?column?,current_date,date"
+    );
+}
+
+#[test]
+fn operators_meet_at_the_type_postgresql_chooses() {
+    check("SELECT a = 1 FROM t", "scan t | project [(a = 1)] as [?column?]");
+    check("SELECT x = 1 FROM u", "scan u | project [(x = 1l)] as [?column?]");
+    check("SELECT x = s FROM u", "scan u | project [(x = s:bigint)] as [?column?]");
+    check("SELECT a = '7' FROM t", "scan t | project [(a = 7)] as [?column?]");
+    check("SELECT d > 1 FROM t", "scan t | project [(d > 1e-0)] as [?column?]");
+    check("SELECT y = '2000-01-01' FROM u", "scan u | project [(y = date(10957))] as [?column?]");
+    check("SELECT -9223372036854775808", "values () | project [-9223372036854775808l] as [?column?]");
+    check("SELECT 1 + 2 * 3", "values () | project [(1 + (2 * 3))] as [?column?]");
+    let error = check_error("SELECT 1 ^+ 'a'::text", "42883", "operator does not exist: integer + text");
+    assert_eq!(
+        error.hint_text(),
+        Some(
+            "No operator matches the given name and argument types. You might need to add explicit type casts."
+        )
+    );
+    check_error("SELECT '1' ^+ '1'", "42725", "operator is not unique: unknown + unknown");
+    check_error("SELECT ^- 'a'::text", "42883", "operator does not exist: - text");
+    check_error("SELECT a = ^'q' FROM t", "22P02", "invalid input syntax for type integer: \"q\"");
+    check_error("SELECT ^nosuchf(1, 'a')", "42883", "function nosuchf(integer, unknown) does not exist");
+    check_error("SELECT 1^::date", "42846", "cannot cast type integer to date");
+}
+
+#[test]
+fn conditions_must_be_boolean() {
+    check("SELECT a FROM t WHERE f AND NOT f", "scan t | filter (f AND NOT f) | project [a] as [a]");
+    check_error(
+        "SELECT a FROM t WHERE ^a",
+        "42804",
+        "argument of WHERE must be type boolean, not type integer",
+    );
+    check_error("SELECT NOT ^5", "42804", "argument of NOT must be type boolean, not type integer");
+    check_error("SELECT f OR ^a FROM t", "42804", "argument of OR must be type boolean, not type integer");
+    check_error(
+        "SELECT CASE WHEN ^1 THEN 1 END",
+        "42804",
+        "argument of CASE/WHEN must be type boolean, not type integer",
+    );
+    check_error("SELECT ^5 IS TRUE", "42804", "argument of IS TRUE must be type boolean, not type integer");
+}
+
+#[test]
+fn choices_take_the_common_type() {
+    check(
+        "SELECT CASE a WHEN 1 THEN x ELSE 2.5 END FROM (SELECT a, 1 AS x FROM t) s",
+        "scan t | project [a, 1] as [a, x] | project [CASE WHEN (a' = 1) THEN x:numeric ELSE 25e-1 END] as [case]",
+    );
+    check(
+        "SELECT coalesce(NULL, b, 'x') FROM t",
+        "scan t | project [coalesce(NULL:text, b, 'x')] as [coalesce]",
+    );
+    check_error(
+        "SELECT CASE WHEN true THEN ^1 ELSE 'x'::text END",
+        "42804",
+        "CASE types text and integer cannot be matched",
+    );
+    check_error(
+        "SELECT CASE WHEN true THEN 1 ELSE ^'x' END",
+        "22P02",
+        "invalid input syntax for type integer: \"x\"",
+    );
+    check_error(
+        "SELECT coalesce(1, ^'a'::text)",
+        "42804",
+        "COALESCE types integer and text cannot be matched",
+    );
+    check(
+        "SELECT a BETWEEN 1 AND 2, a NOT BETWEEN 1 AND 2 FROM t",
+        "scan t | project [((a >= 1) AND (a <= 2)), ((a < 1) OR (a > 2))] as [?column?, ?column?]",
+    );
+}
+
+#[test]
+fn lists_of_constants_become_sets() {
+    check("SELECT a IN (3, 1, 3, NULL) FROM t", "scan t | project [a IN {1 3 NULL}] as [?column?]");
+    check("SELECT x NOT IN (1, '2') FROM u", "scan u | project [x NOT IN {1l 2l}] as [?column?]");
+    check("SELECT a IN (1, a, 2) FROM t", "scan t | project [(a IN {1 2} OR (a = a))] as [?column?]");
+    check("SELECT a IN (5) FROM t", "scan t | project [(a = 5)] as [?column?]");
+    check(
+        "SELECT a NOT IN ($1, 2, 3) FROM t",
+        "scan t | project [(a NOT IN {2 3} AND (a <> $1:integer))] as [?column?]",
+    );
+    check_error("SELECT 'a' IN (1, ^'q', 2)", "22P02", "invalid input syntax for type integer: \"q\"");
+}
+
+#[test]
+fn parameters_take_their_type_from_their_use() {
+    use DataType::{BigInt, Boolean, Integer, Numeric, Text};
+    assert_eq!(parameters("SELECT * FROM t WHERE a = $1 AND b = $2 LIMIT $3"), [Integer, Text, BigInt]);
+    assert_eq!(parameters("INSERT INTO t (a, d, f) VALUES (?, ?, ?)"), [Integer, Numeric, Boolean]);
+    assert_eq!(parameters("SELECT $1"), [Text]);
+    assert_eq!(parameters("SELECT $2::int"), [Text, Integer]);
+    assert_eq!(parameters("SELECT 1 FROM t WHERE $1 IS NULL OR a = $1"), [Integer]);
+    assert_eq!(parameters("INSERT INTO t (a, d) SELECT $1, $2"), [Integer, Numeric]);
+    assert_eq!(parameters("UPDATE t SET d = $1 WHERE a IN ($2, $3)"), [Numeric, Integer, Integer]);
+    let error = check_error(
+        "SELECT 1 FROM t WHERE a = $1 AND b = ^$1 || 'x'",
+        "42883",
+        "operator does not exist: text = integer",
+    );
+    assert!(error.hint_text().is_some());
+}
+
+#[test]
+fn groups_and_aggregates() {
+    check(
+        "SELECT b, count(*), sum(a + 1) FROM t WHERE a > 0 GROUP BY b HAVING sum(a + 1) > 5 ORDER BY count(*) DESC",
+        "scan t | filter (a > 0) | group [b] [count(), sum((a + 1))] | filter (sum > 5l) | project [b', count, sum] as [b, count, sum] | sort count' desc",
+    );
+    check("SELECT count(*) FROM t", "scan t | group [] [count()] | project [count] as [count]");
+    check(
+        "SELECT a + 1 AS k, count(DISTINCT b) FILTER (WHERE f) FROM t GROUP BY k",
+        "scan t | group [(a + 1)] [count(distinct b) where f] | project [group, count] as [k, count]",
+    );
+    check("SELECT a, b FROM t GROUP BY a", "scan t | group [a, b] [] | project [a', b'] as [a, b]");
+    check_error(
+        "SELECT ^b, sum(a) FROM t x GROUP BY c",
+        "42803",
+        "column \"x.b\" must appear in the GROUP BY clause or be used in an aggregate function",
+    );
+    check_error("SELECT sum(^sum(a)) FROM t", "42803", "aggregate function calls cannot be nested");
+    check_error("SELECT 1 FROM t WHERE ^sum(a) > 1", "42803", "aggregate functions are not allowed in WHERE");
+    check_error("SELECT 1 FROM t GROUP BY ^7", "42P10", "GROUP BY position 7 is not in select list");
+    check_error(
+        "SELECT ^abs(DISTINCT a) FROM t",
+        "42809",
+        "DISTINCT specified, but abs is not an aggregate function",
+    );
+    check_error(
+        "SELECT ^a FROM t HAVING true",
+        "42803",
+        "column \"t.a\" must appear in the GROUP BY clause or be used in an aggregate function",
+    );
+}
+
+#[test]
+fn order_distinct_and_limit() {
+    check(
+        "SELECT a AS k, b FROM t ORDER BY k DESC, 2 NULLS FIRST",
+        "scan t | project [a, b] as [k, b] | sort k desc, b' nulls!",
+    );
+    check(
+        "SELECT b FROM t ORDER BY a + 1 LIMIT 3 OFFSET '1'",
+        "scan t | project [b, (a + 1)] as [b, ?order?] | sort ?order? | limit 3l offset 1l | project [b'] as [b]",
+    );
+    check("SELECT DISTINCT b FROM t ORDER BY b", "scan t | project [b] as [b] | distinct | sort b'");
+    check("VALUES (1, 'x'), (2.5, NULL) ORDER BY 1", "values (1e-0, 'x'), (25e-1, NULL:text) | sort column1");
+    check_error(
+        "SELECT DISTINCT a FROM t ORDER BY ^b",
+        "42P10",
+        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+    );
+    check_error("SELECT a FROM t ORDER BY ^3", "42P10", "ORDER BY position 3 is not in select list");
+    check_error("SELECT a FROM t ORDER BY ^'x'", "42601", "non-integer constant in ORDER BY");
+    check_error("SELECT a FROM t LIMIT ^a", "42P10", "argument of LIMIT must not contain variables");
+    check_error("SELECT a FROM t LIMIT ^'x'", "22P02", "invalid input syntax for type bigint: \"x\"");
+}
+
+#[test]
+fn inserts_fill_defaults_and_cast() {
+    check(
+        "INSERT INTO t (a, c) VALUES (1, 'ab'), (2, DEFAULT) RETURNING a + 1",
+        "values (1, NULL:text, 'ab':character varying(3), NULL:numeric, NULL:boolean), \
+         (2, NULL:text, 'x':character varying(3), NULL:numeric, NULL:boolean) \
+         | insert t check t_d_check (d > 0e-0) returning [(a + 1)] as [?column?]",
+    );
+    check(
+        "INSERT INTO u (x) SELECT a FROM t",
+        "scan t | project [a] as [a] | project [a':bigint, NULL:date, now(), (1 + 1):smallint] as [x, y, z, s] | insert u",
+    );
+    check(
+        "INSERT INTO u SELECT '5', '2000-01-01'",
+        "values () | project ['5', '2000-01-01'] as [?column?, ?column?] | project [5l, date(10957), now(), (1 + 1):smallint] as [x, y, z, s] | insert u",
+    );
+    check_error("INSERT INTO t (a, ^a) VALUES (1, 1)", "42701", "column \"a\" specified more than once");
+    check_error("INSERT INTO t (^q) VALUES (1)", "42703", "column \"q\" of relation \"t\" does not exist");
+    check_error(
+        "INSERT INTO t (a) VALUES (1, ^2)",
+        "42601",
+        "INSERT has more expressions than target columns",
+    );
+    check_error(
+        "INSERT INTO t (a, ^b) VALUES (1)",
+        "42601",
+        "INSERT has more target columns than expressions",
+    );
+    let error = check_error(
+        "INSERT INTO t (a) VALUES (^true)",
+        "42804",
+        "column \"a\" is of type integer but expression is of type boolean",
+    );
+    assert_eq!(error.hint_text(), Some("You will need to rewrite or cast the expression."));
+    check_error("INSERT INTO t VALUES (1), (^1, 2)", "42601", "VALUES lists must all be the same length");
+    check_error("INSERT INTO t VALUES (1) ^ON CONFLICT DO NOTHING", "0A000", "ON CONFLICT is not supported");
+}
+
+#[test]
+fn updates_and_deletes() {
+    check(
+        "UPDATE t SET b = b || 'x', (c, f) = (DEFAULT, a > 1) WHERE a = 1 RETURNING *",
+        "scan t | filter (a = 1) | update t set b = (b || 'x'), c = 'x':character varying(3), f = (a > 1) \
+         check t_d_check (d > 0e-0) returning [a, b, c, d, f] as [a, b, c, d, f]",
+    );
+    check(
+        "DELETE FROM u k WHERE k.s = 1 RETURNING x",
+        "scan u | filter (s = 1s) | delete u returning [x] as [x]",
+    );
+    check_error("UPDATE t SET a = 1, ^a = 2", "42601", "multiple assignments to same column \"a\"");
+    check_error("UPDATE t SET ^q = 1", "42703", "column \"q\" of relation \"t\" does not exist");
+    check_error("UPDATE t SET a = 1 FROM ^u", "0A000", "UPDATE … FROM is not supported");
+}
+
+#[test]
+fn tables_are_defined_with_postgresqls_names() {
+    let BoundStatement::CreateTable(table) = bind_text(
+        "CREATE TABLE IF NOT EXISTS n (k text, a int UNIQUE, b int CHECK (b > 0) CHECK (b < 9), e numeric(5) DEFAULT 1, \
+         PRIMARY KEY (k, a), UNIQUE (a, b), CHECK (a < b), CONSTRAINT own UNIQUE (b))",
+    )
+    .unwrap() else {
+        panic!("a table")
+    };
+    let names: Vec<&str> = table.indexes.iter().map(|index| &*index.name).collect();
+    assert_eq!(names, ["n_pkey", "n_a_key", "n_a_b_key", "own"]);
+    let checks: Vec<&str> = table.checks.iter().map(|check| &*check.name).collect();
+    assert_eq!(checks, ["n_b_check", "n_b_check1", "n_check"]);
+    assert_eq!(table.checks[2].condition, "a < b");
+    assert_eq!(table.columns[3].default.as_deref(), Some("1"));
+    assert_eq!(
+        table.columns.iter().map(|column| column.not_null).collect::<Vec<_>>(),
+        [true, true, false, false]
+    );
+    assert!(table.row_id_column.is_none() && table.if_not_exists);
+    let BoundStatement::CreateTable(table) =
+        bind_text("CREATE TABLE n (a text, id bigint PRIMARY KEY)").unwrap()
+    else {
+        panic!("a table")
+    };
+    assert_eq!((table.row_id_column, table.row_id_constraint.as_deref()), (Some(1), Some("n_pkey")));
+    assert!(table.indexes.is_empty() && table.columns[1].not_null);
+}
+
+#[test]
+fn bad_definitions_are_refused_at_their_place() {
+    check_error("CREATE TABLE n (a int, ^a int)", "42701", "column \"a\" specified more than once");
+    check_error(
+        "CREATE TABLE n (a int PRIMARY KEY, b int ^PRIMARY KEY)",
+        "42P16",
+        "multiple primary keys for table \"n\" are not allowed",
+    );
+    check_error("CREATE TABLE n (a int, UNIQUE (^z))", "42703", "column \"z\" named in key does not exist");
+    check_error(
+        "CREATE TABLE n (a int DEFAULT ^'x'::text)",
+        "42804",
+        "column \"a\" is of type integer but default expression is of type text",
+    );
+    check_error(
+        "CREATE TABLE n (a int DEFAULT ^b)",
+        "0A000",
+        "cannot use column reference in DEFAULT expression",
+    );
+    check_error(
+        "CREATE TABLE n (a int CHECK (^sum(a) > 1))",
+        "42803",
+        "aggregate functions are not allowed in check constraints",
+    );
+    check_error(
+        "CREATE TABLE n (a int CHECK (^a))",
+        "42804",
+        "argument of CHECK must be type boolean, not type integer",
+    );
+    check_error("CREATE TABLE n (a ^serial)", "0A000", "type serial is not supported");
+    check_error("CREATE TABLE n (a ^uuid)", "0A000", "type uuid is not supported");
+    check_error("CREATE TABLE n (a ^nosuch)", "42704", "type \"nosuch\" does not exist");
+    check_error("CREATE TABLE n (a ^int[])", "0A000", "an array type is not supported");
+    check_error("CREATE TABLE n (a varchar(^0))", "22023", "length for type varchar must be at least 1");
+    check_error("CREATE TABLE n (a int ^REFERENCES t)", "0A000", "FOREIGN KEY is not supported");
+    check_error("^CREATE TEMP TABLE n (a int)", "0A000", "a temporary table is not supported");
+    check_error(
+        "CREATE TABLE n (a int) WITH (^fillfactor = 70)",
+        "0A000",
+        "a storage parameter is not supported",
+    );
+    check_error("CREATE INDEX ON t (^(a + 1))", "0A000", "an index on an expression is not supported");
+    check_error("CREATE INDEX ON t USING ^hash (a)", "0A000", "index method hash is not supported");
+    check_error("CREATE INDEX i ON t (^zz)", "42703", "column \"zz\" does not exist");
+    let BoundStatement::CreateIndex(index) = bind_text("CREATE UNIQUE INDEX ON t (b, c DESC)").unwrap()
+    else {
+        panic!("an index")
+    };
+    assert_eq!(index.index.name, "t_b_c_idx");
+    assert!(index.index.columns[1].descending && index.index.columns[1].nulls_first);
+}
+
+#[test]
+fn what_is_missing_is_said_at_its_place() {
+    check_error("SELECT ^(SELECT 1)", "0A000", "a subquery as a value is not supported");
+    check_error("SELECT ^array[1]", "0A000", "an array is not supported");
+    check_error("SELECT ^sum(a) OVER () FROM t", "0A000", "a window function is not supported");
+    check_error("^WITH q AS (SELECT 1) SELECT 1", "0A000", "WITH is not supported");
+    check_error(
+        "SELECT 1 ^UNION SELECT 2",
+        "0A000",
+        "a set operation (UNION, INTERSECT, EXCEPT) is not supported",
+    );
+    check_error("SELECT a FROM t ^FOR UPDATE", "0A000", "SELECT … FOR UPDATE or FOR SHARE is not supported");
+    check_error("^SAVEPOINT s", "0A000", "SAVEPOINT is not supported");
+    check_error("^VACUUM", "0A000", "VACUUM is not supported");
+    check_error(
+        "BEGIN ISOLATION LEVEL ^SERIALIZABLE",
+        "0A000",
+        "isolation level SERIALIZABLE is not supported",
+    );
+}
+
+#[test]
+fn transactions_and_settings_are_plain_data() {
+    check("BEGIN", "Transaction(Begin(TransactionModes { isolation: None, read_only: None }))");
+    check(
+        "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "Transaction(Begin(TransactionModes { isolation: Some(RepeatableRead), read_only: Some(true) }))",
+    );
+    check("END", "Transaction(Commit)");
+    check(
+        "SET LOCAL Foo.Bar TO 'x', 3",
+        "Set(SetStatement { name: \"foo.bar\", value: Some(\"x, 3\"), local: true, position: 10 })",
+    );
+    check("RESET ALL", "Reset { name: None, position: 0 }");
+    check("CHECKPOINT", "Checkpoint");
+}
+
+#[test]
+fn long_flat_and_deeply_nested_statements_bind_on_a_small_stack() {
+    let run = || {
+        let terms: Vec<String> = (0..10_000).map(|number| format!("a = {number}")).collect();
+        let or = format!("SELECT 1 FROM t WHERE {}", terms.join(" OR "));
+        assert!(bind_text(&or).is_ok());
+        let numbers: Vec<String> = (0..100_000).map(|number: i32| number.to_string()).collect();
+        assert!(bind_text(&format!("SELECT a IN ({}) FROM t", numbers.join(","))).is_ok());
+        for depth in [20, 60, 90] {
+            let nested = format!("SELECT {}a{} FROM t", "abs(".repeat(depth), ")".repeat(depth));
+            assert!(bind_text(&nested).is_ok(), "{depth} levels");
+            let nested = format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(depth), " END".repeat(depth));
+            assert!(bind_text(&nested).is_ok(), "{depth} levels");
+        }
+        for (open, close) in [("(", " BETWEEN 1 AND 2)::int"), ("CASE ", " WHEN 1 THEN 1 WHEN 2 THEN 2 END")]
+        {
+            let nested = format!("SELECT {}1{}", open.repeat(60), close.repeat(60));
+            let error = bind_text(&nested).expect_err("repeated operands are bounded");
+            assert_eq!(error.state().as_str(), "54001", "{}", error.message());
+        }
+        let sum = format!("SELECT 1{}", " + 1".repeat(5000));
+        assert_eq!(bind_text(&sum).expect_err("a deep plan").state().as_str(), "54001");
+    };
+    let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(run);
+    thread.expect("a thread starts").join().expect("nothing overflows the stack");
+}
