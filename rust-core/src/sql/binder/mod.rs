@@ -112,7 +112,12 @@ mod fixture {
             nulls_first: column.nulls_first,
         };
         let columns = index.columns.iter().map(column).collect();
-        layout.indexes.push(IndexLayout { tree: TreeId(0), columns, unique: index.unique });
+        layout.indexes.push(IndexLayout {
+            tree: TreeId(0),
+            columns,
+            unique: index.unique,
+            runtime: Default::default(),
+        });
         table.layout = Arc::new(layout);
         let id = ObjectId(table.id.0 * 100 + table.indexes.len() as u32 + 1);
         table.indexes.push(IndexDefinition { id, name: index.name, constraint: index.constraint });
@@ -138,7 +143,7 @@ mod fixture {
                             row_id: create.row_id_column.map_or(RowIdSource::Counter, RowIdSource::Column),
                             columns: create.columns.iter().map(|column| column.sql_type).collect(),
                             indexes: Vec::new(),
-                            runtime: Arc::default(),
+                            runtime: Default::default(),
                         }),
                         columns: create.columns,
                     };
