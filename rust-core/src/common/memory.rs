@@ -67,7 +67,8 @@ impl MemoryAccount {
             .hint("Raise memory_limit, or let the statement touch less data."))
     }
 
-    fn try_charge(&self, bytes: usize) -> bool {
+    /// Adds `bytes` if they fit without asking anyone to give memory back.
+    pub fn try_charge(&self, bytes: usize) -> bool {
         let limit = self.limit();
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {

@@ -1,19 +1,51 @@
-//! Pages, trees and checkpoints: one database file that always holds a whole, old-enough state.
+//! Pages, trees and checkpoints: one database file that always holds a whole state of some past moment.
 //! Knows bytes, trees and log positions. Knows nothing of rows, snapshots or SQL.
-#![allow(
-    unused_variables,
-    dead_code,
-    clippy::new_without_default,
-    reason = "the interface lands before its bodies"
-)]
+//!
+//! ```text
+//! Tree (get, apply, visit)  ──▶  BufferPool (frames, latches, eviction)  ──▶  io::File
+//!        │                            │              │
+//!   page (slotted node)          PageMap        FreeSpace (blocks)
+//!                              page -> block
+//! ```
+//! Changes reach pages only through [`Tree::apply`] and the tree operations here, under a ticket of the
+//! [`ApplyGate`]. A page is written to a fresh block, never over one that the durable checkpoint names; so the
+//! file always holds the last checkpoint, and [`Storage::redo`] brings the rest from the log.
 
-use crate::common::ids::{Lsn, TransactionId, TreeId};
+mod btree;
+mod buffer_pool;
+mod checkpoint;
+mod free_space;
+mod gate;
+mod header;
+mod page;
+mod page_map;
+mod redo;
+mod tree;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use btree::cursor::{LeafView, TreeCursor};
+pub use gate::{ApplyGate, ApplyTicket};
+pub use header::CheckpointRecord;
+pub use tree::{Before, Change, Entry, Tree, VersionSink};
+
+use crate::common::ids::{Lsn, PageId, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;
-use crate::error::Result;
-use crate::io::vfs::Vfs;
-use std::ops::{Bound, Range};
-use std::path::PathBuf;
-use std::sync::Arc;
+use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::common::sync::{Arc, Mutex, RwLock};
+use crate::error::{Error, Result, SqlState};
+use crate::io::vfs::{File, FileIdentity, LockOutcome, OpenMode, Vfs};
+use crate::wal::recovery::Redo;
+use buffer_pool::{BufferPool, PoolOptions};
+use free_space::{BLOCKS_START_BYTES, FreeSpace};
+use hashbrown::HashMap;
+use header::{Slot, StaticHeader};
+use page::NodeShape;
+use page_map::{BlockRef, MAP_LEVELS_MAX, MapLevel};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The tree that maps tree ids to root pages; kept by storage alone.
 pub const DIRECTORY_TREE: TreeId = TreeId(1);
@@ -23,6 +55,9 @@ pub const CATALOG_TREE: TreeId = TreeId(2);
 pub const COUNTER_TREE: TreeId = TreeId(3);
 /// The first id that [`Storage::next_tree_id`] gives out.
 pub const FIRST_USER_TREE: TreeId = TreeId(16);
+const DIRECTORY_ROOT: PageId = PageId(1);
+/// A checkpoint is wanted when so many hundredths of all frames are changed.
+const DIRTY_PERCENT_WANTED: usize = 40;
 
 /// How to make or open a database file.
 #[derive(Clone, Debug)]
@@ -31,260 +66,536 @@ pub struct StorageOptions {
     pub vfs: Arc<dyn Vfs>,
     /// Path of the database file.
     pub path: PathBuf,
-    /// Bytes of a page; used at creation only. A power of two, 1 KiB to 32 KiB.
+    /// Bytes of a page; used at creation only. A power of two, 1 KiB (below 4 KiB for tests) to 32 KiB.
     pub page_size: usize,
-    /// Where frames and tables are charged.
+    /// Where frames and tables are charged; its limit bounds the number of frames.
     pub memory: Arc<MemoryAccount>,
-    /// Refuse to write.
+    /// The file is opened for reading and not locked; changes (redo) stay in memory.
     pub read_only: bool,
     /// Random bytes that name the database; used at creation only.
     pub database: [u8; 16],
 }
 
-/// What the last durable checkpoint says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckpointRecord {
-    /// Counts checkpoints.
-    pub generation: u64,
-    /// Everything below is in the pages.
-    pub cut_lsn: Lsn,
-    /// Where redo starts.
-    pub redo_lsn: Lsn,
-    /// The database was closed after this checkpoint, and the log removed.
-    pub clean: bool,
-    /// History branch, for restores.
-    pub timeline: u32,
-    /// The database's name.
-    pub database: [u8; 16],
-    /// The next transaction id to give out.
-    pub next_transaction: TransactionId,
-}
-
 /// What a commit is about to apply.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ApplyEstimate {
-    /// Operations.
+    /// Operations on trees.
     pub operations: usize,
     /// Bytes of their keys and values.
     pub bytes: usize,
 }
 
-/// Space set aside for a commit; given back on drop.
+/// Blocks set aside for what a commit will change; given back on drop, after apply.
 #[derive(Debug)]
-pub struct ApplyReservation;
-
-/// Lets commits apply and checkpoints wait for them.
-#[derive(Debug)]
-pub struct ApplyGate;
-impl ApplyGate {
-    /// Waits while a checkpoint is cutting. Call before taking the commit mutex.
-    pub fn enter(&self) -> ApplyTicket<'_> {
-        unimplemented!()
-    }
+pub struct ApplyReservation {
+    pool: Arc<BufferPool>,
+    blocks: u64,
 }
-/// A frame in apply; drop it when everything is applied.
-#[derive(Debug)]
-pub struct ApplyTicket<'a>(std::marker::PhantomData<&'a ()>);
-impl ApplyTicket<'_> {
-    /// Says where the frame (the first chunk) starts.
-    pub fn set_start(&self, lsn: Lsn) {
-        unimplemented!()
+
+impl Drop for ApplyReservation {
+    fn drop(&mut self) {
+        self.pool.space.lock().unreserve(self.blocks);
     }
 }
 
-/// Counters since the database was opened, except `pages` and `blocks`.
+/// Counters since the database was opened; the first six are states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StorageStatistics {
+    /// Bytes of a page.
+    pub page_size: u64,
     /// Pages in use.
     pub pages: u64,
-    /// Blocks of the file.
+    /// Blocks that the file has room for.
     pub blocks: u64,
+    /// Blocks in use.
+    pub blocks_used: u64,
+    /// Frames that hold a page.
+    pub frames: u64,
+    /// Frames whose page changed since it was written.
+    pub frames_dirty: u64,
+    /// Pages found in memory. Exact for one thread, nearly so for many.
+    pub hits: u64,
+    /// Pages that had to be read.
+    pub misses: u64,
+    /// Reads from the file.
+    pub reads: u64,
+    /// Pages written to the file.
+    pub writes: u64,
+    /// Pages that made way for others.
+    pub evictions: u64,
+    /// Durable checkpoints written.
+    pub checkpoints: u64,
+    /// Bytes read from the file.
+    pub bytes_read: u64,
+    /// Bytes written to the file, pages and map.
+    pub bytes_written: u64,
 }
 
-/// What a key held before a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before<'a> {
-    /// Nothing, or a ghost.
-    Absent,
-    /// This value.
-    Value(&'a [u8]),
-}
-/// Receives what changes replace.
-pub trait VersionSink {
-    /// Called under the leaf's exclusive latch, before the page changes.
-    fn replaced(&self, tree: TreeId, key: &[u8], timestamp: Lsn, before: Before<'_>);
-}
-/// An entry of a tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// The value; empty for a ghost.
-    pub value: &'a [u8],
-    /// Deleted, but older snapshots may still need the key.
-    pub ghost: bool,
-}
-/// A change of one key; absolute or monotone.
-#[derive(Clone, Copy, Debug)]
-pub enum Change<'a> {
-    /// The key holds this value.
-    Put(&'a [u8]),
-    /// The key is gone.
-    Delete,
-    /// The value's bits are set, longer of the two lengths.
-    Or(&'a [u8]),
-    /// The value (8 bytes, big-endian) is at least this.
-    Max(u64),
+/// The pages of one database. Threads: any.
+pub struct Storage {
+    pool: Arc<BufferPool>,
+    gate: Arc<ApplyGate>,
+    horizon: Arc<AtomicU64>,
+    header: StaticHeader,
+    directory: Arc<Tree>,
+    trees: RwLock<HashMap<TreeId, Arc<Tree>>>,
+    next_tree: AtomicU32,
+    /// The last durable checkpoint; whoever writes the next one holds the lock.
+    slot: Mutex<Slot>,
+    poison: OnceLock<Error>,
+    checkpoints: AtomicU64,
+    read_only: bool,
 }
 
-/// The pages of one database.
-#[derive(Debug)]
-pub struct Storage;
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Storage").field("path", &self.pool.file_name()).finish_non_exhaustive()
+    }
+}
+
+fn lock_file(file: &dyn File, name: &str) -> Result<()> {
+    match file.try_lock()? {
+        LockOutcome::Granted => Ok(()),
+        LockOutcome::HeldBy(process) => {
+            let by = process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+            Err(Error::new(SqlState::OBJECT_IN_USE, format!("database \"{name}\" is in use by {by}")))
+        }
+    }
+}
+
 impl Storage {
-    /// Makes a database file.
+    /// Makes a database file, empty but for its system trees, durably: a crash leaves no file or a whole one.
+    /// It is built beside its place, under `NAME-new`, and renamed.
+    /// # Errors
+    /// `22023` for an impossible page size, `58P02`-like `42710` when the file exists, `55006` when somebody else
+    /// is making it, `53100`, `58030`, `42501`.
     pub fn create(options: StorageOptions) -> Result<Arc<Storage>> {
-        unimplemented!()
+        if !header::page_size_is_valid(options.page_size) {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("page size {} is not a power of two from 1024 to 32768", options.page_size),
+            ));
+        }
+        let name = options.path.display().to_string();
+        let mut temporary = options.path.clone().into_os_string();
+        temporary.push("-new");
+        let temporary = PathBuf::from(temporary);
+        let file = options.vfs.open(&temporary, OpenMode::CreateOrOpen)?;
+        lock_file(&*file, &name)?;
+        // Looked at under the lock: somebody else may have made the database just now.
+        if options.vfs.exists(&options.path)? {
+            options.vfs.remove(&temporary)?;
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, format!("file \"{name}\" exists already")));
+        }
+        let made = Storage::build(&options, &file, name);
+        let renamed = made.and_then(|storage| {
+            options.vfs.rename(&temporary, &options.path)?;
+            let folder = options.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            options.vfs.sync_folder(folder.unwrap_or(Path::new(".")))?;
+            Ok(storage)
+        });
+        if renamed.is_err() {
+            // The first error is the one to report.
+            let _ = options.vfs.remove(&temporary);
+        }
+        renamed
     }
-    /// Opens the last durable checkpoint.
+
+    fn build(options: &StorageOptions, file: &Arc<dyn File>, name: String) -> Result<Arc<Storage>> {
+        file.set_size(0)?;
+        file.allocate(BLOCKS_START_BYTES)?;
+        let header = StaticHeader { page_size: options.page_size, database: options.database };
+        file.write_at(&header.encode(), 0)?;
+        let record = CheckpointRecord {
+            generation: 0,
+            cut_lsn: Lsn::ZERO,
+            redo_lsn: Lsn::ZERO,
+            clean: true,
+            timeline: 1,
+            database: options.database,
+            next_transaction: TransactionId(1),
+        };
+        let slot = Slot {
+            record,
+            map_root: BlockRef::default(),
+            map_levels: 0,
+            page_count: 1,
+            block_end: 0,
+            next_tree: FIRST_USER_TREE,
+        };
+        let storage = Storage::assemble(options, Arc::clone(file), name, header, slot, BLOCKS_START_BYTES)?;
+        for (tree, page) in
+            [(DIRECTORY_TREE, DIRECTORY_ROOT), (CATALOG_TREE, PageId(2)), (COUNTER_TREE, PageId(3))]
+        {
+            let root = storage.make_root(tree, Lsn::ZERO)?;
+            assert!(root == page, "a new map gives out page ids from 1 on");
+        }
+        for (tree, page) in [(CATALOG_TREE, PageId(2)), (COUNTER_TREE, PageId(3))] {
+            storage.enter_root(tree, page, 0, Lsn::ZERO)?;
+        }
+        let record = CheckpointRecord { generation: 1, ..record };
+        let written = storage.write_checkpoint(record)?;
+        *storage.slot.lock() = written;
+        Ok(storage)
+    }
+
+    /// Opens the last durable checkpoint. Writes nothing, not even after a crash: replay the log with
+    /// [`Storage::redo`], then checkpoint.
+    /// # Errors
+    /// `XX001`: not a database, cut off, damaged. `0A000`: made by a newer version. `55006`: in use.
+    /// `58P01`, `42501`, `58030`, `53200`.
     pub fn open(options: StorageOptions) -> Result<Arc<Storage>> {
-        unimplemented!()
+        let name = options.path.display().to_string();
+        let mode = if options.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
+        let file = options.vfs.open(&options.path, mode)?;
+        if !options.read_only {
+            lock_file(&*file, &name)?;
+        }
+        let header = StaticHeader::read(&*file, &name)?;
+        let Some(slot) = Slot::read_newest(&*file, &header.database)? else {
+            return Err(Error::new(SqlState::DATA_CORRUPTED, format!("database \"{name}\" is damaged"))
+                .detail("None of its checkpoint slots is valid."));
+        };
+        let file_bytes = file.size()?;
+        if file_bytes < u64::from(slot.block_end) * header.page_size as u64 {
+            return Err(Error::new(SqlState::DATA_CORRUPTED, format!("database \"{name}\" is cut off"))
+                .detail(format!("It ends at byte {file_bytes}, before the last block of its checkpoint.")));
+        }
+        let storage = Storage::assemble(&options, file, name, header, slot, file_bytes)?;
+        storage.read_map(&slot)?;
+        Ok(storage)
     }
+
+    fn assemble(
+        options: &StorageOptions,
+        file: Arc<dyn File>,
+        file_name: String,
+        header: StaticHeader,
+        slot: Slot,
+        file_bytes: u64,
+    ) -> Result<Arc<Storage>> {
+        let space = FreeSpace::new(Arc::clone(&file), header.page_size, file_bytes);
+        let pool = BufferPool::new(
+            PoolOptions {
+                file,
+                file_name,
+                page_size: header.page_size,
+                memory: Arc::clone(&options.memory),
+                read_only: options.read_only,
+            },
+            space,
+        )?;
+        pool.set_generation(slot.record.generation + 1);
+        let gate = Arc::new(ApplyGate::default());
+        // Snapshots of this process are never below the checkpoint: ghosts from before it are dead.
+        let horizon = Arc::new(AtomicU64::new(slot.record.cut_lsn.0));
+        let directory = Arc::new(Tree::new(
+            DIRECTORY_TREE,
+            DIRECTORY_ROOT,
+            0,
+            Arc::clone(&pool),
+            Arc::clone(&gate),
+            Arc::clone(&horizon),
+        ));
+        Ok(Arc::new(Storage {
+            pool,
+            gate,
+            horizon,
+            header,
+            directory,
+            trees: RwLock::new(HashMap::new()),
+            next_tree: AtomicU32::new(slot.next_tree.0.max(FIRST_USER_TREE.0)),
+            slot: Mutex::new(slot),
+            poison: OnceLock::new(),
+            checkpoints: AtomicU64::new(0),
+            read_only: options.read_only,
+        }))
+    }
+
+    /// Reads the page map from its root and marks the blocks it names.
+    fn read_map(&self, slot: &Slot) -> Result<()> {
+        let pool = &*self.pool;
+        let fanout = pool.map.fanout();
+        let damaged = |block: u32, what: &str| {
+            Error::new(SqlState::DATA_CORRUPTED, format!("database \"{}\" is damaged", pool.file_name()))
+                .detail(format!("The page map in block {block}: {what}."))
+        };
+        let mut counts = vec![(slot.page_count as usize).div_ceil(fanout)];
+        while counts[counts.len() - 1] > 1 {
+            counts.push(counts[counts.len() - 1].div_ceil(fanout));
+        }
+        if slot.page_count <= DIRECTORY_ROOT.0
+            || counts.len() != slot.map_levels as usize
+            || slot.map_levels > MAP_LEVELS_MAX
+        {
+            return Err(damaged(slot.map_root.block.0, "the slot names an impossible number of levels"));
+        }
+        pool.map.ensure(u64::from(slot.page_count))?;
+        let mut bytes = vec![0; pool.page_size()];
+        let mut levels: Vec<MapLevel> = (0..counts.len()).map(|_| MapLevel::default()).collect();
+        let mut nodes = vec![slot.map_root];
+        for level in (0..counts.len()).rev() {
+            let mut below = Vec::new();
+            for (index, node) in nodes.iter().enumerate() {
+                let block = node.block;
+                if !pool.space.lock().mark_opened(block) {
+                    return Err(damaged(block.0, "the block lies outside the file or is used twice"));
+                }
+                let read = pool.file().read_at(&mut bytes, u64::from(block.0) * pool.page_size() as u64)?;
+                if read != bytes.len() {
+                    return Err(damaged(block.0, "the file ends before it"));
+                }
+                below.extend(
+                    page_map::decode(&bytes, level as u32, index, node.crc)
+                        .map_err(|what| damaged(block.0, what))?,
+                );
+            }
+            levels[level].nodes_opened(std::mem::take(&mut nodes));
+            let expected = if level == 0 { slot.page_count as usize } else { counts[level - 1] };
+            if below.iter().skip(expected).any(|node| *node != BlockRef::default()) {
+                return Err(damaged(slot.map_root.block.0, "it names more pages than there are"));
+            }
+            below.truncate(expected);
+            nodes = below;
+        }
+        for (page, at) in nodes.iter().enumerate().filter(|(_, at)| at.block.0 != 0) {
+            if page == 0 || !pool.space.lock().mark_opened(at.block) {
+                return Err(damaged(at.block.0, "the block lies outside the file or is used twice"));
+            }
+            if let Some(entry) = pool.map.entry(PageId(page as u32)) {
+                entry.block.store(at.block.0, Ordering::Release);
+                entry.crc.store(at.crc, Ordering::Release);
+            }
+        }
+        *pool.map.levels() = levels;
+        pool.map.opened(slot.page_count);
+        Ok(())
+    }
+
     /// The last durable checkpoint.
     pub fn last_checkpoint(&self) -> CheckpointRecord {
-        unimplemented!()
+        self.slot.lock().record
     }
-    /// A tree's handle.
-    pub fn tree(&self, id: TreeId) -> Result<Arc<Tree>> {
-        unimplemented!()
-    }
-    /// A new tree id.
-    pub fn next_tree_id(&self) -> TreeId {
-        unimplemented!()
-    }
-    /// Applies TREE_CREATE.
-    pub fn create_tree(&self, id: TreeId, lsn: Lsn) -> Result<()> {
-        unimplemented!()
-    }
-    /// Applies TREE_DROP.
-    pub fn drop_tree(&self, id: TreeId, lsn: Lsn) -> Result<()> {
-        unimplemented!()
-    }
-    /// Sets space and memory aside.
-    pub fn reserve(&self, writes: ApplyEstimate) -> Result<ApplyReservation> {
-        unimplemented!()
-    }
-    /// The gate.
-    pub fn gate(&self) -> &ApplyGate {
-        unimplemented!()
-    }
-    /// Bytes of a page, fixed at creation. Keys take at most a quarter, values at most a third of it.
+
+    /// Bytes of a page.
     pub fn page_size(&self) -> usize {
-        unimplemented!()
+        self.header.page_size
     }
-    /// Whether a checkpoint is due.
+
+    /// Which file this is, whatever path led to it.
+    /// # Errors
+    /// `58030`.
+    pub fn file_identity(&self) -> Result<FileIdentity> {
+        self.pool.file().identity()
+    }
+
+    /// Replays log operations into the trees. For recovery: one thread, nobody else at work.
+    pub fn redo(&self) -> impl Redo + '_ {
+        redo::StorageRedo(self)
+    }
+
+    /// The gate that commits pass.
+    pub fn gate(&self) -> &ApplyGate {
+        &self.gate
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if let Some(error) = self.poison.get() {
+            return Err(error.clone());
+        }
+        if self.read_only {
+            return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, "the database is read-only"));
+        }
+        Ok(())
+    }
+
+    /// A tree's handle. One look-up in a shared table when the tree was asked for before.
+    /// # Errors
+    /// `42P01` when there is no such tree, `58030`, `XX001`.
+    pub fn tree(&self, id: TreeId) -> Result<Arc<Tree>> {
+        self.find_tree(id)?
+            .ok_or_else(|| Error::new(SqlState::UNDEFINED_TABLE, format!("tree {id} does not exist")))
+    }
+
+    fn find_tree(&self, id: TreeId) -> Result<Option<Arc<Tree>>> {
+        if let Some(tree) = self.trees.read().get(&id) {
+            return Ok(Some(Arc::clone(tree)));
+        }
+        if id == DIRECTORY_TREE {
+            return Ok(Some(Arc::clone(&self.directory)));
+        }
+        // Under the exclusive lock, so that a tree dropped meanwhile does not come back into the table.
+        let mut trees = self.trees.write();
+        if let Some(tree) = trees.get(&id) {
+            return Ok(Some(Arc::clone(tree)));
+        }
+        let found = self
+            .directory
+            .get(&id.0.to_be_bytes(), |entry, _| entry.map(|entry| decode_root(entry.value)))?;
+        let Some(found) = found else { return Ok(None) };
+        let Some((root, entries)) = found else {
+            return Err(self
+                .directory
+                .damaged(DIRECTORY_ROOT, "an entry of the tree directory is too short"));
+        };
+        let tree = Arc::new(Tree::new(
+            id,
+            root,
+            entries,
+            Arc::clone(&self.pool),
+            Arc::clone(&self.gate),
+            Arc::clone(&self.horizon),
+        ));
+        trees.insert(id, Arc::clone(&tree));
+        Ok(Some(tree))
+    }
+
+    /// A tree id that was never given out before.
+    pub fn next_tree_id(&self) -> TreeId {
+        TreeId(self.next_tree.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Applies TREE_CREATE. Nothing happens when the tree exists.
+    /// # Errors
+    /// `58030`, `XX001`; after a reservation nothing else.
+    pub fn create_tree(&self, id: TreeId, lsn: Lsn) -> Result<()> {
+        self.next_tree.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+        if self.find_tree(id)?.is_some() {
+            return Ok(());
+        }
+        let root = self.make_root(id, lsn)?;
+        self.enter_root(id, root, 0, lsn)
+    }
+
+    fn make_root(&self, tree: TreeId, lsn: Lsn) -> Result<PageId> {
+        let mut root = self.pool.allocate()?;
+        let page = root.page();
+        root.node_mut().format(&NodeShape {
+            page,
+            tree,
+            level: 0,
+            lower: &[],
+            upper: None,
+            right: PageId(0),
+            max_timestamp: lsn,
+        });
+        Ok(page)
+    }
+
+    fn enter_root(&self, tree: TreeId, root: PageId, entries: u64, lsn: Lsn) -> Result<()> {
+        self.directory.apply(&tree.0.to_be_bytes(), Change::Put(&encode_root(root, entries)), lsn, None)
+    }
+
+    /// Applies TREE_DROP: the tree's pages are free at once, their blocks after the next checkpoint. Reads inner
+    /// pages only. Nothing happens when the tree does not exist.
+    /// # Errors
+    /// `58030`, `XX001`.
+    pub fn drop_tree(&self, id: TreeId, lsn: Lsn) -> Result<()> {
+        self.next_tree.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+        if id < FIRST_USER_TREE {
+            return Err(Error::internal(format!("tree {id} cannot be dropped")));
+        }
+        let Some(tree) = self.find_tree(id)? else { return Ok(()) };
+        self.directory.apply(&id.0.to_be_bytes(), Change::Delete, lsn, None)?;
+        self.trees.write().remove(&id);
+        tree.dropped.store(true, Ordering::SeqCst);
+        let mut pages = vec![tree.root];
+        while let Some(page) = pages.pop() {
+            let guard = self.pool.fetch_exclusive(page)?;
+            let node = guard.node();
+            if node.tree() != id {
+                return Err(tree.damaged(page, "a dropped tree names a page of another tree"));
+            }
+            if !node.is_leaf() {
+                let children = (0..node.count()).map(|index| node.child(index));
+                if node.level() == 1 {
+                    children.for_each(|child| self.pool.free_unread(child));
+                } else {
+                    pages.extend(children);
+                }
+            }
+            self.pool.free(guard);
+        }
+        Ok(())
+    }
+
+    /// Notes in the directory how many entries each tree holds. The gate is closed.
+    fn save_entry_counts(&self, lsn: Lsn) -> Result<()> {
+        let mut trees: Vec<Arc<Tree>> = self.trees.read().values().cloned().collect();
+        trees.sort_unstable_by_key(|tree| tree.id);
+        for tree in trees {
+            let value = encode_root(tree.root, tree.entry_estimate());
+            let key = tree.id.0.to_be_bytes();
+            let same =
+                self.directory.get(&key, |entry, _| entry.is_some_and(|entry| entry.value == value))?;
+            if !same {
+                self.directory.apply(&key, Change::Put(&value), lsn, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets space and memory aside for a commit, so that its apply can fail only by I/O. To be called before
+    /// anything is logged and before latches or the gate; held until apply is done.
+    /// # Errors
+    /// `53100`, `53200`; `25006` when read-only; what a failed checkpoint left.
+    pub fn reserve(&self, writes: ApplyEstimate) -> Result<ApplyReservation> {
+        self.check_writable()?;
+        let page_bytes = (self.page_size() - page::HEADER_BYTES) as u64;
+        let overhead = (page::SLOT_BYTES + page::RECORD_HEADER_BYTES) as u64;
+        let operations = writes.operations as u64;
+        // Leaves that exist change in place; what is new fills pages at least half.
+        let changed = operations.min(self.pool.map.pages_in_use());
+        let leaves = (writes.bytes as u64 + operations * overhead) * 2 / page_bytes + 4;
+        let new = leaves + leaves / 8 + 4;
+        self.pool.map.ensure(u64::from(self.pool.map.page_count()) + new)?;
+        let blocks = changed + new;
+        self.pool.space.lock().reserve(blocks, self.pool.dirty_count() as u64)?;
+        Ok(ApplyReservation { pool: Arc::clone(&self.pool), blocks })
+    }
+
+    /// Whether so many frames are changed that a checkpoint should come.
     pub fn wants_checkpoint(&self) -> bool {
-        unimplemented!()
+        self.pool.dirty_count() * 100 >= self.pool.frame_count_max() * DIRTY_PERCENT_WANTED
     }
-    /// Checks everything; returns the number of findings.
-    pub fn verify(&self, report: &mut dyn FnMut(&str)) -> Result<u64> {
-        unimplemented!()
-    }
-    /// Counters.
+
+    /// The counters.
     pub fn statistics(&self) -> StorageStatistics {
-        unimplemented!()
+        let pool = &*self.pool;
+        let (blocks, blocks_used) = {
+            let space = pool.space.lock();
+            (u64::from(space.block_count()), space.used_count())
+        };
+        let counters = &pool.counters;
+        StorageStatistics {
+            page_size: self.page_size() as u64,
+            pages: pool.map.pages_in_use(),
+            blocks,
+            blocks_used,
+            frames: pool.frames_resident() as u64,
+            frames_dirty: pool.dirty_count() as u64,
+            hits: counters.hits().saturating_sub(counters.misses.load(Ordering::Relaxed)),
+            misses: counters.misses.load(Ordering::Relaxed),
+            reads: counters.reads.load(Ordering::Relaxed),
+            writes: counters.writes.load(Ordering::Relaxed),
+            evictions: counters.evictions.load(Ordering::Relaxed),
+            checkpoints: self.checkpoints.load(Ordering::Relaxed),
+            bytes_read: counters.bytes_read.load(Ordering::Relaxed),
+            bytes_written: counters.bytes_written.load(Ordering::Relaxed),
+        }
     }
 }
 
-/// An ordered tree.
-#[derive(Debug)]
-pub struct Tree;
-impl Tree {
-    /// Its id.
-    pub fn id(&self) -> TreeId {
-        unimplemented!()
-    }
-    /// Reads a key; `read` runs under the leaf's shared latch.
-    pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<Entry<'_>>, Lsn) -> R) -> Result<R> {
-        unimplemented!()
-    }
-    /// Changes a key.
-    pub fn apply(
-        &self,
-        key: &[u8],
-        change: Change<'_>,
-        timestamp: Lsn,
-        sink: Option<&dyn VersionSink>,
-    ) -> Result<()> {
-        unimplemented!()
-    }
-    /// Removes a ghost whose deletion is at or below `horizon`. False: too new, come again.
-    /// Never while holding an [`ApplyTicket`].
-    pub fn purge(&self, key: &[u8], horizon: Lsn) -> Result<bool> {
-        unimplemented!()
-    }
-    /// Reads the next leaf with entries in range.
-    pub fn visit<R>(
-        &self,
-        cursor: &mut TreeCursor,
-        read: impl FnOnce(&LeafView<'_>, Range<usize>) -> R,
-    ) -> Result<Option<R>> {
-        unimplemented!()
-    }
-    /// The greatest key (ghosts included); false when there is none.
-    pub fn last_key(&self, key: &mut Vec<u8>) -> Result<bool> {
-        unimplemented!()
-    }
-    /// About how many live entries there are.
-    pub fn entry_estimate(&self) -> u64 {
-        unimplemented!()
-    }
+/// `{root page u32, live entries u64}`
+fn encode_root(root: PageId, entries: u64) -> [u8; 12] {
+    let mut value = [0; 12];
+    value[..4].copy_from_slice(&root.0.to_le_bytes());
+    value[4..].copy_from_slice(&entries.to_le_bytes());
+    value
 }
 
-/// A place in a range of a tree.
-#[derive(Debug)]
-pub struct TreeCursor;
-impl TreeCursor {
-    /// A cursor before the first leaf of the range.
-    pub fn new(lower: Bound<&[u8]>, upper: Bound<&[u8]>, backward: bool) -> TreeCursor {
-        unimplemented!()
-    }
-}
-/// A leaf under its shared latch.
-#[derive(Debug)]
-pub struct LeafView<'a>(&'a [u8]);
-impl<'a> LeafView<'a> {
-    /// Entries, ghosts included.
-    pub fn len(&self) -> usize {
-        unimplemented!()
-    }
-    /// No entries.
-    pub fn is_empty(&self) -> bool {
-        unimplemented!()
-    }
-    /// The newest timestamp of a change here.
-    pub fn max_timestamp(&self) -> Lsn {
-        unimplemented!()
-    }
-    /// What all keys start with.
-    pub fn prefix(&self) -> &'a [u8] {
-        unimplemented!()
-    }
-    /// The rest of key `index`.
-    pub fn suffix(&self, index: usize) -> &'a [u8] {
-        unimplemented!()
-    }
-    /// The value of entry `index`; empty for a ghost.
-    pub fn value(&self, index: usize) -> &'a [u8] {
-        unimplemented!()
-    }
-    /// Whether entry `index` is deleted.
-    pub fn is_ghost(&self, index: usize) -> bool {
-        unimplemented!()
-    }
-    /// Writes key `index` into `key` (cleared first).
-    pub fn key_into(&self, index: usize, key: &mut Vec<u8>) {
-        unimplemented!()
-    }
-    /// The first entry whose key is at least `key`.
-    pub fn lower_bound(&self, key: &[u8]) -> usize {
-        unimplemented!()
-    }
+fn decode_root(value: &[u8]) -> Option<(PageId, u64)> {
+    let root = value.first_chunk::<4>()?;
+    let entries = value.get(4..)?.first_chunk::<8>()?;
+    Some((PageId(u32::from_le_bytes(*root)), u64::from_le_bytes(*entries)))
 }

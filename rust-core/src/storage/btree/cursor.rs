@@ -1,0 +1,211 @@
+//! Visiting a range leaf by leaf, forwards or backwards, without a latch between two visits.
+//! Knows fences. Knows nothing of what the visitor does with a leaf.
+//!
+//! Between two visits the cursor remembers the fence where it stopped. Going forwards it tries the right link
+//! first: that page is the next leaf exactly if it is a leaf of this tree that starts at the fence. Otherwise,
+//! and going backwards, it descends by the fence.
+
+use crate::common::ids::{Lsn, PageId};
+use crate::error::Result;
+use crate::storage::buffer_pool::SharedPage;
+use crate::storage::page::Node;
+use crate::storage::tree::Tree;
+use std::ops::{Bound, Range};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Start,
+    /// All before (backwards: from) the fence was visited.
+    Fence,
+    End,
+}
+
+/// A place in a range of a tree. Belongs to one thread at a time and to one tree.
+#[derive(Clone, Debug)]
+pub struct TreeCursor {
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+    backward: bool,
+    state: State,
+    fence: Vec<u8>,
+    next: PageId,
+}
+
+impl TreeCursor {
+    /// A cursor at the start of the range (at its end when `backward`).
+    pub fn new(lower: Bound<&[u8]>, upper: Bound<&[u8]>, backward: bool) -> TreeCursor {
+        TreeCursor {
+            lower: lower.map(<[u8]>::to_vec),
+            upper: upper.map(<[u8]>::to_vec),
+            backward,
+            state: State::Start,
+            fence: Vec::new(),
+            next: PageId(0),
+        }
+    }
+
+    /// Whether the range is used up: `visit` will find nothing more.
+    pub fn is_at_end(&self) -> bool {
+        self.state == State::End
+    }
+
+    fn range_in(&self, node: Node<'_>) -> Range<usize> {
+        let stopped = (self.state == State::Fence).then(|| lower_bound(node, &self.fence));
+        let start = match (&self.lower, stopped) {
+            (_, Some(stopped)) if !self.backward => stopped,
+            (Bound::Unbounded, _) => 0,
+            (Bound::Included(key), _) => lower_bound(node, key),
+            (Bound::Excluded(key), _) => upper_bound(node, key),
+        };
+        let end = match (&self.upper, stopped) {
+            (_, Some(stopped)) if self.backward => stopped,
+            (Bound::Unbounded, _) => node.count(),
+            (Bound::Included(key), _) => upper_bound(node, key),
+            (Bound::Excluded(key), _) => lower_bound(node, key),
+        };
+        start..end.max(start)
+    }
+
+    /// Notes where the next visit goes on.
+    fn advance(&mut self, node: Node<'_>) {
+        self.state = State::Fence;
+        let more = if self.backward {
+            self.fence.clear();
+            self.fence.extend_from_slice(node.lower_fence());
+            let below = match &self.lower {
+                Bound::Included(key) | Bound::Excluded(key) => *key < self.fence,
+                Bound::Unbounded => true,
+            };
+            below && !self.fence.is_empty()
+        } else {
+            self.next = node.right();
+            self.fence.clear();
+            self.fence.extend_from_slice(node.prefix());
+            self.fence.extend_from_slice(node.upper_suffix());
+            let above = match &self.upper {
+                Bound::Included(key) => *key >= self.fence,
+                Bound::Excluded(key) => *key > self.fence,
+                Bound::Unbounded => true,
+            };
+            above && node.has_upper_fence()
+        };
+        if !more {
+            self.state = State::End;
+        }
+    }
+}
+
+fn lower_bound(node: Node<'_>, key: &[u8]) -> usize {
+    node.search(key).unwrap_or_else(|index| index)
+}
+
+fn upper_bound(node: Node<'_>, key: &[u8]) -> usize {
+    node.search(key).map_or_else(|index| index, |index| index + 1)
+}
+
+impl Tree {
+    /// Reads the next leaf that has entries in the cursor's range, ghosts included. `read` gets the leaf and
+    /// the range of its entries (to be taken in reverse when the cursor goes backwards), under the leaf's
+    /// shared latch: short, no I/O, no other tree. None: at the end.
+    /// # Errors
+    /// `58030`, `XX001`, `53200`; the cursor can go on from where it was.
+    pub fn visit<R>(
+        &self,
+        cursor: &mut TreeCursor,
+        read: impl FnOnce(&LeafView<'_>, Range<usize>) -> R,
+    ) -> Result<Option<R>> {
+        while cursor.state != State::End {
+            let leaf = self.next_leaf(cursor)?;
+            let node = leaf.node();
+            let range = cursor.range_in(node);
+            cursor.advance(node);
+            if !range.is_empty() {
+                return Ok(Some(read(&LeafView { node }, range)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_leaf(&self, cursor: &TreeCursor) -> Result<SharedPage<'_>> {
+        let fence = &cursor.fence[..];
+        match (cursor.state, cursor.backward) {
+            (State::Start, false) => match &cursor.lower {
+                Bound::Included(key) | Bound::Excluded(key) => self.leaf_shared(key),
+                Bound::Unbounded => self.leaf_shared(&[]),
+            },
+            (State::Start, true) => match &cursor.upper {
+                Bound::Included(key) => self.leaf_shared(key),
+                Bound::Excluded(key) if key.is_empty() => self.leaf_shared(key),
+                Bound::Excluded(key) => self.leaf_below(key),
+                Bound::Unbounded => self.leaf_last(),
+            },
+            (_, true) => self.leaf_below(fence),
+            (_, false) => {
+                if cursor.next != PageId(0)
+                    && let Some(leaf) = self.pool.try_fetch_shared(cursor.next)?
+                {
+                    let node = leaf.node();
+                    if node.is_leaf() && node.tree() == self.id && node.lower_fence() == fence {
+                        return Ok(leaf);
+                    }
+                }
+                self.leaf_shared(fence)
+            }
+        }
+    }
+}
+
+/// A leaf under its shared latch. Every access is O(1) but `lower_bound`, which is O(log entries).
+#[derive(Clone, Copy, Debug)]
+pub struct LeafView<'a> {
+    node: Node<'a>,
+}
+
+impl<'a> LeafView<'a> {
+    /// Entries, ghosts included.
+    pub fn len(&self) -> usize {
+        self.node.count()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The newest timestamp of a change on this page.
+    pub fn max_timestamp(&self) -> Lsn {
+        self.node.max_timestamp()
+    }
+
+    /// What all keys of the page start with.
+    pub fn prefix(&self) -> &'a [u8] {
+        self.node.prefix()
+    }
+
+    /// Key `index` without the prefix.
+    pub fn suffix(&self, index: usize) -> &'a [u8] {
+        self.node.suffix(index)
+    }
+
+    /// The value of entry `index`; empty for a ghost.
+    pub fn value(&self, index: usize) -> &'a [u8] {
+        if self.node.is_ghost(index) { &[] } else { self.node.raw_value(index) }
+    }
+
+    /// Whether entry `index` is deleted.
+    pub fn is_ghost(&self, index: usize) -> bool {
+        self.node.is_ghost(index)
+    }
+
+    /// Writes key `index` into `key` (cleared first).
+    pub fn key_into(&self, index: usize, key: &mut Vec<u8>) {
+        key.clear();
+        key.extend_from_slice(self.node.prefix());
+        key.extend_from_slice(self.node.suffix(index));
+    }
+
+    /// The first entry whose key is at least `key`; `len()` when there is none.
+    pub fn lower_bound(&self, key: &[u8]) -> usize {
+        lower_bound(self.node, key)
+    }
+}

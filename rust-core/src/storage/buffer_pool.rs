@@ -1,0 +1,694 @@
+//! Frames of memory that hold pages: fetching under a latch, clock eviction, writing to fresh blocks.
+//! Knows pages as bytes with an id. Knows nothing of trees or of when a checkpoint is due.
+//!
+//! A latch is the pin: whoever holds a frame's latch keeps its page there. A page goes from memory only under
+//! its frame's exclusive latch, which the clock merely tries; so nothing here waits for a latch while it holds
+//! a lock of the pool, and memory can be reclaimed by whoever asks, whatever latches he holds.
+//!
+//! A changed page is never written over a block that the durable checkpoint names: each write takes a free
+//! block and notes it in the map; the old block is free when the next checkpoint is durable.
+
+use super::free_space::FreeSpace;
+use super::page::{Node, NodeMut};
+use super::page_map::{PageEntry, PageMap};
+use crate::common::ids::{BlockId, PageId};
+use crate::common::latch::Latch;
+use crate::common::memory::{MemoryAccount, Reclaim};
+use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::common::sync::{Arc, Mutex};
+use crate::error::{Error, Result, SqlState};
+use crate::io::vfs::File;
+use crossbeam::utils::CachePadded;
+use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+
+/// Frames that the pool always may use: fewer could not hold the paths of a few writers.
+pub(super) const FRAMES_MIN: usize = 64;
+const ARENA_BYTES_MAX: usize = 1 << 40;
+const LOAD_LOCKS: usize = 64;
+const HIT_STRIPES: usize = 8;
+/// Rounds of the clock before the pool gives up finding a frame.
+const CLOCK_ROUNDS_MAX: usize = 200;
+
+/// What is known of a frame. 32 bytes, so that two share a cache line.
+#[repr(align(32))]
+struct Frame {
+    /// Protects the frame's bytes and `page`.
+    latch: Latch,
+    /// 0: none.
+    page: AtomicU32,
+    /// Changed since it was read or written.
+    dirty: AtomicBool,
+    /// Used since the clock came by.
+    referenced: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct FrameStock {
+    free: Vec<u32>,
+    resident: usize,
+}
+
+/// Counters since the pool was made.
+#[derive(Debug, Default)]
+pub(super) struct PoolCounters {
+    hits: [CachePadded<AtomicU64>; HIT_STRIPES],
+    pub(super) misses: AtomicU64,
+    pub(super) reads: AtomicU64,
+    pub(super) writes: AtomicU64,
+    pub(super) evictions: AtomicU64,
+    pub(super) bytes_read: AtomicU64,
+    pub(super) bytes_written: AtomicU64,
+}
+
+impl PoolCounters {
+    /// Adds a hit; two threads of one stripe may lose one, which a statistic survives.
+    fn hit(&self) {
+        thread_local! {
+            static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+        }
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let stripe = STRIPE.with(|stripe| {
+            if stripe.get() == usize::MAX {
+                stripe.set(NEXT.fetch_add(1, Ordering::Relaxed) % HIT_STRIPES);
+            }
+            stripe.get()
+        });
+        let counter = &self.hits[stripe];
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn hits(&self) -> u64 {
+        self.hits.iter().map(|stripe| stripe.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// The pool of one database file.
+pub(super) struct BufferPool {
+    file: Arc<dyn File>,
+    file_name: String,
+    page_size: usize,
+    memory: Arc<MemoryAccount>,
+    arena: MmapMut,
+    /// Start of `arena`.
+    bytes: *mut u8,
+    /// Keeps the memory of `frames`.
+    _frame_memory: MmapMut,
+    frames: *mut Frame,
+    frame_count_max: usize,
+    /// Frames below this are initialised.
+    frame_count: AtomicUsize,
+    stock: Mutex<FrameStock>,
+    hand: AtomicUsize,
+    dirty_count: AtomicUsize,
+    /// One reader of a page from the file at a time.
+    load_locks: [Mutex<()>; LOAD_LOCKS],
+    generation: AtomicU64,
+    read_only: bool,
+    pub(super) map: PageMap,
+    pub(super) space: Mutex<FreeSpace>,
+    pub(super) counters: PoolCounters,
+}
+
+// SAFETY: `bytes` and `frames` point into mappings that live as long as the pool; a frame's bytes are reached
+// only under its latch (see `SharedPage`, `ExclusivePage`), its header is made of atomics and the latch.
+unsafe impl Send for BufferPool {}
+// SAFETY: as above.
+unsafe impl Sync for BufferPool {}
+
+impl std::fmt::Debug for BufferPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BufferPool")
+            .field("page_size", &self.page_size)
+            .field("frames", &self.frame_count)
+            .field("dirty", &self.dirty_count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for BufferPool {
+    fn drop(&mut self) {
+        let resident = self.stock.lock().resident;
+        self.memory.release(resident.max(FRAMES_MIN) * self.page_size);
+    }
+}
+
+/// How a pool is made.
+pub(super) struct PoolOptions {
+    pub(super) file: Arc<dyn File>,
+    pub(super) file_name: String,
+    pub(super) page_size: usize,
+    pub(super) memory: Arc<MemoryAccount>,
+    pub(super) read_only: bool,
+}
+
+fn reserve_address_space(frame_count: usize, bytes_each: usize) -> std::io::Result<MmapMut> {
+    MmapOptions::new().len(frame_count * bytes_each).no_reserve_swap().map_anon()
+}
+
+impl BufferPool {
+    /// A pool without pages. Address space for all that `memory` allows; memory only as pages come in.
+    /// # Errors
+    /// `53200` when not even the least number of frames fits into the account.
+    pub(super) fn new(options: PoolOptions, space: FreeSpace) -> Result<Arc<BufferPool>> {
+        let page_size = options.page_size;
+        let mut frame_count_max = (options.memory.limit().min(ARENA_BYTES_MAX) / page_size).max(FRAMES_MIN);
+        let (mut arena, mut frame_memory) = loop {
+            let maps = reserve_address_space(frame_count_max, page_size)
+                .and_then(|arena| Ok((arena, reserve_address_space(frame_count_max, size_of::<Frame>())?)));
+            match maps {
+                Ok(maps) => break maps,
+                Err(error) if frame_count_max == FRAMES_MIN => {
+                    return Err(Error::new(
+                        SqlState::OUT_OF_MEMORY,
+                        "cannot reserve memory for the buffer pool",
+                    )
+                    .detail(error.to_string()));
+                }
+                Err(_) => frame_count_max = (frame_count_max / 2).max(FRAMES_MIN),
+            }
+        };
+        let map = PageMap::new(page_size, Arc::clone(&options.memory));
+        options.memory.charge(FRAMES_MIN * page_size)?;
+        let bytes = arena.as_mut_ptr();
+        let frames = frame_memory.as_mut_ptr().cast::<Frame>();
+        let pool = Arc::new(BufferPool {
+            file: options.file,
+            file_name: options.file_name,
+            page_size,
+            memory: options.memory,
+            arena,
+            bytes,
+            _frame_memory: frame_memory,
+            frames,
+            frame_count_max,
+            frame_count: AtomicUsize::new(0),
+            stock: Mutex::new(FrameStock::default()),
+            hand: AtomicUsize::new(0),
+            dirty_count: AtomicUsize::new(0),
+            load_locks: [const { Mutex::new(()) }; LOAD_LOCKS],
+            generation: AtomicU64::new(1),
+            read_only: options.read_only,
+            map,
+            space: Mutex::new(space),
+            counters: PoolCounters::default(),
+        });
+        let reclaimer: Arc<dyn Reclaim> = Arc::<BufferPool>::clone(&pool);
+        pool.memory.register(Arc::downgrade(&reclaimer));
+        Ok(pool)
+    }
+
+    pub(super) fn page_size(&self) -> usize {
+        self.page_size
+    }
+    pub(super) fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+    pub(super) fn file_name(&self) -> &str {
+        &self.file_name
+    }
+    pub(super) fn frame_count_max(&self) -> usize {
+        self.frame_count_max
+    }
+    pub(super) fn frames_resident(&self) -> usize {
+        self.stock.lock().resident
+    }
+    pub(super) fn dirty_count(&self) -> usize {
+        self.dirty_count.load(Ordering::Relaxed)
+    }
+    /// The generation that the next checkpoint will have: pages written from now on carry it.
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    fn frame(&self, index: usize) -> &Frame {
+        debug_assert!(index < self.frame_count.load(Ordering::Acquire));
+        // SAFETY: indices come from the map's entries, the free list and the clock; all are below
+        // `frame_count`, and `take_new_frame` wrote the header before it raised that.
+        unsafe { &*self.frames.add(index) }
+    }
+
+    fn frame_index(&self, frame: &Frame) -> usize {
+        // SAFETY: `frame` was made by `frame()`, so it lies in the array that `frames` points to.
+        (unsafe { std::ptr::from_ref(frame).offset_from(self.frames) }) as usize
+    }
+
+    fn frame_bytes(&self, frame: &Frame) -> *mut u8 {
+        // SAFETY: the arena has `frame_count_max` frames of `page_size` bytes, and the index is below that.
+        unsafe { self.bytes.add(self.frame_index(frame) * self.page_size) }
+    }
+
+    /// A page under its shared latch.
+    /// # Errors
+    /// `XX001` when the page is damaged or not mapped, `58030`, `53200`, `53100` (an eviction had to write).
+    pub(super) fn fetch_shared(&self, page: PageId) -> Result<SharedPage<'_>> {
+        self.try_fetch_shared(page)?.ok_or_else(|| self.unmapped(page))
+    }
+
+    /// A page under its exclusive latch. Errors as [`BufferPool::fetch_shared`].
+    pub(super) fn fetch_exclusive(&self, page: PageId) -> Result<ExclusivePage<'_>> {
+        self.try_fetch_exclusive(page)?.ok_or_else(|| self.unmapped(page))
+    }
+
+    /// As [`BufferPool::fetch_shared`]; none when no such page exists (any more).
+    pub(super) fn try_fetch_shared(&self, page: PageId) -> Result<Option<SharedPage<'_>>> {
+        let Some(entry) = self.map.entry(page) else { return Ok(None) };
+        loop {
+            let number = entry.frame.load(Ordering::Acquire);
+            if number == 0 {
+                if !self.load(page, entry)? {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let frame = self.frame(number as usize - 1);
+            frame.latch.lock_shared();
+            let guard = SharedPage { pool: self, frame };
+            if frame.page.load(Ordering::Relaxed) == page.0 {
+                if !frame.referenced.load(Ordering::Relaxed) {
+                    frame.referenced.store(true, Ordering::Relaxed);
+                }
+                self.counters.hit();
+                return Ok(Some(guard));
+            }
+        }
+    }
+
+    /// As [`BufferPool::fetch_exclusive`]; none when no such page exists (any more).
+    pub(super) fn try_fetch_exclusive(&self, page: PageId) -> Result<Option<ExclusivePage<'_>>> {
+        let Some(entry) = self.map.entry(page) else { return Ok(None) };
+        loop {
+            let number = entry.frame.load(Ordering::Acquire);
+            if number == 0 {
+                if !self.load(page, entry)? {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let frame = self.frame(number as usize - 1);
+            frame.latch.lock_exclusive();
+            let guard = ExclusivePage { pool: self, frame };
+            if frame.page.load(Ordering::Relaxed) == page.0 {
+                if !frame.referenced.load(Ordering::Relaxed) {
+                    frame.referenced.store(true, Ordering::Relaxed);
+                }
+                self.counters.hit();
+                return Ok(Some(guard));
+            }
+        }
+    }
+
+    /// A page under its shared latch if it is in memory and changed.
+    pub(super) fn dirty_shared(&self, page: PageId) -> Option<SharedPage<'_>> {
+        let number = self.map.entry(page)?.frame.load(Ordering::Acquire);
+        let frame = self.frame((number as usize).checked_sub(1)?);
+        frame.latch.lock_shared();
+        let guard = SharedPage { pool: self, frame };
+        (frame.page.load(Ordering::Relaxed) == page.0 && frame.dirty.load(Ordering::Relaxed)).then_some(guard)
+    }
+
+    /// Whether a page is in memory and changed, without waiting for its latch.
+    pub(super) fn is_dirty(&self, page: PageId) -> bool {
+        let number = self.map.entry(page).map_or(0, |entry| entry.frame.load(Ordering::Acquire));
+        number != 0 && {
+            let frame = self.frame(number as usize - 1);
+            frame.page.load(Ordering::Relaxed) == page.0 && frame.dirty.load(Ordering::Relaxed)
+        }
+    }
+
+    /// The ids of all changed pages, sorted.
+    pub(super) fn dirty_pages(&self) -> Vec<PageId> {
+        let mut pages: Vec<PageId> = (0..self.frame_count.load(Ordering::Acquire))
+            .map(|index| self.frame(index))
+            .filter(|frame| frame.dirty.load(Ordering::Acquire))
+            .map(|frame| PageId(frame.page.load(Ordering::Acquire)))
+            .filter(|page| page.0 != 0)
+            .collect();
+        pages.sort_unstable();
+        pages
+    }
+
+    /// Notes that the page under `guard` was written to `block` as it is.
+    pub(super) fn written(&self, guard: &SharedPage<'_>, block: BlockId, crc: u32) {
+        let page = PageId(guard.frame.page.load(Ordering::Relaxed));
+        self.clean(guard.frame);
+        self.moved(page, block, crc);
+    }
+
+    fn clean(&self, frame: &Frame) {
+        if frame.dirty.swap(false, Ordering::AcqRel) {
+            self.dirty_count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The map names `block` for `page` from now on.
+    fn moved(&self, page: PageId, block: BlockId, crc: u32) {
+        let Some(entry) = self.map.entry(page) else { return };
+        entry.crc.store(crc, Ordering::Release);
+        let old = entry.block.swap(block.0, Ordering::AcqRel);
+        self.map.mark_changed(page);
+        if old != 0 {
+            self.space.lock().release(BlockId(old));
+        }
+    }
+
+    fn unmapped(&self, page: PageId) -> Error {
+        Error::new(SqlState::DATA_CORRUPTED, format!("database \"{}\" is damaged", self.file_name))
+            .detail(format!("Page {page} is named by a tree, but not by the page map."))
+    }
+
+    /// `XX001` that names the file, the block and the page.
+    pub(super) fn damaged(&self, page: PageId, block: u32, what: &str) -> Error {
+        Error::new(SqlState::DATA_CORRUPTED, format!("database \"{}\" is damaged", self.file_name))
+            .detail(format!("Page {page} in block {block}: {what}."))
+            .hint("Restore a backup; lumos_verify lists all damage.")
+    }
+
+    /// Reads a block and checks that it is `page`.
+    pub(super) fn read_block(&self, page: PageId, block: u32, crc: u32, bytes: &mut [u8]) -> Result<()> {
+        let read = self.file.read_at(bytes, u64::from(block) * self.page_size as u64)?;
+        self.counters.reads.fetch_add(1, Ordering::Relaxed);
+        self.counters.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        if read != self.page_size {
+            return Err(self.damaged(page, block, "the file ends before it"));
+        }
+        let node = Node::new(bytes);
+        let computed = node.computed_crc();
+        if node.stored_crc() != computed || computed != crc {
+            return Err(self.damaged(page, block, "its checksum does not match"));
+        }
+        if node.page_id() != page {
+            return Err(self.damaged(page, block, "another page is stored there"));
+        }
+        node.check().map_err(|what| self.damaged(page, block, what))
+    }
+
+    /// Brings a page into memory. False: the map does not name it.
+    fn load(&self, page: PageId, entry: &PageEntry) -> Result<bool> {
+        let _alone = self.load_locks[page.0 as usize % LOAD_LOCKS].lock();
+        if entry.frame.load(Ordering::Acquire) != 0 {
+            return Ok(true);
+        }
+        let block = entry.block.load(Ordering::Acquire);
+        if block == 0 {
+            return Ok(false);
+        }
+        self.counters.misses.fetch_add(1, Ordering::Relaxed);
+        let mut guard = self.take_frame()?;
+        if let Err(error) = self.read_block(page, block, entry.crc.load(Ordering::Acquire), guard.bytes_mut())
+        {
+            self.put_back(guard);
+            return Err(error);
+        }
+        guard.frame.referenced.store(true, Ordering::Relaxed);
+        guard.frame.page.store(page.0, Ordering::Relaxed);
+        entry.frame.store(self.frame_index(guard.frame) as u32 + 1, Ordering::Release);
+        Ok(true)
+    }
+
+    /// A new page, zeroed, changed, under its exclusive latch.
+    /// # Errors
+    /// `53200`, `54000` (not after a reservation), or what an eviction met.
+    pub(super) fn allocate(&self) -> Result<ExclusivePage<'_>> {
+        let page = self.map.allocate()?;
+        let mut guard = match self.take_frame() {
+            Ok(guard) => guard,
+            Err(error) => {
+                self.map.free(page);
+                return Err(error);
+            }
+        };
+        let Some(entry) = self.map.entry(page) else {
+            return Err(Error::internal("an allocated page has no map entry"));
+        };
+        guard.bytes_mut().fill(0);
+        guard.frame.referenced.store(true, Ordering::Relaxed);
+        guard.frame.page.store(page.0, Ordering::Relaxed);
+        guard.mark_dirty();
+        self.map.mark_changed(page);
+        entry.frame.store(self.frame_index(guard.frame) as u32 + 1, Ordering::Release);
+        Ok(guard)
+    }
+
+    /// Frees the page under `guard`: no id, no block, no frame.
+    pub(super) fn free(&self, guard: ExclusivePage<'_>) {
+        let page = PageId(guard.frame.page.load(Ordering::Relaxed));
+        self.clean(guard.frame);
+        self.forget(page, || guard.frame.page.store(0, Ordering::Relaxed));
+        self.put_back(guard);
+    }
+
+    /// Frees a page without reading it. It must not be reachable by anyone.
+    pub(super) fn free_unread(&self, page: PageId) {
+        loop {
+            let number = self.map.entry(page).map_or(0, |entry| entry.frame.load(Ordering::Acquire));
+            if number == 0 {
+                return self.forget(page, || ());
+            }
+            let frame = self.frame(number as usize - 1);
+            frame.latch.lock_exclusive();
+            let guard = ExclusivePage { pool: self, frame };
+            if frame.page.load(Ordering::Relaxed) == page.0 {
+                return self.free(guard);
+            }
+        }
+    }
+
+    fn forget(&self, page: PageId, detach: impl FnOnce()) {
+        let Some(entry) = self.map.entry(page) else { return };
+        {
+            // Whoever follows a stale link must not be reading the block when it becomes free.
+            let _alone = self.load_locks[page.0 as usize % LOAD_LOCKS].lock();
+            detach();
+            entry.frame.store(0, Ordering::Release);
+            let block = entry.block.swap(0, Ordering::AcqRel);
+            entry.crc.store(0, Ordering::Release);
+            self.map.mark_changed(page);
+            if block != 0 {
+                self.space.lock().release(BlockId(block));
+            }
+        }
+        self.map.free(page);
+    }
+
+    /// A frame without a page, under its exclusive latch: a free one, a new one, or an evicted one.
+    fn take_frame(&self) -> Result<ExclusivePage<'_>> {
+        {
+            let mut stock = self.stock.lock();
+            let may_grow = stock.resident < self.frame_count_max
+                && (stock.resident < FRAMES_MIN || self.memory.try_charge(self.page_size));
+            if may_grow {
+                stock.resident += 1;
+                let index = match stock.free.pop() {
+                    Some(index) => index as usize,
+                    None => self.take_new_frame(),
+                };
+                drop(stock);
+                let frame = self.frame(index);
+                frame.latch.lock_exclusive();
+                return Ok(ExclusivePage { pool: self, frame });
+            }
+        }
+        self.evict(true)
+    }
+
+    /// Initialises the next frame header. The caller holds `stock`, and fewer frames are resident than exist.
+    fn take_new_frame(&self) -> usize {
+        let index = self.frame_count.load(Ordering::Relaxed);
+        assert!(index < self.frame_count_max, "frames are free or resident");
+        let frame = Frame {
+            latch: Latch::default(),
+            page: AtomicU32::new(0),
+            dirty: AtomicBool::new(false),
+            referenced: AtomicBool::new(false),
+        };
+        // SAFETY: the index is inside the mapping, and nobody reads this header before `frame_count` covers it.
+        unsafe { self.frames.add(index).write(frame) };
+        self.frame_count.store(index + 1, Ordering::Release);
+        index
+    }
+
+    /// Takes an empty frame out of use; its memory goes back to the account and the system.
+    fn put_back(&self, guard: ExclusivePage<'_>) {
+        let index = self.frame_index(guard.frame);
+        debug_assert_eq!(guard.frame.page.load(Ordering::Relaxed), 0);
+        drop(guard);
+        let mut stock = self.stock.lock();
+        if stock.resident > FRAMES_MIN {
+            self.memory.release(self.page_size);
+        }
+        stock.resident -= 1;
+        stock.free.push(index as u32);
+    }
+
+    /// Empties a frame: the first unused clean one, in need a changed one after writing it.
+    fn evict(&self, in_need: bool) -> Result<ExclusivePage<'_>> {
+        let mut last_error = None;
+        let rounds = if in_need { CLOCK_ROUNDS_MAX } else { 3 };
+        for round in 0..rounds {
+            let frame_count = self.frame_count.load(Ordering::Acquire);
+            for _ in 0..frame_count {
+                let index = self.hand.fetch_add(1, Ordering::Relaxed) % frame_count;
+                let frame = self.frame(index);
+                if frame.page.load(Ordering::Relaxed) == 0 {
+                    continue;
+                }
+                if frame.referenced.swap(false, Ordering::Relaxed) {
+                    continue;
+                }
+                if (round == 0 && frame.dirty.load(Ordering::Relaxed)) || !frame.latch.try_lock_exclusive() {
+                    continue;
+                }
+                let mut guard = ExclusivePage { pool: self, frame };
+                match self.empty(&mut guard) {
+                    Ok(true) => return Ok(guard),
+                    Ok(false) => {}
+                    Err(error) => last_error = Some(error),
+                }
+            }
+            if round > 3 {
+                std::thread::yield_now();
+            }
+        }
+        Err(last_error.unwrap_or_else(|| {
+            Error::new(SqlState::OUT_OF_MEMORY, "all frames of the buffer pool are in use")
+                .hint("Raise memory_limit, or let fewer statements run at once.")
+        }))
+    }
+
+    /// Writes the page if it changed and takes it from its frame. False: the frame is empty already.
+    fn empty(&self, guard: &mut ExclusivePage<'_>) -> Result<bool> {
+        let frame = guard.frame;
+        let page = PageId(frame.page.load(Ordering::Relaxed));
+        let Some(entry) = self.map.entry(page).filter(|_| page.0 != 0) else { return Ok(false) };
+        if frame.dirty.load(Ordering::Acquire) {
+            if self.read_only {
+                return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, "the database is read-only")
+                    .detail("Changes found in the log do not fit into memory_limit."));
+            }
+            let (block, _) = self.space.lock().allocate(1)?;
+            let crc = NodeMut::new(guard.bytes_mut()).stamp(self.generation());
+            let at = u64::from(block.0) * self.page_size as u64;
+            if let Err(error) = self.file.write_at(guard, at) {
+                self.space.lock().release(block);
+                return Err(error);
+            }
+            self.counters.writes.fetch_add(1, Ordering::Relaxed);
+            self.counters.bytes_written.fetch_add(self.page_size as u64, Ordering::Relaxed);
+            self.moved(page, block, crc);
+            self.clean(frame);
+        }
+        frame.page.store(0, Ordering::Relaxed);
+        entry.frame.store(0, Ordering::Release);
+        self.counters.evictions.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    }
+}
+
+impl Reclaim for BufferPool {
+    fn reclaim(&self, bytes: usize) -> usize {
+        let mut freed = 0;
+        while freed < bytes && self.frames_resident() > FRAMES_MIN {
+            let Ok(guard) = self.evict(false) else { break };
+            let start = self.frame_index(guard.frame) * self.page_size;
+            if self.page_size >= 4096 {
+                // Failing to give memory back to the system is no failure.
+                // SAFETY: the frame is empty and under its exclusive latch, so nobody reads what is lost here.
+                let _ = unsafe {
+                    self.arena.unchecked_advise_range(UncheckedAdvice::DontNeed, start, self.page_size)
+                };
+            }
+            self.put_back(guard);
+            freed += self.page_size;
+        }
+        freed
+    }
+}
+
+/// A page under its shared latch.
+pub(super) struct SharedPage<'p> {
+    pool: &'p BufferPool,
+    frame: &'p Frame,
+}
+
+impl Deref for SharedPage<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the frame's bytes lie in the arena, and this guard holds the shared latch until it is dropped.
+        unsafe { std::slice::from_raw_parts(self.pool.frame_bytes(self.frame), self.pool.page_size) }
+    }
+}
+
+impl SharedPage<'_> {
+    pub(super) fn node(&self) -> Node<'_> {
+        Node::new(self)
+    }
+}
+
+impl Drop for SharedPage<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made only after `lock_shared` returned.
+        unsafe { self.frame.latch.unlock_shared() }
+    }
+}
+
+/// A page under its exclusive latch. Changing it marks it as changed.
+pub(super) struct ExclusivePage<'p> {
+    pool: &'p BufferPool,
+    frame: &'p Frame,
+}
+
+impl ExclusivePage<'_> {
+    pub(super) fn node(&self) -> Node<'_> {
+        Node::new(self)
+    }
+
+    /// Access for a change.
+    pub(super) fn node_mut(&mut self) -> NodeMut<'_> {
+        NodeMut::new(self)
+    }
+
+    pub(super) fn page(&self) -> PageId {
+        PageId(self.frame.page.load(Ordering::Relaxed))
+    }
+
+    fn mark_dirty(&self) {
+        if !self.frame.dirty.load(Ordering::Relaxed) {
+            self.frame.dirty.store(true, Ordering::Release);
+            self.pool.dirty_count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The bytes, without marking the page as changed.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the frame's bytes lie in the arena, this guard holds the exclusive latch, and `&mut self`
+        // keeps a second slice away.
+        unsafe { std::slice::from_raw_parts_mut(self.pool.frame_bytes(self.frame), self.pool.page_size) }
+    }
+}
+
+impl Deref for ExclusivePage<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the frame's bytes lie in the arena, and this guard holds the exclusive latch.
+        unsafe { std::slice::from_raw_parts(self.pool.frame_bytes(self.frame), self.pool.page_size) }
+    }
+}
+
+impl DerefMut for ExclusivePage<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.mark_dirty();
+        self.bytes_mut()
+    }
+}
+
+impl Drop for ExclusivePage<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made only after the exclusive latch was granted.
+        unsafe { self.frame.latch.unlock_exclusive() }
+    }
+}

@@ -1,0 +1,120 @@
+//! The apply gate: commits pass it to change pages, a checkpoint closes it for its cut.
+//! Knows who is inside and which frame each one applies. Knows nothing of pages.
+//!
+//! Waiting order: row lock > gate > commit mutex > latch > I/O. A commit enters before it takes the commit
+//! mutex: whoever holds the mutex is inside, so a closing gate never waits for somebody who waits for it.
+
+use crate::common::ids::Lsn;
+use crate::common::sync::{Condvar, Mutex};
+
+#[derive(Debug, Default)]
+struct GateState {
+    closed: bool,
+    /// Start of the frame that each ticket applies; `Lsn::MAX`: not known yet, none: a free place.
+    tickets: Vec<Option<Lsn>>,
+    free: Vec<usize>,
+    inside: usize,
+}
+
+/// Lets commits apply and checkpoints wait for them. Threads: any.
+#[derive(Debug, Default)]
+pub struct ApplyGate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+impl ApplyGate {
+    /// Waits while a checkpoint is under way. To be called before the commit mutex is taken and before the first
+    /// frame (chunk) of the transaction is appended; never twice in one thread.
+    pub fn enter(&self) -> ApplyTicket<'_> {
+        let mut state = self.state.lock();
+        while state.closed {
+            self.changed.wait(&mut state);
+        }
+        state.inside += 1;
+        let place = state.free.pop().unwrap_or_else(|| {
+            state.tickets.push(None);
+            state.tickets.len() - 1
+        });
+        state.tickets[place] = Some(Lsn::MAX);
+        ApplyTicket { gate: self, place }
+    }
+
+    /// The start of the oldest frame that is being applied and has said so.
+    pub fn oldest(&self) -> Option<Lsn> {
+        let state = self.state.lock();
+        state.tickets.iter().flatten().copied().min().filter(|lsn| *lsn != Lsn::MAX)
+    }
+
+    /// Closes the gate and waits until everyone inside has left.
+    pub(super) fn close(&self) -> ClosedGate<'_> {
+        let mut state = self.state.lock();
+        while state.closed {
+            self.changed.wait(&mut state);
+        }
+        state.closed = true;
+        while state.inside > 0 {
+            self.changed.wait(&mut state);
+        }
+        ClosedGate { gate: self }
+    }
+}
+
+/// A frame in apply; dropped when everything is applied, or when nothing was appended.
+#[derive(Debug)]
+pub struct ApplyTicket<'a> {
+    gate: &'a ApplyGate,
+    place: usize,
+}
+
+impl ApplyTicket<'_> {
+    /// Says where the frame, or its first chunk, starts.
+    pub fn set_start(&self, lsn: Lsn) {
+        self.gate.state.lock().tickets[self.place] = Some(lsn);
+    }
+}
+
+impl Drop for ApplyTicket<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        state.tickets[self.place] = None;
+        state.free.push(self.place);
+        state.inside -= 1;
+        if state.closed && state.inside == 0 {
+            self.gate.changed.notify_all();
+        }
+    }
+}
+
+/// The gate is closed and nobody is inside, until this is dropped.
+#[derive(Debug)]
+pub(super) struct ClosedGate<'a> {
+    gate: &'a ApplyGate,
+}
+
+impl Drop for ClosedGate<'_> {
+    fn drop(&mut self) {
+        self.gate.state.lock().closed = false;
+        self.gate.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_knows_the_oldest_frame_in_apply() {
+        let gate = ApplyGate::default();
+        let (first, second) = (gate.enter(), gate.enter());
+        assert_eq!(gate.oldest(), None);
+        second.set_start(Lsn(50));
+        first.set_start(Lsn(20));
+        assert_eq!(gate.oldest(), Some(Lsn(20)));
+        drop(first);
+        assert_eq!(gate.oldest(), Some(Lsn(50)));
+        drop(second);
+        drop(gate.close());
+        drop(gate.enter());
+    }
+}

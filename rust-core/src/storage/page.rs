@@ -1,0 +1,661 @@
+//! A page of a tree: slotted node with dense key heads, fences and a common prefix.
+//! Knows the layout of bytes. Knows nothing of frames, files or other pages.
+//!
+//! ```text
+//! 0  crc32c of all that follows        40 bytes of the upper fence after the prefix
+//! 4  page id                           42 garbage bytes in the heap
+//! 8  tree id                           44 right link (leaves; 0: none)
+//! 12 type (1 leaf, 2 inner)            48 slot capacity
+//! 13 level (leaves are 0)              50 reserved
+//! 14 flags (1: no upper fence)         64 32 bytes for an authentication tag and a nonce
+//! 16 generation that wrote it          96 key heads: u32 each, big-endian value of the suffix's first 4 bytes
+//! 24 newest timestamp of a change      .. slot offsets: u16 each
+//! 32 slot count                        .. free
+//! 34 heap offset                       .. heap: records {u16 suffix length, 2^15 ghost; u16 value length; suffix; value}
+//! 36 prefix length                     .. upper fence after the prefix
+//! 38 lower fence length                .. lower fence, ends with the page
+//! ```
+//! Numbers are little-endian. Both fences start with the prefix, so every key of the page does; it is stored
+//! once, in the lower fence. An inner node's first key is empty: below every other. The upper fence is stored
+//! without the prefix so that two long fences and one largest entry always fit on a page (see `split`).
+
+use crate::common::checksum::crc32c;
+use crate::common::ids::{Lsn, PageId, TreeId};
+
+/// Bytes before the key heads.
+pub(super) const HEADER_BYTES: usize = 96;
+/// Bytes of a slot: key head and offset.
+pub(super) const SLOT_BYTES: usize = 6;
+/// Bytes of a record before its suffix.
+pub(super) const RECORD_HEADER_BYTES: usize = 4;
+const TYPE_LEAF: u8 = 1;
+const TYPE_INNER: u8 = 2;
+const FLAG_NO_UPPER_FENCE: u8 = 1;
+const GHOST_BIT: u16 = 1 << 15;
+const LENGTH_MASK: u16 = (1 << 14) - 1;
+const SLOT_CAPACITY_STEP: usize = 16;
+/// A node deeper than this is damage: even one-child nodes cannot stack up so far.
+pub(super) const LEVEL_MAX: u8 = 64;
+
+/// Reads a page that [`Node::check`] accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node<'a> {
+    bytes: &'a [u8],
+}
+
+/// First four bytes of a suffix as a number that sorts like it (shorter ones padded with zeros).
+fn key_head(suffix: &[u8]) -> u32 {
+    match suffix.first_chunk::<4>() {
+        Some(head) => u32::from_be_bytes(*head),
+        None => {
+            let mut head = [0; 4];
+            head[..suffix.len()].copy_from_slice(suffix);
+            u32::from_be_bytes(head)
+        }
+    }
+}
+
+/// Bytes that `left` and `right` share at their start.
+pub(super) fn common_prefix(left: &[u8], right: &[u8]) -> usize {
+    left.iter().zip(right).take_while(|(l, r)| l == r).count()
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Node<'a> {
+        Node { bytes }
+    }
+
+    fn u16_at(self, offset: usize) -> usize {
+        usize::from(u16::from_le_bytes([self.bytes[offset], self.bytes[offset + 1]]))
+    }
+
+    fn u32_at(self, offset: usize) -> u32 {
+        let mut number = [0; 4];
+        number.copy_from_slice(&self.bytes[offset..offset + 4]);
+        u32::from_le_bytes(number)
+    }
+
+    fn u64_at(self, offset: usize) -> u64 {
+        let mut number = [0; 8];
+        number.copy_from_slice(&self.bytes[offset..offset + 8]);
+        u64::from_le_bytes(number)
+    }
+
+    pub(super) fn stored_crc(self) -> u32 {
+        self.u32_at(0)
+    }
+    pub(super) fn computed_crc(self) -> u32 {
+        crc32c(&self.bytes[4..])
+    }
+    pub(super) fn page_id(self) -> PageId {
+        PageId(self.u32_at(4))
+    }
+    pub(super) fn tree(self) -> TreeId {
+        TreeId(self.u32_at(8))
+    }
+    pub(super) fn is_leaf(self) -> bool {
+        self.bytes[12] == TYPE_LEAF
+    }
+    pub(super) fn level(self) -> u8 {
+        self.bytes[13]
+    }
+    pub(super) fn has_upper_fence(self) -> bool {
+        self.bytes[14] & FLAG_NO_UPPER_FENCE == 0
+    }
+    pub(super) fn max_timestamp(self) -> Lsn {
+        Lsn(self.u64_at(24))
+    }
+    pub(super) fn count(self) -> usize {
+        self.u16_at(32)
+    }
+    fn heap(self) -> usize {
+        self.u16_at(34)
+    }
+    pub(super) fn prefix_len(self) -> usize {
+        self.u16_at(36)
+    }
+    fn lower_len(self) -> usize {
+        self.u16_at(38)
+    }
+    fn upper_suffix_len(self) -> usize {
+        self.u16_at(40)
+    }
+    pub(super) fn garbage(self) -> usize {
+        self.u16_at(42)
+    }
+    pub(super) fn right(self) -> PageId {
+        PageId(self.u32_at(44))
+    }
+    fn capacity(self) -> usize {
+        self.u16_at(48)
+    }
+
+    /// Every key is at least this; empty: no bound.
+    pub(super) fn lower_fence(self) -> &'a [u8] {
+        &self.bytes[self.bytes.len() - self.lower_len()..]
+    }
+    pub(super) fn prefix(self) -> &'a [u8] {
+        &self.lower_fence()[..self.prefix_len()]
+    }
+    /// The upper fence without the prefix; meaningless without an upper fence.
+    pub(super) fn upper_suffix(self) -> &'a [u8] {
+        let end = self.bytes.len() - self.lower_len();
+        &self.bytes[end - self.upper_suffix_len()..end]
+    }
+    /// Every key is below this; none: no bound.
+    pub(super) fn upper_fence(self) -> Option<Vec<u8>> {
+        self.has_upper_fence().then(|| [self.prefix(), self.upper_suffix()].concat())
+    }
+    fn heads(self) -> &'a [[u8; 4]] {
+        self.bytes[HEADER_BYTES..HEADER_BYTES + 4 * self.count()].as_chunks::<4>().0
+    }
+    fn offset(self, index: usize) -> usize {
+        self.u16_at(HEADER_BYTES + 4 * self.capacity() + 2 * index)
+    }
+    /// Suffix length, ghost bit, value length, offset of the suffix.
+    fn record(self, index: usize) -> (usize, bool, usize, usize) {
+        let offset = self.offset(index);
+        let key = self.u16_at(offset) as u16;
+        (
+            usize::from(key & LENGTH_MASK),
+            key & GHOST_BIT != 0,
+            self.u16_at(offset + 2),
+            offset + RECORD_HEADER_BYTES,
+        )
+    }
+    pub(super) fn suffix(self, index: usize) -> &'a [u8] {
+        let (key, _, _, offset) = self.record(index);
+        &self.bytes[offset..offset + key]
+    }
+    /// The stored bytes, also of a ghost.
+    pub(super) fn raw_value(self, index: usize) -> &'a [u8] {
+        let (key, _, value, offset) = self.record(index);
+        &self.bytes[offset + key..offset + key + value]
+    }
+    pub(super) fn is_ghost(self, index: usize) -> bool {
+        self.u16_at(self.offset(index)) as u16 & GHOST_BIT != 0
+    }
+    /// When a ghost was deleted: noted in its old value's place where that is long enough, else not later
+    /// than the page's newest change.
+    pub(super) fn ghost_timestamp(self, index: usize) -> Lsn {
+        match self.raw_value(index).first_chunk::<8>() {
+            Some(bytes) => Lsn(u64::from_le_bytes(*bytes)),
+            None => self.max_timestamp(),
+        }
+    }
+    pub(super) fn key(self, index: usize) -> Vec<u8> {
+        [self.prefix(), self.suffix(index)].concat()
+    }
+    pub(super) fn child(self, index: usize) -> PageId {
+        let mut number = [0; 4];
+        number.copy_from_slice(&self.raw_value(index)[..4]);
+        PageId(u32::from_le_bytes(number))
+    }
+
+    /// Where `suffix` (a key without the prefix) is, or where it would stand.
+    fn search_suffix(self, suffix: &[u8]) -> Result<usize, usize> {
+        let head = key_head(suffix);
+        let heads = self.heads();
+        let mut low = 0;
+        let mut length = heads.len();
+        while length > 0 {
+            let half = length / 2;
+            let middle = low + half;
+            let order =
+                u32::from_le_bytes(heads[middle]).cmp(&head).then_with(|| self.suffix(middle).cmp(suffix));
+            if order.is_lt() {
+                low = middle + 1;
+                length -= half + 1;
+            } else {
+                length = half;
+            }
+        }
+        if low < heads.len() && u32::from_le_bytes(heads[low]) == head && self.suffix(low) == suffix {
+            Ok(low)
+        } else {
+            Err(low)
+        }
+    }
+
+    /// Where any key is, or where it would stand.
+    pub(super) fn search(self, key: &[u8]) -> Result<usize, usize> {
+        match key.strip_prefix(self.prefix()) {
+            Some(suffix) => self.search_suffix(suffix),
+            None if key < self.prefix() => Err(0),
+            None => Err(self.count()),
+        }
+    }
+
+    /// The child of an inner node under which `key` belongs.
+    pub(super) fn child_index(self, key: &[u8]) -> usize {
+        match self.search(key) {
+            Ok(index) => index,
+            Err(index) => index.saturating_sub(1),
+        }
+    }
+
+    pub(super) fn page_bytes(self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether a record of so many bytes fits, with or without compaction.
+    pub(super) fn has_room(self, record_bytes: usize) -> bool {
+        let used_slots = HEADER_BYTES + SLOT_BYTES * (self.count() + 1);
+        self.heap() + self.garbage() >= used_slots + record_bytes
+    }
+
+    /// Whether entry `index` can take a value of so many bytes, with or without compaction.
+    pub(super) fn can_replace(self, index: usize, value_len: usize) -> bool {
+        let (_, _, old, _) = self.record(index);
+        value_len <= old
+            || self.heap() + self.garbage() + self.entry_bytes(index)
+                >= HEADER_BYTES
+                    + SLOT_BYTES * (self.count() + 1)
+                    + (self.entry_bytes(index) - old + value_len)
+    }
+
+    /// Bytes of record `index`, with its slot.
+    pub(super) fn entry_bytes(self, index: usize) -> usize {
+        let (key, _, value, _) = self.record(index);
+        SLOT_BYTES + RECORD_HEADER_BYTES + key + value
+    }
+
+    /// Whether all offsets and lengths stay inside the page, so that no reader can panic or loop.
+    /// Order of keys is `verify`'s business. Returns what is wrong.
+    pub(super) fn check(self) -> Result<(), &'static str> {
+        let size = self.bytes.len();
+        let is_leaf = match self.bytes[12] {
+            TYPE_LEAF => true,
+            TYPE_INNER => false,
+            _ => return Err("unknown page type"),
+        };
+        if is_leaf != (self.level() == 0) || self.level() > LEVEL_MAX {
+            return Err("level does not fit the type");
+        }
+        let fences = self.lower_len() + self.upper_suffix_len();
+        if fences > size - HEADER_BYTES {
+            return Err("fences are too long");
+        }
+        let heap_end = size - fences;
+        let count = self.count();
+        if count > self.capacity()
+            || HEADER_BYTES + SLOT_BYTES * self.capacity() > self.heap()
+            || self.heap() > heap_end
+            || self.garbage() > heap_end - self.heap()
+        {
+            return Err("slots and heap overlap");
+        }
+        if self.prefix_len() > self.lower_len() || (!self.has_upper_fence() && self.prefix_len() != 0) {
+            return Err("prefix is longer than the fences");
+        }
+        if self.has_upper_fence() && self.lower_fence()[self.prefix_len()..] >= *self.upper_suffix() {
+            return Err("fences are out of order");
+        }
+        if !is_leaf && count == 0 {
+            return Err("inner node without a child");
+        }
+        for index in 0..count {
+            let offset = self.offset(index);
+            if offset < self.heap() || offset + RECORD_HEADER_BYTES > heap_end {
+                return Err("record outside the heap");
+            }
+            let (key, _, value, start) = self.record(index);
+            if start + key + value > heap_end {
+                return Err("record is longer than the heap");
+            }
+            if u32::from_le_bytes(self.heads()[index]) != key_head(self.suffix(index)) {
+                return Err("key head does not match its key");
+            }
+            if !is_leaf && (value != 4 || self.child(index) == PageId(0)) {
+                return Err("inner node without a child page");
+            }
+        }
+        if !is_leaf && !self.suffix(0).is_empty() {
+            return Err("first separator is not empty");
+        }
+        Ok(())
+    }
+
+    /// The first entry out of order or outside the fences.
+    pub(super) fn check_order(self) -> Result<(), usize> {
+        let lower = &self.lower_fence()[self.prefix_len()..];
+        for index in 0..self.count() {
+            let suffix = self.suffix(index);
+            let above = if index == 0 {
+                !self.is_leaf() || suffix >= lower
+            } else {
+                self.suffix(index - 1) < suffix && (self.is_leaf() || suffix > lower)
+            };
+            if !above || (self.has_upper_fence() && suffix >= self.upper_suffix()) {
+                return Err(index);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fences and links of a node that is about to be laid out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeShape<'a> {
+    pub(super) page: PageId,
+    pub(super) tree: TreeId,
+    pub(super) level: u8,
+    pub(super) lower: &'a [u8],
+    pub(super) upper: Option<&'a [u8]>,
+    pub(super) right: PageId,
+    pub(super) max_timestamp: Lsn,
+}
+
+impl NodeShape<'_> {
+    fn prefix_len(&self) -> usize {
+        self.upper.map_or(0, |upper| common_prefix(self.lower, upper))
+    }
+
+    /// Bytes that a node of this shape needs for entries `range` of `from`.
+    pub(super) fn bytes_for(&self, from: Node<'_>, range: std::ops::Range<usize>) -> usize {
+        let prefix = self.prefix_len();
+        let fences = self.lower.len() + self.upper.map_or(0, |upper| upper.len() - prefix);
+        let grown = from.prefix_len() as isize - prefix as isize;
+        let entries: isize = range.map(|index| from.entry_bytes(index) as isize + grown).sum();
+        HEADER_BYTES + fences + entries.max(0) as usize
+    }
+}
+
+/// Changes a page. All methods keep it acceptable to [`Node::check`].
+#[derive(Debug)]
+pub(super) struct NodeMut<'a> {
+    bytes: &'a mut [u8],
+}
+
+impl<'a> NodeMut<'a> {
+    pub(super) fn new(bytes: &'a mut [u8]) -> NodeMut<'a> {
+        NodeMut { bytes }
+    }
+
+    pub(super) fn read(&self) -> Node<'_> {
+        Node { bytes: self.bytes }
+    }
+
+    fn set_u16(&mut self, offset: usize, number: usize) {
+        debug_assert!(number <= usize::from(u16::MAX));
+        self.bytes[offset..offset + 2].copy_from_slice(&(number as u16).to_le_bytes());
+    }
+    fn set_u32(&mut self, offset: usize, number: u32) {
+        self.bytes[offset..offset + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    fn set_u64(&mut self, offset: usize, number: u64) {
+        self.bytes[offset..offset + 8].copy_from_slice(&number.to_le_bytes());
+    }
+
+    /// Lays out an empty node. Its old content is gone.
+    pub(super) fn format(&mut self, shape: &NodeShape<'_>) {
+        let size = self.bytes.len();
+        let prefix = shape.prefix_len();
+        let upper_suffix = shape.upper.map_or(&[][..], |upper| &upper[prefix..]);
+        self.bytes.fill(0);
+        self.set_u32(4, shape.page.0);
+        self.set_u32(8, shape.tree.0);
+        self.bytes[12] = if shape.level == 0 { TYPE_LEAF } else { TYPE_INNER };
+        self.bytes[13] = shape.level;
+        self.bytes[14] = if shape.upper.is_none() { FLAG_NO_UPPER_FENCE } else { 0 };
+        self.set_u64(24, shape.max_timestamp.0);
+        self.set_u16(36, prefix);
+        self.set_u16(38, shape.lower.len());
+        self.set_u16(40, upper_suffix.len());
+        self.set_u32(44, shape.right.0);
+        let lower_start = size - shape.lower.len();
+        let heap = lower_start - upper_suffix.len();
+        self.bytes[lower_start..].copy_from_slice(shape.lower);
+        self.bytes[heap..lower_start].copy_from_slice(upper_suffix);
+        self.set_u16(34, heap);
+    }
+
+    pub(super) fn raise_timestamp(&mut self, timestamp: Lsn) {
+        if timestamp > self.read().max_timestamp() {
+            self.set_u64(24, timestamp.0);
+        }
+    }
+
+    /// Makes place for one more slot, if there is room for it and for `record_bytes`.
+    fn grow_capacity(&mut self, record_bytes: usize) -> bool {
+        let node = self.read();
+        let (capacity, count) = (node.capacity(), node.count());
+        let room = node.heap() - HEADER_BYTES - SLOT_BYTES * capacity;
+        let Some(spare) = room.checked_sub(record_bytes) else { return false };
+        if count < capacity {
+            return true;
+        }
+        let step = (spare / SLOT_BYTES).min(SLOT_CAPACITY_STEP);
+        if step == 0 {
+            return false;
+        }
+        let from = HEADER_BYTES + 4 * capacity;
+        self.bytes.copy_within(from..from + 2 * count, HEADER_BYTES + 4 * (capacity + step));
+        self.set_u16(48, capacity + step);
+        true
+    }
+
+    /// Puts a record at `index`; the key's suffix is `first` followed by `rest`. There must be room
+    /// without compaction: `false` (and nothing changed that matters) when there is not.
+    fn insert_parts(&mut self, index: usize, first: &[u8], rest: &[u8], value: &[u8], ghost: bool) -> bool {
+        let suffix_len = first.len() + rest.len();
+        let record_bytes = RECORD_HEADER_BYTES + suffix_len + value.len();
+        if !self.grow_capacity(record_bytes) {
+            return false;
+        }
+        let (count, capacity, heap) = (self.read().count(), self.read().capacity(), self.read().heap());
+        let start = heap - record_bytes;
+        self.set_u16(start, suffix_len | if ghost { usize::from(GHOST_BIT) } else { 0 });
+        self.set_u16(start + 2, value.len());
+        let key_start = start + RECORD_HEADER_BYTES;
+        self.bytes[key_start..key_start + first.len()].copy_from_slice(first);
+        self.bytes[key_start + first.len()..key_start + suffix_len].copy_from_slice(rest);
+        self.bytes[key_start + suffix_len..heap].copy_from_slice(value);
+        let head = key_head(&self.bytes[key_start..key_start + suffix_len]);
+        let offsets = HEADER_BYTES + 4 * capacity;
+        if index < count {
+            let heads = HEADER_BYTES + 4 * index;
+            self.bytes.copy_within(heads..HEADER_BYTES + 4 * count, heads + 4);
+            self.bytes.copy_within(offsets + 2 * index..offsets + 2 * count, offsets + 2 * index + 2);
+        }
+        self.set_u32(HEADER_BYTES + 4 * index, head);
+        self.set_u16(offsets + 2 * index, start);
+        self.set_u16(32, count + 1);
+        self.set_u16(34, start);
+        true
+    }
+
+    /// Inserts a key (with its prefix) at `index`, compacting when needed. The caller saw that it has room.
+    pub(super) fn insert(&mut self, index: usize, key: &[u8], value: &[u8]) {
+        let prefix = self.read().prefix_len();
+        if !self.insert_parts(index, &key[prefix..], &[], value, false) {
+            self.compact();
+            let fits = self.insert_parts(index, &key[prefix..], &[], value, false);
+            assert!(fits, "the caller checked that the entry fits on the page");
+        }
+    }
+
+    /// Inserts a child under a separator, compacting when needed. The caller saw that it has room.
+    pub(super) fn insert_child(&mut self, index: usize, separator: &[u8], child: PageId) {
+        self.insert(index, separator, &child.0.to_le_bytes());
+    }
+
+    /// The only child of a new inner node.
+    pub(super) fn push_first_child(&mut self, child: PageId) {
+        let fits = self.insert_parts(0, &[], &[], &child.0.to_le_bytes(), false);
+        assert!(fits, "a new inner node has room for its first child");
+    }
+
+    /// Appends entries `range` of `from`, keys unchanged. The caller computed that they fit. Entries of
+    /// an inner node that become its first lose their key.
+    pub(super) fn append_from(&mut self, from: Node<'_>, range: std::ops::Range<usize>) {
+        let (old, new) = (from.prefix_len(), self.read().prefix_len());
+        for index in range {
+            let suffix = from.suffix(index);
+            let at = self.read().count();
+            let (first, rest) = if !from.is_leaf() && at == 0 {
+                (&[][..], &[][..])
+            } else if new >= old {
+                (&suffix[new - old..], &[][..])
+            } else {
+                (&from.prefix()[new..], suffix)
+            };
+            let fits = self.insert_parts(at, first, rest, from.raw_value(index), from.is_ghost(index));
+            assert!(fits, "the caller computed that the entries fit on the page");
+        }
+    }
+
+    /// Removes a record.
+    pub(super) fn remove(&mut self, index: usize) {
+        let node = self.read();
+        let (count, capacity) = (node.count(), node.capacity());
+        let garbage = node.garbage() + node.entry_bytes(index) - SLOT_BYTES;
+        let heads = HEADER_BYTES + 4 * index;
+        self.bytes.copy_within(heads + 4..HEADER_BYTES + 4 * count, heads);
+        let offsets = HEADER_BYTES + 4 * capacity;
+        self.bytes.copy_within(offsets + 2 * index + 2..offsets + 2 * count, offsets + 2 * index);
+        self.set_u16(32, count - 1);
+        self.set_u16(42, garbage);
+    }
+
+    /// Gives entry `index` a value and makes it live. The caller saw that it can.
+    pub(super) fn replace(&mut self, index: usize, value: &[u8]) {
+        let (suffix_len, _, old, start) = self.read().record(index);
+        if value.len() <= old {
+            self.set_u16(start - RECORD_HEADER_BYTES, suffix_len);
+            self.set_u16(start - 2, value.len());
+            self.bytes[start + suffix_len..start + suffix_len + value.len()].copy_from_slice(value);
+            let garbage = self.read().garbage() + old - value.len();
+            self.set_u16(42, garbage);
+            return;
+        }
+        let suffix = self.read().suffix(index).to_vec();
+        self.remove(index);
+        if !self.insert_parts(index, &suffix, &[], value, false) {
+            self.compact();
+            let fits = self.insert_parts(index, &suffix, &[], value, false);
+            assert!(fits, "the caller checked that the value fits on the page");
+        }
+    }
+
+    /// Turns entry `index` into a ghost deleted at `timestamp`.
+    pub(super) fn make_ghost(&mut self, index: usize, timestamp: Lsn) {
+        let (suffix_len, _, value, start) = self.read().record(index);
+        self.set_u16(start - RECORD_HEADER_BYTES, suffix_len | usize::from(GHOST_BIT));
+        if value >= 8 {
+            self.set_u16(start - 2, 8);
+            self.set_u64(start + suffix_len, timestamp.0);
+            let garbage = self.read().garbage() + value - 8;
+            self.set_u16(42, garbage);
+        }
+    }
+
+    /// Removes the garbage between records.
+    pub(super) fn compact(&mut self) {
+        let copy = self.bytes.to_vec();
+        let old = Node::new(&copy);
+        let heap = self.bytes.len() - old.lower_len() - old.upper_suffix_len();
+        self.set_u16(32, 0);
+        self.set_u16(34, heap);
+        self.set_u16(42, 0);
+        self.set_u16(48, old.count());
+        for index in 0..old.count() {
+            let fits =
+                self.insert_parts(index, old.suffix(index), &[], old.raw_value(index), old.is_ghost(index));
+            assert!(fits, "records that fitted before compaction fit after it");
+        }
+    }
+
+    /// Sets the fields that only a stored page has.
+    pub(super) fn stamp(&mut self, generation: u64) -> u32 {
+        self.set_u64(16, generation);
+        let crc = self.read().computed_crc();
+        self.set_u32(0, crc);
+        crc
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::random::Random;
+    use std::collections::BTreeMap;
+
+    fn leaf(bytes: &mut [u8], lower: &[u8], upper: Option<&[u8]>) {
+        NodeMut::new(bytes).format(&NodeShape {
+            page: PageId(7),
+            tree: TreeId(16),
+            level: 0,
+            lower,
+            upper,
+            right: PageId(0),
+            max_timestamp: Lsn(1),
+        });
+    }
+
+    #[test]
+    fn a_node_behaves_as_a_sorted_map_until_it_is_full() {
+        for seed in 1..40 {
+            let mut random = Random::new(seed);
+            let mut bytes = vec![0; 1024];
+            leaf(&mut bytes, b"key-a", Some(b"key-q"));
+            let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+            for _ in 0..400 {
+                let mut key = b"key-".to_vec();
+                key.push(b'a' + random.below(16) as u8);
+                key.extend((0..random.below(3)).map(|_| random.below(3) as u8));
+                let value: Vec<u8> = (0..random.below(40)).map(|_| random.below(256) as u8).collect();
+                let mut node = NodeMut::new(&mut bytes);
+                match node.read().search(&key) {
+                    Ok(index) if random.below(3) == 0 => {
+                        node.remove(index);
+                        model.remove(&key);
+                    }
+                    Ok(index) => {
+                        if node.read().can_replace(index, value.len()) {
+                            node.replace(index, &value);
+                            model.insert(key, value);
+                        }
+                    }
+                    Err(index) => {
+                        let suffix = key.len() - node.read().prefix_len();
+                        if node.read().has_room(RECORD_HEADER_BYTES + suffix + value.len()) {
+                            node.insert(index, &key, &value);
+                            model.insert(key, value);
+                        }
+                    }
+                }
+                let node = Node::new(&bytes);
+                assert_eq!(node.check(), Ok(()), "seed {seed}");
+                assert_eq!(node.check_order(), Ok(()), "seed {seed}");
+                let stored: Vec<_> =
+                    (0..node.count()).map(|i| (node.key(i), node.raw_value(i).to_vec())).collect();
+                assert_eq!(stored, model.clone().into_iter().collect::<Vec<_>>(), "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused_or_safe_to_read() {
+        for seed in 1..3000 {
+            let mut random = Random::new(seed);
+            let mut bytes = vec![0; 1024];
+            leaf(&mut bytes, b"a", Some(b"b"));
+            NodeMut::new(&mut bytes).insert(0, b"a1", b"one");
+            for _ in 0..1 + random.below(6) {
+                let end = if random.below(2) == 0 { 64 } else { 1024 };
+                let at = random.below(end) as usize;
+                bytes[at] = random.below(256) as u8;
+            }
+            let node = Node::new(&bytes);
+            if node.check().is_err() {
+                continue;
+            }
+            let _ = node.check_order();
+            let _ = (node.search(b"a1"), node.upper_fence(), node.has_room(3));
+            for index in 0..node.count() {
+                let _ = (node.key(index), node.raw_value(index), node.ghost_timestamp(index));
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Where each page is: page id -> frame in memory, block in the file and its checksum.
+//! Knows page ids and blocks. Knows nothing of trees or of what is on a page.
+//!
+//! In memory a growable array, in the file a tree of map pages that a checkpoint writes to fresh blocks:
+//! ```text
+//! 0 crc32c  4 "LMAP"  8 level  12 index on its level  16 generation  24 entries {block u32, crc32c u32}; block 0: free
+//! ```
+
+use crate::common::checksum::crc32c;
+use crate::common::ids::{BlockId, PageId};
+use crate::common::memory::MemoryAccount;
+use crate::common::sync::atomic::{AtomicU32, Ordering};
+use crate::common::sync::{Arc, Mutex};
+use crate::error::{Error, Result, SqlState};
+use std::sync::OnceLock;
+
+const FIRST_CHUNK_PAGES: u32 = 1024;
+const CHUNKS: usize = 22;
+/// Page ids below this exist at most.
+const PAGE_COUNT_MAX: u64 = FIRST_CHUNK_PAGES as u64 * ((1 << CHUNKS) - 1);
+/// Bytes of a map page before its entries.
+pub(super) const MAP_HEADER_BYTES: usize = 24;
+const MAP_MAGIC: &[u8; 4] = b"LMAP";
+/// Map pages on top of each other; 1 KiB pages need the most for all page ids.
+pub(super) const MAP_LEVELS_MAX: u32 = 8;
+
+/// One page.
+#[derive(Debug, Default)]
+pub(super) struct PageEntry {
+    /// Frame number + 1; 0: not in memory.
+    pub(super) frame: AtomicU32,
+    /// 0: not in the file.
+    pub(super) block: AtomicU32,
+    pub(super) crc: AtomicU32,
+}
+
+/// Block and checksum, as a map page stores them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BlockRef {
+    pub(super) block: BlockId,
+    pub(super) crc: u32,
+}
+
+#[derive(Debug, Default)]
+struct PageIds {
+    free: Vec<u32>,
+    /// One past the highest id ever in use; 0 is no page.
+    count: u32,
+}
+
+/// The map pages of one level.
+#[derive(Debug, Default)]
+pub(super) struct MapLevel {
+    pub(super) nodes: Vec<BlockRef>,
+    /// Nodes whose entries changed since they were written.
+    dirty: Vec<bool>,
+}
+
+impl MapLevel {
+    pub(super) fn mark(&mut self, index: usize) {
+        if index >= self.nodes.len() {
+            self.nodes.resize(index + 1, BlockRef::default());
+            self.dirty.resize(index + 1, false);
+        }
+        self.dirty[index] = true;
+    }
+    /// The level as it was read from the file.
+    pub(super) fn nodes_opened(&mut self, nodes: Vec<BlockRef>) {
+        self.dirty = vec![false; nodes.len()];
+        self.nodes = nodes;
+    }
+    pub(super) fn is_dirty(&self, index: usize) -> bool {
+        self.dirty[index]
+    }
+    pub(super) fn written(&mut self, index: usize, at: BlockRef) -> BlockRef {
+        self.dirty[index] = false;
+        std::mem::replace(&mut self.nodes[index], at)
+    }
+}
+
+/// All pages of a database.
+pub(super) struct PageMap {
+    chunks: [OnceLock<Box<[PageEntry]>>; CHUNKS],
+    ids: Mutex<PageIds>,
+    /// Level 0 maps pages, level n maps the nodes of level n - 1. The last level has one node once written.
+    levels: Mutex<Vec<MapLevel>>,
+    fanout: usize,
+    memory: Arc<MemoryAccount>,
+}
+
+impl std::fmt::Debug for PageMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageMap").field("page_count", &self.page_count()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for PageMap {
+    fn drop(&mut self) {
+        let bytes: usize =
+            self.chunks.iter().filter_map(OnceLock::get).map(|chunk| size_of_val(&**chunk)).sum();
+        self.memory.release(bytes);
+    }
+}
+
+fn locate(page: PageId) -> (usize, usize) {
+    let shifted = page.0 + FIRST_CHUNK_PAGES;
+    let chunk = (shifted.ilog2() - FIRST_CHUNK_PAGES.ilog2()) as usize;
+    (chunk, (shifted - (FIRST_CHUNK_PAGES << chunk)) as usize)
+}
+
+impl PageMap {
+    pub(super) fn new(page_size: usize, memory: Arc<MemoryAccount>) -> PageMap {
+        PageMap {
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            ids: Mutex::new(PageIds { free: Vec::new(), count: 1 }),
+            levels: Mutex::new(vec![MapLevel::default()]),
+            fanout: (page_size - MAP_HEADER_BYTES) / 8,
+            memory,
+        }
+    }
+
+    /// Entries of a map page.
+    pub(super) fn fanout(&self) -> usize {
+        self.fanout
+    }
+
+    /// The entry of a page that was allocated at some time.
+    pub(super) fn entry(&self, page: PageId) -> Option<&PageEntry> {
+        if u64::from(page.0) >= PAGE_COUNT_MAX {
+            return None;
+        }
+        let (chunk, index) = locate(page);
+        Some(&self.chunks[chunk].get()?[index])
+    }
+
+    /// One past the highest page id in use.
+    pub(super) fn page_count(&self) -> u32 {
+        self.ids.lock().count
+    }
+
+    /// Pages in use.
+    pub(super) fn pages_in_use(&self) -> u64 {
+        let ids = self.ids.lock();
+        u64::from(ids.count) - 1 - ids.free.len() as u64
+    }
+
+    /// Makes entries for page ids below `count`.
+    /// # Errors
+    /// `53200`; `54000` when the database has as many pages as there can be.
+    pub(super) fn ensure(&self, count: u64) -> Result<()> {
+        self.make_entries(count, |bytes| self.memory.charge(bytes))
+    }
+
+    fn make_entries(&self, count: u64, charge: impl Fn(usize) -> Result<()>) -> Result<()> {
+        if count > PAGE_COUNT_MAX {
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "the database has too many pages"));
+        }
+        let (last, _) = locate(PageId(count.max(1) as u32 - 1));
+        for chunk in 0..=last {
+            if self.chunks[chunk].get().is_some() {
+                continue;
+            }
+            let pages = (FIRST_CHUNK_PAGES as usize) << chunk;
+            charge(pages * size_of::<PageEntry>())?;
+            let mut made = false;
+            self.chunks[chunk].get_or_init(|| {
+                made = true;
+                (0..pages).map(|_| PageEntry::default()).collect()
+            });
+            if !made {
+                self.memory.release(pages * size_of::<PageEntry>());
+            }
+        }
+        Ok(())
+    }
+
+    /// A page id that nothing uses.
+    /// # Errors
+    /// `53200`, `54000`; not after `ensure` made room.
+    pub(super) fn allocate(&self) -> Result<PageId> {
+        let mut ids = self.ids.lock();
+        if let Some(page) = ids.free.pop() {
+            return Ok(PageId(page));
+        }
+        // Without asking others to give memory back: the caller holds latches.
+        self.make_entries(u64::from(ids.count) + 1, |bytes| {
+            if self.memory.try_charge(bytes) {
+                return Ok(());
+            }
+            Err(Error::new(SqlState::OUT_OF_MEMORY, "memory limit reached").hint("Raise memory_limit."))
+        })?;
+        ids.count += 1;
+        Ok(PageId(ids.count - 1))
+    }
+
+    pub(super) fn free(&self, page: PageId) {
+        self.ids.lock().free.push(page.0);
+    }
+
+    /// Sets the state of the ids after the map was read: free are those without a block.
+    pub(super) fn opened(&self, count: u32) {
+        let mut ids = self.ids.lock();
+        ids.count = count;
+        ids.free = (1..count)
+            .rev()
+            .filter(|page| {
+                self.entry(PageId(*page)).is_none_or(|entry| entry.block.load(Ordering::Relaxed) == 0)
+            })
+            .collect();
+    }
+
+    /// Notes that a page's block changed.
+    pub(super) fn mark_changed(&self, page: PageId) {
+        self.levels.lock()[0].mark(page.0 as usize / self.fanout);
+    }
+
+    /// The map pages; for checkpoint, open and verify.
+    pub(super) fn levels(&self) -> parking_lot::MutexGuard<'_, Vec<MapLevel>> {
+        self.levels.lock()
+    }
+
+    /// Lays out a map page of level 0.
+    pub(super) fn encode_leaf(&self, index: usize, generation: u64, bytes: &mut [u8]) -> u32 {
+        let fanout = self.fanout;
+        encode(0, index, generation, bytes, |slot| {
+            let entry = self.entry(PageId((index * fanout + slot) as u32))?;
+            Some(BlockRef {
+                block: BlockId(entry.block.load(Ordering::Acquire)),
+                crc: entry.crc.load(Ordering::Acquire),
+            })
+        })
+    }
+}
+
+/// Lays out a map page; returns its checksum. `entry` gives the slots.
+pub(super) fn encode(
+    level: u32,
+    index: usize,
+    generation: u64,
+    bytes: &mut [u8],
+    entry: impl Fn(usize) -> Option<BlockRef>,
+) -> u32 {
+    bytes.fill(0);
+    bytes[4..8].copy_from_slice(MAP_MAGIC);
+    bytes[8..12].copy_from_slice(&level.to_le_bytes());
+    bytes[12..16].copy_from_slice(&(index as u32).to_le_bytes());
+    bytes[16..24].copy_from_slice(&generation.to_le_bytes());
+    for (slot, stored) in bytes[MAP_HEADER_BYTES..].as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        if let Some(at) = entry(slot) {
+            stored[..4].copy_from_slice(&at.block.0.to_le_bytes());
+            stored[4..].copy_from_slice(&at.crc.to_le_bytes());
+        }
+    }
+    let crc = crc32c(&bytes[4..]);
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
+    crc
+}
+
+/// Checks a map page and gives its entries.
+pub(super) fn decode(
+    bytes: &[u8],
+    level: u32,
+    index: usize,
+    crc: u32,
+) -> std::result::Result<Vec<BlockRef>, &'static str> {
+    let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    if number(0) != crc || crc32c(&bytes[4..]) != crc {
+        return Err("checksum does not match");
+    }
+    if &bytes[4..8] != MAP_MAGIC || number(8) != level || number(12) as usize != index {
+        return Err("it is not the map page that belongs here");
+    }
+    Ok(bytes[MAP_HEADER_BYTES..]
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|stored| BlockRef {
+            block: BlockId(u32::from_le_bytes([stored[0], stored[1], stored[2], stored[3]])),
+            crc: u32::from_le_bytes([stored[4], stored[5], stored[6], stored[7]]),
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_id_has_its_own_entry() {
+        let mut next = (0, 0);
+        for page in 0..5000 {
+            let at = locate(PageId(page));
+            assert_eq!(at, next);
+            next = if at.1 + 1 == (FIRST_CHUNK_PAGES as usize) << at.0 {
+                (at.0 + 1, 0)
+            } else {
+                (at.0, at.1 + 1)
+            };
+        }
+    }
+}

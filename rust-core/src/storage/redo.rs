@@ -1,0 +1,55 @@
+//! Replaying the log into trees. Knows operations. Knows nothing of frames or segments.
+//!
+//! Operations arrive in log order from the checkpoint's `redo_lsn` on and are absolute or monotone, so replaying
+//! one that a page holds already changes nothing. An operation on a tree that does not exist belongs to a tree
+//! that was dropped later in the log, and is skipped.
+
+use super::tree::Change;
+use super::{DIRECTORY_TREE, Storage};
+use crate::common::ids::{Lsn, TreeId};
+use crate::error::{Error, Result, SqlState};
+use crate::wal::recovery::Redo;
+
+pub(super) struct StorageRedo<'a>(pub(super) &'a Storage);
+
+impl StorageRedo<'_> {
+    fn change(&self, lsn: Lsn, tree: TreeId, key: &[u8], change: Change<'_>) -> Result<()> {
+        check_tree(lsn, tree)?;
+        match self.0.find_tree(tree)? {
+            Some(tree) => tree.apply(key, change, lsn, None),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_tree(lsn: Lsn, tree: TreeId) -> Result<()> {
+    if tree > DIRECTORY_TREE {
+        return Ok(());
+    }
+    Err(Error::new(SqlState::DATA_CORRUPTED, "the log is damaged")
+        .detail(format!("The frame at {lsn} changes tree {tree}, which no transaction may change.")))
+}
+
+impl Redo for StorageRedo<'_> {
+    fn put(&mut self, lsn: Lsn, tree: TreeId, key: &[u8], value: &[u8]) -> Result<()> {
+        self.change(lsn, tree, key, Change::Put(value))
+    }
+    fn delete(&mut self, lsn: Lsn, tree: TreeId, key: &[u8]) -> Result<()> {
+        self.change(lsn, tree, key, Change::Delete)
+    }
+    fn or(&mut self, lsn: Lsn, tree: TreeId, key: &[u8], bits: &[u8]) -> Result<()> {
+        self.change(lsn, tree, key, Change::Or(bits))
+    }
+    fn max(&mut self, lsn: Lsn, tree: TreeId, key: &[u8], number: u64) -> Result<()> {
+        self.change(lsn, tree, key, Change::Max(number))
+    }
+    fn tree_create(&mut self, lsn: Lsn, tree: TreeId) -> Result<()> {
+        check_tree(lsn, tree)?;
+        self.0.drop_tree(tree, lsn)?;
+        self.0.create_tree(tree, lsn)
+    }
+    fn tree_drop(&mut self, lsn: Lsn, tree: TreeId) -> Result<()> {
+        check_tree(lsn, tree)?;
+        self.0.drop_tree(tree, lsn)
+    }
+}
