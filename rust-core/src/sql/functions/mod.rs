@@ -3,14 +3,18 @@
 
 mod aggregate;
 mod arithmetic;
+mod bytes;
 pub mod comparison;
 mod date_part;
 mod kernel;
 mod math;
 mod numeric;
+mod pattern;
 pub mod registry;
+mod regular_expression;
 mod temporal;
 mod text;
+mod variadic;
 
 use registry::{AggregateFunction, ScalarFunction};
 
@@ -24,6 +28,10 @@ fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
         text::TABLES,
         temporal::TABLES,
         date_part::TABLES,
+        pattern::TABLES,
+        regular_expression::TABLES,
+        bytes::TABLES,
+        variadic::TABLES,
     ]
     .concat()
 }
