@@ -129,7 +129,7 @@ impl DataType {
 pub struct SqlType {
     /// Which type.
     pub data_type: DataType,
-    /// PostgreSQL's `atttypmod`: −1 for none; `numeric(p,s)`: (p << 16 | s) + 4; `varchar(n)`, `char(n)`: n + 4;
+    /// PostgreSQL's `atttypmod`: −1 for none; `numeric(p,s)`: (p << 16 | s in 11 bits, two's complement) + 4; `varchar(n)`, `char(n)`: n + 4;
     /// timestamps: digits of the fraction.
     pub modifier: i32,
 }
@@ -140,13 +140,18 @@ impl SqlType {
         SqlType { data_type, modifier: -1 }
     }
 
+    /// `numeric(precision, scale)`; scale −1000 to 1000.
+    pub const fn numeric(precision: u32, scale: i32) -> SqlType {
+        SqlType { data_type: DataType::Numeric, modifier: ((precision << 16) as i32 | (scale & 0x7FF)) + 4 }
+    }
+
     /// Precision and scale of `numeric(p,s)`.
     pub const fn numeric_precision_scale(self) -> Option<(u32, i32)> {
         if self.modifier < 4 {
             return None;
         }
         let packed = self.modifier - 4;
-        Some(((packed >> 16) as u32 & 0xFFFF, packed & 0xFFFF))
+        Some(((packed >> 16) as u32 & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024))
     }
 
     /// Characters of `varchar(n)` and `char(n)`.

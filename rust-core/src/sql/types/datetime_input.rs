@@ -270,18 +270,13 @@ impl Fields {
 
     /// A run of digits that stands alone.
     fn take_number(&mut self, digits: &str) -> Parsed<()> {
-        if self.expect_time || (self.has_date() && self.time.is_none()) {
+        if self.expect_time || (self.has_date() && self.time.is_none() && digits.len() != 2) {
             return self.set_time(parse_packed_time(digits)?);
         }
         let nothing = self.year.is_none() && self.month.is_none() && self.day.is_none();
         match digits.len() {
             8 if nothing => self.set_date(&digits[..4], &digits[4..6], &digits[6..]),
             6 if nothing => self.set_date(&digits[..2], &digits[2..4], &digits[4..]),
-            7 if nothing => {
-                (self.year, self.year_digits) = (Some(number(&digits[..4])?), 4);
-                self.day_of_year = Some(small(&digits[4..])?);
-                Ok(())
-            }
             1 | 2 if self.month.is_none() && self.year.is_none_or(|_| self.year_digits > 2) => {
                 self.month = Some(small(digits)?);
                 Ok(())
@@ -300,7 +295,8 @@ impl Fields {
 
     fn take_word<'a>(&mut self, text: &'a str) -> Parsed<&'a str> {
         let (word, rest) = split_while(text, |byte| byte.is_ascii_lowercase());
-        if matches!(rest.bytes().next(), Some(b'/' | b'_')) {
+        let is_month = month_by_name(word).is_some();
+        if !is_month && matches!(rest.bytes().next(), Some(b'/' | b'_')) {
             let (name, rest) =
                 split_while(text, |byte| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte));
             return self.set_zone_name(name).map(|()| rest);
@@ -317,11 +313,14 @@ impl Fields {
             "ad" | "at" | "on" | "dst" => {}
             "now" => self.special = Some("now"),
             "epoch" => self.special = Some("epoch"),
-            "infinity" | "inf" => self.special = Some("infinity"),
+            "infinity" => self.special = Some("infinity"),
             "today" => self.relative_day = Some(0),
             "tomorrow" => self.relative_day = Some(1),
             "yesterday" => self.relative_day = Some(-1),
-            "allballs" => self.set_time(0)?,
+            "allballs" => {
+                self.set_time(0)?;
+                self.set_zone_name("utc")?;
+            }
             _ => {
                 let is_weekday = word.len() >= 3 && WEEKDAYS.iter().any(|day| day.starts_with(word));
                 if let Some(month) = month_by_name(word) {
@@ -332,6 +331,12 @@ impl Fields {
                     self.month = Some(month);
                     return self.take_after_month(rest);
                 } else if !is_weekday {
+                    // EST5EDT, UTC+3
+                    let (name, rest) =
+                        split_while(text, |byte| byte.is_ascii_alphanumeric() || b"+-".contains(&byte));
+                    if name.len() > word.len() && zone::by_name(name).is_ok() {
+                        return self.set_zone_name(name).map(|()| rest);
+                    }
                     self.set_zone_name(word)?;
                 }
             }
@@ -365,11 +370,11 @@ impl Fields {
     /// A sign starts a zone displacement, or `-infinity`.
     fn take_signed<'a>(&mut self, text: &'a str) -> Parsed<&'a str> {
         let after = text[1..].trim_start_matches(is_space);
-        for word in ["infinity", "inf"] {
-            if let Some(rest) = after.strip_prefix(word) {
-                self.special = Some(if text.starts_with('-') { "-infinity" } else { "infinity" });
-                return Ok(rest);
-            }
+        if let Some(rest) = after.strip_prefix("infinity")
+            && text.starts_with('-')
+        {
+            self.special = Some("-infinity");
+            return Ok(rest);
         }
         let (digits, rest) = split_while(after, |byte| byte.is_ascii_digit() || byte == b':');
         // After a zone such as UTC an offset would be a second zone; before any time it is none.
@@ -482,7 +487,7 @@ fn month_by_name(word: &str) -> Option<u32> {
             || word.len() == 3 && month.starts_with(word)
             || word == "sept" && *month == "september"
     };
-    MONTHS.iter().position(|month| known(month)).map(|month| month as u32 + 1)
+    MONTHS.iter().position(known).map(|month| month as u32 + 1)
 }
 
 /// Digits after the point of a second as microseconds, rounded.

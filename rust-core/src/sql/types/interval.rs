@@ -79,6 +79,8 @@ fn unit_by_name(word: &str) -> Option<Unit> {
 
 #[derive(Default)]
 struct Sum {
+    /// Units that came: each at most once.
+    seen: Vec<(u8, i64)>,
     months: i128,
     days: i128,
     micros: i128,
@@ -92,6 +94,20 @@ struct Count {
 }
 
 impl Sum {
+    /// Notes a unit.
+    fn mark(&mut self, unit: Unit) -> std::result::Result<(), Failure> {
+        let key = match unit {
+            Unit::Months(each) => (0, each),
+            Unit::Days(each) => (1, each),
+            Unit::Micros(each) => (2, each),
+        };
+        if self.seen.contains(&key) {
+            return Err(Failure::Syntax);
+        }
+        self.seen.push(key);
+        Ok(())
+    }
+
     fn add(&mut self, count: Count, unit: Unit) {
         let whole = i128::from(count.whole);
         match unit {
@@ -160,6 +176,10 @@ pub fn parse(text: &str) -> Result<Interval> {
         Failure::Syntax => syntax(),
         Failure::Range => range(),
     })?;
+    // PostgreSQL reads years and months with 32 bits each; only their sum is checked later.
+    if sum.months.unsigned_abs() <= 12 << 31 && i32::try_from(sum.months).is_err() {
+        return Err(out_of_range());
+    }
     sum.finish(ago).ok_or_else(range)
 }
 
@@ -247,6 +267,8 @@ fn parse_verbose(text: &str) -> std::result::Result<(Sum, bool), Failure> {
             if months.whole > 11 || months.fraction != 0.0 {
                 return Err(Failure::Range);
             }
+            sum.mark(Unit::Months(12))?;
+            sum.mark(Unit::Months(1))?;
             sum.add(count, Unit::Months(12));
             let signed = if negative { -months.whole } else { months.whole };
             sum.add(Count { whole: signed, fraction: 0.0 }, Unit::Months(1));
@@ -259,10 +281,13 @@ fn parse_verbose(text: &str) -> std::result::Result<(Sum, bool), Failure> {
         if word.is_empty() || word == "ago" {
             // A bare number before a time is days, else seconds.
             let unit = if trimmed.contains(':') { Unit::Days(1) } else { Unit::Micros(SECOND_MICROS) };
+            sum.mark(unit)?;
             sum.add(count, unit);
             rest = trimmed;
         } else {
-            sum.add(count, unit_by_name(word).ok_or(Failure::Syntax)?);
+            let unit = unit_by_name(word).ok_or(Failure::Syntax)?;
+            sum.mark(unit)?;
+            sum.add(count, unit);
             rest = &trimmed[end..];
         }
     }
@@ -278,6 +303,9 @@ fn take_clock<'a>(
 ) -> std::result::Result<&'a str, Failure> {
     if hours.fraction != 0.0 {
         return Err(Failure::Syntax);
+    }
+    for unit in [HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS] {
+        sum.mark(Unit::Micros(unit))?;
     }
     let (second, _, mut rest) = take_count(&text[1..])?;
     let mut parts = [i128::from(hours.whole.unsigned_abs()), i128::from(second.whole), 0];

@@ -453,6 +453,17 @@ mod tests {
     }
 
     #[test]
+    fn the_modifier_survives_its_packing_with_negative_scales() {
+        use crate::sql::types::data_type::SqlType;
+        for (precision, scale) in [(1, 0), (38, 38), (3, -2), (1000, 1000), (5, -1000)] {
+            assert_eq!(
+                SqlType::numeric(precision, scale).numeric_precision_scale(),
+                Some((precision, scale))
+            );
+        }
+    }
+
+    #[test]
     fn the_modifier_rounds_half_away_from_zero_and_then_checks() {
         let field = |text: &str, precision, scale| {
             Numeric::parse(text).unwrap().with_modifier(precision, scale).map(|n| n.to_string())
