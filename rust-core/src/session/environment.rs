@@ -1,0 +1,96 @@
+//! What functions ask the session: time, zone, settings, random numbers. One statement sees one time.
+
+use crate::common::clock::Clock;
+use crate::common::random::Random;
+use crate::common::sync::Arc;
+use crate::session::settings::Settings;
+use crate::sql::functions::registry::Environment;
+use std::cell::{Cell, RefCell};
+
+/// A session's environment. Times are read when first asked for, so that statements without them pay nothing.
+pub(crate) struct SessionEnvironment {
+    pub(crate) settings: Settings,
+    clock: Arc<dyn Clock>,
+    session_id: u64,
+    /// Unix microseconds, frozen for the statement.
+    statement_time: Cell<Option<i64>>,
+    /// Unix microseconds, frozen for the transaction block; outside one the statement's.
+    transaction_time: Cell<Option<i64>>,
+    random: RefCell<Random>,
+    /// Isolation level and read-only flag of the running transaction, as SHOW prints them.
+    pub(crate) transaction_isolation: &'static str,
+    pub(crate) transaction_read_only: bool,
+}
+
+impl SessionEnvironment {
+    pub(crate) fn new(settings: Settings, clock: Arc<dyn Clock>, session_id: u64) -> SessionEnvironment {
+        let seed = (clock.unix_micros() as u64) ^ session_id.rotate_left(40) ^ clock.monotonic_nanos();
+        SessionEnvironment {
+            settings,
+            clock,
+            session_id,
+            statement_time: Cell::new(None),
+            transaction_time: Cell::new(None),
+            random: RefCell::new(Random::new(seed)),
+            transaction_isolation: "read committed",
+            transaction_read_only: false,
+        }
+    }
+
+    /// A new statement: its time is taken anew.
+    pub(crate) fn start_statement(&self) {
+        self.statement_time.set(None);
+    }
+
+    /// A transaction block begins now.
+    pub(crate) fn start_transaction(&self) {
+        self.transaction_time.set(Some(self.statement_time()));
+    }
+
+    /// No transaction block any more.
+    pub(crate) fn end_transaction(&self) {
+        self.transaction_time.set(None);
+    }
+}
+
+impl Environment for SessionEnvironment {
+    fn statement_time(&self) -> i64 {
+        if let Some(time) = self.statement_time.get() {
+            return time;
+        }
+        let time = self.clock.unix_micros();
+        self.statement_time.set(Some(time));
+        time
+    }
+
+    fn transaction_time(&self) -> i64 {
+        self.transaction_time.get().unwrap_or_else(|| self.statement_time())
+    }
+
+    fn clock_time(&self) -> i64 {
+        self.clock.unix_micros()
+    }
+
+    fn time_zone(&self) -> &jiff::tz::TimeZone {
+        &self.settings.effects().time_zone
+    }
+
+    fn random(&self) -> f64 {
+        self.random.borrow_mut().unit()
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        match self.settings.show(name) {
+            Ok(Some(text)) => Some(text),
+            Ok(None) => Some(match name.to_ascii_lowercase().as_str() {
+                "transaction_isolation" => self.transaction_isolation.to_string(),
+                _ => String::from(if self.transaction_read_only { "on" } else { "off" }),
+            }),
+            Err(_) => None,
+        }
+    }
+
+    fn session_id(&self) -> u64 {
+        self.session_id
+    }
+}

@@ -1,0 +1,530 @@
+//! The one table of settings: name, default, check, description, effect. SET, SHOW, RESET and
+//! `current_setting` all read it. Knows nothing of statements or transactions beyond when a value reverts.
+
+use crate::common::limits::STATEMENT_BYTES_DEFAULT;
+use crate::durability::Durability;
+use crate::error::{Error, Result, SqlState};
+use crate::transaction::IsolationLevel;
+use std::sync::Arc;
+
+/// Which of the two executors runs a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ExecutionPath {
+    /// The short path for plans of key look-ups, else pipelines.
+    Auto,
+    /// Never the short path.
+    Vectorised,
+    /// The short path wherever it can run.
+    Point,
+}
+
+/// What the values of the settings do, ready for use.
+#[derive(Clone, Debug)]
+pub(crate) struct Effects {
+    /// How long a commit waits.
+    pub(crate) durability: Durability,
+    /// For timestamptz text and casts.
+    pub(crate) time_zone: jiff::tz::TimeZone,
+    /// Which executor.
+    pub(crate) path: ExecutionPath,
+    /// Longest SQL text in bytes.
+    pub(crate) statement_bytes_max: usize,
+    /// Of transactions that name none.
+    pub(crate) isolation_default: IsolationLevel,
+    /// Of transactions that do not say.
+    pub(crate) read_only_default: bool,
+}
+
+/// Checks a value and puts its effect in place; returns the text that SHOW gives.
+type Assign = fn(&Definition, &str, &mut Effects) -> Result<String>;
+
+/// What one setting is.
+pub(crate) struct Definition {
+    /// Its name as SHOW prints it; compared without case.
+    pub(crate) name: &'static str,
+    /// Where its value is kept when it is another name for another setting.
+    alias_of: Option<&'static str>,
+    /// The value before any SET.
+    default: &'static str,
+    /// One line for SHOW ALL and the documentation.
+    pub(crate) description: &'static str,
+    /// `None`: it cannot be changed.
+    assign: Option<Assign>,
+    /// Whether it tells of the running transaction and so is kept by the session, not here.
+    pub(crate) of_transaction: bool,
+}
+
+const fn setting(
+    name: &'static str,
+    default: &'static str,
+    description: &'static str,
+    assign: Option<Assign>,
+) -> Definition {
+    Definition { name, alias_of: None, default, description, assign, of_transaction: false }
+}
+
+/// Every setting, sorted by name without case.
+pub(crate) static DEFINITIONS: &[Definition] = &[
+    setting("client_encoding", "UTF8", "Encoding of text that comes in and goes out.", Some(encoding)),
+    setting("DateStyle", "ISO, MDY", "Form of dates: ISO, with ambiguous input read as month, day, year.", Some(date_style)),
+    setting("default_transaction_isolation", "read committed", "Isolation level of transactions that name none.", Some(isolation_default)),
+    setting("default_transaction_read_only", "off", "Whether transactions that do not say are read-only.", Some(read_only_default)),
+    setting("durability", "full", "When a commit returns: full = after the flush to disk, normal = once the operating system has it, off = at once.", Some(durability)),
+    setting("extra_float_digits", "1", "Digits of floating-point output: above 0 means the shortest exact form.", Some(float_digits)),
+    setting("IntervalStyle", "postgres", "Form of intervals.", Some(interval_style)),
+    setting("lumos.execution_path", "auto", "Executor: auto, vectorised (pipelines only) or point (the short path wherever it can run).", Some(execution_path)),
+    setting("max_statement_size", "64MB", "Longest SQL text.", Some(statement_size)),
+    setting("memory_limit", "", "Bytes that the database may use.", None),
+    setting("search_path", "\"$user\", public", "Schemas where unqualified names are looked for.", Some(search_path)),
+    setting("server_encoding", "UTF8", "Encoding of stored text.", None),
+    setting("server_version", "15.0", "The PostgreSQL version whose dialect is spoken.", None),
+    setting("server_version_num", "150000", "The same as a number.", None),
+    setting("standard_conforming_strings", "on", "Backslashes in '...' are ordinary characters.", Some(standard_strings)),
+    Definition {
+        name: "synchronous_commit",
+        alias_of: Some("durability"),
+        default: "on",
+        description: "PostgreSQL's name for durability: on = full, off = normal.",
+        assign: Some(synchronous_commit),
+        of_transaction: false,
+    },
+    setting("TimeZone", "UTC", "Time zone for timestamps with time zone.", Some(time_zone)),
+    Definition {
+        name: "transaction_isolation",
+        alias_of: None,
+        default: "read committed",
+        description: "Isolation level of the running transaction.",
+        assign: None,
+        of_transaction: true,
+    },
+    Definition {
+        name: "transaction_read_only",
+        alias_of: None,
+        default: "off",
+        description: "Whether the running transaction is read-only.",
+        assign: None,
+        of_transaction: true,
+    },
+];
+
+/// Position of a setting in [`DEFINITIONS`].
+pub(crate) fn find(name: &str) -> Result<usize> {
+    DEFINITIONS.iter().position(|definition| definition.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+            .hint_near_miss(name, DEFINITIONS.iter().map(|definition| definition.name))
+    })
+}
+
+fn invalid(definition: &Definition, value: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_PARAMETER_VALUE,
+        format!("invalid value for parameter \"{}\": \"{value}\"", definition.name),
+    )
+}
+
+fn unsupported(definition: &Definition, value: &str) -> Error {
+    Error::not_supported(format!("{} = '{value}'", definition.name))
+}
+
+/// Which of `choices` the value is, without case.
+fn choice<'c>(definition: &Definition, value: &str, choices: &[&'c str]) -> Result<&'c str> {
+    choices.iter().copied().find(|candidate| candidate.eq_ignore_ascii_case(value.trim())).ok_or_else(|| {
+        invalid(definition, value).hint(format!("Available values: {}.", choices.join(", ")))
+    })
+}
+
+/// A boolean as PostgreSQL reads one: on, off, true, false, yes, no, 1, 0 and unique prefixes.
+pub(crate) fn boolean(name: &str, value: &str) -> Result<bool> {
+    let lower = value.trim().to_ascii_lowercase();
+    let is_prefix_of = |word: &str| !lower.is_empty() && word.starts_with(lower.as_str());
+    match lower.as_str() {
+        "1" | "on" => Ok(true),
+        "0" | "of" | "off" => Ok(false),
+        _ if is_prefix_of("true") || is_prefix_of("yes") => Ok(true),
+        _ if is_prefix_of("false") || is_prefix_of("no") => Ok(false),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("parameter \"{name}\" requires a Boolean value"),
+        )),
+    }
+}
+
+fn on_off(value: bool) -> String {
+    String::from(if value { "on" } else { "off" })
+}
+
+/// An isolation level by name; the four of the standard are known, serializable is not there yet.
+pub(crate) fn isolation(name: &str, value: &str) -> Result<IsolationLevel> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "read committed" | "read uncommitted" => Ok(IsolationLevel::ReadCommitted),
+        "repeatable read" => Ok(IsolationLevel::RepeatableRead),
+        "serializable" => Err(Error::not_supported("isolation level SERIALIZABLE")),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("invalid value for parameter \"{name}\": \"{value}\""),
+        )
+        .hint("Available values: serializable, repeatable read, read committed, read uncommitted.")),
+    }
+}
+
+/// The name of a level as SHOW prints it.
+pub(crate) fn isolation_name(level: IsolationLevel) -> &'static str {
+    match level {
+        IsolationLevel::ReadCommitted => "read committed",
+        IsolationLevel::RepeatableRead => "repeatable read",
+    }
+}
+
+fn encoding(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    match value.trim().to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+        "utf8" | "unicode" => Ok(String::from("UTF8")),
+        "" => Err(invalid(definition, value)),
+        _ => Err(unsupported(definition, value).hint("Text is always UTF-8.")),
+    }
+}
+
+fn date_style(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    for word in value.split(',') {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "iso" | "mdy" | "us" | "noneuro" | "noneuropean" => {}
+            "sql" | "postgres" | "german" | "dmy" | "ymd" | "euro" | "european" => {
+                return Err(unsupported(definition, value));
+            }
+            _ => return Err(invalid(definition, value)),
+        }
+    }
+    Ok(String::from("ISO, MDY"))
+}
+
+fn isolation_default(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    effects.isolation_default = isolation(definition.name, value)?;
+    Ok(String::from(isolation_name(effects.isolation_default)))
+}
+
+fn read_only_default(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    effects.read_only_default = boolean(definition.name, value)?;
+    Ok(on_off(effects.read_only_default))
+}
+
+fn durability(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let name = choice(definition, value, &["full", "normal", "off"])?;
+    effects.durability = match name {
+        "full" => Durability::Full,
+        "normal" => Durability::Normal,
+        _ => Durability::Off,
+    };
+    Ok(String::from(name))
+}
+
+/// Gives the value of `durability` that the PostgreSQL word stands for.
+fn synchronous_commit(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let full = match value.trim().to_ascii_lowercase().as_str() {
+        "local" | "remote_write" | "remote_apply" => true,
+        _ => boolean(definition.name, value).map_err(|_| {
+            invalid(definition, value)
+                .hint("Available values: local, remote_write, remote_apply, on, off.")
+        })?,
+    };
+    effects.durability = if full { Durability::Full } else { Durability::Normal };
+    Ok(String::from(if full { "full" } else { "normal" }))
+}
+
+fn float_digits(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    let digits: i32 = value.trim().parse().map_err(|_| invalid(definition, value))?;
+    match digits {
+        1..=3 => Ok(digits.to_string()),
+        -15..=0 => Err(unsupported(definition, value).hint("Floating-point output is always the shortest exact form.")),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("{digits} is outside the valid range for parameter \"{}\" (-15 .. 3)", definition.name),
+        )),
+    }
+}
+
+fn interval_style(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    let name = choice(definition, value, &["postgres", "postgres_verbose", "sql_standard", "iso_8601"])?;
+    if name == "postgres" { Ok(String::from(name)) } else { Err(unsupported(definition, value)) }
+}
+
+fn execution_path(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let name = choice(definition, value, &["auto", "vectorised", "point"])?;
+    effects.path = match name {
+        "auto" => ExecutionPath::Auto,
+        "vectorised" => ExecutionPath::Vectorised,
+        _ => ExecutionPath::Point,
+    };
+    Ok(String::from(name))
+}
+
+/// Bytes with PostgreSQL's units (1 kB = 1,024 bytes).
+fn bytes(definition: &Definition, value: &str) -> Result<usize> {
+    let trimmed = value.trim();
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+    let factor: usize = match trimmed[digits..].trim() {
+        "" | "B" => 1,
+        "kB" => 1 << 10,
+        "MB" => 1 << 20,
+        "GB" => 1 << 30,
+        _ => {
+            return Err(invalid(definition, value)
+                .hint("Valid units for this parameter are \"B\", \"kB\", \"MB\", and \"GB\"."));
+        }
+    };
+    trimmed[..digits]
+        .parse::<usize>()
+        .ok()
+        .and_then(|count| count.checked_mul(factor))
+        .ok_or_else(|| invalid(definition, value))
+}
+
+fn byte_text(count: usize) -> String {
+    for (unit, factor) in [("GB", 1usize << 30), ("MB", 1 << 20), ("kB", 1 << 10)] {
+        if count >= factor && count.is_multiple_of(factor) {
+            return format!("{}{unit}", count / factor);
+        }
+    }
+    format!("{count}B")
+}
+
+fn statement_size(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let count = bytes(definition, value)?;
+    // Below this no SET could be sent any more; above it positions in the text would not fit their type.
+    if !(1024..=(1 << 30)).contains(&count) {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("{count} B is outside the valid range for parameter \"{}\" (1024 B .. 1073741824 B)", definition.name),
+        ));
+    }
+    effects.statement_bytes_max = count;
+    Ok(byte_text(count))
+}
+
+fn search_path(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    let names: Vec<&str> = value.split(',').map(|name| name.trim().trim_matches('"')).collect();
+    if names.iter().all(|name| *name == "public" || *name == "$user" || *name == "pg_catalog")
+        && names.contains(&"public")
+    {
+        return Ok(names
+            .iter()
+            .map(|name| if *name == "$user" { "\"$user\"" } else { name })
+            .collect::<Vec<_>>()
+            .join(", "));
+    }
+    Err(unsupported(definition, value).hint("The only schema is public."))
+}
+
+fn standard_strings(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    if boolean(definition.name, value)? {
+        Ok(String::from("on"))
+    } else {
+        Err(unsupported(definition, "off").hint("Write E'...' for backslash escapes."))
+    }
+}
+
+fn time_zone(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let name = value.trim();
+    let zone = if name.eq_ignore_ascii_case("utc") || name.eq_ignore_ascii_case("gmt") || name.eq_ignore_ascii_case("z") {
+        jiff::tz::TimeZone::UTC
+    } else if let Ok(hours) = name.parse::<f64>() {
+        // A bare number is hours east of Greenwich.
+        let seconds = (hours * 3600.0).round();
+        if !seconds.is_finite() || seconds.abs() > 15.0 * 3600.0 + 59.0 * 60.0 {
+            return Err(invalid(definition, value));
+        }
+        let offset = jiff::tz::Offset::from_seconds(seconds as i32).map_err(|_| invalid(definition, value))?;
+        effects.time_zone = jiff::tz::TimeZone::fixed(offset);
+        return Ok(zone_name(seconds as i32));
+    } else {
+        jiff::tz::TimeZone::get(name).map_err(|_| invalid(definition, value))?
+    };
+    let shown = zone.iana_name().map_or_else(|| name.to_string(), str::to_string);
+    effects.time_zone = zone;
+    Ok(if name.eq_ignore_ascii_case("gmt") { String::from("GMT") } else { shown })
+}
+
+/// How PostgreSQL prints a zone that was given in hours: a POSIX name, whose sign is the other way round.
+fn zone_name(seconds: i32) -> String {
+    let sign = |negative: bool| if negative { '-' } else { '+' };
+    let (hours, minutes) = (seconds.abs() / 3600, seconds.abs() / 60 % 60);
+    let digits = if minutes == 0 { format!("{hours:02}") } else { format!("{hours:02}:{minutes:02}") };
+    format!("<{}{digits}>{}{digits}", sign(seconds < 0), sign(seconds >= 0))
+}
+
+/// The values of one moment.
+#[derive(Clone)]
+struct Values {
+    /// One a definition; those of aliases and read-only ones are not used.
+    texts: Vec<Arc<str>>,
+    effects: Effects,
+}
+
+/// A session's settings, with what they go back to when the transaction ends.
+pub(crate) struct Settings {
+    current: Values,
+    /// In force after a commit: what SET said, without SET LOCAL. `None`: nothing was changed.
+    at_commit: Option<Values>,
+    /// In force after a rollback.
+    at_rollback: Option<Values>,
+    memory_limit: usize,
+}
+
+impl Settings {
+    /// The defaults; `memory_limit` in bytes, to be shown.
+    pub(crate) fn new(durability_default: Durability, memory_limit: usize) -> Settings {
+        let effects = Effects {
+            durability: durability_default,
+            time_zone: jiff::tz::TimeZone::UTC,
+            path: ExecutionPath::Auto,
+            statement_bytes_max: STATEMENT_BYTES_DEFAULT,
+            isolation_default: IsolationLevel::ReadCommitted,
+            read_only_default: false,
+        };
+        let mut texts: Vec<Arc<str>> =
+            DEFINITIONS.iter().map(|definition| Arc::from(definition.default)).collect();
+        let name = match durability_default {
+            Durability::Full => "full",
+            Durability::Normal => "normal",
+            Durability::Off => "off",
+        };
+        for (definition, text) in DEFINITIONS.iter().zip(&mut texts) {
+            if definition.name == "durability" {
+                *text = Arc::from(name);
+            }
+        }
+        Settings { current: Values { texts, effects }, at_commit: None, at_rollback: None, memory_limit }
+    }
+
+    /// What the values do.
+    pub(crate) fn effects(&self) -> &Effects {
+        &self.current.effects
+    }
+
+    /// Changes a setting. `value` `None`: its default. Within a transaction (`in_transaction`) the change is
+    /// undone by a rollback, and with `local` by a commit as well.
+    /// # Errors
+    /// `42704`, `22023`, `55P02`, `0A000`.
+    pub(crate) fn set(&mut self, name: &str, value: Option<&str>, local: bool, in_transaction: bool) -> Result<()> {
+        let index = find(name)?;
+        let definition = &DEFINITIONS[index];
+        let Some(assign) = definition.assign else {
+            return Err(Error::new(
+                SqlState::CANNOT_CHANGE_RUNTIME_PARAMETER,
+                format!("parameter \"{}\" cannot be changed", definition.name),
+            ));
+        };
+        let text = value.unwrap_or(definition.default);
+        let mut effects = self.current.effects.clone();
+        let shown: Arc<str> = Arc::from(assign(definition, text, &mut effects)?);
+        let slot = match definition.alias_of {
+            Some(target) => find(target)?,
+            None => index,
+        };
+        if in_transaction && self.at_rollback.is_none() {
+            self.at_rollback = Some(self.current.clone());
+            self.at_commit = Some(self.current.clone());
+        }
+        self.current.effects = effects;
+        self.current.texts[slot] = Arc::clone(&shown);
+        if !local && let Some(at_commit) = &mut self.at_commit {
+            let _ = assign(definition, text, &mut at_commit.effects)?;
+            at_commit.texts[slot] = shown;
+        }
+        Ok(())
+    }
+
+    /// Puts every setting back to its default.
+    pub(crate) fn reset_all(&mut self, in_transaction: bool) -> Result<()> {
+        for definition in DEFINITIONS {
+            if definition.assign.is_some() && definition.alias_of.is_none() {
+                self.set(definition.name, None, false, in_transaction)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A setting as text; `None` where the session keeps it (the running transaction's).
+    /// # Errors
+    /// `42704`.
+    pub(crate) fn show(&self, name: &str) -> Result<Option<String>> {
+        let index = find(name)?;
+        let definition = &DEFINITIONS[index];
+        if definition.of_transaction {
+            return Ok(None);
+        }
+        Ok(Some(match definition.name {
+            "memory_limit" => byte_text(self.memory_limit),
+            "synchronous_commit" => on_off(matches!(self.current.effects.durability, Durability::Full)),
+            _ => self.current.texts[index].to_string(),
+        }))
+    }
+
+    /// The transaction is over: SET LOCAL ends, and after a rollback SET is undone.
+    pub(crate) fn end_transaction(&mut self, committed: bool) {
+        let (at_commit, at_rollback) = (self.at_commit.take(), self.at_rollback.take());
+        if let Some(values) = if committed { at_commit } else { at_rollback } {
+            self.current = values;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::new(Durability::Full, 1 << 30)
+    }
+
+    #[test]
+    fn names_are_sorted_and_every_default_passes_its_own_check() {
+        let names: Vec<String> = DEFINITIONS.iter().map(|d| d.name.to_ascii_lowercase()).collect();
+        let mut sorted = names.clone();
+        sorted.sort();
+        assert_eq!(names, sorted);
+        let mut settings = settings();
+        for definition in DEFINITIONS.iter().filter(|definition| definition.assign.is_some()) {
+            settings.set(definition.name, None, false, false).unwrap();
+            let shown = settings.show(definition.name).unwrap().unwrap();
+            assert_eq!(shown, definition.default, "{}", definition.name);
+        }
+    }
+
+    #[test]
+    fn set_survives_a_commit_and_set_local_does_not() {
+        let mut settings = settings();
+        settings.set("durability", Some("normal"), false, true).unwrap();
+        settings.set("durability", Some("off"), true, true).unwrap();
+        assert!(matches!(settings.effects().durability, Durability::Off));
+        settings.end_transaction(true);
+        assert_eq!(settings.show("durability").unwrap().unwrap(), "normal");
+        settings.set("TimeZone", Some("Europe/Berlin"), false, true).unwrap();
+        settings.end_transaction(false);
+        assert_eq!(settings.show("timezone").unwrap().unwrap(), "UTC");
+    }
+
+    #[test]
+    fn synchronous_commit_is_another_name_for_durability() {
+        let mut settings = settings();
+        settings.set("synchronous_commit", Some("off"), false, false).unwrap();
+        assert_eq!(settings.show("durability").unwrap().unwrap(), "normal");
+        settings.set("synchronous_commit", Some("remote_apply"), false, false).unwrap();
+        assert_eq!(settings.show("durability").unwrap().unwrap(), "full");
+        assert_eq!(settings.show("synchronous_commit").unwrap().unwrap(), "on");
+    }
+
+    #[test]
+    fn wrong_names_and_values_have_postgresqls_codes() {
+        let mut settings = settings();
+        let mut state = |name: &str, value: &str| {
+            settings.set(name, Some(value), false, false).unwrap_err().state().as_str().to_string()
+        };
+        assert_eq!(state("no_such_setting", "1"), "42704");
+        assert_eq!(state("durability", "fulll"), "22023");
+        assert_eq!(state("server_version", "16"), "55P02");
+        assert_eq!(state("datestyle", "German"), "0A000");
+        assert_eq!(state("datestyle", "Klingon"), "22023");
+        assert_eq!(state("timezone", "Mars/Olympus"), "22023");
+        assert_eq!(state("extra_float_digits", "7"), "22023");
+        assert_eq!(state("max_statement_size", "12 parsecs"), "22023");
+    }
+}

@@ -1,0 +1,194 @@
+//! GROUP BY and aggregates over a hash table: one group number a row, then each aggregate takes a batch at once.
+//! Groups come out in the order in which they were first seen.
+
+mod distinct;
+mod groups;
+
+use crate::batch::batch::Batch;
+use crate::batch::column::Column;
+use crate::common::limits::BATCH_ROWS;
+use crate::common::memory::Reservation;
+use crate::common::sync::Arc;
+use crate::error::Result;
+use crate::sql::evaluate::columns;
+use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::execution::NodeRef;
+use crate::sql::executor::pipeline::{Flow, Sink, Source};
+use crate::sql::functions::registry::{GroupStates, RowSet};
+use crate::sql::plan::physical::{Operator, PhysicalAggregate};
+use distinct::DistinctSet;
+use groups::GroupTable;
+
+/// One aggregate's states.
+struct Running {
+    states: Box<dyn GroupStates>,
+    /// For DISTINCT: the (group, arguments) that were counted.
+    seen: Option<DistinctSet>,
+}
+
+/// Collects groups and aggregate states.
+pub(super) struct HashAggregate {
+    node: NodeRef,
+    /// `None`: no GROUP BY, one group.
+    groups: Option<GroupTable>,
+    aggregates: Vec<Running>,
+    /// The group of each row of the current batch, by row number.
+    group_of_row: Vec<u32>,
+    /// The groups of the rows that one aggregate takes.
+    row_groups: Vec<u32>,
+    memory: Reservation,
+}
+
+impl HashAggregate {
+    pub(super) fn new(node: NodeRef, context: &ExecutionContext<'_>) -> HashAggregate {
+        let Operator::HashAggregate { groups, aggregates, .. } = node.operator() else {
+            unreachable!("made for an aggregation");
+        };
+        let aggregates = aggregates
+            .iter()
+            .map(|aggregate| Running {
+                states: (aggregate.function.states)(),
+                seen: aggregate.distinct.then(DistinctSet::default),
+            })
+            .collect();
+        let groups = (!groups.is_empty()).then(|| GroupTable::new(groups.len()));
+        HashAggregate {
+            node,
+            groups,
+            aggregates,
+            group_of_row: Vec::new(),
+            row_groups: Vec::new(),
+            memory: context.memory.reservation(),
+        }
+    }
+
+    fn charge(&mut self) -> Result<()> {
+        let states: usize = self
+            .aggregates
+            .iter()
+            .map(|running| {
+                running.states.memory_bytes() + running.seen.as_ref().map_or(0, DistinctSet::memory_bytes)
+            })
+            .sum();
+        self.memory.resize(states + self.groups.as_ref().map_or(0, GroupTable::memory_bytes))
+    }
+}
+
+/// The batch's rows as the functions want them.
+fn row_set(batch: &Batch) -> RowSet<'_> {
+    match &batch.selection {
+        Some(selection) => RowSet::Some(&selection.0, batch.rows),
+        None => RowSet::All(batch.rows),
+    }
+}
+
+impl Running {
+    /// Takes the rows of a batch; `grouped`: the group of each row by row number, `None` for one group.
+    fn update(
+        &mut self,
+        aggregate: &PhysicalAggregate,
+        batch: &Batch,
+        grouped: Option<&[u32]>,
+        row_groups: &mut Vec<u32>,
+        context: &ExecutionContext<'_>,
+    ) -> Result<()> {
+        let evaluation = context.evaluation();
+        let mut narrowed = None;
+        if let Some(filter) = &aggregate.filter {
+            let mut rows = batch.clone();
+            columns::filter(filter, &mut rows, &evaluation)?;
+            if rows.selected_rows() == 0 {
+                return Ok(());
+            }
+            narrowed = Some(rows);
+        }
+        let arguments = aggregate
+            .arguments
+            .iter()
+            .map(|argument| columns::evaluate(argument, narrowed.as_ref().unwrap_or(batch), &evaluation))
+            .collect::<Result<Vec<Arc<Column>>>>()?;
+        if let Some(seen) = &mut self.seen {
+            let rows = seen.retain_new(narrowed.as_ref().unwrap_or(batch), &arguments, grouped);
+            if rows.0.is_empty() {
+                return Ok(());
+            }
+            narrowed = Some(Batch { columns: Vec::new(), rows: batch.rows, selection: Some(rows) });
+        }
+        let rows = narrowed.as_ref().unwrap_or(batch);
+        match grouped {
+            None => self.states.update_single(&arguments, row_set(rows)),
+            Some(group_of_row) => {
+                row_groups.clear();
+                row_groups.extend(rows.row_numbers().map(|row| group_of_row[row]));
+                self.states.update(&arguments, row_set(rows), row_groups)
+            }
+        }
+    }
+}
+
+impl Sink for HashAggregate {
+    fn push(&mut self, batch: Batch, context: &mut ExecutionContext<'_>) -> Result<Flow> {
+        let Operator::HashAggregate { groups, aggregates, .. } = self.node.operator() else {
+            unreachable!("made for an aggregation");
+        };
+        let mut count = 1;
+        if let Some(table) = &mut self.groups {
+            let evaluation = context.evaluation();
+            let keys = groups
+                .iter()
+                .map(|group| columns::evaluate(group, &batch, &evaluation))
+                .collect::<Result<Vec<Arc<Column>>>>()?;
+            table.assign(&batch, &keys, &mut self.group_of_row)?;
+            count = table.len();
+        }
+        let grouped = self.groups.is_some().then_some(self.group_of_row.as_slice());
+        for (running, aggregate) in self.aggregates.iter_mut().zip(aggregates) {
+            running.states.resize(count)?;
+            running.update(aggregate, &batch, grouped, &mut self.row_groups, context)?;
+        }
+        self.charge()?;
+        Ok(Flow::NeedInput)
+    }
+
+    fn finish(mut self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+        let (columns, count) = match self.groups.take() {
+            Some(table) => {
+                let count = table.len();
+                (table.finish(), count)
+            }
+            None => (Vec::new(), 1),
+        };
+        let mut states: Vec<Box<dyn GroupStates>> =
+            self.aggregates.into_iter().map(|running| running.states).collect();
+        for state in &mut states {
+            state.resize(count)?;
+        }
+        Ok(Box::new(Groups { columns, states, count, position: 0, _memory: self.memory }))
+    }
+}
+
+/// Gives groups out.
+struct Groups {
+    columns: Vec<Column>,
+    states: Vec<Box<dyn GroupStates>>,
+    count: usize,
+    position: usize,
+    _memory: Reservation,
+}
+
+impl Source for Groups {
+    fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
+        if self.position == self.count {
+            return Ok(None);
+        }
+        let from = self.position;
+        let to = self.count.min(from + BATCH_ROWS);
+        self.position = to;
+        let mut columns: Vec<Arc<Column>> =
+            self.columns.iter().map(|column| Arc::new(column.slice(from, to - from))).collect();
+        for state in &mut self.states {
+            columns.push(Arc::new(state.finish(from, to)?));
+        }
+        Ok(Some(Batch { columns, rows: to - from, selection: None }))
+    }
+}

@@ -1,0 +1,59 @@
+//! Runs physical plans: push-based pipelines over batches, and the short path for key look-ups.
+//!
+//! A plan is cut into pipelines at its breakers (aggregation, sorting, data change). A source gives batches,
+//! operators pass them on, a sink takes them; a finished sink is the next pipeline's source. Operators are
+//! resumable, so one loop drives a pipeline and stops as soon as the result has a batch for the reader;
+//! nothing is borrowed between calls.
+//! Knows plans, tables and transactions. Knows no text, no names' resolution and no session.
+
+pub mod point;
+
+mod aggregate;
+mod constraint;
+mod execution;
+mod limit;
+mod modify;
+mod pipeline;
+mod project;
+mod scan;
+mod sort;
+mod sort_key;
+mod top_n;
+
+pub use execution::{Execution, start};
+
+use crate::common::cancel::CancelToken;
+use crate::common::memory::MemoryAccount;
+use crate::common::sync::Arc;
+use crate::sql::evaluate::context::EvaluationContext;
+use crate::sql::functions::registry::Environment;
+use crate::sql::types::datum::Datum;
+use crate::transaction::{Transaction, TransactionManager};
+
+/// What an execution needs from outside for the length of one call.
+pub struct ExecutionContext<'a> {
+    /// The database's transactions and trees.
+    pub manager: &'a Arc<TransactionManager>,
+    /// The transaction that the statement runs in; its statement has been started.
+    pub transaction: &'a mut Transaction,
+    /// Values of `$1` …, of the plan's parameter types. The same at every call.
+    pub parameters: &'a [Datum],
+    /// Clock, zone, settings.
+    pub environment: &'a dyn Environment,
+    /// What grows is charged here.
+    pub memory: &'a Arc<MemoryAccount>,
+    /// Checked once a batch.
+    pub cancel: &'a CancelToken,
+}
+
+impl std::fmt::Debug for ExecutionContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecutionContext").field("parameters", &self.parameters).finish_non_exhaustive()
+    }
+}
+
+impl ExecutionContext<'_> {
+    fn evaluation(&self) -> EvaluationContext<'_> {
+        EvaluationContext::new(self.parameters, self.environment)
+    }
+}
