@@ -2,9 +2,9 @@
 //! `current_setting` all read it. Knows nothing of statements or transactions beyond when a value reverts.
 
 use crate::common::limits::STATEMENT_BYTES_DEFAULT;
-use crate::durability::Durability;
+use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
-use crate::transaction::IsolationLevel;
+use crate::transaction::types::IsolationLevel;
 use std::sync::Arc;
 
 /// Which of the two executors runs a statement.

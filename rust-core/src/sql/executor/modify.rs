@@ -1,0 +1,364 @@
+//! INSERT, UPDATE and DELETE: takes the source's rows, changes the table, keeps RETURNING's rows for the next
+//! pipeline. The source sees no change of this statement: its writes carry a later command number.
+
+use crate::batch::batch::Batch;
+use crate::batch::builder::ColumnBuilder;
+use crate::batch::column::Column;
+use crate::catalog::table_definition::TableDefinition;
+use crate::common::ids::RowId;
+use crate::common::memory::Reservation;
+use crate::common::sync::Arc;
+use crate::error::{Error, Result};
+use crate::sql::evaluate::context::EvaluationContext;
+use crate::sql::evaluate::columns;
+use crate::sql::evaluate::row;
+use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::constraint;
+use crate::sql::executor::execution::NodeRef;
+use crate::sql::executor::pipeline::{Flow, Sink, Source};
+use crate::sql::plan::expression::Expression;
+use crate::sql::plan::logical::BoundCheck;
+use crate::sql::plan::physical::Operator;
+use crate::sql::types::datum::{Datum, DatumRef};
+use crate::table::layout::RowIdSource;
+use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
+use crate::transaction::types::{ReadView, RowLockMode};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Rows between two looks at the cancel flag.
+const ROWS_PER_CANCEL_CHECK: usize = 1000;
+
+/// A table that rows are written to.
+pub(super) struct Target {
+    definition: Arc<TableDefinition>,
+    pub(super) table: Table,
+    /// How a row is locked before it is changed.
+    lock: RowLockMode,
+}
+
+/// What became of a row that was to be changed.
+pub(super) enum Locked {
+    /// It is as the statement's snapshot shows it.
+    Unchanged,
+    /// It changed and still qualifies: its newest values.
+    Changed(Vec<Datum>),
+    /// It is gone, or no longer qualifies.
+    Skip,
+}
+
+impl Target {
+    /// Opens the table. `changed`: the columns that an UPDATE sets; `None`: rows go or come.
+    pub(super) fn open(
+        definition: &Arc<TableDefinition>,
+        changed: Option<&[(usize, Expression)]>,
+        context: &ExecutionContext<'_>,
+    ) -> Result<Target> {
+        let is_key = |column: usize| {
+            definition.layout.row_id == RowIdSource::Column(column)
+                || definition
+                    .layout
+                    .indexes
+                    .iter()
+                    .any(|index| index.unique && index.columns.iter().any(|key| key.column == column))
+        };
+        let keys_stay = changed.is_some_and(|changed| !changed.iter().any(|(column, _)| is_key(*column)));
+        Ok(Target {
+            definition: Arc::clone(definition),
+            table: Table::open(context.manager, context.transaction, &definition.layout)?,
+            lock: if keys_stay { RowLockMode::NoKeyUpdate } else { RowLockMode::Update },
+        })
+    }
+
+    /// Checks a row and puts it into the table.
+    pub(super) fn insert(
+        &self,
+        new: &[DatumRef<'_>],
+        checks: &[BoundCheck],
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
+        let evaluation = EvaluationContext::new(context.parameters, context.environment);
+        constraint::check(&self.definition, checks, new, &evaluation)?;
+        match self.table.insert(context.transaction, new)? {
+            InsertOutcome::Inserted(_) => Ok(()),
+            InsertOutcome::Duplicate { index } => {
+                Err(constraint::duplicate_key(&self.definition, index, new, &evaluation))
+            }
+        }
+    }
+
+    /// Locks a row that the snapshot shows, and reads it again if it changed since.
+    pub(super) fn lock(
+        &self,
+        id: RowId,
+        recheck: Option<&Expression>,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<Locked> {
+        match self.table.lock(context.transaction, id, self.lock)? {
+            LockedRow::Unchanged => Ok(Locked::Unchanged),
+            LockedRow::Gone => Ok(Locked::Skip),
+            LockedRow::Changed => {
+                let Some(latest) = self.table.get_datums(context.transaction, id, ReadView::Latest)? else {
+                    return Ok(Locked::Skip);
+                };
+                if let Some(condition) = recheck
+                    && !row::is_true(condition, &latest, &context.evaluation())?
+                {
+                    return Ok(Locked::Skip);
+                }
+                Ok(Locked::Changed(latest))
+            }
+        }
+    }
+
+    /// Checks the new row and puts it in the place of the old one, which is locked.
+    pub(super) fn update(
+        &self,
+        id: RowId,
+        old: &[DatumRef<'_>],
+        new: &[DatumRef<'_>],
+        checks: &[BoundCheck],
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
+        let evaluation = EvaluationContext::new(context.parameters, context.environment);
+        constraint::check(&self.definition, checks, new, &evaluation)?;
+        match self.table.update(context.transaction, id, old, new)? {
+            UpdateOutcome::Updated(_) => Ok(()),
+            UpdateOutcome::Duplicate { index } => {
+                Err(constraint::duplicate_key(&self.definition, index, new, &evaluation))
+            }
+        }
+    }
+}
+
+/// Changes a table by the rows it is given.
+pub(super) struct Modify {
+    node: NodeRef,
+    target: Target,
+    affected: Arc<AtomicU64>,
+    returned: VecDeque<Batch>,
+    memory: Reservation,
+    rows_seen: usize,
+}
+
+impl Modify {
+    pub(super) fn new(
+        node: NodeRef,
+        affected: Arc<AtomicU64>,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<Modify> {
+        let target = match node.operator() {
+            Operator::Update { table, assignments, .. } => Target::open(table, Some(assignments), context)?,
+            Operator::Insert { table, .. } | Operator::Delete { table, .. } => {
+                Target::open(table, None, context)?
+            }
+            _ => return Err(Error::internal("a data change of another kind")),
+        };
+        let memory = context.memory.reservation();
+        Ok(Modify { node, target, affected, returned: VecDeque::new(), memory, rows_seen: 0 })
+    }
+
+    /// Evaluates RETURNING over rows in table order and keeps the result.
+    fn keep_returned(
+        &mut self,
+        returning: &[Expression],
+        rows: &Batch,
+        evaluation: &EvaluationContext<'_>,
+    ) -> Result<()> {
+        let columns = returning
+            .iter()
+            .map(|expression| columns::evaluate(expression, rows, evaluation))
+            .collect::<Result<Vec<_>>>()?;
+        let batch = Batch { columns, rows: rows.rows, selection: rows.selection.clone() };
+        if batch.selected_rows() > 0 {
+            self.memory.grow(batch.memory_bytes())?;
+            self.returned.push_back(batch);
+        }
+        Ok(())
+    }
+
+    fn cancel_point(&mut self, context: &ExecutionContext<'_>) -> Result<()> {
+        self.rows_seen += 1;
+        if self.rows_seen.is_multiple_of(ROWS_PER_CANCEL_CHECK) { context.cancel.check() } else { Ok(()) }
+    }
+
+    fn count(&self, rows: u64) {
+        self.affected.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    fn insert(&mut self, batch: &Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let node = self.node.clone();
+        let Operator::Insert { checks, returning, .. } = node.operator() else {
+            unreachable!("checked by the caller");
+        };
+        let mut new = Vec::with_capacity(batch.columns.len());
+        for row in batch.row_numbers() {
+            self.cancel_point(context)?;
+            new.clear();
+            new.extend(batch.columns.iter().map(|column| column.datum(row)));
+            self.target.insert(&new, checks, context)?;
+        }
+        self.count(batch.selected_rows() as u64);
+        match returning {
+            Some(returning) => self.keep_returned(returning, batch, &evaluation_of(context)),
+            None => Ok(()),
+        }
+    }
+
+    fn update(&mut self, batch: &Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let node = self.node.clone();
+        let Operator::Update { assignments, recheck, checks, returning, .. } = node.operator() else {
+            unreachable!("checked by the caller");
+        };
+        let evaluation = evaluation_of(context);
+        let assigned = assignments
+            .iter()
+            .map(|(column, expression)| Ok((*column, columns::evaluate(expression, batch, &evaluation)?)))
+            .collect::<Result<Vec<(usize, Arc<Column>)>>>()?;
+        let width = self.target.definition.columns.len();
+        let mut kept = returning.is_some().then(|| RowKeeper::new(&self.target.definition, batch.rows));
+        let mut old: Vec<DatumRef<'_>> = Vec::with_capacity(width);
+        let mut new: Vec<DatumRef<'_>> = Vec::with_capacity(width);
+        for row in batch.row_numbers() {
+            self.cancel_point(context)?;
+            let id = row_id_of(batch, width, row)?;
+            match self.target.lock(id, recheck.as_ref(), context)? {
+                Locked::Skip => continue,
+                Locked::Unchanged => {
+                    old.clear();
+                    old.extend(batch.columns[..width].iter().map(|column| column.datum(row)));
+                    new.clear();
+                    new.extend_from_slice(&old);
+                    for (column, values) in &assigned {
+                        new[*column] = values.datum(row);
+                    }
+                    self.target.update(id, &old, &new, checks, context)?;
+                    if let Some(kept) = &mut kept {
+                        kept.push(&new);
+                    }
+                }
+                Locked::Changed(latest) => {
+                    let mut values = latest.clone();
+                    for (column, expression) in assignments {
+                        values[*column] = row::evaluate(expression, &latest, &evaluation)?;
+                    }
+                    let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
+                    let new: Vec<DatumRef<'_>> = values.iter().map(Datum::as_ref).collect();
+                    self.target.update(id, &old, &new, checks, context)?;
+                    if let Some(kept) = &mut kept {
+                        kept.push(&new);
+                    }
+                }
+            }
+            self.count(1);
+        }
+        match (returning, kept) {
+            (Some(returning), Some(kept)) => self.keep_returned(returning, &kept.finish(), &evaluation),
+            _ => Ok(()),
+        }
+    }
+
+    fn delete(&mut self, batch: &Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let node = self.node.clone();
+        let Operator::Delete { recheck, returning, .. } = node.operator() else {
+            unreachable!("checked by the caller");
+        };
+        let width = self.target.definition.columns.len();
+        let mut kept = returning.is_some().then(|| RowKeeper::new(&self.target.definition, batch.rows));
+        let mut old: Vec<DatumRef<'_>> = Vec::with_capacity(width);
+        for row in batch.row_numbers() {
+            self.cancel_point(context)?;
+            let id = row_id_of(batch, width, row)?;
+            let latest;
+            match self.target.lock(id, recheck.as_ref(), context)? {
+                Locked::Skip => continue,
+                Locked::Unchanged => {
+                    old.clear();
+                    old.extend(batch.columns[..width].iter().map(|column| column.datum(row)));
+                    self.target.table.delete(context.transaction, id, &old)?;
+                    if let Some(kept) = &mut kept {
+                        kept.push(&old);
+                    }
+                }
+                Locked::Changed(values) => {
+                    latest = values;
+                    let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
+                    self.target.table.delete(context.transaction, id, &old)?;
+                    if let Some(kept) = &mut kept {
+                        kept.push(&old);
+                    }
+                }
+            }
+            self.count(1);
+        }
+        match (returning, kept) {
+            (Some(returning), Some(kept)) => {
+                self.keep_returned(returning, &kept.finish(), &evaluation_of(context))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The evaluation context, free of the transaction's borrow.
+fn evaluation_of<'a>(context: &ExecutionContext<'a>) -> EvaluationContext<'a> {
+    EvaluationContext::new(context.parameters, context.environment)
+}
+
+/// The row id behind the table's columns.
+fn row_id_of(batch: &Batch, width: usize, row: usize) -> Result<RowId> {
+    match batch.columns.get(width).map(|column| column.datum(row)) {
+        Some(DatumRef::BigInt(id)) => Ok(RowId(id)),
+        _ => Err(Error::internal("the source of a data change gives no row id")),
+    }
+}
+
+/// Collects the rows that RETURNING is about.
+struct RowKeeper(Vec<ColumnBuilder>, usize);
+
+impl RowKeeper {
+    fn new(table: &TableDefinition, capacity: usize) -> RowKeeper {
+        let builders =
+            table.columns.iter().map(|column| ColumnBuilder::new(column.sql_type, capacity)).collect();
+        RowKeeper(builders, 0)
+    }
+
+    fn push(&mut self, row: &[DatumRef<'_>]) {
+        for (builder, value) in self.0.iter_mut().zip(row) {
+            builder.push_datum(*value);
+        }
+        self.1 += 1;
+    }
+
+    fn finish(self) -> Batch {
+        let columns = self.0.into_iter().map(|builder| Arc::new(builder.finish())).collect();
+        Batch { columns, rows: self.1, selection: None }
+    }
+}
+
+impl Sink for Modify {
+    fn push(&mut self, batch: Batch, context: &mut ExecutionContext<'_>) -> Result<Flow> {
+        match self.node.operator() {
+            Operator::Insert { .. } => self.insert(&batch, context)?,
+            Operator::Update { .. } => self.update(&batch, context)?,
+            _ => self.delete(&batch, context)?,
+        }
+        Ok(Flow::NeedInput)
+    }
+
+    fn finish(self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+        Ok(Box::new(Returned { batches: self.returned, _memory: self.memory }))
+    }
+}
+
+/// Gives RETURNING's rows out.
+struct Returned {
+    batches: VecDeque<Batch>,
+    _memory: Reservation,
+}
+
+impl Source for Returned {
+    fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
+        Ok(self.batches.pop_front())
+    }
+}

@@ -1,0 +1,459 @@
+//! The short path: plans whose leaf is a key look-up or VALUES, run a row at a time on the caller's thread.
+//!
+//! The same bound expressions as the pipelines, through their scalar form: no scheduler, no batch. A look-up
+//! whose output is plain columns hands the row to the receiver straight from the page.
+
+use crate::error::{Error, Result};
+use crate::sql::evaluate::context::EvaluationContext;
+use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
+use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::execution::input;
+use crate::sql::executor::limit::{limit_value, offset_value};
+use crate::sql::executor::modify::{Locked, Target};
+use crate::sql::executor::scan;
+use crate::sql::plan::expression::Expression;
+use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan, ScanOutput, StatementKind};
+use crate::sql::types::datum::{Datum, DatumRef};
+use crate::table::row::RowView;
+use crate::table::table::Table;
+use smallvec::SmallVec;
+
+/// Rows between two looks at the cancel flag.
+const ROWS_PER_CANCEL_CHECK: u64 = 1000;
+
+/// What the short path keeps between executions of one plan. Belongs to the plan: a new plan, a new scratch.
+#[derive(Default)]
+pub struct PointScratch {
+    /// The leaf's table.
+    table: Option<Table>,
+    /// The table that is changed.
+    target: Option<Target>,
+    shape: Shape,
+}
+
+impl std::fmt::Debug for PointScratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PointScratch")
+    }
+}
+
+/// How rows get from the leaf to the receiver.
+#[derive(Default)]
+enum Shape {
+    /// Not looked at yet.
+    #[default]
+    Unknown,
+    /// A look-up without a predicate whose columns go out as they are: table columns by output position.
+    Plain(Box<[usize]>),
+    /// Anything else.
+    General,
+}
+
+/// What a run gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PointResult {
+    /// Rows handed to the receiver.
+    pub rows: u64,
+    /// Rows changed; `None` for a query.
+    pub affected: Option<u64>,
+}
+
+impl PointResult {
+    /// The number that the command tag shows.
+    pub fn tag_count(&self) -> u64 {
+        self.affected.unwrap_or(self.rows)
+    }
+}
+
+/// Whether the short path can run the plan at all.
+pub fn can_run(plan: &PhysicalPlan) -> bool {
+    let mut node = &plan.root;
+    loop {
+        match &node.operator {
+            Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } | Operator::Values { .. } => return true,
+            Operator::Filter { .. }
+            | Operator::Project { .. }
+            | Operator::Limit { .. }
+            | Operator::Insert { .. }
+            | Operator::Update { .. }
+            | Operator::Delete { .. } => {}
+            Operator::TableScan { .. }
+            | Operator::IndexScan { .. }
+            | Operator::HashAggregate { .. }
+            | Operator::Sort { .. }
+            | Operator::TopN { .. } => return false,
+        }
+        match input(node) {
+            Some(next) => node = next,
+            None => return false,
+        }
+    }
+}
+
+/// Columns of a stored row, as the output has them.
+struct Picked<'a> {
+    row: RowView<'a>,
+    columns: &'a [usize],
+}
+
+impl RowSource for Picked<'_> {
+    #[inline]
+    fn datum(&self, index: usize) -> DatumRef<'_> {
+        self.row.datum(self.columns[index])
+    }
+}
+
+/// Runs a plan to its end; result rows go to `out`.
+/// # Errors
+/// Whatever the statement raises; its effects are then the caller's to undo.
+pub fn run(
+    plan: &PhysicalPlan,
+    scratch: &mut PointScratch,
+    context: &mut ExecutionContext<'_>,
+    out: &mut dyn RowSink,
+) -> Result<PointResult> {
+    if matches!(scratch.shape, Shape::Unknown) {
+        scratch.shape = shape_of(&plan.root);
+    }
+    if let Shape::Plain(columns) = &scratch.shape {
+        return plain(&plan.root, columns, &mut scratch.table, context, out);
+    }
+    let mut result = PointResult::default();
+    let mut changed = 0;
+    let mut flow = Run { scratch, changed: &mut changed, seen: 0 };
+    flow.rows(&plan.root, context, &mut |_, row, count| {
+        result.rows += 1;
+        out.row(row, count)?;
+        Ok(true)
+    })?;
+    result.affected = (plan.kind != StatementKind::Select).then_some(changed);
+    Ok(result)
+}
+
+/// Whether the plan is a look-up whose columns go out unchanged.
+fn shape_of(root: &PhysicalNode) -> Shape {
+    let (leaf, picked) = match &root.operator {
+        Operator::Project { input, expressions } => (&input.operator, Some(expressions)),
+        other => (other, None),
+    };
+    let (Operator::RowIdLookup { output, .. } | Operator::UniqueLookup { output, .. }) = leaf else {
+        return Shape::General;
+    };
+    if output.predicate.is_some() || output.row_id {
+        return Shape::General;
+    }
+    let Some(expressions) = picked else {
+        return Shape::Plain(output.columns.clone().into_boxed_slice());
+    };
+    let columns: Option<Box<[usize]>> = expressions
+        .iter()
+        .map(|expression| match expression {
+            Expression::Input { index, .. } => output.columns.get(*index).copied(),
+            _ => None,
+        })
+        .collect();
+    columns.map_or(Shape::General, Shape::Plain)
+}
+
+/// Opens a leaf's table once for all executions of the plan.
+fn leaf_table<'t>(
+    slot: &'t mut Option<Table>,
+    leaf: &Operator,
+    context: &ExecutionContext<'_>,
+) -> Result<&'t Table> {
+    if slot.is_none() {
+        let (Operator::RowIdLookup { table, .. } | Operator::UniqueLookup { table, .. }) = leaf else {
+            return Err(Error::internal("a look-up of something else"));
+        };
+        *slot = Some(Table::open(context.manager, context.transaction, &table.layout)?);
+    }
+    slot.as_ref().ok_or_else(|| Error::internal("a table was opened and is not there"))
+}
+
+fn plain(
+    root: &PhysicalNode,
+    columns: &[usize],
+    slot: &mut Option<Table>,
+    context: &mut ExecutionContext<'_>,
+    out: &mut dyn RowSink,
+) -> Result<PointResult> {
+    let leaf = match &root.operator {
+        Operator::Project { input, .. } => &input.operator,
+        other => other,
+    };
+    let table = leaf_table(slot, leaf, context)?;
+    let Some(id) = scan::find(leaf, table, context)? else { return Ok(PointResult::default()) };
+    let found = table.get_with(context.transaction, id, |row| match row {
+        Some(row) => out.row(&Picked { row, columns }, columns.len()).map(|()| 1),
+        None => Ok(0),
+    })??;
+    Ok(PointResult { rows: found, affected: None })
+}
+
+/// Takes rows: the row, its width; false: no more are wanted.
+type Emit<'e> = dyn FnMut(&mut ExecutionContext<'_>, &dyn RowSource, usize) -> Result<bool> + 'e;
+
+/// One run of a general plan.
+struct Run<'r> {
+    scratch: &'r mut PointScratch,
+    changed: &'r mut u64,
+    seen: u64,
+}
+
+fn evaluation_of<'a>(context: &ExecutionContext<'a>) -> EvaluationContext<'a> {
+    EvaluationContext::new(context.parameters, context.environment)
+}
+
+impl Run<'_> {
+    fn cancel_point(&mut self, context: &ExecutionContext<'_>) -> Result<()> {
+        self.seen += 1;
+        if self.seen.is_multiple_of(ROWS_PER_CANCEL_CHECK) { context.cancel.check() } else { Ok(()) }
+    }
+
+    /// Gives the node's rows to `emit`; false when it wants no more.
+    fn rows(
+        &mut self,
+        node: &PhysicalNode,
+        context: &mut ExecutionContext<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<bool> {
+        match &node.operator {
+            Operator::RowIdLookup { output, .. } | Operator::UniqueLookup { output, .. } => {
+                self.look_up(&node.operator, output, context, emit)
+            }
+            Operator::Values { rows, .. } => {
+                let evaluation = evaluation_of(context);
+                for row in rows {
+                    self.cancel_point(context)?;
+                    let values = values_of(row, &NoRow, &evaluation)?;
+                    if !emit(context, &Computed(&values), values.len())? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Operator::Filter { input, predicate } => self.rows(input, context, &mut |context, row, count| {
+                if row::is_true(predicate, row, &evaluation_of(context))? {
+                    emit(context, row, count)
+                } else {
+                    Ok(true)
+                }
+            }),
+            Operator::Project { input, expressions } => self.rows(input, context, &mut |context, row, _| {
+                let evaluation = evaluation_of(context);
+                let values = values_of(expressions, row, &evaluation)?;
+                emit(context, &Computed(&values), values.len())
+            }),
+            Operator::Limit { input, limit, offset } => {
+                let evaluation = evaluation_of(context);
+                let mut skip = offset_value(offset.as_ref(), &evaluation)?;
+                let mut left = limit_value(limit.as_ref(), &evaluation)?.unwrap_or(u64::MAX);
+                if left == 0 {
+                    return Ok(true);
+                }
+                self.rows(input, context, &mut |context, row, count| {
+                    if skip > 0 {
+                        skip -= 1;
+                        return Ok(true);
+                    }
+                    left -= 1;
+                    Ok(emit(context, row, count)? && left > 0)
+                })
+            }
+            Operator::Insert { .. } => self.insert(&node.operator, context, emit),
+            Operator::Update { .. } => self.update(&node.operator, context, emit),
+            Operator::Delete { .. } => self.delete(&node.operator, context, emit),
+            Operator::TableScan { .. }
+            | Operator::IndexScan { .. }
+            | Operator::HashAggregate { .. }
+            | Operator::Sort { .. }
+            | Operator::TopN { .. } => Err(Error::internal("not a plan for the short path")),
+        }
+    }
+
+    fn look_up(
+        &mut self,
+        leaf: &Operator,
+        output: &ScanOutput,
+        context: &mut ExecutionContext<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<bool> {
+        let table = leaf_table(&mut self.scratch.table, leaf, context)?;
+        let Some(id) = scan::find(leaf, table, context)? else { return Ok(true) };
+        // Copied out, because expressions are not evaluated under a page's latch.
+        let found = table.get_with(context.transaction, id, |row| {
+            row.map(|row| {
+                output.columns.iter().map(|column| row.datum(*column).to_owned()).collect::<Vec<Datum>>()
+            })
+        })?;
+        let Some(mut values) = found else { return Ok(true) };
+        if output.row_id {
+            values.push(Datum::BigInt(id.0));
+        }
+        if let Some(predicate) = &output.predicate
+            && !row::is_true(predicate, &values, &evaluation_of(context))?
+        {
+            return Ok(true);
+        }
+        emit(context, &values, values.len())
+    }
+
+    /// The table that the plan changes, opened once.
+    fn take_target(&mut self, operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
+        if let Some(target) = self.scratch.target.take() {
+            return Ok(target);
+        }
+        match operator {
+            Operator::Update { table, assignments, .. } => Target::open(table, Some(assignments), context),
+            Operator::Insert { table, .. } | Operator::Delete { table, .. } => {
+                Target::open(table, None, context)
+            }
+            _ => Err(Error::internal("a data change of another kind")),
+        }
+    }
+
+    fn insert(
+        &mut self,
+        operator: &Operator,
+        context: &mut ExecutionContext<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<bool> {
+        let Operator::Insert { input, checks, returning, .. } = operator else {
+            return Err(Error::internal("a data change of another kind"));
+        };
+        let target = self.take_target(operator, context)?;
+        let mut count = 0;
+        let result = self.rows(input, context, &mut |context, row, width| {
+            let new: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
+            target.insert(&new, checks, context)?;
+            count += 1;
+            return_row(returning.as_deref(), row, context, emit)
+        });
+        *self.changed += count;
+        self.scratch.target = Some(target);
+        result
+    }
+
+    fn update(
+        &mut self,
+        operator: &Operator,
+        context: &mut ExecutionContext<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<bool> {
+        let Operator::Update { input, table, assignments, recheck, checks, returning } = operator else {
+            return Err(Error::internal("a data change of another kind"));
+        };
+        let target = self.take_target(operator, context)?;
+        let width = table.columns.len();
+        let mut count = 0;
+        let result = self.rows(input, context, &mut |context, row, _| {
+            let Some(id) = scan::row_id(row.datum(width))? else {
+                return Err(Error::internal("the source of a data change gives no row id"));
+            };
+            let evaluation = evaluation_of(context);
+            let latest;
+            let row: &dyn RowSource = match target.lock(id, recheck.as_ref(), context)? {
+                Locked::Skip => return Ok(true),
+                Locked::Unchanged => row,
+                Locked::Changed(values) => {
+                    latest = values;
+                    &latest
+                }
+            };
+            let old: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
+            let mut values = SmallVec::<[Value<'_>; 4]>::new();
+            for (_, expression) in assignments {
+                values.push(row::value(expression, row, &evaluation)?);
+            }
+            let mut new = old.clone();
+            for ((column, _), value) in assignments.iter().zip(&values) {
+                new[*column] = value.as_datum();
+            }
+            target.update(id, &old, &new, checks, context)?;
+            count += 1;
+            return_row(returning.as_deref(), &Borrowed(&new), context, emit)
+        });
+        *self.changed += count;
+        self.scratch.target = Some(target);
+        result
+    }
+
+    fn delete(
+        &mut self,
+        operator: &Operator,
+        context: &mut ExecutionContext<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<bool> {
+        let Operator::Delete { input, table, recheck, returning } = operator else {
+            return Err(Error::internal("a data change of another kind"));
+        };
+        let target = self.take_target(operator, context)?;
+        let width = table.columns.len();
+        let mut count = 0;
+        let result = self.rows(input, context, &mut |context, row, _| {
+            let Some(id) = scan::row_id(row.datum(width))? else {
+                return Err(Error::internal("the source of a data change gives no row id"));
+            };
+            let latest;
+            let row: &dyn RowSource = match target.lock(id, recheck.as_ref(), context)? {
+                Locked::Skip => return Ok(true),
+                Locked::Unchanged => row,
+                Locked::Changed(values) => {
+                    latest = values;
+                    &latest
+                }
+            };
+            let old: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
+            target.table.delete(context.transaction, id, &old)?;
+            count += 1;
+            return_row(returning.as_deref(), row, context, emit)
+        });
+        *self.changed += count;
+        self.scratch.target = Some(target);
+        result
+    }
+}
+
+/// Values that were computed, borrowed where they could be.
+struct Computed<'a>(&'a [Value<'a>]);
+
+impl RowSource for Computed<'_> {
+    fn datum(&self, index: usize) -> DatumRef<'_> {
+        self.0[index].as_datum()
+    }
+}
+
+/// Values that lie elsewhere.
+struct Borrowed<'a>(&'a [DatumRef<'a>]);
+
+impl RowSource for Borrowed<'_> {
+    fn datum(&self, index: usize) -> DatumRef<'_> {
+        self.0[index]
+    }
+}
+
+/// The values of `expressions` over a row; up to sixteen without an allocation.
+fn values_of<'a>(
+    expressions: &'a [Expression],
+    row: &'a dyn RowSource,
+    evaluation: &EvaluationContext<'a>,
+) -> Result<SmallVec<[Value<'a>; 16]>> {
+    let mut values = SmallVec::with_capacity(expressions.len());
+    for expression in expressions {
+        values.push(row::value(expression, row, evaluation)?);
+    }
+    Ok(values)
+}
+
+/// Hands a row's RETURNING on.
+fn return_row(
+    returning: Option<&[Expression]>,
+    row: &dyn RowSource,
+    context: &mut ExecutionContext<'_>,
+    emit: &mut Emit<'_>,
+) -> Result<bool> {
+    let Some(expressions) = returning else { return Ok(true) };
+    let evaluation = evaluation_of(context);
+    let values = values_of(expressions, row, &evaluation)?;
+    emit(context, &Computed(&values), values.len())
+}
