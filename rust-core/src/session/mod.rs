@@ -1,0 +1,30 @@
+//! Sessions: the only conductor of a statement's life, from text to rows.
+//!
+//! A statement is checked, parsed, bound against the newest catalog (plus the transaction's own definitions),
+//! its tables are locked, the catalog is compared once more, it is planned, run, and committed or undone.
+//! Knows every layer below. Knows nothing of files, of other sessions, or of C.
+
+mod block;
+mod definition;
+mod definition_gate;
+pub mod engine;
+mod environment;
+mod notice;
+mod parameters;
+mod plan_cache;
+mod portal;
+mod prepared;
+pub mod result;
+#[allow(clippy::module_inception, reason = "the folder is named for its main type")]
+mod session;
+mod settings;
+mod utility;
+
+#[cfg(test)]
+mod tests;
+
+pub use definition_gate::DefinitionGate;
+pub use notice::{Notice, Severity};
+pub use portal::Portal;
+pub use prepared::Prepared;
+pub use session::Session;

@@ -1,0 +1,70 @@
+//! Parameter values as a plan wants them: of the inferred types.
+
+use crate::common::limits::VALUE_BYTES_MAX;
+use crate::error::{Error, Result, SqlState};
+use crate::sql::functions::registry::Environment;
+use crate::sql::types::cast::{CastEnvironment, cast};
+use crate::sql::types::data_type::{DataType, SqlType};
+use crate::sql::types::datum::Datum;
+use crate::sql::types::text_form::text_to_datum;
+
+/// Whether every value has its parameter's type already (NULL has every type).
+pub(crate) fn fit(values: &[Datum], types: &[DataType]) -> bool {
+    values.len() == types.len() && values.iter().zip(types).all(|(value, wanted)| fits(value, *wanted))
+}
+
+fn fits(value: &Datum, wanted: DataType) -> bool {
+    match value {
+        Datum::Null => true,
+        Datum::Text(text) => wanted.is_string() && is_storable(text),
+        other => other.as_ref().natural_type() == wanted,
+    }
+}
+
+fn is_storable(text: &str) -> bool {
+    text.len() <= VALUE_BYTES_MAX && memchr::memchr(0, text.as_bytes()).is_none()
+}
+
+/// Converts values that do not fit.
+/// # Errors
+/// `08P01` for a wrong number of values; `22021` for a NUL byte; what the conversion raises.
+pub(crate) fn convert(
+    values: &[Datum],
+    types: &[DataType],
+    environment: &dyn Environment,
+) -> Result<Vec<Datum>> {
+    if values.len() != types.len() {
+        return Err(Error::new(
+            SqlState::PROTOCOL_VIOLATION,
+            format!("the statement has {} parameters, {} values were given", types.len(), values.len()),
+        ));
+    }
+    let casts = CastEnvironment { zone: environment.time_zone(), now: environment.transaction_time() };
+    let mut converted = Vec::with_capacity(values.len());
+    for (position, (value, wanted)) in values.iter().zip(types).enumerate() {
+        if fits(value, *wanted) {
+            converted.push(value.clone());
+            continue;
+        }
+        let target = SqlType::plain(*wanted);
+        let result = match value {
+            Datum::Text(text) if !is_storable(text) => {
+                if text.len() > VALUE_BYTES_MAX {
+                    Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "value too long"))
+                } else {
+                    Err(Error::new(
+                        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                        "invalid byte sequence for encoding \"UTF8\": 0x00",
+                    ))
+                }
+            }
+            Datum::Text(text) => text_to_datum(text, target, &casts),
+            other => cast(other.as_ref(), other.as_ref().natural_type(), target, false, &casts),
+        };
+        converted.push(result.map_err(|error| {
+            let place = format!("This is the value of parameter ${}.", position + 1);
+            if error.detail_text().is_some() { error } else { error.detail(place) }
+        })?);
+    }
+    Ok(converted)
+}

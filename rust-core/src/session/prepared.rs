@@ -1,0 +1,248 @@
+//! A statement that was parsed and bound: what it gives, and its plan for as long as the catalog stays.
+
+use crate::catalog::snapshot::CatalogSnapshot;
+use crate::catalog::table_definition::TableDefinition;
+use crate::common::arena::Arena;
+use crate::common::ids::ObjectId;
+use crate::common::sync::{Arc, Mutex};
+use crate::error::{Error, Result, SqlState};
+use crate::session::engine::Engine;
+use crate::session::result::{PreparedKind, ResultColumn};
+use crate::sql::ast::StatementWithSpan;
+use crate::sql::binder::bound::{BindOptions, BoundStatement, TransactionStatement};
+use crate::sql::executor::point::{self, PointScratch};
+use crate::sql::parser;
+use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan};
+use crate::sql::types::data_type::DataType;
+use crate::sql::{binder, optimizer};
+use crate::transaction::types::TableLockMode;
+
+/// A prepared statement. Belongs to the session that made it; runs as often as wanted.
+pub struct Prepared {
+    text: Box<str>,
+    kind: PreparedKind,
+    columns: Arc<[ResultColumn]>,
+    parameters: Box<[DataType]>,
+    parameter_names: Box<[String]>,
+    pub(crate) body: Body,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("text", &self.text).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// What runs it.
+pub(crate) enum Body {
+    /// A plan.
+    Query(Mutex<Plan>),
+    /// CREATE, DROP: bound again when it runs, under its locks.
+    Definition,
+    /// Transaction control, settings, maintenance: nothing in it depends on the catalog.
+    Control(Box<BoundStatement>),
+}
+
+/// The catalog that a plan was made for.
+pub(crate) enum Stamp {
+    /// The committed one of this epoch.
+    Epoch(u64),
+    /// A transaction's own, which nobody else can use.
+    Own(Arc<CatalogSnapshot>),
+}
+
+/// A plan with what its executions keep.
+pub(crate) struct Plan {
+    pub(crate) stamp: Stamp,
+    pub(crate) physical: Arc<PhysicalPlan>,
+    /// The tables to lock before the stamp is compared.
+    pub(crate) locks: Box<[(ObjectId, TableLockMode)]>,
+    pub(crate) scratch: PointScratch,
+    /// Whether the short path can run it, whatever the optimizer thinks of that.
+    pub(crate) can_point: bool,
+}
+
+/// What binding a statement gave.
+pub(crate) struct Bound {
+    pub(crate) statement: BoundStatement,
+    parameter_names: Box<[String]>,
+}
+
+/// Parses the first statement of `text` and binds it; `None` when there is none, with the bytes taken.
+pub(crate) fn bind_first(
+    text: &str,
+    catalog: &CatalogSnapshot,
+    arena: &Arena,
+) -> Result<(Option<Bound>, usize)> {
+    let Some((statement, taken)) = parser::parse_first(text, arena)? else { return Ok((None, text.len())) };
+    Ok((Some(bind(text, &statement, catalog)?), taken))
+}
+
+fn bind(text: &str, statement: &StatementWithSpan<'_>, catalog: &CatalogSnapshot) -> Result<Bound> {
+    let options = BindOptions::new(text);
+    Ok(Bound {
+        statement: binder::bind(&statement.statement, catalog, &options)?,
+        parameter_names: statement.parameter_names.iter().map(|name| (*name).to_string()).collect(),
+    })
+}
+
+/// Row counts for the optimizer.
+struct Statistics<'a>(&'a Engine);
+
+impl optimizer::TableStatistics for Statistics<'_> {
+    fn row_count(&self, table: &TableDefinition) -> u64 {
+        // A tree that only the running transaction knows has no pages yet.
+        self.0.manager.storage().tree(table.layout.tree).map_or(0, |tree| tree.entry_estimate())
+    }
+}
+
+/// Plans a bound query.
+pub(crate) fn plan(statement: BoundStatement, stamp: Stamp, engine: &Engine) -> Result<Plan> {
+    let BoundStatement::Query { plan, parameters, .. } = statement else {
+        return Err(Error::internal("only queries and data changes are planned"));
+    };
+    let physical = Arc::new(optimizer::optimize(plan, &parameters, &Statistics(engine))?);
+    let mut locks: Vec<(ObjectId, TableLockMode)> = Vec::new();
+    let mut node = Some(&physical.root);
+    while let Some(current) = node {
+        node = lock_of(current, &mut locks);
+    }
+    // The strongest lock of each table, in the order of their numbers, so that two sessions cannot cross.
+    locks.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(&left.1)));
+    locks.dedup_by_key(|lock| lock.0);
+    let can_point = point::can_run(&physical);
+    Ok(Plan { stamp, physical, locks: locks.into(), scratch: PointScratch::default(), can_point })
+}
+
+/// Notes the table that a node works on; gives its input.
+fn lock_of<'p>(
+    node: &'p PhysicalNode,
+    locks: &mut Vec<(ObjectId, TableLockMode)>,
+) -> Option<&'p PhysicalNode> {
+    match &node.operator {
+        Operator::TableScan { table, .. }
+        | Operator::IndexScan { table, .. }
+        | Operator::RowIdLookup { table, .. }
+        | Operator::UniqueLookup { table, .. } => {
+            locks.push((table.id, TableLockMode::AccessShare));
+            None
+        }
+        Operator::Insert { table, input, .. }
+        | Operator::Update { table, input, .. }
+        | Operator::Delete { table, input, .. } => {
+            locks.push((table.id, TableLockMode::RowExclusive));
+            Some(input)
+        }
+        Operator::Filter { input, .. }
+        | Operator::Project { input, .. }
+        | Operator::HashAggregate { input, .. }
+        | Operator::Sort { input, .. }
+        | Operator::TopN { input, .. }
+        | Operator::Limit { input, .. } => Some(input),
+        Operator::Values { .. } => None,
+    }
+}
+
+fn kind_of(statement: &BoundStatement) -> PreparedKind {
+    match statement {
+        BoundStatement::Query { kind, .. } => (*kind).into(),
+        BoundStatement::CreateTable(_) => PreparedKind::CreateTable,
+        BoundStatement::DropTable(_) => PreparedKind::DropTable,
+        BoundStatement::CreateIndex(_) => PreparedKind::CreateIndex,
+        BoundStatement::DropIndex(_) => PreparedKind::DropIndex,
+        BoundStatement::Transaction(TransactionStatement::Begin(_)) => PreparedKind::Begin,
+        BoundStatement::Transaction(TransactionStatement::Commit) => PreparedKind::Commit,
+        BoundStatement::Transaction(TransactionStatement::Rollback) => PreparedKind::Rollback,
+        BoundStatement::Transaction(
+            TransactionStatement::SetModes(_) | TransactionStatement::SetDefaultModes(_),
+        )
+        | BoundStatement::Set(_) => PreparedKind::Set,
+        BoundStatement::Reset { .. } => PreparedKind::Reset,
+        BoundStatement::Show { .. } => PreparedKind::Show,
+        BoundStatement::Checkpoint => PreparedKind::Checkpoint,
+    }
+}
+
+impl Prepared {
+    /// Makes a statement of what was bound.
+    /// # Errors
+    /// What the optimizer and the settings' names raise.
+    pub(crate) fn new(text: &str, bound: Bound, stamp: Stamp, engine: &Engine) -> Result<Prepared> {
+        let kind = kind_of(&bound.statement);
+        let mut columns = Vec::new();
+        let mut parameters = Box::default();
+        let body = match bound.statement {
+            query @ BoundStatement::Query { .. } => {
+                let plan = plan(query, stamp, engine)?;
+                columns = plan.physical.columns.iter().map(ResultColumn::from_output).collect();
+                parameters = plan.physical.parameters.clone().into_boxed_slice();
+                Body::Query(Mutex::new(plan))
+            }
+            BoundStatement::CreateTable(_)
+            | BoundStatement::DropTable(_)
+            | BoundStatement::CreateIndex(_)
+            | BoundStatement::DropIndex(_) => Body::Definition,
+            control => {
+                columns = super::utility::result_columns(&control)?;
+                Body::Control(Box::new(control))
+            }
+        };
+        Ok(Prepared {
+            text: text.into(),
+            kind,
+            columns: columns.into(),
+            parameters,
+            parameter_names: bound.parameter_names,
+            body,
+        })
+    }
+
+    /// The statement's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it does.
+    pub fn kind(&self) -> PreparedKind {
+        self.kind
+    }
+
+    /// The columns of its result; none for a statement that returns no rows.
+    pub fn columns(&self) -> &Arc<[ResultColumn]> {
+        &self.columns
+    }
+
+    /// The types of `$1` …, in order.
+    pub fn parameters(&self) -> &[DataType] {
+        &self.parameters
+    }
+
+    /// The names of `:name` and `@name` parameters, in order; empty strings for the others.
+    pub fn parameter_names(&self) -> &[String] {
+        &self.parameter_names
+    }
+
+    /// Whether it returns rows.
+    pub fn returns_rows(&self) -> bool {
+        !self.columns.is_empty() || matches!(self.kind, PreparedKind::Select | PreparedKind::Show)
+    }
+
+    /// Whether it changes neither tables nor definitions.
+    pub fn is_read_only(&self) -> bool {
+        !self.kind.writes()
+    }
+
+    /// That a new plan gives what was promised when the statement was prepared.
+    pub(crate) fn check_same_result(&self, plan: &Plan) -> Result<()> {
+        let same = plan.physical.parameters[..] == self.parameters[..]
+            && plan.physical.columns.len() == self.columns.len()
+            && plan.physical.columns.iter().zip(self.columns.iter()).all(|(new, old)| {
+                new.name == old.name && new.sql_type == old.sql_type
+            });
+        if same {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
+            .hint("Prepare the statement again."))
+    }
+}

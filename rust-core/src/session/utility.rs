@@ -1,0 +1,214 @@
+//! Statements that touch no table: transaction control, settings, CHECKPOINT.
+
+use crate::batch::batch::Batch;
+use crate::batch::builder::ColumnBuilder;
+use crate::common::sync::Arc;
+use crate::error::{Error, Result, SqlState};
+use crate::session::portal::{Portal, PortalState};
+use crate::session::prepared::Prepared;
+use crate::session::result::{PreparedKind, ResultColumn, TransactionStatus};
+use crate::session::session::Session;
+use crate::session::settings::{self, DEFINITIONS};
+use crate::sql::binder::bound::{
+    BoundIsolation, BoundStatement, SetStatement, TransactionModes, TransactionStatement,
+};
+use crate::sql::types::data_type::{DataType, SqlType};
+use crate::transaction::types::IsolationLevel;
+use std::collections::VecDeque;
+
+/// The columns that a control statement gives.
+/// # Errors
+/// `42704` for SHOW of an unknown setting.
+pub(crate) fn result_columns(statement: &BoundStatement) -> Result<Vec<ResultColumn>> {
+    match statement {
+        BoundStatement::Show { name: Some(name), position } => {
+            let index = settings::find(name).map_err(|error| error.at(*position))?;
+            Ok(vec![ResultColumn::text(DEFINITIONS[index].name)])
+        }
+        BoundStatement::Show { name: None, .. } => {
+            Ok(["name", "setting", "description"].into_iter().map(ResultColumn::text).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn level(isolation: BoundIsolation) -> IsolationLevel {
+    match isolation {
+        BoundIsolation::ReadCommitted => IsolationLevel::ReadCommitted,
+        BoundIsolation::RepeatableRead => IsolationLevel::RepeatableRead,
+    }
+}
+
+fn no_transaction() -> Error {
+    Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress")
+}
+
+/// A batch of text rows.
+fn text_rows(width: usize, rows: &[Vec<String>]) -> VecDeque<Batch> {
+    let mut batches = VecDeque::new();
+    let columns = (0..width)
+        .map(|index| {
+            let mut builder = ColumnBuilder::new(SqlType::plain(DataType::Text), rows.len());
+            for row in rows {
+                builder.push_str(&row[index]);
+            }
+            Arc::new(builder.finish())
+        })
+        .collect();
+    batches.push_back(Batch { columns, rows: rows.len(), selection: None });
+    batches
+}
+
+impl Session {
+    pub(crate) fn execute_control(
+        &mut self,
+        statement: &Arc<Prepared>,
+        bound: &BoundStatement,
+    ) -> Result<Portal> {
+        let mut kind = statement.kind();
+        let mut rows = VecDeque::new();
+        match bound {
+            BoundStatement::Transaction(control) => kind = self.control_transaction(*control, kind)?,
+            BoundStatement::Set(set) => self.set_statement(set)?,
+            BoundStatement::Reset { name: Some(name), position } => {
+                self.set_setting(name, None, false).map_err(|error| error.at_if_unset(*position))?;
+            }
+            BoundStatement::Reset { name: None, .. } => {
+                let in_block = self.block.is_some();
+                self.environment.settings.reset_all(in_block)?;
+            }
+            BoundStatement::Show { name: Some(name), .. } => {
+                rows = text_rows(1, &[vec![self.show(name)?]]);
+            }
+            BoundStatement::Show { name: None, .. } => {
+                let all = DEFINITIONS
+                    .iter()
+                    .map(|definition| {
+                        Ok(vec![
+                            definition.name.to_string(),
+                            self.show(definition.name)?,
+                            definition.description.to_string(),
+                        ])
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                rows = text_rows(3, &all);
+            }
+            BoundStatement::Checkpoint => {
+                self.engine.checkpoint()?;
+            }
+            _ => return Err(Error::internal("not a control statement")),
+        }
+        let state = PortalState::complete(rows, None);
+        Ok(Portal::new(Arc::clone(statement.columns()), kind, state))
+    }
+
+    /// Carries transaction control out; gives the kind for the tag: COMMIT of a failed block is a ROLLBACK.
+    fn control_transaction(
+        &mut self,
+        control: TransactionStatement,
+        kind: PreparedKind,
+    ) -> Result<PreparedKind> {
+        let status = self.transaction_status();
+        let implicit = self.block.as_ref().is_some_and(|block| block.implicit);
+        match control {
+            TransactionStatement::Begin(modes) => {
+                if let Some(block) = &mut self.block {
+                    if block.implicit {
+                        // BEGIN within a script: what ran before belongs to the block.
+                        block.implicit = false;
+                    } else {
+                        self.notices.warning(Error::new(
+                            SqlState::ACTIVE_SQL_TRANSACTION,
+                            "there is already a transaction in progress",
+                        ));
+                    }
+                    return self.set_modes(modes).map(|()| kind);
+                }
+                self.begin_block(modes.isolation.map(level), modes.read_only, false);
+            }
+            TransactionStatement::Commit => match status {
+                TransactionStatus::Idle => self.notices.warning(no_transaction()),
+                TransactionStatus::Failed => {
+                    self.end_block(false);
+                    return Ok(PreparedKind::Rollback);
+                }
+                TransactionStatus::Active => {
+                    if implicit {
+                        self.notices.warning(no_transaction());
+                    }
+                    self.commit_block()?;
+                }
+            },
+            TransactionStatement::Rollback => {
+                if status == TransactionStatus::Idle || implicit {
+                    self.notices.warning(no_transaction());
+                }
+                self.end_block(false);
+            }
+            TransactionStatement::SetModes(modes) => {
+                if status == TransactionStatus::Idle || implicit {
+                    self.notices.warning(Error::new(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION can only be used in transaction blocks",
+                    ));
+                } else {
+                    self.set_modes(modes)?;
+                }
+            }
+            TransactionStatement::SetDefaultModes(modes) => {
+                if let Some(isolation) = modes.isolation {
+                    let name = settings::isolation_name(level(isolation));
+                    self.set_setting("default_transaction_isolation", Some(name), false)?;
+                }
+                if let Some(read_only) = modes.read_only {
+                    let value = if read_only { "on" } else { "off" };
+                    self.set_setting("default_transaction_read_only", Some(value), false)?;
+                }
+            }
+        }
+        Ok(kind)
+    }
+
+    fn set_modes(&mut self, modes: TransactionModes) -> Result<()> {
+        self.set_block_modes(modes.isolation.map(level), modes.read_only)
+    }
+
+    fn set_statement(&mut self, set: &SetStatement) -> Result<()> {
+        let result = if set.local && !self.block.as_ref().is_some_and(|block| !block.implicit) {
+            settings::find(&set.name).map(|_| {
+                self.notices.warning(Error::new(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    "SET LOCAL can only be used in transaction blocks",
+                ));
+            })
+        } else {
+            self.set_setting(&set.name, set.value.as_deref(), set.local)
+        };
+        result.map_err(|error| error.at_if_unset(set.position))
+    }
+
+    /// Sets a setting; those of the running transaction change its modes.
+    pub(crate) fn set_setting(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
+        match DEFINITIONS[settings::find(name)?].name {
+            "transaction_isolation" => {
+                let isolation = value.map(|value| settings::isolation(name, value)).transpose()?;
+                self.set_block_modes(isolation, None)
+            }
+            "transaction_read_only" => {
+                let read_only = value.map(|value| settings::boolean(name, value)).transpose()?;
+                self.set_block_modes(None, read_only)
+            }
+            _ => {
+                let in_block = self.block.is_some();
+                self.environment.settings.set(name, value, local, in_block)?;
+                if self.block.is_none() {
+                    let effects = self.environment.settings.effects();
+                    self.environment.transaction_isolation =
+                        settings::isolation_name(effects.isolation_default);
+                    self.environment.transaction_read_only = effects.read_only_default;
+                }
+                Ok(())
+            }
+        }
+    }
+}
