@@ -49,6 +49,7 @@ impl fmt::Display for SqlState {
 }
 
 states! {
+    PROTOCOL_VIOLATION = "08P01", "protocol violation: a wrong number of parameter values";
     CONNECTION_DOES_NOT_EXIST = "08003", "connection does not exist";
     TRANSACTION_RESOLUTION_UNKNOWN = "08007", "the outcome of the commit is unknown; reopen the database";
     FEATURE_NOT_SUPPORTED = "0A000", "feature not supported";

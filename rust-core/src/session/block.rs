@@ -1,5 +1,6 @@
 //! A transaction as the session runs it: with its modes and its own definitions.
 
+use crate::catalog::catalog::CatalogChange;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::ids::Lsn;
 use crate::common::sync::Arc;
@@ -16,6 +17,8 @@ pub(crate) struct Block {
     pub(crate) read_only: bool,
     /// The catalog with this transaction's own definitions; `None`: it has made none.
     pub(crate) catalog: Option<Arc<CatalogSnapshot>>,
+    /// The same as changes, to be published.
+    pub(crate) changes: Vec<CatalogChange>,
     /// Made for a script of several statements, not by BEGIN.
     pub(crate) implicit: bool,
     /// Whether a statement has run: its modes are fixed then.
@@ -25,11 +28,15 @@ pub(crate) struct Block {
 impl Block {
     /// Commits; own definitions become everybody's.
     pub(crate) fn commit(self, durability: Durability, engine: &Engine) -> Result<Option<Lsn>> {
-        let Some(catalog) = self.catalog else { return self.transaction.commit(durability) };
-        let transaction = self.transaction;
+        let (transaction, changes) = (self.transaction, self.changes);
+        if changes.is_empty() {
+            return transaction.commit(durability);
+        }
         engine.definitions.publish(|| {
             let committed = transaction.commit(durability)?;
-            engine.catalog.publish(catalog);
+            if let Some(timestamp) = committed {
+                engine.catalog.publish(timestamp, &changes);
+            }
             Ok(committed)
         })
     }

@@ -7,6 +7,7 @@ use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
 use crate::durability::policy::Durability;
 use crate::error::Result;
+use crate::session::definition_gate::DefinitionGate;
 use crate::transaction::transaction::TransactionManager;
 
 /// Defaults that sessions start with and limits that they keep.
@@ -31,6 +32,8 @@ pub struct Engine {
     pub manager: Arc<TransactionManager>,
     /// Definitions.
     pub catalog: Arc<Catalog>,
+    /// Tells when plans are stale.
+    pub definitions: DefinitionGate,
     /// Everything that grows.
     pub memory: Arc<MemoryAccount>,
     /// Time.

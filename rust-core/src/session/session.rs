@@ -58,7 +58,7 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// A session of `engine` with the number `id`. Databases make them.
     pub fn new(engine: Arc<Engine>, id: u64) -> Session {
-        let settings = Settings::new(engine.options.durability, engine.memory.limit());
+        let settings = Settings::new(&engine.options, engine.memory.limit());
         let environment = SessionEnvironment::new(settings, Arc::clone(&engine.clock), id);
         Session {
             id,
@@ -236,12 +236,13 @@ impl Session {
     fn new_block(&self, isolation: Option<IsolationLevel>, read_only: Option<bool>) -> Block {
         let effects = self.environment.settings.effects();
         let isolation = isolation.unwrap_or(effects.isolation_default);
-        let read_only = read_only.unwrap_or(effects.read_only_default);
+        let read_only = read_only.unwrap_or(effects.read_only_default) || self.engine.options.read_only;
         Block {
             transaction: self.engine.manager.begin(isolation, read_only, self.cancel.clone()),
             isolation,
             read_only,
             catalog: None,
+            changes: Vec::new(),
             implicit: false,
             started: false,
         }
@@ -328,9 +329,16 @@ impl Session {
         self.end_block(result.is_ok());
         let committed = result?;
         if committed.is_some() {
-            self.engine.after_commit();
+            self.after_commit();
         }
         Ok(committed)
+    }
+
+    /// What the database does after each commit. It is no part of the statement: its failure is only told.
+    fn after_commit(&mut self) {
+        if let Err(error) = (self.engine.after_commit)() {
+            self.notices.warning(error);
+        }
     }
 
     /// Forgets the block: what is left of it is rolled back, settings revert as they should.
@@ -459,7 +467,7 @@ impl Session {
                 if autocommit {
                     let durability = self.environment.settings.effects().durability;
                     if block.commit(durability, &self.engine)?.is_some() {
-                        self.engine.after_commit();
+                        self.after_commit();
                     }
                 } else {
                     block.transaction.end_statement();
@@ -706,7 +714,7 @@ impl Session {
                 if result.is_some() {
                     let durability = self.environment.settings.effects().durability;
                     if block.commit(durability, &self.engine)?.is_some() {
-                        self.engine.after_commit();
+                        self.after_commit();
                     }
                 }
                 Ok(result)

@@ -1,9 +1,9 @@
 //! The one table of settings: name, default, check, description, effect. SET, SHOW, RESET and
 //! `current_setting` all read it. Knows nothing of statements or transactions beyond when a value reverts.
 
-use crate::common::limits::STATEMENT_BYTES_DEFAULT;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
+use crate::session::engine::EngineOptions;
 use crate::transaction::types::IsolationLevel;
 use std::sync::Arc;
 
@@ -370,25 +370,23 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// The defaults; `memory_limit` in bytes, to be shown.
-    pub(crate) fn new(durability_default: Durability, memory_limit: usize) -> Settings {
+    pub(crate) fn new(options: &EngineOptions, memory_limit: usize) -> Settings {
+        let durability_default = options.durability;
         let effects = Effects {
             durability: durability_default,
             time_zone: jiff::tz::TimeZone::UTC,
             path: ExecutionPath::Auto,
-            statement_bytes_max: STATEMENT_BYTES_DEFAULT,
+            statement_bytes_max: options.max_statement_size,
             isolation_default: IsolationLevel::ReadCommitted,
             read_only_default: false,
         };
         let mut texts: Vec<Arc<str>> =
             DEFINITIONS.iter().map(|definition| Arc::from(definition.default)).collect();
-        let name = match durability_default {
-            Durability::Full => "full",
-            Durability::Normal => "normal",
-            Durability::Off => "off",
-        };
         for (definition, text) in DEFINITIONS.iter().zip(&mut texts) {
-            if definition.name == "durability" {
-                *text = Arc::from(name);
+            match definition.name {
+                "durability" => *text = Arc::from(durability_default.name()),
+                "max_statement_size" => *text = Arc::from(byte_text(options.max_statement_size)),
+                _ => {}
             }
         }
         Settings { current: Values { texts, effects }, at_commit: None, at_rollback: None, memory_limit }
@@ -472,7 +470,13 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings::new(Durability::Full, 1 << 30)
+        let options = EngineOptions {
+            durability: Durability::Full,
+            read_only: false,
+            max_statement_size: crate::common::limits::STATEMENT_BYTES_DEFAULT,
+            name: "test",
+        };
+        Settings::new(&options, 1 << 30)
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Session {
                 rows = text_rows(3, &all);
             }
             BoundStatement::Checkpoint => {
-                self.engine.checkpoint()?;
+                self.engine.manager.checkpoint(false)?;
             }
             _ => return Err(Error::internal("not a control statement")),
         }

@@ -365,7 +365,7 @@ impl Run<'_> {
             for (_, expression) in assignments {
                 values.push(row::value(expression, row, &evaluation)?);
             }
-            let mut new = old.clone();
+            let mut new: SmallVec<[DatumRef<'_>; 16]> = old.iter().copied().collect();
             for ((column, _), value) in assignments.iter().zip(&values) {
                 new[*column] = value.as_datum();
             }

@@ -16,7 +16,8 @@ use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{KeyBound, Operator, ScanOutput};
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
-use crate::table::scan::{IndexBound, IndexRange, IndexScan, TableScan};
+use crate::table::index::IndexRange;
+use crate::table::scan::{IndexScan, TableScan};
 use crate::table::table::Table;
 use crate::transaction::types::ReadView;
 use std::ops::Bound;
@@ -34,7 +35,7 @@ pub(super) fn source(node: NodeRef, context: &mut ExecutionContext<'_>) -> Resul
             };
             let handle = Table::open(context.manager, context.transaction, &table.layout)?;
             let scan =
-                handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id);
+                handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
             Ok(Box::new(Rows { node, scan: Scan::Table(scan) }))
         }
         Operator::IndexScan { table, index, equal, lower, upper, backward, output } => {
@@ -45,10 +46,12 @@ pub(super) fn source(node: NodeRef, context: &mut ExecutionContext<'_>) -> Resul
                 return Ok(Box::new(Nothing));
             };
             let equal: Vec<DatumRef<'_>> = equal.iter().map(Datum::as_ref).collect();
-            let bound = |bound: &'_ Option<(Datum, bool)>| -> Option<IndexBound<'_>> { None };
-            let _ = (bound, &lower, &upper);
             let handle = Table::open(context.manager, context.transaction, &table.layout)?;
-            let range = index_range(&equal, &lower, &upper);
+            let range = IndexRange {
+                equal: &equal,
+                lower: lower.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
+                upper: upper.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
+            };
             let scan = handle.index_scan(
                 context.transaction,
                 *index,
@@ -56,7 +59,7 @@ pub(super) fn source(node: NodeRef, context: &mut ExecutionContext<'_>) -> Resul
                 *backward,
                 &output.columns,
                 output.row_id,
-            );
+            )?;
             Ok(Box::new(Rows { node, scan: Scan::Index(scan) }))
         }
         Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => {

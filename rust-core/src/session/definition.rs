@@ -1,0 +1,329 @@
+//! CREATE and DROP: definitions change inside a transaction and become everybody's when it commits.
+//!
+//! Transactions that change definitions run one after the other (a lock on no table in particular), so each of
+//! them starts from the newest catalog. Others go on reading and writing until a table's own lock stops them.
+
+use crate::catalog::catalog::CatalogChange;
+use crate::catalog::snapshot::{CatalogSnapshot, Relation};
+use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
+use crate::common::arena::Arena;
+use crate::common::ids::ObjectId;
+use crate::common::sync::Arc;
+use crate::error::{Error, Result, SqlState};
+use crate::session::block::Block;
+use crate::session::portal::{Portal, PortalState};
+use crate::session::prepared::{self, Prepared};
+use crate::session::session::{Session, refuse_if_read_only};
+use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, DropObjects, NewIndex, ObjectName};
+use crate::sql::types::cast::CastEnvironment;
+use crate::sql::types::text_form::datum_to_text;
+use crate::sql::functions::registry::Environment;
+use crate::table::build::{self, BuildOutcome};
+use crate::table::layout::{IndexColumn, RowIdSource};
+use crate::transaction::types::TableLockMode;
+use std::collections::VecDeque;
+
+/// Whoever changes definitions holds this lock to the end of the transaction. No object has the number.
+const DEFINITIONS: ObjectId = ObjectId(0);
+
+fn duplicate_relation(name: &str) -> Error {
+    Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
+}
+
+fn skipping(name: &str) -> Error {
+    Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists, skipping"))
+}
+
+impl Session {
+    /// Runs a CREATE or DROP.
+    pub(crate) fn execute_definition(&mut self, statement: &Arc<Prepared>) -> Result<Portal> {
+        let autocommit = self.block.is_none();
+        if autocommit {
+            self.begin_block(None, None, true);
+        }
+        let Some(mut block) = self.block.take() else {
+            return Err(Error::internal("a statement without a transaction"));
+        };
+        let result = self.change_definitions(statement, &mut block);
+        block.started = true;
+        block.transaction.end_statement();
+        self.block = Some(block);
+        result?;
+        if autocommit {
+            self.commit_block()?;
+        }
+        let state = PortalState::complete(VecDeque::new(), None);
+        Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
+    }
+
+    fn change_definitions(&mut self, statement: &Prepared, block: &mut Block) -> Result<()> {
+        refuse_if_read_only(block, statement.kind())?;
+        block.transaction.lock_table(DEFINITIONS, TableLockMode::Exclusive)?;
+        let base = match &block.catalog {
+            Some(own) => Arc::clone(own),
+            None => {
+                // The last holder of the lock may still be publishing.
+                self.engine.definitions.stable_epoch();
+                self.engine.catalog.current()
+            }
+        };
+        let arena = Arena::new();
+        let (Some(bound), _) = prepared::bind_first(statement.text(), &base, &arena)? else {
+            return Err(Error::internal("a prepared statement lost its text"));
+        };
+        match bound.statement {
+            BoundStatement::CreateTable(create) => self.create_table(&create, &base, block),
+            BoundStatement::CreateIndex(create) => self.create_index(create, &base, block),
+            BoundStatement::DropTable(drop) => self.drop_tables(&drop, base, block),
+            BoundStatement::DropIndex(drop) => self.drop_indexes(&drop, base, block),
+            _ => Err(Error::internal("not a definition")),
+        }
+    }
+
+    fn create_table(&mut self, create: &CreateTable, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
+        base.check_schema(Some(&create.schema)).map_err(|error| error.at(create.position))?;
+        if base.relation(Some(&create.schema), &create.name).is_some() {
+            if create.if_not_exists {
+                self.notices.notice(skipping(&create.name));
+                return Ok(());
+            }
+            return Err(duplicate_relation(&create.name).at(create.position));
+        }
+        for index in &create.indexes {
+            if base.relation(Some(&create.schema), &index.name).is_some() || index.name == create.name {
+                return Err(duplicate_relation(&index.name).at(create.position));
+            }
+        }
+        let transaction = &mut block.transaction;
+        transaction.start_statement()?;
+        let layout = build::create_trees(
+            transaction,
+            create.row_id_column.map_or(RowIdSource::Counter, RowIdSource::Column),
+            create.columns.iter().map(|column| column.sql_type).collect(),
+            create.indexes.iter().map(|index| (index_columns(index), index.unique)).collect(),
+        )?;
+        let id = self.engine.catalog.next_object_id(transaction)?;
+        let mut indexes = Vec::with_capacity(create.indexes.len());
+        for index in &create.indexes {
+            indexes.push(IndexDefinition {
+                id: self.engine.catalog.next_object_id(transaction)?,
+                name: index.name.clone(),
+                constraint: index.constraint,
+            });
+        }
+        let table = TableDefinition {
+            id,
+            schema: create.schema.clone(),
+            name: create.name.clone(),
+            columns: create.columns.clone(),
+            checks: create.checks.clone(),
+            indexes,
+            row_id_constraint: create.row_id_constraint.clone(),
+            layout: Arc::new(layout),
+        };
+        self.put(Arc::new(table), base, block)
+    }
+
+    /// Writes a definition and makes it the transaction's.
+    fn put(&self, table: Arc<TableDefinition>, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
+        self.engine.catalog.write_table(&mut block.transaction, &table)?;
+        block.catalog = Some(Arc::new(base.with_table(Arc::clone(&table))));
+        block.changes.push(CatalogChange::Put(table));
+        block.transaction.next_command();
+        Ok(())
+    }
+
+    fn create_index(&mut self, create: CreateIndex, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
+        if base.relation(Some(&create.schema), &create.index.name).is_some() {
+            if create.if_not_exists {
+                self.notices.notice(skipping(&create.index.name));
+                return Ok(());
+            }
+            return Err(duplicate_relation(&create.index.name).at(create.position));
+        }
+        let old = base.require_table(Some(&create.schema), &create.table)?;
+        self.refuse_if_in_use(&old, "CREATE INDEX")?;
+        block.transaction.lock_table(old.id, TableLockMode::Share)?;
+        // After the lock, so that the snapshot has every row.
+        block.transaction.start_statement()?;
+        let mut table = (*old).clone();
+        let mut layout = (*old.layout).clone();
+        let index_layout = build::create_index_tree(
+            &mut block.transaction,
+            index_columns(&create.index),
+            create.index.unique,
+        )?;
+        layout.indexes.push(index_layout);
+        table.layout = Arc::new(layout);
+        table.indexes.push(IndexDefinition {
+            id: self.engine.catalog.next_object_id(&mut block.transaction)?,
+            name: create.index.name.clone(),
+            constraint: create.index.constraint,
+        });
+        let position = table.layout.indexes.len() - 1;
+        let outcome =
+            build::build_index(&self.engine.manager, &mut block.transaction, &table.layout, position)?;
+        if let BuildOutcome::Duplicate(values) = outcome {
+            return Err(self.not_unique(&table, position, &values));
+        }
+        self.put(Arc::new(table), base, block)
+    }
+
+    /// Rows already have one key twice.
+    fn not_unique(
+        &self,
+        table: &TableDefinition,
+        position: usize,
+        values: &[crate::sql::types::datum::Datum],
+    ) -> Error {
+        let name = table.indexes[position].name.as_str();
+        let environment = CastEnvironment {
+            zone: self.environment.time_zone(),
+            now: self.environment.transaction_time(),
+        };
+        let mut names = Vec::new();
+        let mut texts = Vec::new();
+        for (column, value) in table.layout.indexes[position].columns.iter().zip(values) {
+            let definition = &table.columns[column.column];
+            names.push(definition.name.as_str());
+            let mut text = String::new();
+            datum_to_text(value.as_ref(), definition.sql_type.data_type, &environment, &mut text);
+            texts.push(text);
+        }
+        Error::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
+            .detail(format!("Key ({})=({}) is duplicated.", names.join(", "), texts.join(", ")))
+            .schema(table.schema.as_str())
+            .table(table.name.as_str())
+            .constraint(name)
+    }
+
+    /// A table cannot change under a query of this very session that still reads it.
+    fn refuse_if_in_use(&self, table: &TableDefinition, what: &str) -> Result<()> {
+        if self.has_open_queries() {
+            return Err(Error::new(
+                SqlState::OBJECT_IN_USE,
+                format!(
+                    "cannot {what} \"{}\" because it is being used by active queries in this session",
+                    table.name
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn drop_tables(&mut self, drop: &DropObjects, base: Arc<CatalogSnapshot>, block: &mut Block) -> Result<()> {
+        let mut current = base;
+        for name in &drop.names {
+            let schema = name.schema.as_deref();
+            let table = match current.relation(schema, &name.name) {
+                Some(Relation::Table(table)) => table,
+                Some(Relation::Index(..)) => {
+                    return Err(wrong_kind(name, "a table", "Use DROP INDEX to remove an index."));
+                }
+                None => {
+                    self.missing(name, "table", SqlState::UNDEFINED_TABLE, drop.if_exists, current.table_names())?;
+                    continue;
+                }
+            };
+            self.refuse_if_in_use(&table, "DROP TABLE")?;
+            block.transaction.lock_table(table.id, TableLockMode::AccessExclusive)?;
+            block.transaction.start_statement()?;
+            build::drop_trees(&mut block.transaction, &table.layout)?;
+            self.engine.catalog.remove_table(&mut block.transaction, &table)?;
+            current = Arc::new(current.without_table(table.id));
+            block.catalog = Some(Arc::clone(&current));
+            block.changes.push(CatalogChange::Remove(table.id));
+            block.transaction.next_command();
+        }
+        Ok(())
+    }
+
+    fn drop_indexes(&mut self, drop: &DropObjects, base: Arc<CatalogSnapshot>, block: &mut Block) -> Result<()> {
+        let mut current = base;
+        for name in &drop.names {
+            let schema = name.schema.as_deref();
+            let (old, position) = match current.relation(schema, &name.name) {
+                Some(Relation::Index(table, position)) => (table, position),
+                Some(Relation::Table(_)) => {
+                    return Err(wrong_kind(name, "an index", "Use DROP TABLE to remove a table."));
+                }
+                None => {
+                    let owner = current
+                        .tables()
+                        .find(|table| table.row_id_constraint.as_deref() == Some(name.name.as_str()));
+                    if let Some(table) = owner {
+                        return Err(needed_by_constraint(name, table));
+                    }
+                    self.missing(name, "index", SqlState::UNDEFINED_OBJECT, drop.if_exists, current.index_names())?;
+                    continue;
+                }
+            };
+            if old.indexes[position].constraint.is_some() {
+                return Err(needed_by_constraint(name, &old));
+            }
+            self.refuse_if_in_use(&old, "DROP INDEX")?;
+            block.transaction.lock_table(old.id, TableLockMode::AccessExclusive)?;
+            block.transaction.start_statement()?;
+            let mut table = (*old).clone();
+            let mut layout = (*old.layout).clone();
+            let removed = layout.indexes.remove(position);
+            table.indexes.remove(position);
+            table.layout = Arc::new(layout);
+            block.transaction.drop_tree(removed.tree)?;
+            self.put(Arc::new(table), &current, block)?;
+            if let Some(own) = &block.catalog {
+                current = Arc::clone(own);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be dropped is not there.
+    fn missing<'c>(
+        &mut self,
+        name: &ObjectName,
+        what: &str,
+        state: SqlState,
+        if_exists: bool,
+        candidates: impl Iterator<Item = &'c str>,
+    ) -> Result<()> {
+        if if_exists {
+            self.notices.notice(Error::new(state, format!("{what} \"{}\" does not exist, skipping", name.name)));
+            return Ok(());
+        }
+        Err(Error::new(state, format!("{what} \"{}\" does not exist", name.name))
+            .at(name.position)
+            .hint_near_miss(&name.name, candidates))
+    }
+}
+
+fn index_columns(index: &NewIndex) -> Vec<IndexColumn> {
+    index
+        .columns
+        .iter()
+        .map(|new| IndexColumn {
+            column: new.column,
+            descending: new.descending,
+            nulls_first: new.nulls_first,
+        })
+        .collect()
+}
+
+fn wrong_kind(name: &ObjectName, wanted: &str, hint: &str) -> Error {
+    Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not {wanted}", name.name))
+        .at(name.position)
+        .hint(hint)
+}
+
+fn needed_by_constraint(name: &ObjectName, table: &TableDefinition) -> Error {
+    let index = &name.name;
+    Error::new(
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!(
+            "cannot drop index {index} because constraint {index} on table {} requires it",
+            table.name
+        ),
+    )
+    .hint(format!("You can drop constraint {index} on table {} instead.", table.name))
+    .at(name.position)
+}
