@@ -14,10 +14,12 @@ use crate::session::block::Block;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::session::{Session, refuse_if_read_only};
-use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, DropObjects, NewIndex, ObjectName};
+use crate::sql::binder::bound::{
+    BoundStatement, CreateIndex, CreateTable, DropObjects, NewIndex, ObjectName,
+};
+use crate::sql::functions::registry::Environment;
 use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::text_form::datum_to_text;
-use crate::sql::functions::registry::Environment;
 use crate::table::build::{self, BuildOutcome};
 use crate::table::layout::{IndexColumn, RowIdSource};
 use crate::transaction::types::TableLockMode;
@@ -80,7 +82,12 @@ impl Session {
         }
     }
 
-    fn create_table(&mut self, create: &CreateTable, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
+    fn create_table(
+        &mut self,
+        create: &CreateTable,
+        base: &CatalogSnapshot,
+        block: &mut Block,
+    ) -> Result<()> {
         base.check_schema(Some(&create.schema)).map_err(|error| error.at(create.position))?;
         if base.relation(Some(&create.schema), &create.name).is_some() {
             if create.if_not_exists {
@@ -177,10 +184,8 @@ impl Session {
         values: &[crate::sql::types::datum::Datum],
     ) -> Error {
         let name = table.indexes[position].name.as_str();
-        let environment = CastEnvironment {
-            zone: self.environment.time_zone(),
-            now: self.environment.transaction_time(),
-        };
+        let environment =
+            CastEnvironment { zone: self.environment.time_zone(), now: self.environment.transaction_time() };
         let mut names = Vec::new();
         let mut texts = Vec::new();
         for (column, value) in table.layout.indexes[position].columns.iter().zip(values) {
@@ -211,7 +216,12 @@ impl Session {
         Ok(())
     }
 
-    fn drop_tables(&mut self, drop: &DropObjects, base: Arc<CatalogSnapshot>, block: &mut Block) -> Result<()> {
+    fn drop_tables(
+        &mut self,
+        drop: &DropObjects,
+        base: Arc<CatalogSnapshot>,
+        block: &mut Block,
+    ) -> Result<()> {
         let mut current = base;
         for name in &drop.names {
             let schema = name.schema.as_deref();
@@ -221,7 +231,13 @@ impl Session {
                     return Err(wrong_kind(name, "a table", "Use DROP INDEX to remove an index."));
                 }
                 None => {
-                    self.missing(name, "table", SqlState::UNDEFINED_TABLE, drop.if_exists, current.table_names())?;
+                    self.missing(
+                        name,
+                        "table",
+                        SqlState::UNDEFINED_TABLE,
+                        drop.if_exists,
+                        current.table_names(),
+                    )?;
                     continue;
                 }
             };
@@ -238,7 +254,12 @@ impl Session {
         Ok(())
     }
 
-    fn drop_indexes(&mut self, drop: &DropObjects, base: Arc<CatalogSnapshot>, block: &mut Block) -> Result<()> {
+    fn drop_indexes(
+        &mut self,
+        drop: &DropObjects,
+        base: Arc<CatalogSnapshot>,
+        block: &mut Block,
+    ) -> Result<()> {
         let mut current = base;
         for name in &drop.names {
             let schema = name.schema.as_deref();
@@ -254,7 +275,13 @@ impl Session {
                     if let Some(table) = owner {
                         return Err(needed_by_constraint(name, table));
                     }
-                    self.missing(name, "index", SqlState::UNDEFINED_OBJECT, drop.if_exists, current.index_names())?;
+                    self.missing(
+                        name,
+                        "index",
+                        SqlState::UNDEFINED_OBJECT,
+                        drop.if_exists,
+                        current.index_names(),
+                    )?;
                     continue;
                 }
             };
@@ -288,7 +315,8 @@ impl Session {
         candidates: impl Iterator<Item = &'c str>,
     ) -> Result<()> {
         if if_exists {
-            self.notices.notice(Error::new(state, format!("{what} \"{}\" does not exist, skipping", name.name)));
+            self.notices
+                .notice(Error::new(state, format!("{what} \"{}\" does not exist, skipping", name.name)));
             return Ok(());
         }
         Err(Error::new(state, format!("{what} \"{}\" does not exist", name.name))
@@ -319,10 +347,7 @@ fn needed_by_constraint(name: &ObjectName, table: &TableDefinition) -> Error {
     let index = &name.name;
     Error::new(
         SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-        format!(
-            "cannot drop index {index} because constraint {index} on table {} requires it",
-            table.name
-        ),
+        format!("cannot drop index {index} because constraint {index} on table {} requires it", table.name),
     )
     .hint(format!("You can drop constraint {index} on table {} instead.", table.name))
     .at(name.position)

@@ -236,9 +236,12 @@ impl Prepared {
     pub(crate) fn check_same_result(&self, plan: &Plan) -> Result<()> {
         let same = plan.physical.parameters[..] == self.parameters[..]
             && plan.physical.columns.len() == self.columns.len()
-            && plan.physical.columns.iter().zip(self.columns.iter()).all(|(new, old)| {
-                new.name == old.name && new.sql_type == old.sql_type
-            });
+            && plan
+                .physical
+                .columns
+                .iter()
+                .zip(self.columns.iter())
+                .all(|(new, old)| new.name == old.name && new.sql_type == old.sql_type);
         if same {
             return Ok(());
         }

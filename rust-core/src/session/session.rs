@@ -1,9 +1,11 @@
 //! The session: one client's statements, one after the other, in one transaction or each in its own.
 
 use crate::batch::batch::Batch;
+use crate::batch::builder::ColumnBuilder;
 use crate::common::arena::Arena;
 use crate::common::cancel::CancelToken;
 use crate::common::ids::Lsn;
+use crate::common::limits::BATCH_ROWS;
 use crate::common::sync::{Arc, Mutex, MutexGuard, Weak};
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
@@ -23,8 +25,6 @@ use crate::sql::executor::{self, Execution, ExecutionContext, point};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::Datum;
-use crate::batch::builder::ColumnBuilder;
-use crate::common::limits::BATCH_ROWS;
 use crate::transaction::types::IsolationLevel;
 use std::collections::VecDeque;
 
@@ -290,10 +290,9 @@ impl Session {
     /// raises: the transaction is then rolled back as well, except with `08007`.
     pub fn commit(&mut self) -> Result<Option<Lsn>> {
         match self.transaction_status() {
-            TransactionStatus::Idle => Err(Error::new(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "there is no transaction in progress",
-            )),
+            TransactionStatus::Idle => {
+                Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress"))
+            }
             TransactionStatus::Failed => {
                 self.end_block(false);
                 Err(Error::new(

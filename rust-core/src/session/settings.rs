@@ -66,20 +66,60 @@ const fn setting(
 /// Every setting, sorted by name without case.
 pub(crate) static DEFINITIONS: &[Definition] = &[
     setting("client_encoding", "UTF8", "Encoding of text that comes in and goes out.", Some(encoding)),
-    setting("DateStyle", "ISO, MDY", "Form of dates: ISO, with ambiguous input read as month, day, year.", Some(date_style)),
-    setting("default_transaction_isolation", "read committed", "Isolation level of transactions that name none.", Some(isolation_default)),
-    setting("default_transaction_read_only", "off", "Whether transactions that do not say are read-only.", Some(read_only_default)),
-    setting("durability", "full", "When a commit returns: full = after the flush to disk, normal = once the operating system has it, off = at once.", Some(durability)),
-    setting("extra_float_digits", "1", "Digits of floating-point output: above 0 means the shortest exact form.", Some(float_digits)),
+    setting(
+        "DateStyle",
+        "ISO, MDY",
+        "Form of dates: ISO, with ambiguous input read as month, day, year.",
+        Some(date_style),
+    ),
+    setting(
+        "default_transaction_isolation",
+        "read committed",
+        "Isolation level of transactions that name none.",
+        Some(isolation_default),
+    ),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        "Whether transactions that do not say are read-only.",
+        Some(read_only_default),
+    ),
+    setting(
+        "durability",
+        "full",
+        "When a commit returns: full = after the flush to disk, normal = once the operating system has it, off = at once.",
+        Some(durability),
+    ),
+    setting(
+        "extra_float_digits",
+        "1",
+        "Digits of floating-point output: above 0 means the shortest exact form.",
+        Some(float_digits),
+    ),
     setting("IntervalStyle", "postgres", "Form of intervals.", Some(interval_style)),
-    setting("lumos.execution_path", "auto", "Executor: auto, vectorised (pipelines only) or point (the short path wherever it can run).", Some(execution_path)),
+    setting(
+        "lumos.execution_path",
+        "auto",
+        "Executor: auto, vectorised (pipelines only) or point (the short path wherever it can run).",
+        Some(execution_path),
+    ),
     setting("max_statement_size", "64MB", "Longest SQL text.", Some(statement_size)),
     setting("memory_limit", "", "Bytes that the database may use.", None),
-    setting("search_path", "\"$user\", public", "Schemas where unqualified names are looked for.", Some(search_path)),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        "Schemas where unqualified names are looked for.",
+        Some(search_path),
+    ),
     setting("server_encoding", "UTF8", "Encoding of stored text.", None),
     setting("server_version", "15.0", "The PostgreSQL version whose dialect is spoken.", None),
     setting("server_version_num", "150000", "The same as a number.", None),
-    setting("standard_conforming_strings", "on", "Backslashes in '...' are ordinary characters.", Some(standard_strings)),
+    setting(
+        "standard_conforming_strings",
+        "on",
+        "Backslashes in '...' are ordinary characters.",
+        Some(standard_strings),
+    ),
     Definition {
         name: "synchronous_commit",
         alias_of: Some("durability"),
@@ -128,9 +168,11 @@ fn unsupported(definition: &Definition, value: &str) -> Error {
 
 /// Which of `choices` the value is, without case.
 fn choice<'c>(definition: &Definition, value: &str, choices: &[&'c str]) -> Result<&'c str> {
-    choices.iter().copied().find(|candidate| candidate.eq_ignore_ascii_case(value.trim())).ok_or_else(|| {
-        invalid(definition, value).hint(format!("Available values: {}.", choices.join(", ")))
-    })
+    choices
+        .iter()
+        .copied()
+        .find(|candidate| candidate.eq_ignore_ascii_case(value.trim()))
+        .ok_or_else(|| invalid(definition, value).hint(format!("Available values: {}.", choices.join(", "))))
 }
 
 /// A boolean as PostgreSQL reads one: on, off, true, false, yes, no, 1, 0 and unique prefixes.
@@ -221,8 +263,7 @@ fn synchronous_commit(definition: &Definition, value: &str, effects: &mut Effect
     let full = match value.trim().to_ascii_lowercase().as_str() {
         "local" | "remote_write" | "remote_apply" => true,
         _ => boolean(definition.name, value).map_err(|_| {
-            invalid(definition, value)
-                .hint("Available values: local, remote_write, remote_apply, on, off.")
+            invalid(definition, value).hint("Available values: local, remote_write, remote_apply, on, off.")
         })?,
     };
     effects.durability = if full { Durability::Full } else { Durability::Normal };
@@ -233,7 +274,10 @@ fn float_digits(definition: &Definition, value: &str, _: &mut Effects) -> Result
     let digits: i32 = value.trim().parse().map_err(|_| invalid(definition, value))?;
     match digits {
         1..=3 => Ok(digits.to_string()),
-        -15..=0 => Err(unsupported(definition, value).hint("Floating-point output is always the shortest exact form.")),
+        -15..=0 => {
+            Err(unsupported(definition, value)
+                .hint("Floating-point output is always the shortest exact form."))
+        }
         _ => Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("{digits} is outside the valid range for parameter \"{}\" (-15 .. 3)", definition.name),
@@ -292,7 +336,10 @@ fn statement_size(definition: &Definition, value: &str, effects: &mut Effects) -
     if !(1024..=(1 << 30)).contains(&count) {
         return Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            format!("{count} B is outside the valid range for parameter \"{}\" (1024 B .. 1073741824 B)", definition.name),
+            format!(
+                "{count} B is outside the valid range for parameter \"{}\" (1024 B .. 1073741824 B)",
+                definition.name
+            ),
         ));
     }
     effects.statement_bytes_max = count;
@@ -323,7 +370,10 @@ fn standard_strings(definition: &Definition, value: &str, _: &mut Effects) -> Re
 
 fn time_zone(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
     let name = value.trim();
-    let zone = if name.eq_ignore_ascii_case("utc") || name.eq_ignore_ascii_case("gmt") || name.eq_ignore_ascii_case("z") {
+    let zone = if name.eq_ignore_ascii_case("utc")
+        || name.eq_ignore_ascii_case("gmt")
+        || name.eq_ignore_ascii_case("z")
+    {
         jiff::tz::TimeZone::UTC
     } else if let Ok(hours) = name.parse::<f64>() {
         // A bare number is hours east of Greenwich.
@@ -331,7 +381,8 @@ fn time_zone(definition: &Definition, value: &str, effects: &mut Effects) -> Res
         if !seconds.is_finite() || seconds.abs() > 15.0 * 3600.0 + 59.0 * 60.0 {
             return Err(invalid(definition, value));
         }
-        let offset = jiff::tz::Offset::from_seconds(seconds as i32).map_err(|_| invalid(definition, value))?;
+        let offset =
+            jiff::tz::Offset::from_seconds(seconds as i32).map_err(|_| invalid(definition, value))?;
         effects.time_zone = jiff::tz::TimeZone::fixed(offset);
         return Ok(zone_name(seconds as i32));
     } else {
@@ -401,7 +452,13 @@ impl Settings {
     /// undone by a rollback, and with `local` by a commit as well.
     /// # Errors
     /// `42704`, `22023`, `55P02`, `0A000`.
-    pub(crate) fn set(&mut self, name: &str, value: Option<&str>, local: bool, in_transaction: bool) -> Result<()> {
+    pub(crate) fn set(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        local: bool,
+        in_transaction: bool,
+    ) -> Result<()> {
         let index = find(name)?;
         let definition = &DEFINITIONS[index];
         let Some(assign) = definition.assign else {

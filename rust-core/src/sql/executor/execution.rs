@@ -92,14 +92,26 @@ pub fn start(plan: Arc<PhysicalPlan>, context: &mut ExecutionContext<'_>) -> Res
     let reference = |depth| NodeRef { plan: Arc::clone(&plan), depth };
     let mut pipeline = Pipeline::new(scan::source(reference(depth), context)?);
     let mut stages: Vec<Stage> = Vec::new();
+    let mut limit_is_placed = false;
     for depth in (0..depth).rev() {
         let node = reference(depth);
+        if std::mem::take(&mut limit_is_placed) {
+            continue;
+        }
         let sink: Box<dyn Sink> = match node.operator() {
             Operator::Filter { .. } => {
                 add(&mut pipeline, &mut stages, Box::new(Filter::new(node)));
                 continue;
             }
             Operator::Project { .. } => {
+                // What LIMIT cuts off is not computed.
+                if depth > 0
+                    && let Operator::Limit { limit, offset, .. } = reference(depth - 1).operator()
+                {
+                    let operator = Limit::new(limit.as_ref(), offset.as_ref(), context)?;
+                    add(&mut pipeline, &mut stages, Box::new(operator));
+                    limit_is_placed = true;
+                }
                 add(&mut pipeline, &mut stages, Box::new(Project::new(node)));
                 continue;
             }

@@ -18,9 +18,9 @@ pub(super) fn limit_value(
 ) -> Result<Option<u64>> {
     match count(expression, context)? {
         None => Ok(None),
-        Some(limit) => u64::try_from(limit).map(Some).map_err(|_| {
-            Error::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT, "LIMIT must not be negative")
-        }),
+        Some(limit) => u64::try_from(limit)
+            .map(Some)
+            .map_err(|_| Error::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT, "LIMIT must not be negative")),
     }
 }
 
@@ -63,6 +63,10 @@ impl Limit {
 }
 
 impl Transform for Limit {
+    fn is_finished(&self) -> bool {
+        self.left == Some(0)
+    }
+
     fn push(
         &mut self,
         input: Option<Batch>,

@@ -31,6 +31,11 @@ pub(super) trait Transform: Send {
         input: Option<Batch>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<(Option<Batch>, Flow)>;
+
+    /// Whether it puts out nothing whatever it is given, so that its input need not run.
+    fn is_finished(&self) -> bool {
+        false
+    }
 }
 
 /// The end of a pipeline that keeps what it is given.
@@ -58,6 +63,7 @@ impl Pipeline {
     }
 
     pub(super) fn add(&mut self, transform: Box<dyn Transform>) {
+        self.at_end |= transform.is_finished();
         self.transforms.push(transform);
         self.resumable.push(false);
     }

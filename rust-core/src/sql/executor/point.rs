@@ -3,6 +3,7 @@
 //! The same bound expressions as the pipelines, through their scalar form: no scheduler, no batch. A look-up
 //! whose output is plain columns hands the row to the receiver straight from the page.
 
+use crate::common::ids::{RowId, TransactionId};
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
@@ -13,9 +14,10 @@ use crate::sql::executor::modify::{Locked, Target};
 use crate::sql::executor::scan;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan, ScanOutput, StatementKind};
-use crate::sql::types::datum::{Datum, DatumRef};
+use crate::sql::types::datum::DatumRef;
 use crate::table::row::RowView;
-use crate::table::table::Table;
+use crate::table::table::{RowBuffer, Table};
+use crate::transaction::types::ReadView;
 use smallvec::SmallVec;
 
 /// Rows between two looks at the cancel flag.
@@ -28,6 +30,10 @@ pub struct PointScratch {
     table: Option<Table>,
     /// The table that is changed.
     target: Option<Target>,
+    /// The transaction that `target` was last used in.
+    target_transaction: Option<TransactionId>,
+    /// The row that was read last.
+    buffer: RowBuffer,
     shape: Shape,
 }
 
@@ -70,7 +76,9 @@ pub fn can_run(plan: &PhysicalPlan) -> bool {
     let mut node = &plan.root;
     loop {
         match &node.operator {
-            Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } | Operator::Values { .. } => return true,
+            Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } | Operator::Values { .. } => {
+                return true;
+            }
             Operator::Filter { .. }
             | Operator::Project { .. }
             | Operator::Limit { .. }
@@ -87,6 +95,19 @@ pub fn can_run(plan: &PhysicalPlan) -> bool {
             Some(next) => node = next,
             None => return false,
         }
+    }
+}
+
+/// A copied row, with its id behind the columns.
+struct LookedUp<'a> {
+    buffer: &'a RowBuffer,
+    row_id: RowId,
+}
+
+impl RowSource for LookedUp<'_> {
+    #[inline]
+    fn datum(&self, index: usize) -> DatumRef<'_> {
+        if index < self.buffer.len() { self.buffer.datum(index) } else { DatumRef::BigInt(self.row_id.0) }
     }
 }
 
@@ -281,26 +302,25 @@ impl Run<'_> {
         let table = leaf_table(&mut self.scratch.table, leaf, context)?;
         let Some(id) = scan::find(leaf, table, context)? else { return Ok(true) };
         // Copied out, because expressions are not evaluated under a page's latch.
-        let found = table.get_with(context.transaction, id, |row| {
-            row.map(|row| {
-                output.columns.iter().map(|column| row.datum(*column).to_owned()).collect::<Vec<Datum>>()
-            })
-        })?;
-        let Some(mut values) = found else { return Ok(true) };
-        if output.row_id {
-            values.push(Datum::BigInt(id.0));
-        }
-        if let Some(predicate) = &output.predicate
-            && !row::is_true(predicate, &values, &evaluation_of(context))?
-        {
-            return Ok(true);
-        }
-        emit(context, &values, values.len())
+        let mut buffer = std::mem::take(&mut self.scratch.buffer);
+        let found = table.get(context.transaction, id, ReadView::Snapshot, &output.columns, &mut buffer)?;
+        let row = LookedUp { buffer: &buffer, row_id: id };
+        let result = match &output.predicate {
+            _ if !found => Ok(true),
+            Some(predicate) if !row::is_true(predicate, &row, &evaluation_of(context))? => Ok(true),
+            _ => emit(context, &row, output.columns.len() + usize::from(output.row_id)),
+        };
+        self.scratch.buffer = buffer;
+        result
     }
 
     /// The table that the plan changes, opened once.
     fn take_target(&mut self, operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
         if let Some(target) = self.scratch.target.take() {
+            let transaction = context.transaction.id();
+            if transaction.is_none() || transaction != self.scratch.target_transaction {
+                target.table.reuse();
+            }
             return Ok(target);
         }
         match operator {
@@ -330,6 +350,7 @@ impl Run<'_> {
             return_row(returning.as_deref(), row, context, emit)
         });
         *self.changed += count;
+        self.scratch.target_transaction = context.transaction.id();
         self.scratch.target = Some(target);
         result
     }
@@ -374,6 +395,7 @@ impl Run<'_> {
             return_row(returning.as_deref(), &Borrowed(&new), context, emit)
         });
         *self.changed += count;
+        self.scratch.target_transaction = context.transaction.id();
         self.scratch.target = Some(target);
         result
     }
@@ -409,6 +431,7 @@ impl Run<'_> {
             return_row(returning.as_deref(), row, context, emit)
         });
         *self.changed += count;
+        self.scratch.target_transaction = context.transaction.id();
         self.scratch.target = Some(target);
         result
     }

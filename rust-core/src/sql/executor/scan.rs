@@ -29,20 +29,21 @@ pub(super) fn source(node: NodeRef, context: &mut ExecutionContext<'_>) -> Resul
     let evaluation = context.evaluation();
     match node.operator() {
         Operator::TableScan { table, lower, upper, backward, output } => {
-            let bounds = match (row_bound(lower.as_ref(), &evaluation)?, row_bound(upper.as_ref(), &evaluation)?) {
-                (Some(lower), Some(upper)) => (lower, upper),
-                _ => return Ok(Box::new(Nothing)),
-            };
+            let bounds =
+                match (row_bound(lower.as_ref(), &evaluation)?, row_bound(upper.as_ref(), &evaluation)?) {
+                    (Some(lower), Some(upper)) => (lower, upper),
+                    _ => return Ok(Box::new(Nothing)),
+                };
             let handle = Table::open(context.manager, context.transaction, &table.layout)?;
-            let scan =
-                handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
+            let scan = handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
             Ok(Box::new(Rows { node, scan: Scan::Table(scan) }))
         }
         Operator::IndexScan { table, index, equal, lower, upper, backward, output } => {
             let Some(equal) = key_values(equal, &evaluation)? else { return Ok(Box::new(Nothing)) };
             let lower = lower.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
             let upper = upper.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
-            let (Some(lower), Some(upper)) = (lower.unwrap_or(Some(None)), upper.unwrap_or(Some(None))) else {
+            let (Some(lower), Some(upper)) = (lower.unwrap_or(Some(None)), upper.unwrap_or(Some(None)))
+            else {
                 return Ok(Box::new(Nothing));
             };
             let equal: Vec<DatumRef<'_>> = equal.iter().map(Datum::as_ref).collect();
@@ -89,8 +90,7 @@ pub(super) fn key_values(
     expressions: &[Expression],
     evaluation: &EvaluationContext<'_>,
 ) -> Result<Option<Vec<Datum>>> {
-    let values =
-        expressions.iter().map(|value| constant(value, evaluation)).collect::<Result<Vec<_>>>()?;
+    let values = expressions.iter().map(|value| constant(value, evaluation)).collect::<Result<Vec<_>>>()?;
     Ok((!values.iter().any(Datum::is_null)).then_some(values))
 }
 
@@ -116,9 +116,8 @@ pub(super) fn row_id(value: DatumRef<'_>) -> Result<Option<RowId>> {
 fn row_bound(bound: Option<&KeyBound>, evaluation: &EvaluationContext<'_>) -> Result<Option<Bound<RowId>>> {
     let Some(bound) = bound else { return Ok(Some(Bound::Unbounded)) };
     let Some(expression) = bound.values.first() else { return Ok(Some(Bound::Unbounded)) };
-    Ok(row_id(constant(expression, evaluation)?.as_ref())?.map(|id| {
-        if bound.inclusive { Bound::Included(id) } else { Bound::Excluded(id) }
-    }))
+    Ok(row_id(constant(expression, evaluation)?.as_ref())?
+        .map(|id| if bound.inclusive { Bound::Included(id) } else { Bound::Excluded(id) }))
 }
 
 enum Scan {
@@ -180,9 +179,7 @@ pub(super) fn find(
 ) -> Result<Option<RowId>> {
     let evaluation = context.evaluation();
     match operator {
-        Operator::RowIdLookup { row_id: key, .. } => {
-            row_id(row::value(key, &NoRow, &evaluation)?.as_datum())
-        }
+        Operator::RowIdLookup { row_id: key, .. } => row_id(row::value(key, &NoRow, &evaluation)?.as_datum()),
         Operator::UniqueLookup { index, key, .. } => {
             let mut values = smallvec::SmallVec::<[row::Value<'_>; 4]>::new();
             for expression in key {
@@ -255,8 +252,10 @@ impl Source for Values {
         }
         self.position = end;
         let evaluation = context.evaluation();
-        let mut builders: Vec<ColumnBuilder> =
-            types.iter().map(|data_type| ColumnBuilder::new(SqlType::plain(*data_type), rows.len())).collect();
+        let mut builders: Vec<ColumnBuilder> = types
+            .iter()
+            .map(|data_type| ColumnBuilder::new(SqlType::plain(*data_type), rows.len()))
+            .collect();
         for row in rows {
             for (builder, expression) in builders.iter_mut().zip(row) {
                 builder.push_datum(row::value(expression, &NoRow, &evaluation)?.as_datum());

@@ -97,7 +97,12 @@ impl Sink for Sort {
                 .then_with(|| (left.batch, left.row).cmp(&(right.batch, right.row)))
         });
         self.keys = Vec::new();
-        Ok(Box::new(Sorted { batches: self.batches, entries: self.entries, position: 0, _memory: self.memory }))
+        Ok(Box::new(Sorted {
+            batches: self.batches,
+            entries: self.entries,
+            position: 0,
+            _memory: self.memory,
+        }))
     }
 }
 
@@ -124,7 +129,8 @@ impl Source for Sorted {
             .map(|(index, first)| {
                 let mut builder = ColumnBuilder::new(SqlType::plain(first.data_type), rows.len());
                 for entry in rows {
-                    builder.append(&self.batches[entry.batch as usize].columns[index], usize::from(entry.row));
+                    builder
+                        .append(&self.batches[entry.batch as usize].columns[index], usize::from(entry.row));
                 }
                 Arc::new(builder.finish())
             })

@@ -17,7 +17,11 @@ pub(super) struct KeyColumns {
 
 impl KeyColumns {
     /// Evaluates the keys for the selected rows.
-    pub(super) fn new(keys: &[SortKey], batch: &Batch, context: &EvaluationContext<'_>) -> Result<KeyColumns> {
+    pub(super) fn new(
+        keys: &[SortKey],
+        batch: &Batch,
+        context: &EvaluationContext<'_>,
+    ) -> Result<KeyColumns> {
         let columns = keys
             .iter()
             .map(|key| columns::evaluate(&key.expression, batch, context))

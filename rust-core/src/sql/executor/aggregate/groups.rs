@@ -89,8 +89,10 @@ impl GroupTable {
                 | DataType::TimestampTz,
             ) => Keys::Integers { values: Vec::new(), null: None },
             single => {
-                let plain =
-                    matches!(single, Some(DataType::Text | DataType::Varchar | DataType::Bytea | DataType::Unknown));
+                let plain = matches!(
+                    single,
+                    Some(DataType::Text | DataType::Varchar | DataType::Bytea | DataType::Unknown)
+                );
                 let form = if plain { ByteForm::Plain } else { ByteForm::Encoded };
                 Keys::Bytes { bytes: Vec::new(), starts: vec![0], form, null: None }
             }
@@ -143,9 +145,9 @@ impl GroupTable {
                     return Ok(next);
                 };
                 let null = *null;
-                let found = self.table.find(hash, |(_, group)| {
-                    values[*group as usize] == value && Some(*group) != null
-                });
+                let found = self
+                    .table
+                    .find(hash, |(_, group)| values[*group as usize] == value && Some(*group) != null);
                 match found {
                     Some((_, group)) => return Ok(*group),
                     None => values.push(value),
