@@ -3,7 +3,6 @@
 //! Transactions that change definitions run one after the other (a lock on no table in particular), so each of
 //! them starts from the newest catalog. Others go on reading and writing until a table's own lock stops them.
 
-use crate::catalog::catalog::CatalogChange;
 use crate::catalog::snapshot::{CatalogSnapshot, Relation};
 use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
 use crate::common::arena::Arena;
@@ -134,8 +133,7 @@ impl Session {
     /// Writes a definition and makes it the transaction's.
     fn put(&self, table: Arc<TableDefinition>, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
         self.engine.catalog.write_table(&mut block.transaction, &table)?;
-        block.catalog = Some(Arc::new(base.with_table(Arc::clone(&table))));
-        block.changes.push(CatalogChange::Put(table));
+        block.catalog = Some(Arc::new(base.with_table(table)));
         block.transaction.next_command();
         Ok(())
     }
@@ -248,7 +246,6 @@ impl Session {
             self.engine.catalog.remove_table(&mut block.transaction, &table)?;
             current = Arc::new(current.without_table(table.id));
             block.catalog = Some(Arc::clone(&current));
-            block.changes.push(CatalogChange::Remove(table.id));
             block.transaction.next_command();
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::common::sync::Arc;
 use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::session::definition_gate::DefinitionGate;
-use crate::transaction::transaction::TransactionManager;
+use crate::transaction::manager::TransactionManager;
 
 /// Defaults that sessions start with and limits that they keep.
 #[derive(Clone, Copy, Debug)]

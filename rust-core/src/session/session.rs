@@ -242,7 +242,6 @@ impl Session {
             isolation,
             read_only,
             catalog: None,
-            changes: Vec::new(),
             implicit: false,
             started: false,
         }

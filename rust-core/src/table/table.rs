@@ -186,11 +186,6 @@ impl Table {
         })
     }
 
-    /// Takes an open table of committed trees over to another transaction.
-    pub fn reuse(&self) {
-        self.stored_row_id.set(0);
-    }
-
     /// What the table looks like.
     pub fn layout(&self) -> &Arc<TableLayout> {
         &self.layout

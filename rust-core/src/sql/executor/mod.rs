@@ -28,7 +28,8 @@ use crate::common::sync::Arc;
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
-use crate::transaction::transaction::{Transaction, TransactionManager};
+use crate::transaction::manager::TransactionManager;
+use crate::transaction::transaction::Transaction;
 
 /// What an execution needs from outside for the length of one call.
 pub struct ExecutionContext<'a> {

@@ -22,7 +22,7 @@ use crate::sql::plan::physical::Operator;
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::layout::RowIdSource;
 use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
-use crate::transaction::types::RowLockMode;
+use crate::transaction::types::{ReadView, RowLockMode};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -97,7 +97,10 @@ impl Target {
         match self.table.lock(context.transaction, id, self.lock)? {
             LockedRow::Unchanged => Ok(Locked::Unchanged),
             LockedRow::Gone => Ok(Locked::Skip),
-            LockedRow::Changed(latest) => {
+            LockedRow::Changed => {
+                let Some(latest) = self.table.get_datums(context.transaction, id, ReadView::Latest)? else {
+                    return Ok(Locked::Skip);
+                };
                 if let Some(condition) = recheck
                     && !row::is_true(condition, &latest, &context.evaluation())?
                 {

@@ -3,7 +3,7 @@
 //! The same bound expressions as the pipelines, through their scalar form: no scheduler, no batch. A look-up
 //! whose output is plain columns hands the row to the receiver straight from the page.
 
-use crate::common::ids::{RowId, TransactionId};
+use crate::common::ids::RowId;
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
@@ -30,8 +30,6 @@ pub struct PointScratch {
     table: Option<Table>,
     /// The table that is changed.
     target: Option<Target>,
-    /// The transaction that `target` was last used in.
-    target_transaction: Option<TransactionId>,
     /// The row that was read last.
     buffer: RowBuffer,
     shape: Shape,
@@ -317,10 +315,6 @@ impl Run<'_> {
     /// The table that the plan changes, opened once.
     fn take_target(&mut self, operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
         if let Some(target) = self.scratch.target.take() {
-            let transaction = context.transaction.id();
-            if transaction.is_none() || transaction != self.scratch.target_transaction {
-                target.table.reuse();
-            }
             return Ok(target);
         }
         match operator {
@@ -350,7 +344,6 @@ impl Run<'_> {
             return_row(returning.as_deref(), row, context, emit)
         });
         *self.changed += count;
-        self.scratch.target_transaction = context.transaction.id();
         self.scratch.target = Some(target);
         result
     }
@@ -395,7 +388,6 @@ impl Run<'_> {
             return_row(returning.as_deref(), &Borrowed(&new), context, emit)
         });
         *self.changed += count;
-        self.scratch.target_transaction = context.transaction.id();
         self.scratch.target = Some(target);
         result
     }
@@ -431,7 +423,6 @@ impl Run<'_> {
             return_row(returning.as_deref(), row, context, emit)
         });
         *self.changed += count;
-        self.scratch.target_transaction = context.transaction.id();
         self.scratch.target = Some(target);
         result
     }
