@@ -6,6 +6,8 @@ mod arithmetic;
 mod bytes;
 pub mod comparison;
 mod date_part;
+mod format_number;
+mod format_time;
 mod kernel;
 mod math;
 mod numeric;
@@ -32,6 +34,8 @@ fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
         regular_expression::TABLES,
         bytes::TABLES,
         variadic::TABLES,
+        format_number::TABLES,
+        format_time::TABLES,
     ]
     .concat()
 }
