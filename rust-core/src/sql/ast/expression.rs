@@ -53,7 +53,7 @@ pub enum ExprKind<'a> {
     /// A prefix operator.
     Unary {
         /// Its symbol.
-        operator: Operator<'a>,
+        operator: &'a Operator<'a>,
         /// What it is applied to.
         input: &'a Expr<'a>,
     },
@@ -173,7 +173,7 @@ pub enum ExprKind<'a> {
         /// The composite value.
         input: &'a Expr<'a>,
         /// The field.
-        name: Name<'a>,
+        name: &'a Name<'a>,
     },
     /// `(composite).*`.
     FieldStar(&'a Expr<'a>),
@@ -204,7 +204,7 @@ pub struct Operator<'a> {
     /// Its symbol; `!=` has become `<>`.
     pub symbol: &'a str,
     /// Schema of `OPERATOR(schema.symbol)`.
-    pub schema: Option<Name<'a>>,
+    pub schema: Option<&'a Name<'a>>,
     /// Where it stands.
     pub span: Span,
 }
@@ -352,6 +352,24 @@ pub struct FunctionCall<'a> {
     pub filter: Option<&'a Expr<'a>>,
     /// OVER.
     pub over: Option<Over<'a>>,
+}
+
+impl<'a> FunctionCall<'a> {
+    /// `name()`.
+    pub fn new(name: ObjectName<'a>) -> FunctionCall<'a> {
+        FunctionCall {
+            name,
+            arguments: &[],
+            argument_names: &[],
+            star: false,
+            variadic: false,
+            distinct: false,
+            order_by: &[],
+            within_group: &[],
+            filter: None,
+            over: None,
+        }
+    }
 }
 
 /// OVER.
