@@ -10,7 +10,7 @@ use crate::sql::binder::walk;
 use crate::sql::functions::registry::Registry;
 use crate::sql::plan::expression::Expression;
 use crate::sql::types::compare::compare;
-use crate::sql::types::data_type::DataType;
+use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::Datum;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -150,8 +150,7 @@ impl Binder<'_> {
             |one: DataType| overloads.clone().find(|function| function.arguments.first() == Some(&one));
         let Some(function) = takes(wanted).or_else(|| takes(DataType::Text).filter(|_| wanted.is_string()))
         else {
-            let what = format!("{} of type {}", name.to_ascii_uppercase(), wanted.name());
-            return Err(Error::not_supported(what).at(position));
+            return self.extreme_as_case(name, arguments, sql_type, position);
         };
         let nullable = arguments.iter().all(|argument| argument.nullable);
         let mut call = self.apply(function, arguments, position, position)?;
@@ -161,6 +160,43 @@ impl Binder<'_> {
         }
         call.sql_type = sql_type;
         Ok(call)
+    }
+
+    /// The first argument that is not NULL and that no later one beats.
+    fn extreme_as_case(
+        &mut self,
+        name: &str,
+        arguments: Vec<Box<Bound>>,
+        sql_type: SqlType,
+        position: usize,
+    ) -> Result<Box<Bound>> {
+        let symbol = if name == "greatest" { ">=" } else { "<=" };
+        let mut branches = Vec::with_capacity(arguments.len());
+        for (index, argument) in arguments.iter().enumerate().take(arguments.len() - 1) {
+            let input = Box::new(self.duplicate(&argument.expression, position)?);
+            let mut terms = vec![Expression::IsNull { input, negated: true }];
+            for other in &arguments[index + 1..] {
+                let input = Box::new(self.duplicate(&other.expression, position)?);
+                let (left, right) = (self.duplicate_bound(argument)?, self.duplicate_bound(other)?);
+                let beats = self.binary_operator(symbol, left, right, position)?;
+                terms.push(Expression::Or(vec![
+                    Expression::IsNull { input, negated: false },
+                    beats.expression,
+                ]));
+            }
+            branches.push((Expression::And(terms), self.duplicate(&argument.expression, position)?));
+        }
+        let nullable = arguments.iter().all(|argument| argument.nullable);
+        let mut arguments = arguments;
+        let Some(last) = arguments.pop() else {
+            return Err(Error::internal("GREATEST and LEAST have an argument"));
+        };
+        if branches.is_empty() {
+            return Ok(last);
+        }
+        let otherwise = Some(Box::new(last.expression));
+        let expression = Expression::Case { branches, otherwise, data_type: sql_type.data_type };
+        Ok(Bound::new(expression, sql_type, nullable, position))
     }
 
     pub(super) fn bind_between(
@@ -278,7 +314,12 @@ impl Binder<'_> {
                     && fixed.iter().all(|value| value.data_type() == DataType::Unknown);
                 let other = if all_unknown { DataType::Unknown } else { common };
                 let equal = self.find_operator("=", &[input.data_type(), other], start)?;
-                let (input_type, value_type) = (equal.arguments[0], equal.arguments[1]);
+                let (mut input_type, mut value_type) = (equal.arguments[0], equal.arguments[1]);
+                if input_type != value_type {
+                    // A set holds one type: the common one, which both sides convert to without loss.
+                    let equal = self.find_operator("=", &[common, common], start)?;
+                    (input_type, value_type) = (equal.arguments[0], equal.arguments[1]);
+                }
                 input = self.coerce_implicitly(input, input_type)?;
                 let (set, rest) = self.split_constants(fixed, common, value_type)?;
                 nullable = input.nullable || set.iter().chain(&rest).any(|value| value.nullable);

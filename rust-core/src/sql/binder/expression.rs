@@ -174,10 +174,14 @@ impl Binder<'_> {
     pub(super) fn binary_operator(
         &mut self,
         symbol: &str,
-        left: Box<Bound>,
-        right: Box<Bound>,
+        mut left: Box<Bound>,
+        mut right: Box<Bound>,
         position: usize,
     ) -> Result<Box<Bound>> {
+        if matches!(symbol, "=" | "<>" | "<" | "<=" | ">" | ">=") {
+            adapt_integer(&mut left, right.data_type());
+            adapt_integer(&mut right, left.data_type());
+        }
         let function = self.find_operator(symbol, &[left.data_type(), right.data_type()], position)?;
         let start = left.position;
         self.apply(function, vec![left, right], position, start)
@@ -463,6 +467,27 @@ impl Binder<'_> {
         let mut call = self.apply(function, Vec::new(), position, position)?;
         call.nullable = false;
         self.coerce_explicitly(call, target, position)
+    }
+}
+
+/// Makes an integer literal that is compared with another integer type be of that type where it fits. That compares
+/// the same, and a key is looked up by a value of its own type.
+fn adapt_integer(literal: &mut Bound, other: DataType) {
+    let Expression::Constant { value, data_type } = &mut literal.expression else { return };
+    let number = match value {
+        Datum::Integer(number) => i64::from(*number),
+        Datum::BigInt(number) => *number,
+        _ => return,
+    };
+    let adapted = match other {
+        DataType::SmallInt => i16::try_from(number).map(Datum::SmallInt),
+        DataType::Integer => i32::try_from(number).map(Datum::Integer),
+        DataType::BigInt => Ok(Datum::BigInt(number)),
+        _ => return,
+    };
+    if let Ok(adapted) = adapted {
+        (*value, *data_type) = (adapted, other);
+        literal.sql_type = SqlType::plain(other);
     }
 }
 

@@ -113,9 +113,8 @@ impl Binder<'_> {
                     self.default_to_text(bound)?.expression
                 }
             };
-            check_order(order)?;
-            let nulls_first = order.places_nulls_first();
-            keys.push(SortKey { expression, descending: order.descending, nulls_first });
+            let (descending, nulls_first) = direction(order)?;
+            keys.push(SortKey { expression, descending, nulls_first });
         }
         if let Some(aggregate) = context.aggregates.first() {
             let what = format!("the aggregate {} in ORDER BY of this query", aggregate.function.name);
@@ -405,7 +404,7 @@ impl Binder<'_> {
     ) -> Result<Vec<OrderKey>> {
         let mut keys: Vec<OrderKey> = Vec::with_capacity(order_by.len());
         for order in order_by {
-            check_order(order)?;
+            let (descending, nulls_first) = direction(order)?;
             let named = match position_or_name(&order.value, "ORDER BY", visible)? {
                 Named::Position(index) => Some(index),
                 Named::Name(name) => {
@@ -429,8 +428,7 @@ impl Binder<'_> {
             };
             // A key that stands before decides already.
             if keys.iter().all(|key| key.item != item) {
-                let nulls_first = order.places_nulls_first();
-                keys.push(OrderKey { item, descending: order.descending, nulls_first });
+                keys.push(OrderKey { item, descending, nulls_first });
             }
         }
         Ok(keys)
@@ -550,11 +548,20 @@ fn check_row_width(row: &[Expr<'_>], width: usize) -> Result<()> {
     Err(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position))
 }
 
-fn check_order(order: &OrderItem<'_>) -> Result<()> {
-    match order.using {
-        Some(operator) => Err(Error::not_supported("ORDER BY … USING").at(operator.position())),
-        None => Ok(()),
-    }
+/// Whether a key is descending, and whether NULLs come first. `USING <` is ASC, `USING >` is DESC.
+fn direction(order: &OrderItem<'_>) -> Result<(bool, bool)> {
+    let descending = match order.using {
+        None => order.descending,
+        Some(operator) if operator.text == "<" => false,
+        Some(operator) if operator.text == ">" => true,
+        Some(operator) => {
+            let message = format!("operator {} is not a valid ordering operator", operator.text);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .hint("Ordering operators must be \"<\" or \">\" members of btree operator families.")
+                .at(operator.position()));
+        }
+    };
+    Ok((descending, order.nulls_first.unwrap_or(descending)))
 }
 
 fn distinct_order_error(distinct: &Distinct<'_>, position: usize) -> Error {
