@@ -320,8 +320,8 @@ impl Binder<'_> {
                     let equal = self.find_operator("=", &[common, common], start)?;
                     (input_type, value_type) = (equal.arguments[0], equal.arguments[1]);
                 }
-                input = self.coerce_implicitly(input, input_type)?;
                 let (set, rest) = self.split_constants(fixed, common, value_type)?;
+                input = self.coerce_implicitly(input, input_type)?;
                 nullable = input.nullable || set.iter().chain(&rest).any(|value| value.nullable);
                 varying.splice(0..0, rest);
                 if !set.is_empty() {

@@ -182,9 +182,26 @@ impl Binder<'_> {
             adapt_integer(&mut left, right.data_type());
             adapt_integer(&mut right, left.data_type());
         }
+        if symbol == "||" {
+            (left, right) = self.text_operands(left, right)?;
+        }
         let function = self.find_operator(symbol, &[left.data_type(), right.data_type()], position)?;
         let start = left.position;
         self.apply(function, vec![left, right], position, start)
+    }
+
+    /// PostgreSQL's `text || anynonarray`: beside a text, any other value is written as text.
+    fn text_operands(&mut self, left: Box<Bound>, right: Box<Bound>) -> Result<(Box<Bound>, Box<Bound>)> {
+        let is_other = |side: &Bound| !side.data_type().is_string() && side.data_type() != DataType::Bytea;
+        if left.data_type().is_string() && is_other(&right) {
+            let position = right.position;
+            return Ok((left, self.coerce_explicitly(right, DataType::Text.into(), position)?));
+        }
+        if right.data_type().is_string() && is_other(&left) {
+            let position = left.position;
+            return Ok((self.coerce_explicitly(left, DataType::Text.into(), position)?, right));
+        }
+        Ok((left, right))
     }
 
     /// The operator for operands of these types.

@@ -292,7 +292,7 @@ fn columns_and_names_are_resolved() {
         "SELECT x.b AS n, x.* FROM public.t x",
         "scan t | project [b, a, b, c, d, f] as [n, a, b, c, d, f]",
     );
-    check("SELECT p, q FROM t AS v(p, q)", "scan t | project [p, q] as [p, q]");
+    check("SELECT p, q FROM t AS v(p, q)", "scan t | project [a, b] as [p, q]");
     check("SELECT public.t.a FROM t", "scan t | project [a] as [a]");
     check("TABLE t", "scan t");
     let error = check_error("SELECT ^bb FROM t", "42703", "column \"bb\" does not exist");
@@ -331,7 +331,7 @@ fn columns_are_named_as_postgresql_names_them() {
 fn operators_meet_at_the_type_postgresql_chooses() {
     check("SELECT a = 1 FROM t", "scan t | project [(a = 1)] as [?column?]");
     check("SELECT x = 1 FROM u", "scan u | project [(x = 1l)] as [?column?]");
-    check("SELECT x = s FROM u", "scan u | project [(x = s:bigint)] as [?column?]");
+    check("SELECT x = s FROM u", "scan u | project [(x = s)] as [?column?]");
     check("SELECT a = '7' FROM t", "scan t | project [(a = 7)] as [?column?]");
     check("SELECT d > 1 FROM t", "scan t | project [(d > 1e-0)] as [?column?]");
     check("SELECT y = '2000-01-01' FROM u", "scan u | project [(y = date(10957))] as [?column?]");
@@ -423,12 +423,12 @@ fn parameters_take_their_type_from_their_use() {
     assert_eq!(parameters("SELECT 1 FROM t WHERE $1 IS NULL OR a = $1"), [Integer]);
     assert_eq!(parameters("INSERT INTO t (a, d) SELECT $1, $2"), [Integer, Numeric]);
     assert_eq!(parameters("UPDATE t SET d = $1 WHERE a IN ($2, $3)"), [Numeric, Integer, Integer]);
-    let error = check_error(
-        "SELECT 1 FROM t WHERE a = $1 AND b = ^$1 || 'x'",
+    check("SELECT $1 || a FROM t", "scan t | project [($1:text || a::text)] as [?column?]");
+    check_error(
+        "SELECT 1 FROM t WHERE a = $1 AND b ^= $1",
         "42883",
         "operator does not exist: text = integer",
     );
-    assert!(error.hint_text().is_some());
 }
 
 #[test]
@@ -610,7 +610,7 @@ fn bad_definitions_are_refused_at_their_place() {
         "0A000",
         "a storage parameter is not supported",
     );
-    check_error("CREATE INDEX ON t (^(a + 1))", "0A000", "an index on an expression is not supported");
+    check_error("CREATE INDEX ON t ((^a + 1))", "0A000", "an index on an expression is not supported");
     check_error("CREATE INDEX ON t USING ^hash (a)", "0A000", "index method hash is not supported");
     check_error("CREATE INDEX i ON t (^zz)", "42703", "column \"zz\" does not exist");
     let BoundStatement::CreateIndex(index) = bind_text("CREATE UNIQUE INDEX ON t (b, c DESC)").unwrap()
@@ -623,7 +623,7 @@ fn bad_definitions_are_refused_at_their_place() {
 
 #[test]
 fn what_is_missing_is_said_at_its_place() {
-    check_error("SELECT ^(SELECT 1)", "0A000", "a subquery as a value is not supported");
+    check_error("SELECT (^SELECT 1)", "0A000", "a subquery as a value is not supported");
     check_error("SELECT ^array[1]", "0A000", "an array is not supported");
     check_error("SELECT ^sum(a) OVER () FROM t", "0A000", "a window function is not supported");
     check_error("^WITH q AS (SELECT 1) SELECT 1", "0A000", "WITH is not supported");
@@ -636,7 +636,7 @@ fn what_is_missing_is_said_at_its_place() {
     check_error("^SAVEPOINT s", "0A000", "SAVEPOINT is not supported");
     check_error("^VACUUM", "0A000", "VACUUM is not supported");
     check_error(
-        "BEGIN ISOLATION LEVEL ^SERIALIZABLE",
+        "BEGIN ^ISOLATION LEVEL SERIALIZABLE",
         "0A000",
         "isolation level SERIALIZABLE is not supported",
     );
@@ -658,29 +658,54 @@ fn transactions_and_settings_are_plain_data() {
     check("CHECKPOINT", "Checkpoint");
 }
 
+/// Binds on a thread with the smallest stack that Lumos supports; the parser has its own test for that.
+fn bind_on_small_stack(sql: &str) -> Result<()> {
+    let arena = Arena::new();
+    let statement = parse(sql, &arena)?[0].statement;
+    let catalog = tables();
+    std::thread::scope(|scope| {
+        let run = || bind(&statement, &catalog, &BindOptions::new(sql)).map(drop);
+        let thread = std::thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, run);
+        thread.expect("a thread starts").join().expect("nothing panics")
+    })
+}
+
 #[test]
-fn long_flat_and_deeply_nested_statements_bind_on_a_small_stack() {
-    let run = || {
-        let terms: Vec<String> = (0..10_000).map(|number| format!("a = {number}")).collect();
-        let or = format!("SELECT 1 FROM t WHERE {}", terms.join(" OR "));
-        assert!(bind_text(&or).is_ok());
-        let numbers: Vec<String> = (0..100_000).map(|number: i32| number.to_string()).collect();
-        assert!(bind_text(&format!("SELECT a IN ({}) FROM t", numbers.join(","))).is_ok());
-        for depth in [20, 60, 90] {
-            let nested = format!("SELECT {}a{} FROM t", "abs(".repeat(depth), ")".repeat(depth));
-            assert!(bind_text(&nested).is_ok(), "{depth} levels");
-            let nested = format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(depth), " END".repeat(depth));
-            assert!(bind_text(&nested).is_ok(), "{depth} levels");
+fn long_flat_statements_bind_on_a_small_stack() {
+    let terms: Vec<String> = (0..10_000).map(|number| format!("a = {number}")).collect();
+    bind_on_small_stack(&format!("SELECT 1 FROM t WHERE {}", terms.join(" OR "))).unwrap();
+    let numbers: Vec<String> = (0..100_000).map(|number: i32| number.to_string()).collect();
+    bind_on_small_stack(&format!("SELECT a IN ({}) FROM t", numbers.join(","))).unwrap();
+    let error = bind_on_small_stack(&format!("SELECT 1{}", " + 1".repeat(5000))).unwrap_err();
+    assert_eq!(error.state().as_str(), "54001", "a deep plan is refused");
+}
+
+#[test]
+fn nested_statements_bind_on_a_small_stack() {
+    let depth = 180;
+    for (open, close) in [
+        ("abs(", ")"),
+        ("CASE WHEN true THEN ", " END"),
+        ("NOT (true AND ", ")"),
+        ("coalesce(1, ", ")"),
+        ("1 + (", ")"),
+        ("CAST(", " AS bigint)"),
+        ("least(", ", 1)"),
+    ] {
+        let literal = if open.starts_with("NOT") { "false" } else { "1" };
+        let sql = format!("SELECT {}{literal}{}", open.repeat(depth), close.repeat(depth));
+        match bind_on_small_stack(&sql) {
+            Ok(()) => {}
+            Err(error) => assert_eq!(error.state().as_str(), "54001", "{open}: {}", error.message()),
         }
-        for (open, close) in [("(", " BETWEEN 1 AND 2)::int"), ("CASE ", " WHEN 1 THEN 1 WHEN 2 THEN 2 END")]
-        {
-            let nested = format!("SELECT {}1{}", open.repeat(60), close.repeat(60));
-            let error = bind_text(&nested).expect_err("repeated operands are bounded");
-            assert_eq!(error.state().as_str(), "54001", "{}", error.message());
-        }
-        let sum = format!("SELECT 1{}", " + 1".repeat(5000));
-        assert_eq!(bind_text(&sum).expect_err("a deep plan").state().as_str(), "54001");
-    };
-    let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(run);
-    thread.expect("a thread starts").join().expect("nothing overflows the stack");
+    }
+}
+
+#[test]
+fn repeated_operands_do_not_grow_exponentially() {
+    for (open, close) in [("(", " BETWEEN 1 AND 2)::int"), ("CASE ", " WHEN 1 THEN 1 WHEN 2 THEN 2 END")] {
+        let nested = format!("SELECT {}1{}", open.repeat(60), close.repeat(60));
+        let error = bind_on_small_stack(&nested).unwrap_err();
+        assert_eq!(error.state().as_str(), "54001", "{}", error.message());
+    }
 }
