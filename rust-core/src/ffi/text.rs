@@ -1,0 +1,81 @@
+//! Texts across the border: pointer and length in, NUL-terminated copies out.
+
+use crate::error::{Error, Result, SqlState};
+use crate::ffi::abi::LUMOS_NTS;
+use crate::ffi::guard::Failure;
+use std::ffi::{CStr, CString, c_char, c_void};
+
+/// The bytes of a text argument.
+/// # Errors
+/// Misuse when the pointer is null and the length is not 0.
+/// # Safety
+/// `text` points to `length` readable bytes, or to a NUL-terminated text when `length` is `LUMOS_NTS`, and
+/// stays so for `'a`.
+pub(crate) unsafe fn bytes<'a>(text: *const c_char, length: usize) -> std::result::Result<&'a [u8], Failure> {
+    if text.is_null() {
+        return if length == 0 { Ok(&[]) } else { Err(Failure::Misuse("misuse: a text is null")) };
+    }
+    if length == LUMOS_NTS {
+        // SAFETY: by this function's contract the text is NUL-terminated.
+        return Ok(unsafe { CStr::from_ptr(text) }.to_bytes());
+    }
+    if length > isize::MAX as usize {
+        return Err(Failure::Misuse("misuse: a length is larger than the address space"));
+    }
+    // SAFETY: not null, and by this function's contract readable for `length` bytes.
+    Ok(unsafe { std::slice::from_raw_parts(text.cast(), length) })
+}
+
+/// As [`bytes`], as UTF-8 without NUL.
+/// # Errors
+/// `22021`, with the position.
+/// # Safety
+/// As [`bytes`].
+pub(crate) unsafe fn utf8<'a>(text: *const c_char, length: usize) -> std::result::Result<&'a str, Failure> {
+    // SAFETY: passed on from the caller.
+    let bytes = unsafe { bytes(text, length) }?;
+    Ok(check_utf8(bytes)?)
+}
+
+/// UTF-8 without NUL.
+pub(crate) fn check_utf8(bytes: &[u8]) -> Result<&str> {
+    if let Some(at) = memchr::memchr(0, bytes) {
+        return Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\": 0x00").at(at));
+    }
+    std::str::from_utf8(bytes).map_err(|cause| {
+        let at = cause.valid_up_to();
+        let shown: Vec<String> = bytes[at..].iter().take(3).map(|byte| format!("0x{byte:02x}")).collect();
+        let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
+        Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message).at(at)
+    })
+}
+
+/// A C string; what follows a NUL inside is cut (names and messages hold none).
+pub(crate) fn c_string(text: &str) -> CString {
+    let end = memchr::memchr(0, text.as_bytes()).unwrap_or(text.len());
+    CString::new(&text[..end]).unwrap_or_default()
+}
+
+/// A NUL-terminated copy that the host frees with `lumos_free`; null when memory is out.
+pub(crate) fn malloc_text(text: &str) -> *mut c_char {
+    // SAFETY: `malloc` has no precondition.
+    let copy = unsafe { libc::malloc(text.len() + 1) }.cast::<u8>();
+    if copy.is_null() {
+        return std::ptr::null_mut();
+    }
+    // SAFETY: `copy` was just allocated with room for the text and its NUL.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), copy, text.len());
+    }
+    // SAFETY: as above; the last of the allocated bytes.
+    unsafe { copy.add(text.len()).write(0) };
+    copy.cast()
+}
+
+/// Frees what `malloc_text` or `lumos_malloc` gave.
+/// # Safety
+/// `memory` is null or came from one of them and was not freed.
+pub(crate) unsafe fn free(memory: *mut c_void) {
+    // SAFETY: passed on from the caller.
+    unsafe { libc::free(memory) }
+}
