@@ -48,6 +48,9 @@ fn write_all(outputs: Vec<(PathBuf, String)>, check: bool) -> Result<(), String>
         if check {
             return Err(format!("{} differs from what would be generated: run `make header docs`", path.display()));
         }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         println!("wrote {}", path.display());
     }
@@ -64,7 +67,8 @@ fn header(root: &Path) -> Result<String, String> {
     let bindings = builder.generate().map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     bindings.write(&mut bytes);
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    Ok(text.replace("\n # Safety\n", "\n The caller keeps:\n"))
 }
 
 fn errors_page() -> String {
