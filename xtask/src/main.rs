@@ -1,6 +1,10 @@
 //! Generates what is committed: `xtask header` writes `include/lumos_core.h`, `xtask docs` the reference pages.
 //! With `--check` nothing is written; the exit status is 1 when a file differs.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a tool for the terminal, on ordinary files")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a tool for the terminal, on ordinary files"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +50,10 @@ fn write_all(outputs: Vec<(PathBuf, String)>, check: bool) -> Result<(), String>
             continue;
         }
         if check {
-            return Err(format!("{} differs from what would be generated: run `make header docs`", path.display()));
+            return Err(format!(
+                "{} differs from what would be generated: run `make header docs`",
+                path.display()
+            ));
         }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;

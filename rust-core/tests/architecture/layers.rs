@@ -7,14 +7,14 @@ use std::path::Path;
 
 /// One row per module, lowest first: (path below `crate::`, modules it may import).
 /// A row may name only earlier rows, so the table itself cannot hold a cycle.
-pub type Table<'a> = &'a [(&'a str, &'a [&'a str])];
+pub(crate) type Table<'a> = &'a [(&'a str, &'a [&'a str])];
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
-pub struct Violation {
-    pub file: String,
-    pub line: usize,
-    pub from: String,
-    pub to: String,
+pub(crate) struct Violation {
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 /// The most specific row of `table` that covers `path` (`sql::types::numeric` → `sql::types`).
@@ -27,7 +27,7 @@ fn row<'a>(table: Table<'a>, path: &str) -> Option<&'a str> {
 }
 
 /// Rows that name a later (or unknown) row: the table would allow a cycle.
-pub fn table_errors(table: Table) -> Vec<String> {
+pub(crate) fn table_errors(table: Table) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut errors = Vec::new();
     for (name, allowed) in table {
@@ -117,7 +117,8 @@ fn without_test_modules(code: &str) -> String {
     while let Some(at) = rest.find("#[cfg(test)]") {
         let tail = &rest[at + "#[cfg(test)]".len()..];
         let item = tail.trim_start();
-        let is_mod = item.starts_with("mod ") || item.starts_with("pub mod ") || item.starts_with("pub(crate) mod ");
+        let is_mod =
+            item.starts_with("mod ") || item.starts_with("pub mod ") || item.starts_with("pub(crate) mod ");
         let open = tail.find('{');
         let is_inline = is_mod && open.is_some_and(|o| !tail[..o].contains(';'));
         out.push_str(&rest[..at]);
@@ -219,9 +220,14 @@ fn expand(text: &str, prefix: &str, emit: &mut dyn FnMut(String)) -> usize {
     skipped + name.len()
 }
 
-pub fn check_text(table: Table, file: &str, module: &str, text: &str) -> Vec<Violation> {
+pub(crate) fn check_text(table: Table, file: &str, module: &str, text: &str) -> Vec<Violation> {
     let Some(own) = row(table, module) else {
-        return vec![Violation { file: file.into(), line: 0, from: module.into(), to: "(no row in the table)".into() }];
+        return vec![Violation {
+            file: file.into(),
+            line: 0,
+            from: module.into(),
+            to: "(no row in the table)".into(),
+        }];
     };
     let allowed = table.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, a)| a);
     let mut out = BTreeSet::new();
@@ -237,10 +243,11 @@ pub fn check_text(table: Table, file: &str, module: &str, text: &str) -> Vec<Vio
 }
 
 /// Checks every `.rs` file below `root`; `main.rs`, `lib.rs` (the crate root) are exempt.
-pub fn check_tree(table: Table, root: &Path) -> (usize, Vec<Violation>) {
+pub(crate) fn check_tree(table: Table, root: &Path) -> (usize, Vec<Violation>) {
     let (mut files, mut out, mut stack) = (0, Vec::new(), vec![root.to_path_buf()]);
     while let Some(dir) = stack.pop() {
-        let mut entries: Vec<_> = fs::read_dir(&dir).expect("readable source folder").map(|e| e.unwrap().path()).collect();
+        let mut entries: Vec<_> =
+            fs::read_dir(&dir).expect("readable source folder").map(|e| e.unwrap().path()).collect();
         entries.sort();
         for path in entries {
             if path.is_dir() {
@@ -295,7 +302,10 @@ mod tests {
 
     #[test]
     fn super_paths_resolve_and_siblings_in_one_row_pass() {
-        assert_eq!(targets("sql::types::numeric", "use super::super::parser::parse;"), [(1, "sql::parser".into())]);
+        assert_eq!(
+            targets("sql::types::numeric", "use super::super::parser::parse;"),
+            [(1, "sql::parser".into())]
+        );
         assert_eq!(targets("storage::btree", "use super::page::Page;"), []);
     }
 
@@ -312,8 +322,11 @@ mod tests {
 
     #[test]
     fn the_most_specific_row_decides() {
-        let nested: Table = &[("error", &[]), ("sql::types", &["error"]), ("wal", &["sql::types"]), ("sql", &["sql::types"])];
-        let check = |text: &str| check_text(nested, "f.rs", "wal", text).into_iter().map(|v| v.to).collect::<Vec<_>>();
+        let nested: Table =
+            &[("error", &[]), ("sql::types", &["error"]), ("wal", &["sql::types"]), ("sql", &["sql::types"])];
+        let check = |text: &str| {
+            check_text(nested, "f.rs", "wal", text).into_iter().map(|v| v.to).collect::<Vec<_>>()
+        };
         assert_eq!(check("use crate::sql::types::Datum;"), Vec::<String>::new());
         assert_eq!(check("use crate::sql::parser::parse;"), ["sql"]);
     }

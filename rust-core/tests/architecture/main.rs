@@ -35,29 +35,106 @@ const LAYERS: Table<'static> = &[
     ("sql::functions", &[E, C, T, B]),
     ("sql::plan", &[E, C, T, "catalog", "sql::functions"]),
     ("sql::evaluate", &[E, C, T, B, "sql::functions", "sql::plan"]),
-    ("sql::binder", &[E, C, T, "catalog", "table::layout", "sql::ast", "sql::parser", "sql::functions", "sql::plan"]),
-    ("sql::optimizer", &[E, C, T, B, "statistics", "catalog", "table::layout", "sql::functions", "sql::plan", "sql::evaluate"]),
+    (
+        "sql::binder",
+        &[E, C, T, "catalog", "table::layout", "sql::ast", "sql::parser", "sql::functions", "sql::plan"],
+    ),
+    (
+        "sql::optimizer",
+        &[
+            E,
+            C,
+            T,
+            B,
+            "statistics",
+            "catalog",
+            "table::layout",
+            "sql::functions",
+            "sql::plan",
+            "sql::evaluate",
+        ],
+    ),
     (
         "sql::executor",
-        &[E, C, "io", T, B, "transaction", "table", "catalog", "file", "sql::functions", "sql::plan", "sql::evaluate"],
+        &[
+            E,
+            C,
+            "io",
+            T,
+            B,
+            "transaction",
+            "table",
+            "catalog",
+            "file",
+            "sql::functions",
+            "sql::plan",
+            "sql::evaluate",
+        ],
     ),
     ("sql::explain", &[E, C, T, "sql::plan", "sql::executor"]),
     (
         "session",
         &[
-            E, C, "io", T, B, "durability", "wal", "storage", "transaction", "table", "catalog", "file", "sql::lexer",
-            "sql::ast", "sql::parser", "sql::functions", "sql::binder", "sql::plan", "sql::evaluate",
-            "sql::optimizer", "sql::executor", "sql::explain",
+            E,
+            C,
+            "io",
+            T,
+            B,
+            "durability",
+            "wal",
+            "storage",
+            "transaction",
+            "table",
+            "catalog",
+            "file",
+            "sql::lexer",
+            "sql::ast",
+            "sql::parser",
+            "sql::functions",
+            "sql::binder",
+            "sql::plan",
+            "sql::evaluate",
+            "sql::optimizer",
+            "sql::executor",
+            "sql::explain",
         ],
     ),
     (
         "database",
         &[
-            E, C, "io", T, B, "durability", "wal", "storage", "transaction", "statistics", "table", "catalog",
-            "file", "session",
+            E,
+            C,
+            "io",
+            T,
+            B,
+            "durability",
+            "wal",
+            "storage",
+            "transaction",
+            "statistics",
+            "table",
+            "catalog",
+            "file",
+            "session",
         ],
     ),
-    ("ffi", &[E, C, "io", T, B, "transaction::types", "sql::ast", "sql::parser", "sql::functions", "sql::evaluate", "session", "database"]),
+    (
+        "ffi",
+        &[
+            E,
+            C,
+            "io",
+            T,
+            B,
+            "transaction::types",
+            "sql::ast",
+            "sql::parser",
+            "sql::functions",
+            "sql::evaluate",
+            "session",
+            "database",
+        ],
+    ),
 ];
 
 /// Where `unsafe` may stand.
@@ -124,8 +201,10 @@ fn imports_go_downwards_only() {
     assert_eq!(table_errors(&rows), Vec::<String>::new());
     let (count, violations) = check_tree(&rows, &source());
     assert!(count > 50, "only {count} files were read");
-    let lines: Vec<String> =
-        violations.iter().map(|v| format!("{}:{}: {} may not import {}", v.file, v.line, v.from, v.to)).collect();
+    let lines: Vec<String> = violations
+        .iter()
+        .map(|v| format!("{}:{}: {} may not import {}", v.file, v.line, v.from, v.to))
+        .collect();
     assert!(lines.is_empty(), "{}", lines.join("\n"));
 }
 
@@ -143,7 +222,9 @@ fn stray_unsafe(file: &str, text: &str) -> Vec<usize> {
         return Vec::new();
     }
     let code = |line: &str| line.split("//").next().unwrap_or("").to_string();
-    let is_word = |line: &str| code(line).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+    let is_word = |line: &str| {
+        code(line).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
+    };
     text.lines().enumerate().filter(|(_, line)| is_word(line)).map(|(at, _)| at + 1).collect()
 }
 
@@ -151,10 +232,16 @@ fn stray_unsafe(file: &str, text: &str) -> Vec<usize> {
 fn unsafe_stays_where_it_is_allowed() {
     let stray: Vec<String> = files(&source())
         .iter()
-        .flat_map(|(file, text)| stray_unsafe(file, text).into_iter().map(move |line| format!("{file}:{line}")))
+        .flat_map(|(file, text)| {
+            stray_unsafe(file, text).into_iter().map(move |line| format!("{file}:{line}"))
+        })
         .collect();
     assert!(stray.is_empty(), "unsafe outside its places: {stray:?}");
-    assert_eq!(stray_unsafe("table/row.rs", "fn f() {\n    unsafe { g() }\n}\n"), [2], "the planted one is found");
+    assert_eq!(
+        stray_unsafe("table/row.rs", "fn f() {\n    unsafe { g() }\n}\n"),
+        [2],
+        "the planted one is found"
+    );
     assert_eq!(stray_unsafe("table/row.rs", "// unsafe\n"), Vec::<usize>::new());
 }
 
@@ -169,7 +256,8 @@ fn every_file_says_what_it_is() {
 
 fn aborts_on_panic(manifest: &str) -> bool {
     manifest.lines().any(|line| {
-        let line: String = line.split('#').next().unwrap_or("").chars().filter(|c| !c.is_whitespace()).collect();
+        let line: String =
+            line.split('#').next().unwrap_or("").chars().filter(|c| !c.is_whitespace()).collect();
         line == "panic=\"abort\""
     })
 }
@@ -188,8 +276,11 @@ fn no_module_hides_its_layer_behind_a_reexport() {
     let reexports = |file: &str, text: &str| -> bool {
         file != "lib.rs" && text.lines().any(|line| line.trim_start().starts_with("pub use crate::"))
     };
-    let hiding: Vec<String> =
-        files(&source()).into_iter().filter(|(file, text)| reexports(file, text)).map(|(file, _)| file).collect();
+    let hiding: Vec<String> = files(&source())
+        .into_iter()
+        .filter(|(file, text)| reexports(file, text))
+        .map(|(file, _)| file)
+        .collect();
     assert!(hiding.is_empty(), "pub use crate::… in {hiding:?}");
     assert!(reexports("table/mod.rs", "pub use crate::storage::Storage;\n"), "the planted one is found");
 }
