@@ -1,1 +1,0 @@
-//! End to end on a file system in memory.

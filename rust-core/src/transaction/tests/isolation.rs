@@ -1,0 +1,1 @@
+//! Histories: what transactions may see of each other.

@@ -1,0 +1,345 @@
+//! Lock manager: who waits, who is granted, who is refused.
+
+use super::until;
+use crate::common::cancel::CancelToken;
+use crate::common::ids::{ObjectId, TreeId};
+use crate::common::memory::MemoryAccount;
+use crate::common::random::Random;
+use crate::common::sync::atomic::{AtomicU32, Ordering};
+use crate::common::sync::Arc;
+use crate::error::{Result, SqlState};
+use crate::transaction::lock_manager::{HeldLocks, LockManager, LockOwner};
+use crate::transaction::types::{LockOutcome, RowLockMode, TableLockMode};
+use std::sync::Barrier;
+
+struct Holder<'a> {
+    manager: &'a LockManager,
+    owner: Arc<LockOwner>,
+    held: HeldLocks,
+    cancel: CancelToken,
+}
+
+impl<'a> Holder<'a> {
+    fn new(manager: &'a LockManager, memory: &Arc<MemoryAccount>) -> Holder<'a> {
+        let (owner, held) = (manager.add_owner(), HeldLocks::new(memory));
+        Holder { manager, owner, held, cancel: CancelToken::default() }
+    }
+    fn row(&mut self, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
+        self.manager.lock_row(&self.owner, &mut self.held, (TreeId(1), key), mode, &self.cancel)
+    }
+    fn try_row(&mut self, key: &[u8], mode: RowLockMode) -> bool {
+        self.manager.try_lock_row(&self.owner, &mut self.held, (TreeId(1), key), mode).unwrap()
+    }
+    fn table(&mut self, table: u32, mode: TableLockMode) -> Result<LockOutcome> {
+        self.manager.lock_table(&self.owner, &mut self.held, ObjectId(table), mode, &self.cancel)
+    }
+    fn release(&mut self) {
+        self.release_to(0);
+    }
+    fn release_to(&mut self, mark: usize) {
+        self.manager.release_to(&self.owner, &mut self.held, mark);
+    }
+}
+
+fn setup() -> (Arc<MemoryAccount>, LockManager) {
+    let memory = MemoryAccount::new(64 << 20);
+    let manager = LockManager::new(&memory);
+    (memory, manager)
+}
+
+#[test]
+fn a_released_row_can_be_locked_and_a_held_one_cannot() {
+    let (memory, manager) = setup();
+    let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    assert!(one.try_row(b"a", RowLockMode::Update));
+    assert!(!two.try_row(b"a", RowLockMode::KeyShare));
+    assert!(two.try_row(b"b", RowLockMode::Update));
+    one.release();
+    assert!(two.try_row(b"a", RowLockMode::Update));
+}
+
+#[test]
+fn a_foreign_keys_lock_and_an_update_of_other_columns_do_not_meet() {
+    let (memory, manager) = setup();
+    let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    assert!(one.try_row(b"parent", RowLockMode::KeyShare));
+    assert!(two.try_row(b"parent", RowLockMode::NoKeyUpdate));
+    assert!(!two.try_row(b"parent", RowLockMode::Update));
+    one.release();
+    assert!(two.try_row(b"parent", RowLockMode::Update));
+    assert!(!one.try_row(b"parent", RowLockMode::KeyShare));
+}
+
+#[test]
+fn locks_taken_after_a_mark_are_given_back_and_an_upgrade_is_undone() {
+    let (memory, manager) = setup();
+    let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    one.row(b"a", RowLockMode::KeyShare).unwrap();
+    let mark = one.held.len();
+    one.row(b"a", RowLockMode::Update).unwrap();
+    one.row(b"b", RowLockMode::Update).unwrap();
+    assert!(!two.try_row(b"a", RowLockMode::NoKeyUpdate));
+    one.release_to(mark);
+    assert!(two.try_row(b"a", RowLockMode::NoKeyUpdate));
+    assert!(!two.try_row(b"a", RowLockMode::Update));
+    assert!(two.try_row(b"b", RowLockMode::Update));
+}
+
+#[test]
+fn a_waiter_is_granted_after_the_release_and_waiters_keep_their_order() {
+    let (memory, manager) = setup();
+    let mut one = Holder::new(&manager, &memory);
+    one.row(b"a", RowLockMode::Update).unwrap();
+    let order = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        let mut waiters = Vec::new();
+        for number in 0..3 {
+            let mut holder = Holder::new(&manager, &memory);
+            let order = &order;
+            waiters.push(scope.spawn(move || {
+                assert_eq!(holder.row(b"a", RowLockMode::Update).unwrap(), LockOutcome::GrantedAfterWait);
+                assert_eq!(order.fetch_add(1, Ordering::SeqCst), number);
+                holder.release();
+            }));
+            until(|| manager.waiting_count() == number as usize + 1);
+        }
+        one.release();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+    assert_eq!(manager.statistics().waits, 3);
+}
+
+#[test]
+fn a_stream_of_readers_does_not_starve_a_writer() {
+    let (memory, manager) = setup();
+    let (mut reader, mut late) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    reader.row(b"a", RowLockMode::Share).unwrap();
+    std::thread::scope(|scope| {
+        let mut writer = Holder::new(&manager, &memory);
+        let waiting = scope.spawn(move || {
+            writer.row(b"a", RowLockMode::Update).unwrap();
+            writer.release();
+        });
+        until(|| manager.waiting_count() == 1);
+        assert!(!late.try_row(b"a", RowLockMode::Share), "a reader passed a waiting writer");
+        // Whoever holds the lock already need not stand behind the writer.
+        assert!(reader.try_row(b"a", RowLockMode::Share));
+        reader.release();
+        waiting.join().unwrap();
+    });
+}
+
+#[test]
+fn a_cancelled_waiter_gives_up_and_those_behind_it_go_on() {
+    let (memory, manager) = setup();
+    let (mut one, mut third) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    one.row(b"a", RowLockMode::Share).unwrap();
+    std::thread::scope(|scope| {
+        let mut second = Holder::new(&manager, &memory);
+        let cancel = second.cancel.clone();
+        cancel.start_statement();
+        let waiting = scope.spawn(move || second.row(b"a", RowLockMode::Update).unwrap_err().state());
+        until(|| manager.waiting_count() == 1);
+        let behind = scope.spawn(move || third.row(b"a", RowLockMode::Share).unwrap());
+        until(|| manager.waiting_count() == 2);
+        cancel.cancel(0);
+        assert_eq!(waiting.join().unwrap(), SqlState::QUERY_CANCELED);
+        assert_eq!(behind.join().unwrap(), LockOutcome::GrantedAfterWait);
+    });
+    assert_eq!(manager.waiting_count(), 0);
+}
+
+/// `count` transactions each hold a key and ask for the next one's: exactly one is refused.
+fn ring(count: usize) {
+    let (memory, manager) = setup();
+    let barrier = Barrier::new(count);
+    let refused = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..count {
+            let mut holder = Holder::new(&manager, &memory);
+            let (barrier, refused) = (&barrier, &refused);
+            scope.spawn(move || {
+                holder.row(&[number as u8], RowLockMode::Update).unwrap();
+                barrier.wait();
+                if let Err(error) = holder.row(&[((number + 1) % count) as u8], RowLockMode::Update) {
+                    assert_eq!(error.state(), SqlState::DEADLOCK_DETECTED);
+                    assert_eq!(error.detail_text().unwrap().lines().count(), count);
+                    refused.fetch_add(1, Ordering::SeqCst);
+                }
+                holder.release();
+            });
+        }
+    });
+    assert_eq!(refused.load(Ordering::SeqCst), 1);
+    assert_eq!(manager.statistics().deadlocks, 1);
+}
+
+#[test]
+fn a_deadlock_of_two_and_of_three_has_exactly_one_victim() {
+    for _ in 0..20 {
+        ring(2);
+        ring(3);
+    }
+}
+
+#[test]
+fn two_readers_that_both_want_to_write_have_exactly_one_victim() {
+    let (memory, manager) = setup();
+    let barrier = Barrier::new(2);
+    let refused = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let mut holder = Holder::new(&manager, &memory);
+            let (barrier, refused) = (&barrier, &refused);
+            scope.spawn(move || {
+                holder.row(b"a", RowLockMode::Share).unwrap();
+                barrier.wait();
+                if holder.row(b"a", RowLockMode::Update).is_err() {
+                    refused.fetch_add(1, Ordering::SeqCst);
+                }
+                holder.release();
+            });
+        }
+    });
+    assert_eq!(refused.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_cycle_made_by_the_order_of_a_queue_is_undone_without_a_victim() {
+    let (memory, manager) = setup();
+    let (mut a, mut c) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    a.row(b"x", RowLockMode::Share).unwrap();
+    c.row(b"y", RowLockMode::Update).unwrap();
+    std::thread::scope(|scope| {
+        let mut b = Holder::new(&manager, &memory);
+        let waiting_b = scope.spawn(move || {
+            b.row(b"x", RowLockMode::Update).unwrap();
+            b.release();
+        });
+        until(|| manager.waiting_count() == 1);
+        // C stands behind B although it does not meet A …
+        let waiting_c = scope.spawn(move || {
+            c.row(b"x", RowLockMode::Share).unwrap();
+            c.release();
+        });
+        until(|| manager.waiting_count() == 2);
+        // … and now A waits for C.
+        a.row(b"y", RowLockMode::Update).unwrap();
+        a.release();
+        waiting_c.join().unwrap();
+        waiting_b.join().unwrap();
+    });
+    assert_eq!((manager.statistics().deadlocks, manager.statistics().reorders), (0, 1));
+}
+
+#[test]
+fn a_strong_table_lock_meets_weak_ones_taken_before_and_keeps_later_ones_out() {
+    let (memory, manager) = setup();
+    let (mut reader, mut writer) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    reader.table(7, TableLockMode::AccessShare).unwrap();
+    writer.table(7, TableLockMode::RowExclusive).unwrap();
+    writer.table(8, TableLockMode::RowExclusive).unwrap();
+    std::thread::scope(|scope| {
+        let mut dropper = Holder::new(&manager, &memory);
+        let cancel = CancelToken::default();
+        let dropping = scope.spawn(move || {
+            assert_eq!(dropper.table(7, TableLockMode::AccessExclusive).unwrap(), LockOutcome::GrantedAfterWait);
+            cancel.check().unwrap();
+            dropper
+        });
+        until(|| manager.waiting_count() == 1);
+        // A lock that is held already is granted again, also behind a waiting strong one.
+        assert_eq!(reader.table(7, TableLockMode::AccessShare).unwrap(), LockOutcome::Granted);
+        writer.release();
+        assert_eq!(manager.waiting_count(), 1);
+        reader.release();
+        let mut dropper = dropping.join().unwrap();
+        let late = scope.spawn(move || reader.table(7, TableLockMode::AccessShare).unwrap());
+        until(|| manager.waiting_count() == 1);
+        dropper.release();
+        assert_eq!(late.join().unwrap(), LockOutcome::GrantedAfterWait);
+    });
+    // With no strong lock left, weak ones never reach the lock table again.
+    assert_eq!(writer.table(7, TableLockMode::RowExclusive).unwrap(), LockOutcome::Granted);
+}
+
+#[test]
+fn a_deadlock_over_weak_table_locks_is_found() {
+    let (memory, manager) = setup();
+    let barrier = Barrier::new(2);
+    let refused = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let mut holder = Holder::new(&manager, &memory);
+            let (barrier, refused) = (&barrier, &refused);
+            scope.spawn(move || {
+                holder.table(7, TableLockMode::AccessShare).unwrap();
+                barrier.wait();
+                if holder.table(7, TableLockMode::AccessExclusive).is_err() {
+                    refused.fetch_add(1, Ordering::SeqCst);
+                }
+                holder.release();
+            });
+        }
+    });
+    assert_eq!(refused.load(Ordering::SeqCst), 1);
+    let mut later = Holder::new(&manager, &memory);
+    assert_eq!(later.table(7, TableLockMode::AccessExclusive).unwrap(), LockOutcome::Granted);
+}
+
+#[test]
+fn nothing_is_left_when_everything_is_released() {
+    let (memory, manager) = setup();
+    for seed in 1..20 {
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let mut holder = Holder::new(&manager, &memory);
+                scope.spawn(move || {
+                    let mut random = Random::new(seed * 100 + thread);
+                    for _ in 0..50 {
+                        for _ in 0..=random.below(3) {
+                            let key = [random.below(6) as u8];
+                            let mode = RowLockMode::ALL[random.below(4) as usize];
+                            let table = TableLockMode::ALL[random.below(8) as usize];
+                            let locked = match random.below(4) {
+                                0 => holder.table(random.below(2) as u32, table).map(|_| ()),
+                                _ => holder.row(&key, mode).map(|_| ()),
+                            };
+                            if locked.is_err() {
+                                break;
+                            }
+                            if random.below(4) == 0 {
+                                let mark = random.below(holder.held.len() as u64 + 1) as usize;
+                                holder.release_to(mark);
+                            }
+                        }
+                        holder.release();
+                    }
+                });
+            }
+        });
+        let mut probe = Holder::new(&manager, &memory);
+        for key in 0..6 {
+            assert!(probe.try_row(&[key], RowLockMode::Update), "seed {seed}: key {key} is still locked");
+        }
+        for table in 0..2 {
+            let outcome = probe.table(table, TableLockMode::AccessExclusive).unwrap();
+            assert_eq!(outcome, LockOutcome::Granted, "seed {seed}: table {table} is still locked");
+        }
+        probe.release();
+    }
+}
+
+#[test]
+fn locks_are_charged_and_given_back() {
+    let (memory, manager) = setup();
+    let mut holder = Holder::new(&manager, &memory);
+    for key in 0..100_000u32 {
+        holder.row(&key.to_be_bytes(), RowLockMode::Update).unwrap();
+    }
+    assert!(memory.used() > 100_000 * 16);
+    holder.release();
+    assert!(memory.used() < 100_000, "{} bytes are still charged", memory.used());
+}
