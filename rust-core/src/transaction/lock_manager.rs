@@ -44,8 +44,8 @@ const CANCEL_POLL: Duration = Duration::from_millis(3);
 const ENTRY_BYTES: usize = size_of::<(u64, Entry)>() + 1;
 /// An owner's list of locks is charged in steps of this many.
 const HELD_STEP: usize = 4096;
-/// Tables above this capacity are given back when they become empty.
-const KEPT_CAPACITY: usize = 1024;
+/// A shard's table above this size is given back when it becomes empty.
+const KEPT_BYTES: usize = 16 << 10;
 
 /// What a lock protects.
 #[derive(Clone, Copy, Debug)]
@@ -260,15 +260,15 @@ impl Shard {
     /// Charges for the next doubling before it happens.
     fn reserve_one(&mut self) -> Result<()> {
         if self.entries.len() == self.entries.capacity() {
-            let slots = (self.entries.capacity() * 2).max(16) * 8 / 7;
-            self.memory.resize(slots.next_power_of_two() * ENTRY_BYTES)?;
+            let bytes = (self.entries.allocation_size() * 2).max(16 * ENTRY_BYTES);
+            self.memory.resize(bytes)?;
         }
         Ok(())
     }
 
     fn remove(&mut self, hash: u64) {
         self.entries.remove(&hash);
-        if self.entries.is_empty() && self.entries.capacity() > KEPT_CAPACITY {
+        if self.entries.is_empty() && self.memory.bytes() > KEPT_BYTES {
             self.entries = HashMap::default();
             self.memory.resize(0).expect("shrinking a reservation never fails");
         }

@@ -28,8 +28,8 @@ const SHARD_COUNT: usize = 64;
 const CHARGE_STEP_BYTES: usize = 64 << 10;
 /// Bytes of an entry besides its key and value: hash table slot, chain, version.
 pub(super) const ENTRY_BYTES: usize = 96;
-/// Tables above this capacity are given back when they become empty.
-const KEPT_CAPACITY: usize = 1024;
+/// A shard's table above this size is given back when it becomes empty.
+const KEPT_BYTES: usize = 64 << 10;
 
 type Key = SmallVec<[u8; 16]>;
 
@@ -199,7 +199,7 @@ impl VersionStore {
             chain.versions.drain(..old).map(|version| version_bytes(chain.key.len(), &version)).sum();
         if chain.versions.is_empty() {
             found.remove();
-            if shard.is_empty() && shard.capacity() > KEPT_CAPACITY {
+            if shard.is_empty() && shard.allocation_size() > KEPT_BYTES {
                 *shard = HashTable::new();
             }
         }

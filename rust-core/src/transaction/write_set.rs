@@ -704,10 +704,10 @@ mod tests {
         for seed in 1..60 {
             let mut random = Random::new(seed);
             let (mut set, mut model) = (set(), Model::new());
-            let mut marks: Vec<(WriteMark, Model)> = Vec::new();
+            let mut marks: Vec<(WriteMark, Model, usize)> = Vec::new();
             let mut states: Vec<Model> = vec![Model::new()];
             for command in 1..40u32 {
-                marks.push((set.mark(), model.clone()));
+                marks.push((set.mark(), model.clone(), command as usize));
                 for _ in 0..random.below(8) {
                     let key = if random.below(3) == 0 {
                         (1000 + u64::from(command) * 8 + random.below(8)).to_be_bytes().to_vec()
@@ -725,12 +725,12 @@ mod tests {
                 }
                 if random.below(5) == 0 {
                     let index = random.below(marks.len() as u64) as usize;
-                    let (mark, state) = marks[index].clone();
+                    let (mark, state, first_undone) = marks[index].clone();
                     set.undo_to(mark);
                     model = state;
                     marks.truncate(index);
                     // States of commands that were undone are those at the mark.
-                    for old in states.iter_mut().skip(index + 1) {
+                    for old in states.iter_mut().skip(first_undone) {
                         old.clone_from(&model);
                     }
                 }
