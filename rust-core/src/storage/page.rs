@@ -500,8 +500,13 @@ impl<'a> NodeMut<'a> {
             } else {
                 (&from.prefix()[new..], suffix)
             };
-            let fits = self.insert_parts(at, first, rest, from.raw_value(index), from.is_ghost(index));
-            assert!(fits, "the caller computed that the entries fit on the page");
+            let (value, ghost) = (from.raw_value(index), from.is_ghost(index));
+            if !self.insert_parts(at, first, rest, value, ghost) {
+                // Slots were added in a larger step than the source had room for.
+                self.compact();
+                let fits = self.insert_parts(at, first, rest, value, ghost);
+                assert!(fits, "the caller computed that the entries fit on the page");
+            }
         }
     }
 
