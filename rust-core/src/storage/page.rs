@@ -486,9 +486,12 @@ impl<'a> NodeMut<'a> {
         assert!(fits, "a new inner node has room for its first child");
     }
 
-    /// Appends entries `range` of `from`, keys unchanged. The caller computed that they fit. Entries of
-    /// an inner node that become its first lose their key.
+    /// Fills a new node with entries `range` of `from`, keys unchanged. The caller computed that they fit. The
+    /// entry that becomes the first of an inner node loses its key.
     pub(super) fn append_from(&mut self, from: Node<'_>, range: std::ops::Range<usize>) {
+        assert!(self.read().count() == 0, "only a new node is filled");
+        // Exactly as many slots as entries: the page may be full to the last byte.
+        self.set_u16(48, range.len());
         let (old, new) = (from.prefix_len(), self.read().prefix_len());
         for index in range {
             let suffix = from.suffix(index);

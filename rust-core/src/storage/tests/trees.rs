@@ -1,0 +1,301 @@
+//! Trees against a sorted map: random changes, small pages, few frames, reopening in between.
+
+use super::*;
+use crate::common::random::Random;
+use crate::storage::{Before, Entry};
+use std::cell::RefCell;
+
+fn random_key(random: &mut Random, key_max: usize) -> Vec<u8> {
+    match random.below(8) {
+        // Long keys that share long beginnings: fences of all lengths.
+        0 => {
+            let mut key = vec![b'a' + random.below(3) as u8; random.below(key_max as u64) as usize];
+            key.push(random.below(4) as u8);
+            key.truncate(key_max);
+            key
+        }
+        1 => (0..random.below(4)).map(|_| random.below(3) as u8).collect(),
+        _ => random.below(400).to_be_bytes().to_vec(),
+    }
+}
+
+fn random_value(random: &mut Random, value_max: usize) -> Vec<u8> {
+    let length = if random.below(6) == 0 { random.below(value_max as u64 + 1) } else { random.below(24) };
+    (0..length).map(|_| random.below(256) as u8).collect()
+}
+
+fn compare(seed: u64, tree: &Tree, model: &BTreeMap<Vec<u8>, Vec<u8>>, random: &mut Random) {
+    assert_eq!(all(tree), *model, "seed {seed}");
+    let mut backward = scan(tree, Bound::Unbounded, Bound::Unbounded, true).unwrap();
+    backward.reverse();
+    assert!(backward.into_iter().eq(model.clone()), "seed {seed}");
+    assert_eq!(tree.entry_estimate(), model.len() as u64, "seed {seed}");
+    let (a, b) = (random_key(random, 200), random_key(random, 200));
+    if a < b {
+        for bounds in [
+            (Bound::Included(&a[..]), Bound::Excluded(&b[..])),
+            (Bound::Excluded(&a[..]), Bound::Included(&b[..])),
+        ] {
+            let expected: Vec<_> =
+                model.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), value.clone())).collect();
+            assert_eq!(scan(tree, bounds.0, bounds.1, false).unwrap(), expected, "seed {seed}");
+            let mut found = scan(tree, bounds.0, bounds.1, true).unwrap();
+            found.reverse();
+            assert_eq!(found, expected, "seed {seed}");
+        }
+    }
+}
+
+fn run_model(seed: u64, page_size: usize, steps: u64) {
+    let memory_bytes = 64 * page_size + (64 << 10);
+    let (mut storage, options) = storage(page_size, memory_bytes);
+    let mut tree = storage.tree(TREE).unwrap();
+    let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut random = Random::new(seed);
+    let (key_max, value_max) = (tree.key_bytes_max(), tree.value_bytes_max());
+    for step in 1..=steps {
+        let key = random_key(&mut random, key_max);
+        let sink: Option<&dyn VersionSink> = if random.below(2) == 0 { Some(&NoVersions) } else { None };
+        let phase_deletes = step / 700 % 2 == 1;
+        let change_kind = if phase_deletes { random.below(12) + 4 } else { random.below(12) };
+        match change_kind {
+            0..=6 => {
+                let value = random_value(&mut random, value_max);
+                tree.apply(&key, Change::Put(&value), Lsn(step), sink).unwrap();
+                model.insert(key, value);
+            }
+            7 => {
+                let bits = random_value(&mut random, 12);
+                tree.apply(&key, Change::Or(&bits), Lsn(step), sink).unwrap();
+                let old = model.entry(key).or_default();
+                old.resize(old.len().max(bits.len()), 0);
+                old.iter_mut().zip(&bits).for_each(|(byte, bit)| *byte |= bit);
+            }
+            8 => {
+                let number = random.below(1000);
+                let key = [b"max-", &key[..key.len().min(8)]].concat();
+                tree.apply(&key, Change::Max(number), Lsn(step), sink).unwrap();
+                let old = model.get(&key).map_or(0, |old| u64::from_be_bytes(old[..].try_into().unwrap()));
+                model.insert(key, number.max(old).to_be_bytes().to_vec());
+            }
+            _ => {
+                tree.apply(&key, Change::Delete, Lsn(step), sink).unwrap();
+                model.remove(&key);
+                if random.below(2) == 0 {
+                    assert!(tree.purge(&key, Lsn(step)).unwrap(), "seed {seed}");
+                }
+            }
+        }
+        let probe = random_key(&mut random, key_max);
+        let found =
+            tree.get(&probe, |entry, _| entry.filter(|e| !e.ghost).map(|e| e.value.to_vec())).unwrap();
+        assert_eq!(found.as_ref(), model.get(&probe), "seed {seed}");
+        if step % 500 == 0 {
+            compare(seed, &tree, &model, &mut random);
+            assert_eq!(findings(&storage), Vec::<String>::new(), "seed {seed} step {step}");
+            checkpoint(&storage, step).unwrap();
+            if step % 1000 == 0 {
+                drop((tree, storage));
+                storage = Storage::open(options.clone()).unwrap();
+                tree = storage.tree(TREE).unwrap();
+                compare(seed, &tree, &model, &mut random);
+                assert_eq!(findings(&storage), Vec::<String>::new(), "seed {seed} step {step} reopened");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tree_of_1_kib_pages_is_a_sorted_map() {
+    (1..4).for_each(|seed| run_model(seed, 1024, 3000));
+}
+
+#[test]
+fn a_tree_of_4_kib_pages_is_a_sorted_map() {
+    (11..13).for_each(|seed| run_model(seed, 4096, 3000));
+}
+
+#[test]
+fn a_tree_of_8_kib_pages_is_a_sorted_map() {
+    run_model(21, 8192, 3000);
+}
+
+#[test]
+fn largest_keys_and_values_always_find_room() {
+    let (storage, _) = storage(1024, 4 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    let value = vec![7; tree.value_bytes_max()];
+    let key_max = tree.key_bytes_max();
+    let mut model = BTreeMap::new();
+    let mut random = Random::new(5);
+    for step in 0..1500_u64 {
+        let mut key = vec![b'a' + random.below(3) as u8; key_max];
+        key[random.below(key_max as u64) as usize] = random.below(5) as u8;
+        key[key_max - 1] = random.below(200) as u8;
+        if random.below(3) == 0 {
+            tree.apply(&key, Change::Delete, Lsn(step + 1), None).unwrap();
+            model.remove(&key);
+        } else {
+            put(&tree, &key, &value, step + 1);
+            model.insert(key, value.clone());
+        }
+    }
+    assert_eq!(all(&tree), model);
+    assert_eq!(findings(&storage), Vec::<String>::new());
+}
+
+#[test]
+fn ascending_inserts_fill_their_leaves() {
+    let (storage, _) = storage(8192, 64 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    for key in 0..100_000_u64 {
+        put(&tree, &key.to_be_bytes(), b"0123456789abcdef", key + 1);
+    }
+    let pages = storage.statistics().pages;
+    assert!(pages < 100_000 * 34 / 8192 * 11 / 10, "{pages} pages");
+    let mut last = Vec::new();
+    assert!(tree.last_key(&mut last).unwrap());
+    assert_eq!(last, 99_999_u64.to_be_bytes());
+    assert_eq!(findings(&storage), Vec::<String>::new());
+}
+
+#[derive(Default)]
+struct Recorder(RefCell<Vec<(Vec<u8>, u64, Option<Vec<u8>>)>>);
+impl VersionSink for Recorder {
+    fn replaced(&self, tree: TreeId, key: &[u8], timestamp: Lsn, before: Before<'_>) {
+        assert_eq!(tree, TREE);
+        let before = match before {
+            Before::Absent => None,
+            Before::Value(value) => Some(value.to_vec()),
+        };
+        self.0.borrow_mut().push((key.to_vec(), timestamp.0, before));
+    }
+}
+
+#[test]
+fn the_sink_learns_what_each_change_replaced_exactly_once() {
+    let (storage, _) = storage(1024, 4 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    let sink = Recorder::default();
+    let mut expected = Vec::new();
+    // Enough to split on the way: a change that comes again must not report twice.
+    for key in 0..300_u64 {
+        tree.apply(&key.to_be_bytes(), Change::Put(b"old value"), Lsn(key + 1), Some(&sink)).unwrap();
+        expected.push((key.to_be_bytes().to_vec(), key + 1, None));
+    }
+    tree.apply(&7_u64.to_be_bytes(), Change::Put(b"new"), Lsn(400), Some(&sink)).unwrap();
+    expected.push((7_u64.to_be_bytes().to_vec(), 400, Some(b"old value".to_vec())));
+    tree.apply(&7_u64.to_be_bytes(), Change::Delete, Lsn(401), Some(&sink)).unwrap();
+    expected.push((7_u64.to_be_bytes().to_vec(), 401, Some(b"new".to_vec())));
+    tree.apply(&7_u64.to_be_bytes(), Change::Put(b"again"), Lsn(402), Some(&sink)).unwrap();
+    expected.push((7_u64.to_be_bytes().to_vec(), 402, None));
+    tree.apply(b"no such key", Change::Delete, Lsn(403), Some(&sink)).unwrap();
+    assert_eq!(*sink.0.borrow(), expected);
+}
+
+#[test]
+fn a_ghost_stays_until_its_deletion_is_below_the_horizon() {
+    let (storage, _) = storage(1024, 4 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    put(&tree, b"key", b"a value of more than eight bytes", 1);
+    tree.apply(b"key", Change::Delete, Lsn(10), Some(&NoVersions)).unwrap();
+    put(&tree, b"neighbour", b"x", 20);
+    let ghost = |entry: Option<Entry<'_>>, newest: Lsn| (entry.map(|e| (e.ghost, e.value.len())), newest.0);
+    assert_eq!(tree.get(b"key", ghost).unwrap(), (Some((true, 0)), 20));
+    assert!(!tree.purge(b"key", Lsn(9)).unwrap());
+    assert_eq!(tree.get(b"key", ghost).unwrap(), (Some((true, 0)), 20));
+    assert!(tree.purge(b"key", Lsn(10)).unwrap(), "the neighbour's newer change does not matter");
+    assert_eq!(tree.get(b"key", ghost).unwrap(), (None, 20));
+    assert!(tree.purge(b"neighbour", Lsn(99)).unwrap(), "a live entry is left alone");
+    assert_eq!(all(&tree).len(), 1);
+}
+
+#[test]
+fn every_page_remembers_a_timestamp_at_least_as_new_as_its_entries() {
+    let (storage, _) = storage(1024, 4 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    let mut random = Random::new(3);
+    let mut newest = BTreeMap::new();
+    for step in 1..3000_u64 {
+        let key = random.below(500).to_be_bytes().to_vec();
+        if random.below(3) == 0 {
+            tree.apply(&key, Change::Delete, Lsn(step), None).unwrap();
+        } else {
+            put(&tree, &key, b"value", step);
+        }
+        newest.insert(key, step);
+    }
+    for (key, step) in newest {
+        let stored = tree.get(&key, |_, newest| newest).unwrap();
+        assert!(stored.0 >= step, "key {key:?} changed at {step}, its page says {stored}");
+    }
+}
+
+#[test]
+fn emptied_leaves_and_dropped_trees_give_their_pages_back() {
+    let (storage, _) = storage(1024, 8 << 20);
+    let pages = storage.statistics().pages;
+    let tree = storage.tree(TREE).unwrap();
+    for key in 0..5000_u64 {
+        put(&tree, &key.to_be_bytes(), b"some value", key + 1);
+    }
+    let full = storage.statistics().pages;
+    for key in 0..5000_u64 {
+        tree.apply(&key.to_be_bytes(), Change::Delete, Lsn(6000), Some(&NoVersions)).unwrap();
+        assert!(tree.purge(&key.to_be_bytes(), Lsn(6000)).unwrap());
+    }
+    assert!(storage.statistics().pages < full / 4, "{} of {full} pages left", storage.statistics().pages);
+    assert_eq!(findings(&storage), Vec::<String>::new());
+    for key in 0..5000_u64 {
+        put(&tree, &key.to_be_bytes(), b"some value", key + 7000);
+    }
+    storage.drop_tree(TREE, Lsn(20_000)).unwrap();
+    assert_eq!(storage.statistics().pages, pages - 1);
+    assert_eq!(tree.get(b"x", |_, _| ()).unwrap_err().state().as_str(), "42P01");
+    assert_eq!(storage.tree(TREE).unwrap_err().state().as_str(), "42P01");
+    assert_eq!(findings(&storage), Vec::<String>::new());
+    assert!(storage.next_tree_id() > TREE);
+}
+
+#[test]
+fn a_cursor_goes_on_correctly_while_the_tree_changes_under_it() {
+    for seed in 1..6 {
+        let (storage, _) = storage(1024, 8 << 20);
+        let tree = storage.tree(TREE).unwrap();
+        let mut random = Random::new(seed);
+        for key in (0..2000_u64).step_by(2) {
+            put(&tree, &key.to_be_bytes(), b"stays", 1);
+        }
+        for backward in [false, true] {
+            let mut cursor = TreeCursor::new(Bound::Unbounded, Bound::Unbounded, backward);
+            let mut seen = Vec::new();
+            while tree
+                .visit(&mut cursor, |leaf, range| {
+                    let mut key = Vec::new();
+                    let mut take = |index: usize| {
+                        leaf.key_into(index, &mut key);
+                        seen.push(u64::from_be_bytes(key[..].try_into().unwrap()));
+                    };
+                    if backward { range.rev().for_each(&mut take) } else { range.for_each(&mut take) }
+                })
+                .unwrap()
+                .is_some()
+            {
+                for _ in 0..30 {
+                    let key = (random.below(1000) * 2 + 1).to_be_bytes();
+                    if random.below(2) == 0 {
+                        put(&tree, &key, &vec![1; random.below(200) as usize], 2);
+                    } else {
+                        tree.apply(&key, Change::Delete, Lsn(2), None).unwrap();
+                    }
+                }
+            }
+            if backward {
+                seen.reverse();
+            }
+            assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "seed {seed}: in order, none twice");
+            let stayed: Vec<u64> = seen.into_iter().filter(|key| key % 2 == 0).collect();
+            assert_eq!(stayed, (0..2000).step_by(2).collect::<Vec<u64>>(), "seed {seed}");
+        }
+    }
+}
