@@ -1,4 +1,20 @@
-//! Logical plans to physical plans: a function of its arguments. Runs nothing.
+//! Logical plans to physical plans: a function of its arguments. Runs nothing, reads no data.
+//!
+//! First the plan is rewritten (`rewrite`: constants folded, filters and limits moved down, projections merged),
+//! then it is lowered node by node (`physical`): every scan gets the columns that are needed above it, the
+//! predicates that hold on its rows, and the order that is wanted of it, and picks the cheapest way to read
+//! (`access`), by the figures in `cost` and `cardinality`.
+
+mod access;
+mod cardinality;
+mod columns;
+mod cost;
+mod physical;
+mod rewrite;
+mod sargable;
+
+#[cfg(test)]
+mod tests;
 
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::Result;
@@ -16,9 +32,9 @@ pub trait TableStatistics {
 /// # Errors
 /// `XX000` for a plan that refers to columns its input lacks.
 pub fn optimize(
-    _plan: LogicalPlan,
-    _parameters: &[DataType],
-    _statistics: &dyn TableStatistics,
+    plan: LogicalPlan,
+    parameters: &[DataType],
+    statistics: &dyn TableStatistics,
 ) -> Result<PhysicalPlan> {
-    unimplemented!()
+    physical::lower_root(rewrite::rewrite(plan), parameters, statistics)
 }

@@ -1,0 +1,331 @@
+//! How a table is read: by row id, by an index, or all of it, whichever costs least.
+//!
+//! A path takes over the predicates that its key answers exactly; the rest is checked on each row. An order that
+//! is wanted counts: a path that has it saves the sort, and under a LIMIT it may stop early.
+
+use crate::catalog::table_definition::TableDefinition;
+use crate::sql::optimizer::columns::operator_count;
+use crate::sql::optimizer::sargable::{Comparison, Sargable, sargable};
+use crate::sql::optimizer::{cardinality, cost};
+use crate::sql::plan::expression::{Expression, OutputColumn};
+use crate::sql::plan::physical::KeyBound;
+
+/// A sort key that is a column of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OrderColumn {
+    /// Position in the table.
+    pub(super) column: usize,
+    /// DESC.
+    pub(super) descending: bool,
+    /// NULLS FIRST.
+    pub(super) nulls_first: bool,
+}
+
+/// The order that is wanted of a scan.
+#[derive(Clone, Debug)]
+pub(super) struct WantedOrder {
+    /// The keys.
+    pub(super) keys: Vec<OrderColumn>,
+    /// How many rows are wanted, where a LIMIT says so.
+    pub(super) limit: Option<f64>,
+}
+
+/// A way to read a table.
+#[derive(Clone, Debug)]
+pub(super) enum Path {
+    /// All of it, or a range of row ids.
+    Table { lower: Option<KeyBound>, upper: Option<KeyBound>, backward: bool },
+    /// A range of an index.
+    Index {
+        index: usize,
+        equal: Vec<Expression>,
+        lower: Option<KeyBound>,
+        upper: Option<KeyBound>,
+        backward: bool,
+    },
+    /// One row by its id.
+    RowId(Expression),
+    /// One row by a unique index.
+    Unique { index: usize, key: Vec<Expression> },
+}
+
+/// A path with what it answers and costs.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    /// The path.
+    pub(super) path: Path,
+    /// Positions of the predicates that the path answers.
+    pub(super) used: Vec<usize>,
+    /// Whether rows come in the wanted order.
+    pub(super) ordered: bool,
+    /// Rows that come out.
+    pub(super) rows: f64,
+    /// Cost of the scan alone.
+    pub(super) cost: f64,
+    /// Cost with the sort it leaves to do, less what a LIMIT saves: what paths are compared by.
+    total: f64,
+}
+
+/// A predicate of the form that keys answer, on a column of the table.
+struct Term {
+    /// Its position among the predicates.
+    position: usize,
+    /// The column's position in the table.
+    column: usize,
+    comparison: Sargable,
+}
+
+/// The bounds that predicates set to one column.
+#[derive(Default)]
+struct Bounds {
+    lower: Option<KeyBound>,
+    upper: Option<KeyBound>,
+    used: Vec<usize>,
+}
+
+/// Everything that the choice depends on.
+struct Choice<'a> {
+    table: &'a TableDefinition,
+    predicates: &'a [Expression],
+    terms: Vec<Term>,
+    order: Option<&'a WantedOrder>,
+    rows: f64,
+    rows_out: f64,
+}
+
+/// The cheapest way to read `table`, whose columns are `columns`, for rows that fulfil all `predicates`.
+pub(super) fn choose(
+    table: &TableDefinition,
+    columns: &[OutputColumn],
+    predicates: &[Expression],
+    order: Option<&WantedOrder>,
+    row_count: u64,
+) -> Access {
+    let terms: Vec<Term> = predicates
+        .iter()
+        .enumerate()
+        .filter_map(|(position, predicate)| {
+            let comparison = sargable(predicate)?;
+            let column = columns.iter().position(|column| column.id == comparison.column)?;
+            Some(Term { position, column, comparison })
+        })
+        .collect();
+    let rows = (row_count as f64).max(cardinality::TABLE_ROWS_MIN);
+    let mut choice = Choice { table, predicates, terms, order, rows, rows_out: rows };
+    choice.rows_out = rows * choice.selectivity((0..predicates.len()).collect::<Vec<_>>().as_slice());
+    if let Some(access) = choice.row_id_lookup().or_else(|| choice.unique_lookup()) {
+        return access;
+    }
+    let mut best = choice.table_scan();
+    for index in 0..table.layout.indexes.len() {
+        if let Some(access) = choice.index_scan(index)
+            && access.total < best.total
+        {
+            best = access;
+        }
+    }
+    best
+}
+
+impl Choice<'_> {
+    /// Share of rows that fulfil these predicates.
+    fn selectivity(&self, positions: &[usize]) -> f64 {
+        let mut share: f64 =
+            positions.iter().map(|position| cardinality::selectivity(&self.predicates[*position])).product();
+        // Two ends on one column are one range.
+        for column in 0..self.table.columns.len() {
+            let has = |wanted: fn(Comparison) -> bool| {
+                self.terms.iter().any(|term| {
+                    term.column == column
+                        && wanted(term.comparison.comparison)
+                        && positions.contains(&term.position)
+                })
+            };
+            if has(is_lower) && has(is_upper) {
+                share *= cardinality::RANGE / (cardinality::INEQUALITY * cardinality::INEQUALITY);
+            }
+        }
+        share.min(1.0)
+    }
+
+    fn equal(&self, column: usize) -> impl Iterator<Item = &Term> {
+        self.terms
+            .iter()
+            .filter(move |term| term.column == column && term.comparison.comparison == Comparison::Equal)
+    }
+
+    /// Whether all rows that come out have the same value there.
+    fn is_constant(&self, column: usize) -> bool {
+        self.equal(column).next().is_some()
+    }
+
+    fn one_row(&self, path: Path, used: Vec<usize>) -> Access {
+        let cost = cost::DESCENT + cost::ROW_FETCHED + self.checking(1.0, &used);
+        Access { path, used, ordered: true, rows: 1.0, cost, total: cost }
+    }
+
+    /// Cost of the predicates that a path leaves to check on `rows` rows.
+    fn checking(&self, rows: f64, used: &[usize]) -> f64 {
+        let left = self.predicates.iter().enumerate().filter(|(position, _)| !used.contains(position));
+        rows * cost::OPERATOR * left.map(|(_, predicate)| operator_count(predicate)).sum::<f64>()
+    }
+
+    fn row_id_lookup(&self) -> Option<Access> {
+        let column = self.table.row_id_column()?;
+        self.equal(column).find_map(|term| {
+            let value = term.comparison.row_id_value()?;
+            Some(self.one_row(Path::RowId(value), vec![term.position]))
+        })
+    }
+
+    fn unique_lookup(&self) -> Option<Access> {
+        let unique = self.table.layout.indexes.iter().enumerate().filter(|(_, index)| index.unique);
+        unique.into_iter().find_map(|(position, index)| {
+            let mut key = Vec::with_capacity(index.columns.len());
+            let mut used = Vec::with_capacity(index.columns.len());
+            for column in &index.columns {
+                let (term, value) = self.equal_key(column.column)?;
+                key.push(value);
+                used.push(term);
+            }
+            Some(self.one_row(Path::Unique { index: position, key }, used))
+        })
+    }
+
+    /// An equality on an indexed column, with the value in the column's type.
+    fn equal_key(&self, column: usize) -> Option<(usize, Expression)> {
+        self.equal(column).find_map(|term| Some((term.position, term.comparison.key_value()?)))
+    }
+
+    /// The first lower and the first upper end that predicates set to `column`.
+    fn bounds(&self, column: usize, value: impl Fn(&Sargable) -> Option<Expression>) -> Bounds {
+        let mut bounds = Bounds::default();
+        for term in self.terms.iter().filter(|term| term.column == column) {
+            let comparison = term.comparison.comparison;
+            let end = if is_lower(comparison) {
+                &mut bounds.lower
+            } else if is_upper(comparison) {
+                &mut bounds.upper
+            } else {
+                continue;
+            };
+            if end.is_some() {
+                continue;
+            }
+            if let Some(value) = value(&term.comparison) {
+                let inclusive = matches!(comparison, Comparison::LessEqual | Comparison::GreaterEqual);
+                *end = Some(KeyBound { values: vec![value], inclusive });
+                bounds.used.push(term.position);
+            }
+        }
+        bounds
+    }
+
+    /// Completes a path: `scanned` rows cost `row_cost` each.
+    fn access(
+        &self,
+        path: Path,
+        used: Vec<usize>,
+        direction: Option<bool>,
+        scanned: f64,
+        row_cost: f64,
+    ) -> Access {
+        let ordered = direction.is_some();
+        let cost = cost::DESCENT + scanned * row_cost + self.checking(scanned, &used);
+        let total = match self.order {
+            None => cost,
+            Some(order) if ordered => match order.limit {
+                Some(limit) => cost::DESCENT + cost * (limit / self.rows_out.max(1.0)).min(1.0),
+                None => cost,
+            },
+            Some(order) => cost + cost::sort(self.rows_out, order.limit.unwrap_or(self.rows_out)),
+        };
+        Access { path, used, ordered, rows: self.rows_out, cost, total }
+    }
+
+    fn table_scan(&self) -> Access {
+        let row_id = self.table.row_id_column();
+        let bounds =
+            row_id.map_or_else(Bounds::default, |column| self.bounds(column, Sargable::row_id_value));
+        let direction = self.order.and_then(|order| {
+            let mut keys = order.keys.iter().filter(|key| !self.is_constant(key.column));
+            match keys.next() {
+                None => Some(false),
+                Some(key) if Some(key.column) == row_id => Some(key.descending),
+                Some(_) => None,
+            }
+        });
+        let scanned = self.rows * self.selectivity(&bounds.used);
+        let Bounds { lower, upper, used } = bounds;
+        let path = Path::Table { lower, upper, backward: direction == Some(true) };
+        self.access(path, used, direction, scanned, cost::ROW_SCANNED)
+    }
+
+    /// A scan of an index, where predicates narrow it or it has the wanted order.
+    fn index_scan(&self, position: usize) -> Option<Access> {
+        let index = &self.table.layout.indexes[position];
+        let mut equal = Vec::new();
+        let mut used = Vec::new();
+        for column in &index.columns {
+            let Some((term, value)) = self.equal_key(column.column) else { break };
+            equal.push(value);
+            used.push(term);
+        }
+        let next = index.columns.get(equal.len());
+        let bounds = next.map_or_else(Bounds::default, |next| self.bounds(next.column, Sargable::key_value));
+        used.extend(&bounds.used);
+        let direction = self.order.and_then(|order| self.index_direction(position, order));
+        if used.is_empty() && direction.is_none() {
+            return None;
+        }
+        let scanned = self.rows * self.selectivity(&used);
+        let Bounds { lower, upper, .. } = bounds;
+        let backward = direction == Some(true);
+        let path = Path::Index { index: position, equal, lower, upper, backward };
+        Some(self.access(path, used, direction, scanned, cost::ENTRY_SCANNED + cost::ROW_FETCHED))
+    }
+
+    /// In which direction (backward: true) an index has the wanted order; `None`: in neither.
+    fn index_direction(&self, position: usize, order: &WantedOrder) -> Option<bool> {
+        let index = &self.table.layout.indexes[position];
+        let mut columns = index.columns.iter().filter(|column| !self.is_constant(column.column));
+        let mut direction = None;
+        for key in order.keys.iter().filter(|key| !self.is_constant(key.column)) {
+            let Some(column) = columns.next() else {
+                // Entries of equal values lie in the order of their row ids.
+                let not_null = |column: usize| self.table.columns[column].not_null;
+                let decided = index.unique && index.columns.iter().all(|column| not_null(column.column));
+                let by_row_id = Some(key.column) == self.table.row_id_column()
+                    && direction.is_none_or(|backward| backward == key.descending);
+                return if decided {
+                    Some(direction.unwrap_or(false))
+                } else if by_row_id {
+                    Some(key.descending)
+                } else {
+                    None
+                };
+            };
+            if column.column != key.column {
+                return None;
+            }
+            let backward = column.descending != key.descending;
+            let nullable = !self.table.columns[key.column].not_null;
+            if nullable && (column.nulls_first != key.nulls_first) != backward {
+                return None;
+            }
+            if direction.is_some_and(|known| known != backward) {
+                return None;
+            }
+            direction = Some(backward);
+        }
+        Some(direction.unwrap_or(false))
+    }
+}
+
+fn is_lower(comparison: Comparison) -> bool {
+    matches!(comparison, Comparison::Greater | Comparison::GreaterEqual)
+}
+
+fn is_upper(comparison: Comparison) -> bool {
+    matches!(comparison, Comparison::Less | Comparison::LessEqual)
+}

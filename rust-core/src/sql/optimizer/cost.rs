@@ -1,0 +1,26 @@
+//! What operators cost: one constant each, in units of one row read in a sequential scan. All cost figures of the
+//! optimizer are here.
+
+/// A row of a sequential scan.
+pub(super) const ROW_SCANNED: f64 = 1.0;
+/// An entry of an index.
+pub(super) const ENTRY_SCANNED: f64 = 0.5;
+/// A row that is looked up by its id.
+pub(super) const ROW_FETCHED: f64 = 4.0;
+/// Finding a place in a tree, and starting a scan there.
+pub(super) const DESCENT: f64 = 8.0;
+/// An operator or function of an expression, for one row.
+pub(super) const OPERATOR: f64 = 0.1;
+/// A row put out by VALUES or a projection.
+pub(super) const ROW_MADE: f64 = 0.1;
+/// A row that goes into a hash table.
+pub(super) const ROW_HASHED: f64 = 1.5;
+/// A comparison while sorting.
+pub(super) const COMPARISON: f64 = 0.2;
+/// A row inserted, changed or removed.
+pub(super) const ROW_MODIFIED: f64 = 20.0;
+
+/// Sorting `rows`, of which `kept` come out.
+pub(super) fn sort(rows: f64, kept: f64) -> f64 {
+    rows * COMPARISON * kept.min(rows).max(2.0).log2()
+}
