@@ -623,7 +623,7 @@ fn bad_definitions_are_refused_at_their_place() {
 
 #[test]
 fn what_is_missing_is_said_at_its_place() {
-    check_error("SELECT (^SELECT 1)", "0A000", "a subquery as a value is not supported");
+    check_error("SELECT ^(SELECT 1)", "0A000", "a subquery as a value is not supported");
     check_error("SELECT ^array[1]", "0A000", "an array is not supported");
     check_error("SELECT ^sum(a) OVER () FROM t", "0A000", "a window function is not supported");
     check_error("^WITH q AS (SELECT 1) SELECT 1", "0A000", "WITH is not supported");
