@@ -159,8 +159,11 @@ fn ascending_inserts_fill_their_leaves() {
     assert_eq!(findings(&storage), Vec::<String>::new());
 }
 
+/// Key, timestamp, what was there before.
+type Replaced = (Vec<u8>, u64, Option<Vec<u8>>);
+
 #[derive(Default)]
-struct Recorder(RefCell<Vec<(Vec<u8>, u64, Option<Vec<u8>>)>>);
+struct Recorder(RefCell<Vec<Replaced>>);
 impl VersionSink for Recorder {
     fn replaced(&self, tree: TreeId, key: &[u8], timestamp: Lsn, before: Before<'_>) {
         assert_eq!(tree, TREE);
