@@ -82,6 +82,7 @@ pub struct TransactionManager {
     poison: OnceLock<Error>,
     pool: ArrayQueue<Box<Scratch>>,
     /// Scratches beyond the pool's size; their slots and owners are never given up.
+    #[allow(clippy::vec_box, reason = "the boxes move between here, the pool and transactions")]
     overflow: Mutex<Vec<Box<Scratch>>>,
     pub(super) commits: AtomicU64,
     rollbacks: AtomicU64,

@@ -12,6 +12,7 @@ mod mvcc;
 mod publish;
 pub mod scan;
 pub mod snapshot;
+#[allow(clippy::module_inception, reason = "the file holds the type that the layer is named for")]
 pub mod transaction;
 pub mod types;
 mod write_set;
