@@ -6,3 +6,5 @@ pub mod context;
 mod filter;
 pub mod fold;
 pub mod row;
+#[cfg(test)]
+mod tests;

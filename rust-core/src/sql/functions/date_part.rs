@@ -159,11 +159,11 @@ fn julian(micros: i64) -> Result<Numeric> {
 
 fn extract_timestamp(name: &str, micros: i64, type_name: &str) -> Result<Option<Numeric>> {
     let field = field(name).ok_or_else(|| not_recognized(name, type_name))?;
-    if matches!(field, Field::Zone | Field::ZoneHour | Field::ZoneMinute) {
-        return Err(not_supported(name, type_name));
-    }
     if is_infinite_timestamp(micros) {
         return Ok(infinite(field, micros > 0));
+    }
+    if matches!(field, Field::Zone | Field::ZoneHour | Field::ZoneMinute) {
+        return Err(not_supported(name, type_name));
     }
     let (days, time) = (micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS));
     match field {
@@ -246,6 +246,9 @@ fn part(value: Result<Option<Numeric>>) -> Result<Option<f64>> {
 
 /// Cuts a local timestamp down to the start of a unit.
 fn truncate(name: &str, micros: i64, type_name: &str) -> Result<i64> {
+    if is_infinite_timestamp(micros) {
+        return Ok(micros);
+    }
     let field = field(name).ok_or_else(|| not_recognized(name, type_name))?;
     let unit = match field {
         Field::Microseconds => 1,
@@ -256,11 +259,10 @@ fn truncate(name: &str, micros: i64, type_name: &str) -> Result<i64> {
         Field::Day => DAY_MICROS,
         _ => 0,
     };
-    if field > Field::Millennium {
-        return Err(not_supported(name, type_name));
-    }
-    if is_infinite_timestamp(micros) {
-        return Ok(micros);
+    match field {
+        Field::Zone | Field::ZoneHour | Field::ZoneMinute => return Err(not_supported(name, type_name)),
+        field if field > Field::Millennium => return Err(not_recognized(name, type_name)),
+        _ => {}
     }
     if unit > 0 {
         return Ok(micros.div_euclid(unit) * unit);
@@ -317,7 +319,8 @@ fn truncate_interval(name: &str, span: Span) -> Result<Span> {
         Field::Decade => months(120),
         Field::Century => months(1200),
         Field::Millennium => months(12_000),
-        _ => return Err(not_supported(name, "interval")),
+        Field::Week => return Err(not_supported(name, "interval")),
+        _ => return Err(not_recognized(name, "interval")),
     })
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::functions::kernel::{Float4, Float8, Int4, Int8, Num, Text, text_function};
 use crate::sql::functions::registry::ScalarFunction;
 use crate::sql::types::datum::Numeric;
+use crate::sql::types::numeric::{digit_count, power_of_ten};
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,15 +173,29 @@ fn digits(value: Numeric, after: usize) -> Result<Digits> {
     Ok(Digits { negative: rounded.signum() < 0, whole, fraction })
 }
 
-fn scientific(value: Numeric, template: &Template, out: &mut String) {
-    let text = format!("{:.*e}", template.after, value.to_f64());
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !mantissa.starts_with('-') && !template.fill_mode {
+fn scientific(value: Numeric, template: &Template, out: &mut String) -> Result<()> {
+    let exponent_of = |value: Numeric| match value.mantissa {
+        0 => 0,
+        mantissa => digit_count(mantissa) as i32 - 1 - i32::from(value.scale),
+    };
+    let places = template.after as i32;
+    let rounded = value.round(places - exponent_of(value))?;
+    let exponent = exponent_of(rounded);
+    let mut digits = rounded.mantissa.unsigned_abs().to_string();
+    digits.truncate(template.after + 1);
+    let digits = format!("{digits:0<width$}", width = template.after + 1);
+    if rounded.signum() < 0 {
+        out.push('-');
+    } else if !template.fill_mode {
         out.push(' ');
     }
-    out.push_str(mantissa);
+    out.push_str(&digits[..1]);
+    if template.has_point {
+        out.push('.');
+    }
+    out.push_str(&digits[1..]);
     out.push_str(&format!("e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()));
+    Ok(())
 }
 
 fn to_char(value: Numeric, text: &str, out: &mut String) -> Result<()> {
@@ -190,9 +205,8 @@ fn to_char(value: Numeric, text: &str, out: &mut String) -> Result<()> {
         roman(number, upper, template.fill_mode, out);
         return Ok(());
     }
-    if template.scientific {
-        scientific(value, &template, out);
-        return Ok(());
+    if template.scientific && value.is_finite() {
+        return scientific(value, &template, out);
     }
     if !value.is_finite() {
         let name = if value.is_nan() { "NaN".to_owned() } else { "#".repeat(template.before) };
@@ -200,7 +214,7 @@ fn to_char(value: Numeric, text: &str, out: &mut String) -> Result<()> {
         return Ok(());
     }
     let shifted = if template.shift > 0 {
-        value.multiply(Numeric::new(crate::sql::types::numeric::power_of_ten(template.shift as u32), 0))?
+        value.multiply(Numeric::new(power_of_ten(template.shift as u32), 0))?
     } else {
         value
     };
@@ -233,11 +247,10 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
         .map_or(0, |last| last + 1);
     let significant = digits.fraction.trim_end_matches('0').len();
     let shown_fraction = if fill { significant.max(last_zero) } else { template.after };
+    // A zero before the point is shown only where nothing stands after it.
+    let bare = !template.has_point || (fill && shown_fraction == 0);
     let own_sign = template.angle
-        || template
-            .pieces
-            .iter()
-            .any(|piece| matches!(piece, Piece::Minus | Piece::Plus | Piece::SignAlways));
+        || template.pieces.iter().any(|piece| matches!(piece, Piece::Minus | Piece::SignAlways));
     let trailing_sign = matches!(
         template.pieces.iter().rev().find(|piece| matches!(piece, Piece::Sign | Piece::Nine | Piece::Zero)),
         Some(Piece::Sign)
@@ -254,14 +267,7 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
     } else if anchored_sign {
         if digits.negative { "-" } else { "+" }
     } else if own_sign || trailing_sign {
-        if own_sign
-            && digits.negative
-            && !template.pieces.iter().any(|piece| matches!(piece, Piece::Minus | Piece::SignAlways))
-        {
-            "-"
-        } else {
-            ""
-        }
+        ""
     } else if digits.negative {
         "-"
     } else if fill {
@@ -289,7 +295,7 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
             }
             Piece::Nine | Piece::Zero => {
                 let shown_zero = position >= first_zero
-                    || (position + 1 == template.before && digits.whole.is_empty() && !template.has_point);
+                    || (position + 1 == template.before && digits.whole.is_empty() && bare);
                 if overflow {
                     start(out, &mut started);
                     out.push('#');
@@ -322,7 +328,7 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
             Piece::Currency if fill => {}
             Piece::Currency => out.push(' '),
             Piece::Ordinal { upper } => {
-                if !digits.negative && !template.has_point {
+                if !digits.negative && !template.has_point && !overflow {
                     let suffix =
                         ordinal(digits.whole.parse::<u128>().map_or(0, |number| (number % 100) as u64));
                     if *upper { out.push_str(&suffix.to_ascii_uppercase()) } else { out.push_str(suffix) }

@@ -106,8 +106,8 @@ fn parse_template(text: &str) -> Vec<Piece> {
 /// The parts of a moment or an interval that templates show.
 struct Parts {
     year: i64,
-    month: u32,
-    day: u32,
+    month: i64,
+    day: i64,
     /// Days since 1970, for weeks and weekdays; `None` for an interval.
     days: Option<i64>,
     hours: i64,
@@ -140,6 +140,12 @@ fn offset(seconds: i64) -> (char, i64, i64) {
 fn no_interval() -> Error {
     Error::new(SqlState::INVALID_DATETIME_FORMAT, "invalid format specification for an interval value")
         .hint("Intervals are not tied to specific calendar dates.")
+}
+
+/// The ISO year as it is written: year 0 is 1 BC.
+fn iso_year(days: i64) -> i64 {
+    let year = iso_week(days).0;
+    if year > 0 { year } else { 1 - year }
 }
 
 fn year_digits(year: i64, digits: u32) -> i64 {
@@ -178,10 +184,15 @@ fn name_field(pattern: &str, case: Case, fill_mode: bool, parts: &Parts) -> Resu
     }))
 }
 
+/// Years before Christ count from 1 backwards; BC says so.
+fn written_year(parts: &Parts) -> i64 {
+    if parts.days.is_none() || parts.year > 0 { parts.year } else { 1 - parts.year }
+}
+
 /// Fields that are numbers: the number and its width.
 fn number_field(pattern: &str, parts: &Parts) -> Result<(i64, usize)> {
     let days = || parts.days.ok_or_else(no_interval);
-    let written_year = if parts.days.is_none() || parts.year > 0 { parts.year } else { 1 - parts.year };
+    let written_year = written_year(parts);
     let fraction = parts.time % SECOND_MICROS;
     Ok(match pattern {
         "HH24" => (parts.hours, 2),
@@ -199,12 +210,12 @@ fn number_field(pattern: &str, parts: &Parts) -> Result<(i64, usize)> {
         "YYY" => (year_digits(written_year, 3), 3),
         "YY" => (year_digits(written_year, 2), 2),
         "Y" => (year_digits(written_year, 1), 1),
-        "IYYY" => (iso_week(days()?).0, 4),
-        "IYY" => (year_digits(iso_week(days()?).0, 3), 3),
-        "IY" => (year_digits(iso_week(days()?).0, 2), 2),
-        "I" => (year_digits(iso_week(days()?).0, 1), 1),
-        "MM" => (i64::from(parts.month), 2),
-        "DD" => (i64::from(parts.day), 2),
+        "IYYY" => (iso_year(days()?), 4),
+        "IYY" => (year_digits(iso_year(days()?), 3), 3),
+        "IY" => (year_digits(iso_year(days()?), 2), 2),
+        "I" => (year_digits(iso_year(days()?), 1), 1),
+        "MM" => (parts.month, 2),
+        "DD" => (parts.day, if parts.day < 0 { 1 } else { 2 }),
         "DDD" => (days()? - days_from_civil(parts.year, 1, 1) + 1, 3),
         "IDDD" => {
             let (_, week) = iso_week(days()?);
@@ -212,11 +223,11 @@ fn number_field(pattern: &str, parts: &Parts) -> Result<(i64, usize)> {
         }
         "D" => (weekday(days()?) + 1, 1),
         "ID" => ((weekday(days()?) + 6) % 7 + 1, 1),
-        "W" => ((i64::from(parts.day) - 1) / 7 + 1, 1),
+        "W" => ((parts.day - 1) / 7 + 1, 1),
         "WW" => ((days()? - days_from_civil(parts.year, 1, 1)) / 7 + 1, 2),
         "IW" => (iso_week(days()?).1, 2),
         "CC" => (if parts.year > 0 { (parts.year + 99) / 100 } else { parts.year / 100 - 1 }, 2),
-        "Q" => (i64::from(parts.month.max(1) - 1) / 3 + 1, 1),
+        "Q" => ((parts.month.max(1) - 1) / 3 + 1, 1),
         "J" => (days()? + UNIX_JULIAN_DAY, 0),
         _ => (0, 0),
     })
@@ -236,7 +247,7 @@ fn write(parts: &Parts, template: &str, out: &mut String) -> Result<()> {
             continue;
         }
         if pattern == "Y,YYY" {
-            out.push_str(&format!("{},{:03}", parts.year / 1000, parts.year % 1000));
+            out.push_str(&format!("{},{:03}", written_year(parts) / 1000, written_year(parts) % 1000));
             continue;
         }
         let (value, width) = number_field(pattern, parts)?;
@@ -254,7 +265,16 @@ fn write(parts: &Parts, template: &str, out: &mut String) -> Result<()> {
 fn parts_of(local: i64, offset_seconds: Option<i64>, zone_name: String) -> Parts {
     let (days, time) = (local.div_euclid(DAY_MICROS), local.rem_euclid(DAY_MICROS));
     let CivilDate { year, month, day } = civil_from_days(days);
-    Parts { year, month, day, days: Some(days), hours: time / HOUR_MICROS, time, offset_seconds, zone_name }
+    Parts {
+        year,
+        month: i64::from(month),
+        day: i64::from(day),
+        days: Some(days),
+        hours: time / HOUR_MICROS,
+        time,
+        offset_seconds,
+        zone_name,
+    }
 }
 
 fn timestamp_to_char(local: i64, template: &str, out: &mut String) -> Result<bool> {
@@ -290,8 +310,8 @@ fn interval_to_char(span: Span, template: &str, out: &mut String) -> Result<bool
     }
     let parts = Parts {
         year: i64::from(span.months / 12),
-        month: (span.months % 12).unsigned_abs(),
-        day: span.days.unsigned_abs(),
+        month: i64::from(span.months % 12),
+        day: i64::from(span.days),
         days: None,
         hours: span.micros / HOUR_MICROS,
         time: span.micros % HOUR_MICROS,

@@ -15,6 +15,8 @@ mod pattern;
 pub mod registry;
 mod regular_expression;
 mod temporal;
+#[cfg(test)]
+pub(crate) mod tests;
 mod text;
 mod variadic;
 

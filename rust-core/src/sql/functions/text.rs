@@ -170,7 +170,7 @@ fn chr(code: i32, out: &mut String) -> Result<()> {
     match code {
         0 => return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "null character not permitted")),
         code if code < 0 => {
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "character number must be positive"));
+            return Err(invalid_parameter("character number must be positive"));
         }
         code => match char::from_u32(code as u32) {
             Some(character) => out.push(character),
