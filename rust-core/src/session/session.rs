@@ -334,7 +334,7 @@ impl Session {
 
     /// What the database does after each commit. It is no part of the statement: its failure is only told.
     fn after_commit(&mut self) {
-        if let Err(error) = (self.engine.after_commit)() {
+        if let Err(error) = self.engine.after_commit() {
             self.notices.warning(error);
         }
     }

@@ -94,7 +94,7 @@ impl Session {
                 rows = text_rows(3, &all);
             }
             BoundStatement::Checkpoint => {
-                self.engine.manager.checkpoint(false)?;
+                self.engine.checkpoint()?;
             }
             _ => return Err(Error::internal("not a control statement")),
         }

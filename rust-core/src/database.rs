@@ -1,0 +1,95 @@
+//! A database: opened, recovered, verified, closed. The same file opened twice in a process is one engine.
+//!
+//! The engine lives as long as anybody uses it: a handle of this type or a session. When the last one goes, a
+//! checkpoint puts everything into the file and the log folder is removed, so that one file is the whole
+//! database. Where that does not come about (a crash, an error), the next open recovers from the log.
+//! Knows every layer but the C boundary.
+
+mod instance;
+pub mod options;
+mod registry;
+pub mod statistics;
+
+#[cfg(test)]
+mod tests;
+
+use crate::common::cancel::CancelToken;
+use crate::common::ids::Lsn;
+use crate::common::sync::Arc;
+use crate::database::instance::{Instance, Opened};
+use crate::database::options::DatabaseOptions;
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::session::engine::Engine;
+use crate::table::verify;
+use crate::transaction::types::IsolationLevel;
+use std::path::Path;
+
+/// A handle to an open database. Threads: any.
+#[derive(Debug)]
+pub struct Database {
+    engine: Arc<Engine>,
+    instance: Arc<Instance>,
+}
+
+impl Database {
+    /// Opens a file, or (`None`) a new database in memory. After a crash this recovers every acknowledged commit.
+    ///
+    /// A database that is open in this process already is used as it is: `options` other than `read_only` have
+    /// then no effect.
+    /// # Errors
+    /// `55006` when another process has it, with the process's id where the system tells it; `58P01`, `42501`,
+    /// `53100`, `58030` with the system's reason; `XX001` for damage or a file that is no database; `0A000` for a
+    /// newer format; `55000` for a read-only open of a database that was not closed cleanly.
+    pub fn open(path: Option<&Path>, options: DatabaseOptions) -> Result<Arc<Database>> {
+        let Opened { engine, instance } = instance::open(path, &options)?;
+        Ok(Arc::new(Database { engine, instance }))
+    }
+
+    /// What sessions share.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Writes a checkpoint; returns where recovery would start.
+    /// # Errors
+    /// `53100`, `58030`.
+    pub fn checkpoint(&self) -> Result<Lsn> {
+        self.engine.checkpoint()
+    }
+
+    /// Refuses every later write: memory, pages and log may disagree. The next open recovers.
+    pub fn poison(&self, error: Error) {
+        self.engine.manager.poison(error);
+    }
+
+    /// Checks pages, trees, rows, index entries and large values; calls `report` with each finding, returns how many.
+    /// # Errors
+    /// `58030`; `57014`; damage is reported where reading can go on.
+    pub fn verify(&self, report: &mut dyn FnMut(&str)) -> Result<u64> {
+        let mut findings = self.instance.storage.verify(report)?;
+        let manager = &self.engine.manager;
+        let mut transaction = manager.begin(IsolationLevel::RepeatableRead, true, CancelToken::default());
+        transaction.start_statement()?;
+        for table in self.engine.catalog.current().tables() {
+            let mut named = |text: &str| report(&format!("table \"{}\": {text}", table.name));
+            findings += verify::verify(manager, &transaction, &table.layout, &mut named)?;
+        }
+        transaction.end_statement();
+        transaction.rollback();
+        Ok(findings)
+    }
+
+    /// A figure by its name in [`statistics::STATISTICS`].
+    pub fn statistic(&self, name: &str) -> Option<i64> {
+        let statistic = statistics::STATISTICS.iter().find(|statistic| statistic.name == name)?;
+        Some((statistic.read)(&self.engine, &self.instance))
+    }
+
+    /// A new session. The database stays open as long as it lives.
+    /// # Errors
+    /// None yet.
+    pub fn connect(self: &Arc<Self>) -> Result<Session> {
+        Ok(Session::new(Arc::clone(&self.engine), self.instance.next_session_id()))
+    }
+}

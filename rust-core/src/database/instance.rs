@@ -1,0 +1,287 @@
+//! An open database file: made or opened, recovered, locked; closed cleanly when the last user is gone.
+//! Knows every layer below sessions. Knows no SQL.
+
+use crate::catalog::catalog::Catalog;
+use crate::common::clock::{Clock, SystemClock};
+use crate::common::ids::{Lsn, TransactionId};
+use crate::common::limits::{LOG_SEGMENT_FIRST_BYTES, LOG_SEGMENT_MAX_BYTES};
+use crate::common::memory::MemoryAccount;
+use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::common::sync::{Arc, Mutex};
+use crate::database::options::{DatabaseOptions, MEMORY_LIMIT_MIN};
+use crate::database::registry::{self, Claim, RegistryKey};
+use crate::durability::manager::DurabilityManager;
+use crate::durability::policy::Durability;
+use crate::error::{Error, Result, SqlState};
+use crate::io::memory::MemoryVfs;
+use crate::io::os::OsVfs;
+use crate::io::system;
+use crate::io::vfs::{File, OpenMode, Vfs};
+use crate::session::engine::{Engine, EngineOptions};
+use crate::storage::{Storage, StorageOptions};
+use crate::transaction::manager::TransactionManager;
+use crate::wal::manager::{Log, LogOptions};
+use crate::wal::recovery::{CheckpointPosition, recover};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The name of a database in memory, and of its file there.
+const MEMORY_NAME: &str = "memory";
+
+/// An engine with the files under it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) engine: Arc<Engine>,
+    pub(super) instance: Arc<Instance>,
+}
+
+/// What is closed when the last user is gone.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) manager: Arc<TransactionManager>,
+    pub(super) log: Arc<Log>,
+    pub(super) storage: Arc<Storage>,
+    /// Nothing has to outlive it: read-only, or in memory.
+    leaves_nothing: bool,
+    read_only: bool,
+    next_session: AtomicU64,
+    /// Handles that looked at the file while it was open. Closing one would take away the system's note of which
+    /// process holds the lock, which others report.
+    probes: Mutex<Vec<Arc<dyn File>>>,
+    /// Set when the registry knows the file.
+    claim: OnceLock<Claimed>,
+}
+
+impl Instance {
+    /// Numbers sessions from 1.
+    pub(super) fn next_session_id(&self) -> u64 {
+        self.next_session.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Everything in the file, the log folder gone. An error leaves what a crash would: the next open recovers.
+    fn close(&self) -> Result<()> {
+        if self.leaves_nothing || self.manager.poisoned().is_some() {
+            return Ok(());
+        }
+        self.manager.checkpoint(true)?;
+        self.log.remove()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the log is still there, so nothing acknowledged is lost.
+        let _ = self.close();
+    }
+}
+
+/// Gives the file back to the registry. Dropped after the storage, whose handle holds the lock: see the order of
+/// the fields of [`Instance`].
+#[derive(Debug)]
+struct Claimed(RegistryKey);
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        registry::closed(self.0);
+    }
+}
+
+/// Where a database is.
+struct Place {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    name: Arc<str>,
+    volatile: bool,
+}
+
+/// Held while a missing file is made, so that two threads do not make it at once.
+static CREATING: Mutex<()> = Mutex::new(());
+
+/// Opens a file, or a new database in memory.
+pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Opened> {
+    let Some(path) = path else {
+        let vfs = options.vfs.clone().unwrap_or_else(|| Arc::new(MemoryVfs::new()));
+        let name = Arc::from(MEMORY_NAME);
+        let place = Place { vfs, path: PathBuf::from(MEMORY_NAME), name, volatile: true };
+        let memory = memory_account(options);
+        let storage = Storage::create(storage_options(&place, options, &memory))?;
+        return assemble(&place, options, memory, storage);
+    };
+    let vfs: Arc<dyn Vfs> = options.vfs.clone().unwrap_or_else(|| Arc::new(OsVfs::new()));
+    let path = vfs.canonical(path)?;
+    let file_system = options.vfs.as_ref().map_or(0, |vfs| Arc::as_ptr(vfs).cast::<u8>() as usize);
+    if let Some(opened) = registry::find_path(file_system, &path) {
+        return checked(opened, options);
+    }
+    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let place = Place { vfs, path, name: Arc::from(name), volatile: false };
+    let memory = memory_account(options);
+    if let Some(made) = create_if_missing(&place, options, &memory)? {
+        let key = RegistryKey::new(file_system, made.file_identity()?);
+        return match registry::claim(key) {
+            Claim::Open(opened) => checked(opened, options),
+            Claim::Ours => finish(&place, key, assemble(&place, options, memory, made)),
+        };
+    }
+    let probe = place.vfs.open(&place.path, OpenMode::ReadOnly)?;
+    let key = RegistryKey::new(file_system, probe.identity()?);
+    match registry::claim(key) {
+        Claim::Open(opened) => {
+            opened.instance.probes.lock().push(probe);
+            checked(opened, options)
+        }
+        Claim::Ours => {
+            drop(probe);
+            let opened = Storage::open(storage_options(&place, options, &memory))
+                .and_then(|storage| assemble(&place, options, memory, storage));
+            finish(&place, key, opened)
+        }
+    }
+}
+
+/// Makes a file that is missing, or empty. `None`: there is one.
+fn create_if_missing(
+    place: &Place,
+    options: &DatabaseOptions,
+    memory: &Arc<MemoryAccount>,
+) -> Result<Option<Arc<Storage>>> {
+    if options.read_only || !options.create {
+        return Ok(None);
+    }
+    let _creating = CREATING.lock();
+    if place.vfs.exists(&place.path)? {
+        if place.vfs.open(&place.path, OpenMode::ReadOnly)?.size()? != 0 {
+            return Ok(None);
+        }
+        place.vfs.remove(&place.path)?;
+    }
+    match Storage::create(storage_options(place, options, memory)) {
+        Ok(storage) => Ok(Some(storage)),
+        // Another process made it just now.
+        Err(error) if error.state() == SqlState::DUPLICATE_OBJECT => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells the registry how opening a claimed file ended.
+fn finish(place: &Place, key: RegistryKey, opened: Result<Opened>) -> Result<Opened> {
+    match opened {
+        Ok(opened) => {
+            assert!(opened.instance.claim.set(Claimed(key)).is_ok(), "a file is claimed once");
+            registry::opened(key, &place.path, &opened);
+            Ok(opened)
+        }
+        Err(error) => {
+            registry::closed(key);
+            Err(error)
+        }
+    }
+}
+
+/// An engine that is open already serves everybody who asks for no more than it can.
+fn checked(opened: Opened, options: &DatabaseOptions) -> Result<Opened> {
+    if opened.instance.read_only && !options.read_only {
+        return Err(Error::new(SqlState::OBJECT_IN_USE, "the database is open read-only in this process")
+            .hint("Close it first, or open it read-only."));
+    }
+    Ok(opened)
+}
+
+fn memory_account(options: &DatabaseOptions) -> Arc<MemoryAccount> {
+    let limit = options.memory_limit.unwrap_or_else(|| (system::memory_bytes() / 4) as usize);
+    MemoryAccount::new(limit.max(MEMORY_LIMIT_MIN))
+}
+
+fn storage_options(place: &Place, options: &DatabaseOptions, memory: &Arc<MemoryAccount>) -> StorageOptions {
+    StorageOptions {
+        vfs: Arc::clone(&place.vfs),
+        path: place.path.clone(),
+        page_size: options.page_size,
+        memory: Arc::clone(memory),
+        read_only: options.read_only,
+        database: system::entropy(),
+    }
+}
+
+fn log_folder(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// The log behind the checkpoint, redone; where it ends; the next transaction number.
+fn recover_log(place: &Place, read_only: bool, storage: &Storage) -> Result<(Log, Lsn, TransactionId)> {
+    let checkpoint = storage.last_checkpoint();
+    let seed = system::entropy();
+    let options = LogOptions {
+        vfs: Arc::clone(&place.vfs),
+        folder: log_folder(&place.path),
+        database: checkpoint.database,
+        timeline: checkpoint.timeline,
+        first_segment_bytes: LOG_SEGMENT_FIRST_BYTES,
+        segment_bytes_max: LOG_SEGMENT_MAX_BYTES,
+        volatile: place.volatile,
+        salt_seed: seed.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
+    };
+    if place.volatile {
+        let log = Log::create(options, checkpoint.cut_lsn)?;
+        return Ok((log, checkpoint.cut_lsn, checkpoint.next_transaction));
+    }
+    if read_only {
+        if !checkpoint.clean || !place.vfs.list_folder(&options.folder)?.is_empty() {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("database \"{}\" was not closed cleanly", place.path.display()),
+            )
+            .hint("Open it for writing once, so that it recovers, or wait until its writer closes it."));
+        }
+        let log = Log::create(options, checkpoint.cut_lsn)?;
+        return Ok((log, checkpoint.cut_lsn, checkpoint.next_transaction));
+    }
+    let position =
+        CheckpointPosition { redo: checkpoint.redo_lsn, cut: checkpoint.cut_lsn, clean: checkpoint.clean };
+    let (recovered, log) = recover(options, position, &mut storage.redo())?;
+    Ok((log, recovered.end, checkpoint.next_transaction.max(recovered.next_transaction)))
+}
+
+/// Storage, log, transactions, catalog.
+fn assemble(
+    place: &Place,
+    options: &DatabaseOptions,
+    memory: Arc<MemoryAccount>,
+    storage: Arc<Storage>,
+) -> Result<Opened> {
+    let clock: Arc<dyn Clock> = options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
+    let (log, visible, next_transaction) = recover_log(place, options.read_only, &storage)?;
+    let log = Arc::new(log);
+    let durability = Arc::new(DurabilityManager::new(Arc::clone(&log), Arc::clone(&clock)));
+    let manager = TransactionManager::new(
+        Arc::clone(&storage),
+        Arc::clone(&log),
+        durability,
+        Arc::clone(&memory),
+        Arc::clone(&clock),
+        next_transaction,
+        visible,
+    );
+    let catalog = Arc::new(Catalog::load(&manager)?);
+    let instance = Arc::new(Instance {
+        manager: Arc::clone(&manager),
+        log,
+        storage,
+        leaves_nothing: options.read_only || place.volatile,
+        read_only: options.read_only,
+        next_session: AtomicU64::new(0),
+        probes: Mutex::new(Vec::new()),
+        claim: OnceLock::new(),
+    });
+    let engine_options = EngineOptions {
+        durability: if place.volatile { Durability::Off } else { options.durability },
+        read_only: options.read_only,
+        max_statement_size: options.max_statement_size,
+        name: Arc::clone(&place.name),
+    };
+    let closing = Box::new(Arc::clone(&instance));
+    let engine = Engine::new(manager, catalog, memory, clock, engine_options, closing);
+    Ok(Opened { engine: Arc::new(engine), instance })
+}

@@ -1,0 +1,1 @@
+//! Databases from outside: made, used, reopened, crashed.
