@@ -531,7 +531,7 @@ mod tests {
             durability: Durability::Full,
             read_only: false,
             max_statement_size: crate::common::limits::STATEMENT_BYTES_DEFAULT,
-            name: "test",
+            name: "test".into(),
         };
         Settings::new(&options, 1 << 30)
     }

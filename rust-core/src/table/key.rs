@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn composite_keys_sort_as_their_tuples() {
         let mut random = Random::new(9);
-        let mut piece = |random: &mut Random| -> Option<Vec<u8>> {
+        let piece = |random: &mut Random| -> Option<Vec<u8>> {
             (random.below(6) != 0).then(|| (0..random.below(4)).map(|_| random.below(3) as u8).collect())
         };
         for round in 0..4000 {
