@@ -63,7 +63,8 @@ impl Database {
         self.engine.manager.poison(error);
     }
 
-    /// Checks pages, trees, rows, index entries and large values; calls `report` with each finding, returns how many.
+    /// Checks pages, trees, rows, index entries and large values; calls `report` with each finding and with a line
+    /// on what was looked at; returns the number of findings.
     /// # Errors
     /// `58030`; `57014`; damage is reported where reading can go on.
     pub fn verify(&self, report: &mut dyn FnMut(&str)) -> Result<u64> {

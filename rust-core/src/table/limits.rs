@@ -3,6 +3,9 @@
 /// Bytes of a page that an entry's own bookkeeping may take.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
 
+/// Bytes of a page that its header and fences may take.
+const PAGE_OVERHEAD_BYTES: usize = 192;
+
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SizeLimits {
@@ -17,7 +20,11 @@ pub struct SizeLimits {
 impl SizeLimits {
     /// The limits with pages of `page_size` bytes.
     pub fn for_page_size(page_size: usize) -> SizeLimits {
-        let third = page_size / 3 - ENTRY_OVERHEAD_BYTES;
-        SizeLimits { row_bytes: third, key_bytes: page_size / 4 - ENTRY_OVERHEAD_BYTES, piece_bytes: third }
+        SizeLimits {
+            row_bytes: page_size / 3 - ENTRY_OVERHEAD_BYTES,
+            key_bytes: page_size / 4 - ENTRY_OVERHEAD_BYTES,
+            // Four pieces fill a page.
+            piece_bytes: (page_size - PAGE_OVERHEAD_BYTES) / 4 - ENTRY_OVERHEAD_BYTES / 2,
+        }
     }
 }

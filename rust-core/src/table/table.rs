@@ -8,7 +8,7 @@
 use crate::common::ids::{RowId, TreeId};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::datum::{Datum, DatumRef};
-use crate::storage::{COUNTER_TREE, Storage};
+use crate::storage::COUNTER_TREE;
 use crate::table::index::{IndexRange, Uniqueness, append_entry_key, append_unique_key};
 use crate::table::key::{ROW_ID_BYTES, row_id_key, row_id_of_key};
 use crate::table::layout::{RowIdSource, TableLayout};
@@ -29,7 +29,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Table {
     layout: Arc<TableLayout>,
-    storage: Arc<Storage>,
     limits: SizeLimits,
     rows: TreeHandle,
     values: OnceCell<TreeHandle>,
@@ -174,10 +173,8 @@ impl Table {
         transaction: &Transaction,
         layout: &Arc<TableLayout>,
     ) -> Result<Table> {
-        let storage = Arc::clone(manager.storage());
         Ok(Table {
-            limits: SizeLimits::for_page_size(storage.page_size()),
-            storage,
+            limits: SizeLimits::for_page_size(manager.storage().page_size()),
             rows: transaction.tree_handle(layout.tree)?,
             values: OnceCell::new(),
             indexes: layout.indexes.iter().map(|_| OnceCell::new()).collect(),
@@ -597,7 +594,7 @@ impl Table {
             let counted = read_counter(transaction, &key)?;
             let mut last = Vec::new();
             let newest = match self.rows.committed() {
-                Some(_) if self.storage.tree(self.layout.tree)?.last_key(&mut last)? => {
+                Some(tree) if tree.last_key(&mut last)? => {
                     row_id_of_key(&last).map_or(0, |row| row.0.max(0) as u64)
                 }
                 _ => 0,
