@@ -283,7 +283,7 @@ fn large_values_are_kept_changed_and_removed_with_their_row() {
     let database = open(&vfs, 4096);
     create(&database, RowIdSource::Counter, &[DataType::Text, DataType::Bytea, DataType::Integer], vec![]);
     let long: String = "žluťoučký ".repeat(100_000);
-    let bytes: Vec<u8> = (0..3_000_000u32).map(|at| (at * 7 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|at| ((at * 7) >> 3) as u8).collect();
     let row = [DatumRef::Text(&long), DatumRef::Bytes(&bytes), DatumRef::Integer(1)];
     let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
     let rows = table(&database, &transaction);
