@@ -54,7 +54,7 @@ fn descriptions() -> &'static [Described] {
     static TEXTS: OnceLock<Vec<Described>> = OnceLock::new();
     TEXTS.get_or_init(|| {
         let described = OPTIONS.iter().map(|option| Described {
-            texts: [option.name, option.kind, option.default, option.help].map(text::c_string),
+            texts: [option.name, option.kind.name(), option.default, option.help].map(text::c_string),
         });
         described.collect()
     })

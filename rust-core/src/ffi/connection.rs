@@ -135,7 +135,7 @@ pub extern "C" fn lumos_conn_close(conn: *mut lumos_conn) {
         if let Ok(found) = found {
             found.closed.store(true, Ordering::Relaxed);
             if let Some(mut session) = found.session.try_lock() {
-                session.close();
+                let _ = session.discard();
             }
         }
         Ok(())
@@ -149,7 +149,7 @@ pub extern "C" fn lumos_conn_close(conn: *mut lumos_conn) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lumos_conn_reset(conn: *mut lumos_conn, err: *mut *mut lumos_error) -> lumos_status {
     with_session(conn, err, |session| {
-        session.reset()?;
+        session.discard()?;
         Ok(LUMOS_OK)
     })
 }

@@ -134,15 +134,6 @@ pub unsafe extern "C" fn lumos_db_stat(db: *mut lumos_db, name: *const c_char, o
     })
 }
 
-/// Asks every running statement of the database to stop (57014). Any thread. Since 1.0.
-#[unsafe(no_mangle)]
-pub extern "C" fn lumos_db_interrupt_all(db: *mut lumos_db) {
-    guard_value((), || {
-        engine(db)?.interrupt_all();
-        Ok(())
-    });
-}
-
 /// Checks the whole file: map, pages, trees, rows against index entries, large values. `report`: null, or
 /// called with each finding (return non-zero to stop being called). `found`: how many. Since 1.0.
 ///

@@ -85,6 +85,59 @@ impl Session {
         self.cancel.clone()
     }
 
+    /// Uses a caller's cancel words instead of its own, so that they can outlive the session.
+    /// To be called before the first statement.
+    pub fn use_cancel_token(&mut self, cancel: CancelToken) {
+        self.cancel = cancel;
+    }
+
+    /// The session's time zone, for showing timestamps.
+    pub fn time_zone(&self) -> jiff::tz::TimeZone {
+        self.environment.settings.effects().time_zone.clone()
+    }
+
+    /// The number of the open transaction block in this session; 0: none is open.
+    pub fn block_number(&self) -> u64 {
+        if self.transaction_status() == TransactionStatus::Idle { 0 } else { self.block_number }
+    }
+
+    /// Whether statements can still succeed: false once an I/O error has closed the database to writes.
+    pub fn is_usable(&self) -> bool {
+        self.engine.manager.poisoned().is_none()
+    }
+
+    /// As good as new, for pools: an open block is rolled back, every setting has its default again. Cached
+    /// plans stay.
+    /// # Errors
+    /// None that a default could raise.
+    pub fn discard(&mut self) -> Result<()> {
+        self.end_block(false);
+        self.notices.take();
+        self.environment.settings.reset_all(false)
+    }
+
+    /// Puts an application's record into the log: in the open block, or as a commit of its own. Gives that
+    /// commit's position, or in a block the log's end now, behind which the record will lie.
+    /// # Errors
+    /// `25P02` in a failed block, `25006` in a read-only one; what the commit raises.
+    pub fn log_message(&mut self, record: &[u8]) -> Result<Lsn> {
+        self.refuse_if_failed()?;
+        self.cancel.start_statement();
+        if let Some(block) = &mut self.block {
+            block.transaction.message(record)?;
+            return Ok(self.engine.manager.log().tail());
+        }
+        self.begin_block(None, None, true);
+        if let Some(block) = &mut self.block {
+            let logged = block.transaction.message(record);
+            if logged.is_err() {
+                self.end_block(false);
+            }
+            logged?;
+        }
+        Ok(self.commit_block()?.unwrap_or(Lsn::ZERO))
+    }
+
     /// Whether a transaction block is open, and whether it failed.
     pub fn transaction_status(&self) -> TransactionStatus {
         match (&self.block, self.failed) {
