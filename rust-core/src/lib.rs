@@ -16,6 +16,7 @@ pub mod durability;
 pub mod batch;
 pub mod catalog;
 pub mod database;
+pub mod ffi;
 pub mod session;
 pub mod sql;
 pub mod storage;

@@ -70,6 +70,17 @@ pub enum OptionKind {
     Word(&'static [&'static str]),
 }
 
+impl OptionKind {
+    /// The kind in one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OptionKind::Boolean => "boolean",
+            OptionKind::Bytes => "bytes",
+            OptionKind::Word(_) => "word",
+        }
+    }
+}
+
 /// An option as the documentation and the C ABI list it.
 #[derive(Clone, Copy)]
 pub struct OptionDescription {

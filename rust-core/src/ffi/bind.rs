@@ -98,7 +98,10 @@ pub extern "C" fn lumos_bind_numeric(
             Some(scale) if mantissa.unsigned_abs() < 10u128.pow(38) => {
                 Ok(Datum::Numeric(Numeric { mantissa, scale, kind: NumericKind::Finite }))
             }
-            _ => Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric value has more than 38 digits").into()),
+            _ => {
+                Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric value has more than 38 digits")
+                    .into())
+            }
         }
     })
 }
@@ -155,8 +158,11 @@ pub unsafe extern "C" fn lumos_bind_packed(
         let mut values = Vec::new();
         decode_parameters(bytes, &mut values)?;
         if values.len() != statement.bound.len() {
-            let message =
-                format!("the statement has {} parameters, {} values were given", statement.bound.len(), values.len());
+            let message = format!(
+                "the statement has {} parameters, {} values were given",
+                statement.bound.len(),
+                values.len()
+            );
             return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message).into());
         }
         statement.bound = values.into_iter().map(Some).collect();

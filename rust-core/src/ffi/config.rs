@@ -18,7 +18,10 @@ pub struct Config {
 /// A configuration with all defaults; null only when memory is out. Freed by `lumos_config_free`. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_config_new() -> *mut lumos_config {
-    guard_value(std::ptr::null_mut(), || Ok(handle::insert(Config::default()).unwrap_or(std::ptr::null_mut())))
+    guard_value(
+        std::ptr::null_mut(),
+        || Ok(handle::insert(Config::default()).unwrap_or(std::ptr::null_mut())),
+    )
 }
 
 /// Sets an option from text, e.g. `"memory_limit"` to `"256MB"`. Unknown name: 42704, bad value: 22023. Since 1.0.

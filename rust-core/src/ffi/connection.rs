@@ -31,8 +31,10 @@ impl Shared {
     /// # Errors
     /// Misuse when another thread is inside, or when the connection was closed.
     pub(crate) fn session(&self) -> std::result::Result<MutexGuard<'_, Session>, Failure> {
-        let session =
-            self.session.try_lock().ok_or(Failure::Misuse("misuse: the connection is in use by another thread"))?;
+        let session = self
+            .session
+            .try_lock()
+            .ok_or(Failure::Misuse("misuse: the connection is in use by another thread"))?;
         if self.closed.load(Ordering::Relaxed) {
             return Err(Failure::Misuse("misuse: the connection was closed"));
         }
@@ -112,12 +114,14 @@ pub unsafe extern "C" fn lumos_connect(
         let mut session = database.connect()?;
         let handle = made(handle::insert_with(|cancel: &CancelToken| {
             session.use_cancel_token(cancel.clone());
-            Connection { shared: Arc::new(Shared {
-                session: Mutex::new(session),
-                closed: AtomicBool::new(false),
-                broken: AtomicBool::new(false),
-                database,
-            }) }
+            Connection {
+                shared: Arc::new(Shared {
+                    session: Mutex::new(session),
+                    closed: AtomicBool::new(false),
+                    broken: AtomicBool::new(false),
+                    database,
+                }),
+            }
         }))?;
         // SAFETY: not null, and by this function's contract writable.
         unsafe { store(out, handle)? };

@@ -3,7 +3,6 @@
 use crate::common::sync::{Arc, Mutex};
 use crate::database::Database;
 use crate::database::options::DatabaseOptions;
-use crate::error::Result;
 use crate::ffi::abi::*;
 use crate::ffi::config::Config;
 use crate::ffi::guard::{Failure, guard, guard_value, made, panics_caught, store};
@@ -117,7 +116,11 @@ pub unsafe extern "C" fn lumos_db_checkpoint(
 /// # Safety
 /// `name` is NUL-terminated; `out` is writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lumos_db_stat(db: *mut lumos_db, name: *const c_char, out: *mut i64) -> lumos_status {
+pub unsafe extern "C" fn lumos_db_stat(
+    db: *mut lumos_db,
+    name: *const c_char,
+    out: *mut i64,
+) -> lumos_status {
     guard(std::ptr::null_mut(), || {
         // SAFETY: by this function's contract.
         let name = unsafe { text::utf8(name, LUMOS_NTS)? };
@@ -152,7 +155,7 @@ pub unsafe extern "C" fn lumos_verify(
             return Err(Failure::Misuse("misuse: an out-parameter is null"));
         }
         let mut wanted = report;
-        let count = verify(&engine(db)?, &mut |finding| {
+        let count = engine(db)?.verify(&mut |finding| {
             if let Some(call) = wanted {
                 let finding = text::c_string(finding);
                 // SAFETY: by this function's contract callable with `user`; the text lives during the call.
@@ -165,10 +168,6 @@ pub unsafe extern "C" fn lumos_verify(
         unsafe { store(found, count)? };
         Ok(LUMOS_OK)
     })
-}
-
-fn verify(database: &Database, report: &mut dyn FnMut(&str)) -> Result<u64> {
-    database.verify(report)
 }
 
 /// Releases the handle. The engine stops, with a checkpoint, when its last connection, statement and result

@@ -243,7 +243,8 @@ fn release(slot: &'static Slot, index: usize) {
 /// Ends the object of a slot that is DOOMED and no longer in use.
 fn retire(slot: &'static Slot, index: usize, word: u64) {
     // Only one thread wins the step from LIVE to not LIVE.
-    let Ok(_) = slot.word.compare_exchange(word, word & !LIVE | IN_USE, Ordering::AcqRel, Ordering::Relaxed) else {
+    let Ok(_) = slot.word.compare_exchange(word, word & !LIVE | IN_USE, Ordering::AcqRel, Ordering::Relaxed)
+    else {
         return;
     };
     // SAFETY: the exchange above made this thread the only one that may touch the object.

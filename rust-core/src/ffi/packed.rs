@@ -93,7 +93,11 @@ impl PackedRest {
 }
 
 impl<'a> PackedSink<'a> {
-    pub(crate) fn new(columns: &'a [ResultColumn], buffer: &'a mut [u8], scratch: &'a mut Vec<u8>) -> PackedSink<'a> {
+    pub(crate) fn new(
+        columns: &'a [ResultColumn],
+        buffer: &'a mut [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> PackedSink<'a> {
         PackedSink { columns, buffer, scratch, used: 0, rows: 0, rest: PackedRest::default() }
     }
 }
@@ -134,7 +138,8 @@ pub(crate) fn decode_parameters(bytes: &[u8], out: &mut Vec<Datum>) -> Result<()
         }
         let value = reader.take(length as usize)?;
         let data_type = type_of_oid(oid).ok_or_else(|| {
-            Error::not_supported(format!("parameter type with OID {oid}")).detail(format!("Parameter ${position}."))
+            Error::not_supported(format!("parameter type with OID {oid}"))
+                .detail(format!("Parameter ${position}."))
         })?;
         out.push(match (data_type, value.len()) {
             (DataType::BigInt, 8) => Datum::BigInt(i64::from_be_bytes(Reader { rest: value }.array()?)),

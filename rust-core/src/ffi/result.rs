@@ -89,7 +89,11 @@ unsafe fn write_sized<T>(out: *mut T, filled: T) -> bool {
     let from = std::ptr::from_ref(&filled).cast::<u8>();
     // SAFETY: both sides have `size` bytes: `out` says so, `filled` is a whole `T`.
     unsafe {
-        std::ptr::copy_nonoverlapping(from.add(size_of::<u32>()), out.cast::<u8>().add(size_of::<u32>()), size - size_of::<u32>());
+        std::ptr::copy_nonoverlapping(
+            from.add(size_of::<u32>()),
+            out.cast::<u8>().add(size_of::<u32>()),
+            size - size_of::<u32>(),
+        );
     }
     true
 }
@@ -218,7 +222,9 @@ impl ResultObject {
                 Rows::Streaming(portal) => self.shared.session()?.fetch(portal)?,
                 Rows::Kept { batches, .. } => batches.pop(),
                 Rows::Packed { .. } => {
-                    return Err(Failure::Misuse("misuse: the rest of lumos_run is read with lumos_fetch_packed"));
+                    return Err(Failure::Misuse(
+                        "misuse: the rest of lumos_run is read with lumos_fetch_packed",
+                    ));
                 }
             };
             self.next_row = 0;
@@ -316,14 +322,18 @@ impl ResultObject {
         if !self.on_row {
             return Err(Failure::Misuse("misuse: the result stands on no row"));
         }
-        let column =
-            self.batch.columns.get(index as usize).ok_or(Failure::Misuse("misuse: there is no such column"))?;
+        let column = self
+            .batch
+            .columns
+            .get(index as usize)
+            .ok_or(Failure::Misuse("misuse: there is no such column"))?;
         Ok(column.datum(self.next_row - 1))
     }
 
     /// The current row's value as another type, by SQL's casts; a failure is kept for `lumos_result_last_error`.
     fn converted(&mut self, index: u32, target: DataType) -> std::result::Result<Datum, Failure> {
-        let from = self.columns.get(index as usize).map_or(DataType::Unknown, |column| column.sql_type.data_type);
+        let from =
+            self.columns.get(index as usize).map_or(DataType::Unknown, |column| column.sql_type.data_type);
         let environment = CastEnvironment { zone: &self.zone, now: 0 };
         let value = self.cell(index)?;
         if value.is_null() {
@@ -339,7 +349,8 @@ impl ResultObject {
     fn keep_error(&mut self, error: Error) -> Failure {
         let status = status_of(&error);
         let object = handle::insert(ErrorObject::new(error.clone(), status)).unwrap_or(std::ptr::null_mut());
-        handle::close::<ErrorObject, _>(std::mem::replace(&mut self.last_error, object));
+        let before = std::mem::replace(&mut self.last_error, object);
+        handle::close::<ErrorObject, _>(before);
         Failure::Error(error)
     }
 
@@ -352,7 +363,8 @@ impl ResultObject {
             let mut out = String::new();
             let environment = CastEnvironment { zone: &self.zone, now: 0 };
             datum_to_text(value, self.columns[index as usize].sql_type.data_type, &environment, &mut out);
-            let cell = CString::new(out).map_err(|_| Failure::Error(Error::internal("a text with a NUL byte")))?;
+            let cell =
+                CString::new(out).map_err(|_| Failure::Error(Error::internal("a text with a NUL byte")))?;
             self.cells[index as usize] = Some(cell);
         }
         Ok(self.cells[index as usize].as_ref())
@@ -436,7 +448,10 @@ pub extern "C" fn lumos_result_affected(result: *const lumos_result) -> i64 {
 /// # Safety
 /// `err` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lumos_result_next(result: *mut lumos_result, err: *mut *mut lumos_error) -> lumos_status {
+pub unsafe extern "C" fn lumos_result_next(
+    result: *mut lumos_result,
+    err: *mut *mut lumos_error,
+) -> lumos_status {
     with_result(result, err, ResultObject::next)
 }
 
@@ -567,7 +582,11 @@ pub extern "C" fn lumos_get_timestamp(result: *const lumos_result, index: u32) -
         if let DatumRef::TimestampTz(micros) = object.cell(index)? {
             return Ok(micros);
         }
-        Ok(if let Datum::Timestamp(micros) = object.converted(index, DataType::Timestamp)? { micros } else { 0 })
+        Ok(if let Datum::Timestamp(micros) = object.converted(index, DataType::Timestamp)? {
+            micros
+        } else {
+            0
+        })
     })
 }
 
@@ -607,7 +626,11 @@ pub unsafe extern "C" fn lumos_fetch_packed(
 }
 
 /// All rows of a portal, for `lumos_db_query`.
-pub(crate) fn keep_all(session: &mut crate::session::Session, mut portal: Portal, batches_max: usize) -> Result<Rows> {
+pub(crate) fn keep_all(
+    session: &mut crate::session::Session,
+    mut portal: Portal,
+    batches_max: usize,
+) -> Result<Rows> {
     let columns = Arc::clone(portal.columns());
     let mut batches = Vec::new();
     while let Some(batch) = session.fetch(&mut portal)? {

@@ -37,7 +37,8 @@ impl Statement {
     fn new(shared: Arc<Shared>, prepared: Arc<Prepared>) -> Statement {
         let names = prepared.parameter_names();
         let count = prepared.parameters().len();
-        let name = |index: usize| names.get(index).filter(|name| !name.is_empty()).map(|name| text::c_string(name));
+        let name =
+            |index: usize| names.get(index).filter(|name| !name.is_empty()).map(|name| text::c_string(name));
         Statement {
             shared,
             bound: vec![None; count],
@@ -51,7 +52,8 @@ impl Statement {
     }
 
     fn close_result(&mut self) {
-        handle::close::<ResultObject, _>(std::mem::replace(&mut self.result, std::ptr::null_mut()));
+        let open = std::mem::replace(&mut self.result, std::ptr::null_mut());
+        handle::close::<ResultObject, _>(open);
     }
 
     /// The bound values in order.
@@ -155,10 +157,13 @@ pub unsafe extern "C" fn lumos_query(
             return Err(Error::new(SqlState::SYNTAX_ERROR, "the text holds no statement").into());
         };
         if session.prepare(&sql[taken..])?.0.is_some() {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "cannot insert multiple commands into a prepared statement")
-                .at(taken)
-                .hint("lumos_exec runs several statements.")
-                .into());
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "cannot insert multiple commands into a prepared statement",
+            )
+            .at(taken)
+            .hint("lumos_exec runs several statements.")
+            .into());
         }
         let portal = session.execute(&prepared, &[])?;
         let object = ResultObject::new(shared_again(conn)?, Rows::Streaming(portal), session.time_zone());
@@ -229,9 +234,10 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         PreparedKind::Insert => LUMOS_STMT_INSERT,
         PreparedKind::Update => LUMOS_STMT_UPDATE,
         PreparedKind::Delete => LUMOS_STMT_DELETE,
-        PreparedKind::CreateTable | PreparedKind::DropTable | PreparedKind::CreateIndex | PreparedKind::DropIndex => {
-            LUMOS_STMT_DDL
-        }
+        PreparedKind::CreateTable
+        | PreparedKind::DropTable
+        | PreparedKind::CreateIndex
+        | PreparedKind::DropIndex => LUMOS_STMT_DDL,
         PreparedKind::Begin | PreparedKind::Commit | PreparedKind::Rollback => LUMOS_STMT_TRANSACTION,
         PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
         PreparedKind::Checkpoint => LUMOS_STMT_OTHER,
@@ -269,7 +275,8 @@ pub unsafe extern "C" fn lumos_stmt_param_index(stmt: *const lumos_stmt, name: *
         // SAFETY: by this function's contract.
         let name = unsafe { text::bytes(name, LUMOS_NTS)? };
         let statement = handle::lease::<Statement, _>(stmt)?;
-        let known = |candidate: &Option<CString>| candidate.as_ref().is_some_and(|known| known.as_bytes() == name);
+        let known =
+            |candidate: &Option<CString>| candidate.as_ref().is_some_and(|known| known.as_bytes() == name);
         Ok(statement.parameter_names.iter().position(known).map_or(0, |index| index as u32 + 1))
     })
 }
@@ -279,7 +286,9 @@ pub unsafe extern "C" fn lumos_stmt_param_index(stmt: *const lumos_stmt, name: *
 pub extern "C" fn lumos_stmt_param_type(stmt: *const lumos_stmt, index: u32) -> u32 {
     look(stmt, 0, |statement| {
         let index = (index as usize).checked_sub(1);
-        index.and_then(|index| statement.prepared.parameters().get(index)).map_or(0, |data_type| data_type.oid())
+        index
+            .and_then(|index| statement.prepared.parameters().get(index))
+            .map_or(0, |data_type| data_type.oid())
     })
 }
 
@@ -417,7 +426,8 @@ unsafe fn run(
     let zone = session.time_zone();
     drop(session);
     let columns = Arc::clone(statement.prepared.columns());
-    let rows_left = Rows::Packed { rest, columns, kind: statement.prepared.kind(), affected: outcome.affected };
+    let rows_left =
+        Rows::Packed { rest, columns, kind: statement.prepared.kind(), affected: outcome.affected };
     statement.result = made(handle::insert(ResultObject::new(shared, rows_left, zone)))?;
     Ok(if rows == 0 { LUMOS_MORE } else { LUMOS_ROW })
 }

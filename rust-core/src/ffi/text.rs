@@ -40,7 +40,11 @@ pub(crate) unsafe fn utf8<'a>(text: *const c_char, length: usize) -> std::result
 /// UTF-8 without NUL.
 pub(crate) fn check_utf8(bytes: &[u8]) -> Result<&str> {
     if let Some(at) = memchr::memchr(0, bytes) {
-        return Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\": 0x00").at(at));
+        return Err(Error::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        )
+        .at(at));
     }
     std::str::from_utf8(bytes).map_err(|cause| {
         let at = cause.valid_up_to();
