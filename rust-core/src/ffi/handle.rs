@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(lease::<Config, _>(first).err(), Some(Misuse::Closed));
         let handles: Vec<_> = (0..600).map(|_| config()).collect();
         assert_eq!(lease::<Config, _>(first).err(), Some(Misuse::Closed));
-        handles.into_iter().for_each(close::<Config, _>);
+        handles.into_iter().for_each(|handle| close::<Config, _>(handle));
     }
 
     #[test]
