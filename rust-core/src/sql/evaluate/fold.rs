@@ -53,6 +53,7 @@ pub fn fold(expression: Expression) -> Expression {
     }
 }
 
+#[allow(clippy::boxed_local, reason = "the operands of expressions are boxed")]
 fn fold_box(expression: Box<Expression>) -> Box<Expression> {
     Box::new(fold(*expression))
 }

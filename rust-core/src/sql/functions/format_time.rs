@@ -394,7 +394,8 @@ fn read(text: &str, template: &str) -> Result<Fields> {
             Piece::Literal(_) => {
                 let next_signed = matches!(pieces.get(index + 1), Some(Piece::Field { pattern: "TZH", .. }));
                 rest = rest.trim_start_matches(|character: char| {
-                    !character.is_alphanumeric() && !(next_signed && matches!(character, '+' | '-'))
+                    let sign = next_signed && matches!(character, '+' | '-');
+                    !character.is_alphanumeric() && !sign
                 });
                 continue;
             }

@@ -189,9 +189,9 @@ fn sine_of_degrees(degrees: f64) -> f64 {
     let (sign, half) = if turned >= 180.0 { (-1.0, turned - 180.0) } else { (1.0, turned) };
     let quarter = if half > 90.0 { 180.0 - half } else { half };
     let sine = match quarter {
-        q if q == 0.0 => 0.0,
-        q if q == 30.0 => 0.5,
-        q if q == 90.0 => 1.0,
+        0.0 => 0.0,
+        30.0 => 0.5,
+        90.0 => 1.0,
         q => q.to_radians().sin(),
     };
     sign * sine

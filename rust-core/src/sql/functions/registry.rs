@@ -45,6 +45,9 @@ pub trait Environment {
     fn session_id(&self) -> u64;
 }
 
+/// A function over columns: arguments, the rows to compute, the session.
+pub type VectorKernel = fn(&[Arc<Column>], RowSet<'_>, &dyn Environment) -> Result<Column>;
+
 /// A scalar function or operator with one signature.
 pub struct ScalarFunction {
     /// Name, or the operator's symbol.
@@ -62,7 +65,7 @@ pub struct ScalarFunction {
     /// One line for the documentation.
     pub documentation: &'static str,
     /// The implementation over columns.
-    pub vector: fn(&[Arc<Column>], RowSet<'_>, &dyn Environment) -> Result<Column>,
+    pub vector: VectorKernel,
     /// The implementation over single values; both come from one definition.
     pub scalar: fn(&[DatumRef<'_>], &dyn Environment) -> Result<Datum>,
 }

@@ -6,9 +6,9 @@ use crate::sql::functions::aggregate::{State, aggregate};
 use crate::sql::functions::arithmetic::{out_of_range, overflow};
 use crate::sql::functions::kernel::{self, Float4, Float8, Int2, Int4, Int8, Interval, Num};
 use crate::sql::functions::registry::{AggregateFunction, GroupStates, RowSet};
-use crate::sql::functions::temporal;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Interval as IntervalValue, Numeric, NumericKind};
+use crate::sql::types::interval;
 use std::sync::Arc;
 
 /// `count(*)` and `count(x)`: needs validity only, so one state serves every type.
@@ -324,7 +324,7 @@ impl State for SumInterval {
     type Output = Interval;
     fn add(&mut self, value: IntervalValue) -> Result<()> {
         self.0 = Some(match self.0 {
-            Some(sum) => temporal::add_intervals(sum, value)?,
+            Some(sum) => interval::add(sum, value)?,
             None => value,
         });
         Ok(())
@@ -345,7 +345,7 @@ impl State for AverageInterval {
         self.0.add(value)
     }
     fn finish(&self) -> Result<Option<IntervalValue>> {
-        self.0.0.map(|sum| temporal::divide_interval(sum, self.1 as f64)).transpose()
+        self.0.0.map(|sum| interval::divide(sum, self.1 as f64)).transpose()
     }
 }
 
