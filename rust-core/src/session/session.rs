@@ -193,8 +193,17 @@ impl Session {
     /// Parses, binds and plans the first statement of `sql`. Gives it, or `None` where there is only blank
     /// space or comments, and the bytes it takes, its semicolon included. Equal texts are planned once.
     /// # Errors
-    /// What the text deserves, with its position; `54000` beyond `max_statement_size`; `25P02`.
+    /// What the text deserves, with its position; `54000` beyond `max_statement_size`; `25P02`. Inside a
+    /// transaction block an error aborts the block, as PostgreSQL does.
     pub fn prepare(&mut self, sql: &str) -> Result<(Option<Arc<Prepared>>, usize)> {
+        let result = self.prepare_first(sql);
+        if result.is_err() {
+            self.fail_block();
+        }
+        result
+    }
+
+    fn prepare_first(&mut self, sql: &str) -> Result<(Option<Arc<Prepared>>, usize)> {
         let has_own = self.block.as_ref().is_some_and(|block| block.catalog.is_some());
         if !has_own
             && !self.failed
@@ -487,7 +496,9 @@ impl Session {
             state.ready_memory = Some(memory);
             block.transaction.end_statement();
         }
-        self.portals.clear();
+        // Those outside a block have their own transaction and go on.
+        self.portals
+            .retain(|portal| portal.upgrade().is_some_and(|portal| portal.lock().execution.is_some()));
         Ok(())
     }
 
@@ -823,14 +834,7 @@ impl Session {
                 self.environment.start_statement();
                 self.begin_block(None, None, true);
             }
-            let result = self.prepare(rest);
-            let (statement, taken) = match result {
-                Ok(prepared) => prepared,
-                Err(error) => {
-                    self.fail_block();
-                    return Err(shift(error));
-                }
-            };
+            let (statement, taken) = self.prepare(rest).map_err(shift)?;
             let Some(statement) = statement else { break };
             affected = self.run_to_end(&statement).map_err(shift)?.unwrap_or(affected);
             position += taken;

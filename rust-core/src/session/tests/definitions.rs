@@ -8,8 +8,10 @@ fn definitions_are_undone_with_their_transaction() {
     let (fixture, mut one) = Fixture::session("create table kept (a integer)");
     let mut two = fixture.connect();
     one.begin(None, false).unwrap();
-    one.execute_script("create table t (id integer primary key, v integer unique); insert into t values (1, 1), (2, 2)")
-        .unwrap();
+    one.execute_script(
+        "create table t (id integer primary key, v integer unique); insert into t values (1, 1), (2, 2)",
+    )
+    .unwrap();
     one.execute_script("create index t_v on t (v desc); drop table kept").unwrap();
     assert_eq!(rows(&mut one, "select id from t where v = 2"), ["2"]);
     assert_eq!(code(&mut two, "select * from t"), "42P01");
@@ -17,7 +19,8 @@ fn definitions_are_undone_with_their_transaction() {
     assert_eq!(code(&mut one, "select * from t"), "42P01");
     assert!(rows(&mut one, "select * from kept").is_empty());
     one.begin(None, false).unwrap();
-    one.execute_script("create table t (id integer primary key); insert into t values (7); drop table kept").unwrap();
+    one.execute_script("create table t (id integer primary key); insert into t values (7); drop table kept")
+        .unwrap();
     one.commit().unwrap();
     assert_eq!(rows(&mut two, "select * from t"), ["7"]);
     assert_eq!(code(&mut two, "select * from kept"), "42P01");
@@ -25,8 +28,9 @@ fn definitions_are_undone_with_their_transaction() {
 
 #[test]
 fn names_that_are_taken_or_missing_have_postgresqls_codes() {
-    let (_fixture, mut session) =
-        Fixture::session("create table t (id integer primary key, u integer unique); create index t_i on t (u)");
+    let (_fixture, mut session) = Fixture::session(
+        "create table t (id integer primary key, u integer unique); create index t_i on t (u)",
+    );
     for (sql, state) in [
         ("create table t (a integer)", "42P07"),
         ("create table t_i (a integer)", "42P07"),
@@ -60,8 +64,9 @@ fn names_that_are_taken_or_missing_have_postgresqls_codes() {
 
 #[test]
 fn a_unique_index_over_duplicates_is_refused() {
-    let (_fixture, mut session) =
-        Fixture::session("create table t (a integer, b text); insert into t values (1, 'x'), (2, 'y'), (1, 'x')");
+    let (_fixture, mut session) = Fixture::session(
+        "create table t (a integer, b text); insert into t values (1, 'x'), (2, 'y'), (1, 'x')",
+    );
     let refused = error(&mut session, "create unique index i on t (b, a)");
     assert_eq!(refused.state().as_str(), "23505");
     assert_eq!(refused.message(), "could not create unique index \"i\"");

@@ -105,8 +105,10 @@ impl Fixture {
 
 /// The rows of a batch as text.
 pub(super) fn texts(session: &Session, batch: &Batch) -> Vec<Vec<String>> {
-    let environment =
-        CastEnvironment { zone: session.environment.time_zone(), now: session.environment.transaction_time() };
+    let environment = CastEnvironment {
+        zone: session.environment.time_zone(),
+        now: session.environment.transaction_time(),
+    };
     batch
         .row_numbers()
         .map(|row| {

@@ -74,15 +74,17 @@ struct Collect(Vec<String>);
 
 impl RowSink for Collect {
     fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()> {
-        self.0.push((0..count).map(|index| format!("{:?}", values.datum(index))).collect::<Vec<_>>().join("|"));
+        self.0
+            .push((0..count).map(|index| format!("{:?}", values.datum(index))).collect::<Vec<_>>().join("|"));
         Ok(())
     }
 }
 
 #[test]
 fn the_short_path_runs_prepared_statements_again_and_again() {
-    let (_fixture, mut session) =
-        Fixture::session("create table t (id bigint primary key, v bigint not null); create table u (a integer)");
+    let (_fixture, mut session) = Fixture::session(
+        "create table t (id bigint primary key, v bigint not null); create table u (a integer)",
+    );
     let mut prepare = |sql: &str| session.prepare(sql).unwrap().0.unwrap();
     let insert = prepare("insert into t values ($1, $2)");
     let select = prepare("select v from t where id = $1");
@@ -97,7 +99,8 @@ fn the_short_path_runs_prepared_statements_again_and_again() {
         }
         for id in 0..300 {
             let id = Datum::BigInt(id);
-            let done = session.run_point(&insert, &[id.clone(), Datum::BigInt(5)], &mut none).unwrap().unwrap();
+            let done =
+                session.run_point(&insert, &[id.clone(), Datum::BigInt(5)], &mut none).unwrap().unwrap();
             assert_eq!(done.affected, Some(1));
             session.run_point(&update, &[id.clone(), Datum::BigInt(2)], &mut none).unwrap().unwrap();
             let mut out = Collect::default();
@@ -105,7 +108,10 @@ fn the_short_path_runs_prepared_statements_again_and_again() {
             assert_eq!((read.rows, out.0.join(",")), (1, String::from("BigInt(7)")));
             session.run_point(&row_ids, &[Datum::Integer(1)], &mut none).unwrap().unwrap();
         }
-        assert!(session.run_point(&scan, &[], &mut none).unwrap().is_none(), "a scan is not for the short path");
+        assert!(
+            session.run_point(&scan, &[], &mut none).unwrap().is_none(),
+            "a scan is not for the short path"
+        );
         assert_eq!(rows(&mut session, "select count(*), sum(v) from t"), ["300|2100"]);
         for id in 0..300 {
             let done = session.run_point(&delete, &[Datum::BigInt(id)], &mut none).unwrap().unwrap();

@@ -76,7 +76,10 @@ fn order_limit_and_offset_agree_with_a_stable_sort() {
     let order = "order by w desc, n asc nulls first";
     assert_eq!(rows(&mut session, &format!("select id from t {order}, id")), wanted);
     assert_eq!(rows(&mut session, &format!("select id from t {order} limit 40")), wanted[..40]);
-    assert_eq!(rows(&mut session, &format!("select id from t {order} limit 25 offset 3000")), wanted[3000..3025]);
+    assert_eq!(
+        rows(&mut session, &format!("select id from t {order} limit 25 offset 3000")),
+        wanted[3000..3025]
+    );
     assert_eq!(rows(&mut session, &format!("select id from t {order} offset 4990")), wanted[4990..]);
 }
 
@@ -120,7 +123,10 @@ fn aggregates_without_groups_give_one_row_also_for_no_rows() {
     assert!(rows(&mut session, "select a, count(*) from t group by a").is_empty());
     session.execute_script("insert into t values (1), (2), (2), (null)").unwrap();
     assert_eq!(
-        rows(&mut session, "select count(*), count(a), sum(distinct a), count(*) filter (where a = 2) from t"),
+        rows(
+            &mut session,
+            "select count(*), count(a), sum(distinct a), count(*) filter (where a = 2) from t"
+        ),
         ["4|3|3|2"]
     );
     assert_eq!(rows(&mut session, "select a from t group by a having count(*) > 1"), ["2"]);

@@ -6,7 +6,8 @@ use crate::session::result::TransactionStatus;
 #[test]
 fn a_script_is_one_transaction_unless_it_says_otherwise() {
     let (_fixture, mut session) = Fixture::session("create table t (a integer primary key)");
-    let failed = session.execute_script("insert into t values (1); insert into t values (2); insert into t values (1)");
+    let failed = session
+        .execute_script("insert into t values (1); insert into t values (2); insert into t values (1)");
     assert_eq!(failed.unwrap_err().state().as_str(), "23505");
     assert_eq!(rows(&mut session, "select count(*) from t"), ["0"]);
     let failed = session.execute_script("insert into t values (1); commit; insert into t values (1)");
@@ -16,7 +17,10 @@ fn a_script_is_one_transaction_unless_it_says_otherwise() {
     assert_eq!(session.transaction_status(), TransactionStatus::Active);
     session.rollback().unwrap();
     assert_eq!(rows(&mut session, "select count(*) from t"), ["1"]);
-    assert_eq!(session.execute_script("insert into t values (7), (8); delete from t where a > 6").unwrap(), 2);
+    assert_eq!(
+        session.execute_script("insert into t values (7), (8); delete from t where a > 6").unwrap(),
+        2
+    );
     assert_eq!(session.transaction_status(), TransactionStatus::Idle);
 }
 

@@ -10,7 +10,10 @@ const ACCOUNTS: &str = "create table accounts (id bigint primary key, balance bi
 fn rows_that_were_inserted_are_found_changed_and_removed() {
     let (_fixture, mut session) = Fixture::session(ACCOUNTS);
     assert_eq!(rows(&mut session, "select name, balance from accounts where id = 2"), ["bob|20"]);
-    assert_eq!(rows(&mut session, "select * from accounts order by id desc"), ["3|30|NULL", "2|20|bob", "1|10|ann"]);
+    assert_eq!(
+        rows(&mut session, "select * from accounts order by id desc"),
+        ["3|30|NULL", "2|20|bob", "1|10|ann"]
+    );
     assert_eq!(tag(&mut session, "update accounts set balance = balance + 5 where id = 1"), "UPDATE 1");
     assert_eq!(tag(&mut session, "update accounts set name = 'x' where balance > 15"), "UPDATE 2");
     assert_eq!(tag(&mut session, "delete from accounts where name = 'x' and id < 3"), "DELETE 1");
@@ -24,7 +27,10 @@ fn returning_gives_the_new_rows_and_the_removed_ones() {
     let (_fixture, mut session) = Fixture::session(ACCOUNTS);
     for path in ["vectorised", "point"] {
         session.set("lumos.execution_path", path).unwrap();
-        let inserted = rows(&mut session, "insert into accounts values (7, 1, 'eve'), (8, 2, 'fay') returning id + 1, name");
+        let inserted = rows(
+            &mut session,
+            "insert into accounts values (7, 1, 'eve'), (8, 2, 'fay') returning id + 1, name",
+        );
         assert_eq!(inserted, ["8|eve", "9|fay"], "{path}");
         let updated = rows(&mut session, "update accounts set balance = 5 where id = 7 returning *");
         assert_eq!(updated, ["7|5|eve"], "{path}");
@@ -40,10 +46,7 @@ fn a_broken_constraint_names_itself_and_the_row() {
         session.set("lumos.execution_path", path).unwrap();
         let duplicate = error(&mut session, "insert into accounts values (2, 1, 'dup')");
         assert_eq!(duplicate.state().as_str(), "23505");
-        assert_eq!(
-            duplicate.message(),
-            "duplicate key value violates unique constraint \"accounts_pkey\""
-        );
+        assert_eq!(duplicate.message(), "duplicate key value violates unique constraint \"accounts_pkey\"");
         assert_eq!(duplicate.detail_text(), Some("Key (id)=(2) already exists."));
         let null = error(&mut session, "insert into accounts values (9, null, 'n')");
         assert_eq!(null.state().as_str(), "23502");
@@ -86,8 +89,9 @@ fn unique_indexes_refuse_duplicates_and_admit_nulls() {
 
 #[test]
 fn an_update_of_the_key_moves_the_row_once() {
-    let (_fixture, mut session) =
-        Fixture::session("create table t (id integer primary key, v integer); insert into t values (1, 1), (2, 2), (3, 3)");
+    let (_fixture, mut session) = Fixture::session(
+        "create table t (id integer primary key, v integer); insert into t values (1, 1), (2, 2), (3, 3)",
+    );
     assert_eq!(tag(&mut session, "update t set id = id + 100"), "UPDATE 3");
     assert_eq!(rows(&mut session, "select * from t order by id"), ["101|1", "102|2", "103|3"]);
     assert_eq!(code(&mut session, "update t set id = 102 where id = 101"), "23505");

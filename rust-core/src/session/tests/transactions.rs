@@ -4,7 +4,8 @@ use super::*;
 use crate::session::Severity;
 use crate::session::result::TransactionStatus;
 
-const TABLE: &str = "create table t (id integer primary key, v integer); insert into t values (1, 10), (2, 20)";
+const TABLE: &str =
+    "create table t (id integer primary key, v integer); insert into t values (1, 10), (2, 20)";
 
 /// Waits until some session waits for a lock.
 fn until_somebody_waits(fixture: &Fixture) {
@@ -18,8 +19,10 @@ fn others_see_a_transaction_when_it_commits_and_never_when_it_rolls_back() {
     let (fixture, mut one) = Fixture::session(TABLE);
     let mut two = fixture.connect();
     one.begin(None, false).unwrap();
-    one.execute_script("insert into t values (3, 30); update t set v = 11 where id = 1; delete from t where id = 2")
-        .unwrap();
+    one.execute_script(
+        "insert into t values (3, 30); update t set v = 11 where id = 1; delete from t where id = 2",
+    )
+    .unwrap();
     assert_eq!(rows(&mut one, "select * from t order by id"), ["1|11", "3|30"]);
     assert_eq!(rows(&mut two, "select * from t order by id"), ["1|10", "2|20"]);
     assert!(one.commit().unwrap().is_some());
@@ -131,7 +134,9 @@ fn transaction_control_in_the_wrong_place_is_a_warning() {
 #[test]
 fn a_read_only_transaction_refuses_changes() {
     let (_fixture, mut session) = Fixture::session(TABLE);
-    for sql in ["insert into t values (9, 9)", "update t set v = 1", "delete from t", "create table x (a int)"] {
+    for sql in
+        ["insert into t values (9, 9)", "update t set v = 1", "delete from t", "create table x (a int)"]
+    {
         tag(&mut session, "begin read only");
         assert_eq!(rows(&mut session, "show transaction_read_only"), ["on"]);
         let refused = error(&mut session, sql);
