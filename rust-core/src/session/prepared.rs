@@ -36,7 +36,7 @@ impl std::fmt::Debug for Prepared {
 /// What runs it.
 pub(crate) enum Body {
     /// A plan.
-    Query(Mutex<Plan>),
+    Query(Box<Mutex<Plan>>),
     /// CREATE, DROP: bound again when it runs, under its locks.
     Definition,
     /// Transaction control, settings, maintenance: nothing in it depends on the catalog.
@@ -176,7 +176,7 @@ impl Prepared {
                 let plan = plan(query, stamp, engine)?;
                 columns = plan.physical.columns.iter().map(ResultColumn::from_output).collect();
                 parameters = plan.physical.parameters.clone().into_boxed_slice();
-                Body::Query(Mutex::new(plan))
+                Body::Query(Box::new(Mutex::new(plan)))
             }
             BoundStatement::CreateTable(_)
             | BoundStatement::DropTable(_)

@@ -174,7 +174,7 @@ impl Session {
     }
 
     fn set_statement(&mut self, set: &SetStatement) -> Result<()> {
-        let result = if set.local && !self.block.as_ref().is_some_and(|block| !block.implicit) {
+        let result = if set.local && self.block.as_ref().is_none_or(|block| block.implicit) {
             settings::find(&set.name).map(|_| {
                 self.notices.warning(Error::new(
                     SqlState::NO_ACTIVE_SQL_TRANSACTION,
