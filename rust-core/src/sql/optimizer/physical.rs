@@ -327,7 +327,9 @@ impl Lowering<'_> {
         let mut terms = Vec::new();
         split_conjunction(predicate, &mut terms);
         if terms.iter().any(is_never) {
-            return Ok(nothing(&output_columns(&input)));
+            let mut columns = output_columns(&input);
+            columns.retain(|column| required.contains(&column.id));
+            return Ok(nothing(&columns));
         }
         terms.retain(|term| !is_always(term));
         if let LogicalPlan::Scan { table, columns } = input {

@@ -45,6 +45,8 @@ impl<'a> Parser<'a> {
         let mut steps = ArenaVec::new_in(self.arena);
         // The level of a non-associative operator just taken: another one may not follow.
         let mut blocked = 0;
+        // What wraps `left` makes the tree deeper, though it is a loop here.
+        let mut levels = 1;
         while let Some((level, infix)) = precedence::infix(self.token.kind) {
             if level < min {
                 break;
@@ -58,12 +60,18 @@ impl<'a> Parser<'a> {
                 return self.unexpected();
             }
             blocked = 0;
+            if !matches!(infix, Infix::Symbol | Infix::Word(Keyword::And | Keyword::Or | Keyword::Operator)) {
+                self.descend(1)?;
+                levels += 1;
+            }
             match infix {
                 Infix::Symbol | Infix::Word(Keyword::Operator) => {
                     let operator = self.operator()?;
                     if matches!(self.keyword(), Some(Keyword::Any | Keyword::Some | Keyword::All))
                         && self.peek().kind == TokenKind::LeftParenthesis
                     {
+                        self.descend(1)?;
+                        levels += 1;
                         left = self.close(left, &mut steps, start);
                         left = self.quantified(left, operator, start)?;
                     } else {
@@ -82,8 +90,10 @@ impl<'a> Parser<'a> {
                     left = self.connected(left, word, level, start)?;
                 }
                 Infix::Word(word) => {
+                    self.descend(2)?;
                     left = self.close(left, &mut steps, start);
                     left = self.word_infix(left, word, start, restricted, &mut blocked)?;
+                    self.ascend(2);
                 }
                 Infix::Cast => {
                     left = self.close(left, &mut steps, start);
@@ -99,7 +109,7 @@ impl<'a> Parser<'a> {
                 }
             }
         }
-        self.ascend(1);
+        self.ascend(levels);
         Ok(self.close(left, &mut steps, start))
     }
 
@@ -238,6 +248,7 @@ impl<'a> Parser<'a> {
 
     #[inline(never)]
     fn subscript(&mut self, input: Expr<'a>, start: u32) -> Result<Expr<'a>> {
+        self.descend(1)?;
         self.advance();
         let input: &'a Expr<'a> = self.arena.alloc(input);
         let lower =
@@ -253,6 +264,7 @@ impl<'a> Parser<'a> {
             }
         };
         self.expect(TokenKind::RightBracket)?;
+        self.ascend(1);
         Ok(self.expr_from(kind, start))
     }
 
@@ -466,7 +478,12 @@ impl<'a> Parser<'a> {
                 };
                 Ok(self.expr_from(ExprKind::Literal(literal), token.start))
             }
-            TokenKind::Keyword(keyword) => self.keyword_operand(keyword),
+            TokenKind::Keyword(keyword) => {
+                self.descend(2)?;
+                let operand = self.keyword_operand(keyword);
+                self.ascend(2);
+                operand
+            }
             TokenKind::Parameter => {
                 let index = self.numbered_parameter()?;
                 Ok(self.expr_from(ExprKind::Parameter(index), token.start))
@@ -521,7 +538,9 @@ impl<'a> Parser<'a> {
             }
             TokenKind::Operator => {
                 let operator = self.operator()?;
+                self.descend(2)?;
                 let input = self.expression_at(precedence::OTHER + 1, false)?;
+                self.ascend(2);
                 ExprKind::Unary { operator: self.arena.alloc(operator), input: self.arena.alloc(input) }
             }
             _ => return self.unexpected(),
@@ -533,7 +552,9 @@ impl<'a> Parser<'a> {
     #[inline(never)]
     fn signed(&mut self, token: Token) -> Result<Expr<'a>> {
         let operator = self.operator()?;
+        self.descend(2)?;
         let input = self.expression_at(precedence::SIGN, false)?;
+        self.ascend(2);
         if token.kind == TokenKind::Minus
             && let ExprKind::Literal(literal) = input.kind
         {
@@ -560,8 +581,10 @@ impl<'a> Parser<'a> {
     /// `( … )`: a query, a row, or an expression.
     #[inline(never)]
     fn parenthesis(&mut self) -> Result<Expr<'a>> {
+        self.descend(1)?;
         let start = self.advance().start;
         let inside = self.query_or_expression()?;
+        self.ascend(1);
         if self.accept(TokenKind::RightParenthesis) {
             // Only the parentheses make a query an expression.
             let is_query = matches!(inside.kind, ExprKind::ScalarQuery(_));
@@ -580,6 +603,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A column, a call, or a type before a string.
+    #[inline(never)]
     pub(super) fn name_operand(&mut self) -> Result<Expr<'a>> {
         let start = self.token.start;
         let first = self.label()?;
@@ -725,7 +749,7 @@ impl<'a> Parser<'a> {
     }
 
     fn array_brackets(&mut self) -> Result<Expr<'a>> {
-        self.descend(1)?;
+        self.descend(2)?;
         let start = self.advance().start;
         let elements = if self.is(TokenKind::RightBracket) {
             &[][..]
@@ -735,7 +759,7 @@ impl<'a> Parser<'a> {
             })?
         };
         self.expect(TokenKind::RightBracket)?;
-        self.ascend(1);
+        self.ascend(2);
         Ok(self.expr_from(ExprKind::Array(elements), start))
     }
 }

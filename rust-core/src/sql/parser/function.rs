@@ -23,6 +23,7 @@ impl<'a> Parser<'a> {
     /// The call of `name`; the current token is its parenthesis.
     #[inline(never)]
     pub(super) fn call(&mut self, name: ObjectName<'a>, start: u32) -> Result<Expr<'a>> {
+        self.descend(2)?;
         self.advance();
         let mut call = FunctionCall::new(name);
         if self.accept(TokenKind::Star) {
@@ -41,6 +42,7 @@ impl<'a> Parser<'a> {
         if matches!(self.keyword(), Some(Keyword::Within | Keyword::Filter | Keyword::Over)) {
             self.call_suffix(&mut call)?;
         }
+        self.ascend(2);
         Ok(self.expr_from(ExprKind::Function(self.arena.alloc(call)), start))
     }
 
@@ -107,6 +109,7 @@ impl<'a> Parser<'a> {
 
     /// `( … )` of OVER and WINDOW.
     pub(super) fn window(&mut self) -> Result<&'a Window<'a>> {
+        self.descend(2)?;
         let start = self.expect(TokenKind::LeftParenthesis)?.start;
         let starts_clause = match self.keyword() {
             Some(Keyword::Partition) => self.peek_keyword() == Some(Keyword::By),
@@ -130,6 +133,7 @@ impl<'a> Parser<'a> {
             _ => None,
         };
         self.expect(TokenKind::RightParenthesis)?;
+        self.ascend(2);
         let span = self.span_from(start);
         Ok(self.arena.alloc(Window { base, partition_by, order_by, frame, span }))
     }
@@ -255,6 +259,7 @@ impl<'a> Parser<'a> {
         if self.peek().kind != TokenKind::LeftParenthesis {
             return Ok(None);
         }
+        self.descend(2)?;
         let start = self.token.start;
         let kind = match keyword {
             Keyword::Exists => {
@@ -302,8 +307,12 @@ impl<'a> Parser<'a> {
             | Keyword::Xmlserialize => {
                 return Err(Error::not_supported(keyword.text().to_uppercase()).at(start as usize));
             }
-            _ => return Ok(None),
+            _ => {
+                self.ascend(2);
+                return Ok(None);
+            }
         };
+        self.ascend(2);
         Ok(Some(self.expr_from(kind, start)))
     }
 

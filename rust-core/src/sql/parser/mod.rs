@@ -1,8 +1,8 @@
 //! SQL text to syntax tree: recursive descent with a precedence table for expressions, one pass. Knows no catalog.
 //!
-//! Recursion is bounded by [`crate::common::limits::NESTING_DEPTH_MAX`]: every nested expression counts one and
-//! every nested query [`cursor::QUERY_DEPTH`], so the tree is never deeper than later stages can walk on a small
-//! stack. Sequences of operators, joins and set operations are loops.
+//! Recursion is bounded by [`crate::common::limits::NESTING_DEPTH_MAX`]: every rule that recurses counts for as many
+//! levels as its frames are large (an operand one, parentheses one more, a call two, a query four), so that the
+//! deepest text still fits a stack of 128 KiB. Sequences of operators, joins and set operations are loops.
 
 mod alter;
 mod control;

@@ -417,9 +417,9 @@ impl<'a> Parser<'a> {
             TokenKind::Keyword(Keyword::Grouping) if self.peek_keyword() == Some(Keyword::Sets) => {
                 self.advance();
                 self.advance();
-                self.descend(1)?;
+                self.descend(2)?;
                 let elements = self.parenthesized(|parser| parser.comma_list(Parser::grouping_element))?;
-                self.ascend(1);
+                self.ascend(2);
                 Ok(GroupingElement::Sets { elements, span: self.span_from(start) })
             }
             TokenKind::LeftParenthesis if self.peek().kind == TokenKind::RightParenthesis => {
@@ -513,7 +513,7 @@ impl<'a> Parser<'a> {
 
     /// SELECT, INSERT, UPDATE, DELETE or MERGE, with WITH.
     pub(super) fn preparable(&mut self) -> Result<Statement<'a>> {
-        self.descend(1)?;
+        self.descend(3)?;
         let start = self.token.start;
         let with = if self.is_word(Keyword::With) { Some(self.with()?) } else { None };
         let statement = match self.keyword() {
@@ -523,7 +523,7 @@ impl<'a> Parser<'a> {
             Some(Keyword::Merge) => self.merge(with, start)?,
             _ => Statement::Query(self.query_after_with(with, start)?),
         };
-        self.ascend(1);
+        self.ascend(3);
         Ok(statement)
     }
 }

@@ -52,11 +52,13 @@ impl<'a> Parser<'a> {
     }
 
     fn modifiers(&mut self) -> Result<&'a [Expr<'a>]> {
-        if self.is(TokenKind::LeftParenthesis) {
-            self.parenthesized(Parser::expression_list)
-        } else {
-            Ok(&[])
+        if !self.is(TokenKind::LeftParenthesis) {
+            return Ok(&[]);
         }
+        self.descend(3)?;
+        let modifiers = self.parenthesized(Parser::expression_list)?;
+        self.ascend(3);
+        Ok(modifiers)
     }
 
     /// A type under PostgreSQL's internal name, for a keyword that started at `start`.
