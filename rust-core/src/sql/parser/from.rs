@@ -20,9 +20,9 @@ enum Inside<'a> {
 
 impl<'a> Parser<'a> {
     /// An element of FROM with its joins.
-    pub(super) fn from_item(&mut self) -> Result<FromItem<'a>> {
+    pub(super) fn relation(&mut self) -> Result<FromItem<'a>> {
         let start = self.token.start;
-        let first = self.from_operand()?;
+        let first = self.relation_operand()?;
         self.joins(first, start)
     }
 
@@ -76,7 +76,7 @@ impl<'a> Parser<'a> {
         let span = self.span_from(start);
         self.descend(1)?;
         let right_start = self.token.start;
-        let mut right = self.from_operand()?;
+        let mut right = self.relation_operand()?;
         if kind == JoinKind::Cross || natural {
             self.ascend(1);
             let condition = if natural { JoinCondition::Natural } else { JoinCondition::None };
@@ -113,7 +113,7 @@ impl<'a> Parser<'a> {
         Ok(JoinCondition::Using { columns, alias })
     }
 
-    fn from_operand(&mut self) -> Result<FromItem<'a>> {
+    fn relation_operand(&mut self) -> Result<FromItem<'a>> {
         let start = self.token.start;
         let kind = self.token.kind;
         match kind {
@@ -126,7 +126,7 @@ impl<'a> Parser<'a> {
                 }
                 self.table_function(true, start)
             }
-            TokenKind::LeftParenthesis => match self.from_parenthesis()? {
+            TokenKind::LeftParenthesis => match self.relation_in_parentheses()? {
                 Inside::Query(query) => self.derived(query, false, start),
                 Inside::Join(item) => self.aliased_join(item),
             },
@@ -215,14 +215,14 @@ impl<'a> Parser<'a> {
 
     /// A query, or joined tables, in parentheses. Which of both shows only after nested parentheses.
     #[inline(never)]
-    fn from_parenthesis(&mut self) -> Result<Inside<'a>> {
+    fn relation_in_parentheses(&mut self) -> Result<Inside<'a>> {
         self.descend(QUERY_DEPTH)?;
         self.advance();
         let start = self.token.start;
         let inside = if self.starts_query() {
             Inside::Query(self.query()?)
         } else if self.is(TokenKind::LeftParenthesis) {
-            match self.from_parenthesis()? {
+            match self.relation_in_parentheses()? {
                 Inside::Query(query) if self.is(TokenKind::RightParenthesis) => Inside::Query(query),
                 Inside::Query(query) if self.continues_query() => {
                     Inside::Query(self.query_from(None, QueryBody::Query(query), start)?)
@@ -241,7 +241,7 @@ impl<'a> Parser<'a> {
                 }
             }
         } else {
-            let first = self.from_operand()?;
+            let first = self.relation_operand()?;
             self.parenthesized_join(first, start)?
         };
         self.expect(TokenKind::RightParenthesis)?;

@@ -189,7 +189,7 @@ impl<'a> Parser<'a> {
         let table = self.target_table()?;
         self.expect_word(Keyword::Set)?;
         let assignments = self.assignments()?;
-        let from = if self.accept_word(Keyword::From) { self.comma_list(Parser::from_item)? } else { &[] };
+        let from = if self.accept_word(Keyword::From) { self.comma_list(Parser::relation)? } else { &[] };
         let filter = self.condition()?;
         let returning = self.returning()?;
         let span = self.span_from(start);
@@ -208,7 +208,7 @@ impl<'a> Parser<'a> {
         self.advance();
         self.expect_word(Keyword::From)?;
         let table = self.target_table()?;
-        let using = if self.accept_word(Keyword::Using) { self.comma_list(Parser::from_item)? } else { &[] };
+        let using = if self.accept_word(Keyword::Using) { self.comma_list(Parser::relation)? } else { &[] };
         let filter = self.condition()?;
         let returning = self.returning()?;
         let span = self.span_from(start);
@@ -228,7 +228,7 @@ impl<'a> Parser<'a> {
             None
         };
         self.expect_word(Keyword::Using)?;
-        let source = self.from_item()?;
+        let source = self.relation()?;
         self.expect_word(Keyword::On)?;
         let condition = self.expression()?;
         let mut clauses = self.list();

@@ -311,7 +311,7 @@ impl<'a> Parser<'a> {
             self.object_name()?;
         }
         if self.accept_word(Keyword::From) {
-            select.from = self.comma_list(Parser::from_item)?;
+            select.from = self.comma_list(Parser::relation)?;
         }
         if self.accept_word(Keyword::Where) {
             select.filter = Some(self.expression_reference()?);

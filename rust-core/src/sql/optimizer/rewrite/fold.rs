@@ -16,8 +16,8 @@ fn fold_returning(returning: Option<Returning>) -> Option<Returning> {
     returning.map(|returning| Returning { expressions: fold_all(returning.expressions), ..returning })
 }
 
-fn fold_box(plan: Box<LogicalPlan>) -> Box<LogicalPlan> {
-    Box::new(fold_plan(*plan))
+fn fold_box(plan: LogicalPlan) -> Box<LogicalPlan> {
+    Box::new(fold_plan(plan))
 }
 
 /// The plan with all its expressions folded.
@@ -28,13 +28,13 @@ pub(super) fn fold_plan(plan: LogicalPlan) -> LogicalPlan {
             LogicalPlan::Values { rows: rows.into_iter().map(fold_all).collect(), columns }
         }
         LogicalPlan::Filter { input, predicate } => {
-            LogicalPlan::Filter { input: fold_box(input), predicate: fold(predicate) }
+            LogicalPlan::Filter { input: fold_box(*input), predicate: fold(predicate) }
         }
         LogicalPlan::Project { input, expressions, columns } => {
-            LogicalPlan::Project { input: fold_box(input), expressions: fold_all(expressions), columns }
+            LogicalPlan::Project { input: fold_box(*input), expressions: fold_all(expressions), columns }
         }
         LogicalPlan::Aggregate { input, groups, group_columns, aggregates } => LogicalPlan::Aggregate {
-            input: fold_box(input),
+            input: fold_box(*input),
             groups: fold_all(groups),
             group_columns,
             aggregates: aggregates
@@ -46,9 +46,9 @@ pub(super) fn fold_plan(plan: LogicalPlan) -> LogicalPlan {
                 })
                 .collect(),
         },
-        LogicalPlan::Distinct { input } => LogicalPlan::Distinct { input: fold_box(input) },
+        LogicalPlan::Distinct { input } => LogicalPlan::Distinct { input: fold_box(*input) },
         LogicalPlan::Sort { input, keys } => LogicalPlan::Sort {
-            input: fold_box(input),
+            input: fold_box(*input),
             keys: keys
                 .into_iter()
                 .map(|key| SortKey { expression: fold(key.expression), ..key })
@@ -56,11 +56,11 @@ pub(super) fn fold_plan(plan: LogicalPlan) -> LogicalPlan {
                 .collect(),
         },
         LogicalPlan::Limit { input, limit, offset } => {
-            LogicalPlan::Limit { input: fold_box(input), limit: limit.map(fold), offset: offset.map(fold) }
+            LogicalPlan::Limit { input: fold_box(*input), limit: limit.map(fold), offset: offset.map(fold) }
         }
         LogicalPlan::Insert { table, input, checks, new_columns, returning } => LogicalPlan::Insert {
             table,
-            input: fold_box(input),
+            input: fold_box(*input),
             checks: fold_checks(checks),
             new_columns,
             returning: fold_returning(returning),
@@ -68,7 +68,7 @@ pub(super) fn fold_plan(plan: LogicalPlan) -> LogicalPlan {
         LogicalPlan::Update { table, input, old_columns, assignments, checks, new_columns, returning } => {
             LogicalPlan::Update {
                 table,
-                input: fold_box(input),
+                input: fold_box(*input),
                 old_columns,
                 assignments: assignments.into_iter().map(|(column, value)| (column, fold(value))).collect(),
                 checks: fold_checks(checks),
@@ -78,7 +78,7 @@ pub(super) fn fold_plan(plan: LogicalPlan) -> LogicalPlan {
         }
         LogicalPlan::Delete { table, input, old_columns, returning } => LogicalPlan::Delete {
             table,
-            input: fold_box(input),
+            input: fold_box(*input),
             old_columns,
             returning: fold_returning(returning),
         },
