@@ -244,3 +244,116 @@ fn overloads_have_distinct_signatures() {
         assert!(seen.insert(format!("aggregate {function:?}")), "{function:?} is defined twice");
     }
 }
+
+#[test]
+fn one_group_many_groups_and_split_input_give_the_same_aggregates() {
+    const ROWS: usize = 40;
+    let result = |states: &mut dyn super::registry::GroupStates, group: usize| {
+        states.finish(group, group + 1).map(|column| column.datum(0).to_owned())
+    };
+    for (number, function) in Registry::get().aggregate_functions().iter().enumerate() {
+        for round in 0..8u64 {
+            let seed = (number as u64) << 8 | round | 1 << 41;
+            let mut random = Random::new(seed);
+            let columns: Vec<Arc<Column>> = function
+                .arguments
+                .iter()
+                .map(|data_type| Arc::new(random_column(&mut random, *data_type, ROWS)))
+                .collect();
+            let (even, odd): (Vec<u16>, Vec<u16>) = (0..ROWS as u16).partition(|row| row % 2 == 0);
+            // Even rows alone, as the only group and as group 1 of 2 beside the odd rows.
+            let mut single = (function.states)();
+            single.resize(1).expect("room for a group");
+            let mut grouped = (function.states)();
+            grouped.resize(2).expect("room for groups");
+            let groups: Vec<u32> = (0..ROWS as u32).map(|row| u32::from(row % 2 == 0)).collect();
+            let one = single.update_single(&columns, RowSet::Some(&even, ROWS));
+            let many = grouped.update(&columns, RowSet::All(ROWS), &groups);
+            let mut split = (function.states)();
+            split.resize(2).expect("room for groups");
+            let parts = split
+                .update(&columns, RowSet::Some(&even[..7], ROWS), &[1; 7])
+                .and_then(|()| split.update(&columns, RowSet::Some(&odd, ROWS), &[0; 20]))
+                .and_then(|()| split.update(&columns, RowSet::Some(&even[7..], ROWS), &[1; 13]));
+            if many.is_err() || one.is_err() || parts.is_err() {
+                continue; // An overflow of the odd rows does not stop the even ones.
+            }
+            let context = format!("{function:?} seed {seed}");
+            match (result(&mut *single, 0), result(&mut *grouped, 1), result(&mut *split, 1)) {
+                (Ok(a), Ok(b), Ok(c)) => {
+                    assert!(equal(a.as_ref(), b.as_ref(), function.returns), "{context}: {a:?} {b:?}");
+                    assert!(equal(a.as_ref(), c.as_ref(), function.returns), "{context}: {a:?} {c:?}");
+                }
+                (a, b, c) => assert!(a.is_err() && b.is_err() && c.is_err(), "{context}"),
+            }
+            // The dense loop over all rows against the same rows by number.
+            let (mut dense, mut numbered) = ((function.states)(), (function.states)());
+            dense.resize(1).and_then(|()| numbered.resize(1)).expect("room for a group");
+            let all: Vec<u16> = (0..ROWS as u16).collect();
+            let outcome = dense.update_single(&columns, RowSet::All(ROWS));
+            let other = numbered.update_single(&columns, RowSet::Some(&all, ROWS));
+            assert_eq!(outcome.is_ok(), other.is_ok(), "{context}");
+            if let (Ok(()), Ok(a), Ok(b)) = (outcome, result(&mut *dense, 0), result(&mut *numbered, 0)) {
+                assert!(equal(a.as_ref(), b.as_ref(), function.returns), "{context}: {a:?} {b:?}");
+            }
+        }
+    }
+}
+
+/// The aggregate's text over values given as text; an empty list of values gives what no rows give.
+fn aggregate_text(name: &str, data_type: DataType, values: &[&str]) -> String {
+    let environment = CastEnvironment { zone: &NEW_YORK, now: NOW };
+    let mut builder = ColumnBuilder::new(SqlType::plain(data_type), values.len());
+    for value in values {
+        let datum = text_to_datum(value, SqlType::plain(data_type), &environment).expect("a value");
+        builder.push_datum(datum.as_ref());
+    }
+    let function = Registry::get()
+        .aggregates(name)
+        .iter()
+        .find(|function| function.arguments == [data_type])
+        .expect("the aggregate exists");
+    let mut states = (function.states)();
+    states.resize(1).expect("room");
+    let columns = [Arc::new(builder.finish())];
+    if let Err(error) = states.update_single(&columns, RowSet::All(values.len())) {
+        return format!("!{}", error.state());
+    }
+    match states.finish(0, 1) {
+        Ok(column) if column.is_null(0) => "NULL".to_owned(),
+        Ok(column) => {
+            let mut text = String::new();
+            datum_to_text(column.datum(0), function.returns, &environment, &mut text);
+            text
+        }
+        Err(error) => format!("!{}", error.state()),
+    }
+}
+
+#[test]
+fn aggregates_have_the_types_scales_and_errors_of_postgresql() {
+    use DataType as T;
+    let max = "9223372036854775807";
+    for (name, data_type, values, expected) in [
+        ("sum", T::Integer, &["2147483647", "1"][..], "2147483648"),
+        ("sum", T::BigInt, &[max, max], "18446744073709551614"),
+        ("sum", T::Integer, &[], "NULL"),
+        ("count", T::Integer, &[], "0"),
+        ("avg", T::Integer, &["1", "2", "4"], "2.3333333333333333"),
+        ("avg", T::Integer, &["1", "2"], "1.5000000000000000"),
+        ("avg", T::Numeric, &["1.10", "2.3"], "1.7000000000000000"),
+        ("sum", T::Numeric, &["1.10", "2.3"], "3.40"),
+        ("sum", T::Double, &["1e308", "1e308"], "!22003"),
+        ("avg", T::Double, &["1", "2"], "1.5"),
+        ("max", T::Double, &["1", "NaN"], "NaN"),
+        ("min", T::Text, &["b", "a"], "a"),
+        ("stddev", T::Integer, &["1", "2", "4"], "1.5275252316519467"),
+        ("variance", T::Integer, &["1", "2", "4"], "2.3333333333333333"),
+        ("var_pop", T::Double, &["1", "2", "4"], "1.5555555555555556"),
+        ("variance", T::Integer, &["1"], "NULL"),
+        ("bool_and", T::Boolean, &["t", "f"], "f"),
+        ("avg", T::Interval, &["1 day", "2 days"], "1 day 12:00:00"),
+    ] {
+        assert_eq!(aggregate_text(name, data_type, values), expected, "{name} {values:?}");
+    }
+}
