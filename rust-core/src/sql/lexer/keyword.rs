@@ -1,4 +1,8 @@
-//! PostgreSQL 15's keywords with their categories, found by perfect hash. Knows no grammar.
+//! PostgreSQL 15's keywords with their categories. Knows no grammar.
+//!
+//! A word is looked up among the keywords of its first letter and length by comparing eight bytes at once; the
+//! tables for that are computed by the compiler. (A general perfect hash was tried; hashing every word took longer
+//! than all the rest of the lexer.)
 
 macro_rules! keywords {
     ($($name:ident $text:literal $category:ident $label:ident;)*) => {
@@ -11,7 +15,9 @@ macro_rules! keywords {
 
         static TABLE: &[(&str, Category, Label)] = &[$(($text, Category::$category, Label::$label),)*];
 
-        static BY_TEXT: phf::Map<&'static str, Keyword> = phf::phf_map! { $($text => Keyword::$name,)* };
+        static ALL: &[Keyword] = &[$(Keyword::$name,)*];
+
+        const TEXTS: [&str; [$($text,)*].len()] = [$($text,)*];
     };
 }
 
@@ -38,18 +44,92 @@ enum Label {
 /// Bytes of the longest keyword.
 const KEYWORD_BYTES_MAX: usize = 17;
 
+/// Groups of keywords: one a first letter and length.
+const GROUPS: usize = 26 * (KEYWORD_BYTES_MAX + 1);
+
+const fn group(first: u8, length: usize) -> usize {
+    (first - b'a') as usize * (KEYWORD_BYTES_MAX + 1) + length
+}
+
+/// The first eight bytes of a word, zeros after its end.
+const fn prefix(word: &[u8]) -> u64 {
+    let mut value = 0;
+    let mut index = 0;
+    while index < 8 {
+        value = value << 8 | if index < word.len() { word[index] as u64 } else { 0 };
+        index += 1;
+    }
+    value
+}
+
+/// Keywords in the order of their groups.
+struct Index {
+    /// Where each group starts; the next one's start is its end.
+    starts: [u16; GROUPS + 1],
+    /// First eight bytes.
+    prefixes: [u64; TEXTS.len()],
+    /// Positions in the table.
+    positions: [u16; TEXTS.len()],
+}
+
+const fn index() -> Index {
+    let mut counts = [0u16; GROUPS + 1];
+    let mut keyword = 0;
+    while keyword < TEXTS.len() {
+        let text = TEXTS[keyword].as_bytes();
+        counts[group(text[0], text.len()) + 1] += 1;
+        keyword += 1;
+    }
+    let mut position = 1;
+    while position <= GROUPS {
+        counts[position] += counts[position - 1];
+        position += 1;
+    }
+    let mut free = counts;
+    let mut index = Index { starts: counts, prefixes: [0; TEXTS.len()], positions: [0; TEXTS.len()] };
+    let mut keyword = 0;
+    while keyword < TEXTS.len() {
+        let text = TEXTS[keyword].as_bytes();
+        let place = free[group(text[0], text.len())] as usize;
+        free[group(text[0], text.len())] += 1;
+        index.prefixes[place] = prefix(text);
+        index.positions[place] = keyword as u16;
+        keyword += 1;
+    }
+    index
+}
+
+static INDEX: Index = index();
+
 impl Keyword {
     /// The keyword that `word` spells, in any case.
     pub fn find(word: &[u8]) -> Option<Keyword> {
         if word.len() > KEYWORD_BYTES_MAX || word.len() < 2 {
             return None;
         }
-        let mut lower = [0u8; KEYWORD_BYTES_MAX];
+        let first = word[0].to_ascii_lowercase();
+        if !first.is_ascii_lowercase() {
+            return None;
+        }
+        let group = group(first, word.len());
+        let range = INDEX.starts[group] as usize..INDEX.starts[group + 1] as usize;
+        if range.is_empty() {
+            return None;
+        }
+        let mut lower = [0u8; 8];
         for (target, source) in lower.iter_mut().zip(word) {
             *target = source.to_ascii_lowercase();
         }
-        let lower = std::str::from_utf8(&lower[..word.len()]).ok()?;
-        BY_TEXT.get(lower).copied()
+        let wanted = u64::from_be_bytes(lower);
+        for place in range {
+            if INDEX.prefixes[place] == wanted {
+                let position = INDEX.positions[place] as usize;
+                if word.len() <= 8 || word[8..].eq_ignore_ascii_case(&TABLE[position].0.as_bytes()[8..]) {
+                    return Some(ALL[position]);
+                }
+            }
+        }
+        None
     }
 
     /// Its text, in lower case.
