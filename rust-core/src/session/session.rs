@@ -6,6 +6,7 @@ use crate::common::arena::Arena;
 use crate::common::cancel::CancelToken;
 use crate::common::ids::Lsn;
 use crate::common::limits::BATCH_ROWS;
+use crate::common::memory::Reservation;
 use crate::common::sync::{Arc, Mutex, MutexGuard, Weak};
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
@@ -523,9 +524,9 @@ impl Session {
             Some(block) => block,
             None => self.new_block(None, None),
         };
-        let result = self.start_query(statement, plan, &parameters, &mut block, autocommit);
+        let result = self.start_query(statement, plan, &parameters, &mut block);
         match result {
-            Ok(Started::Complete(ready, affected)) => {
+            Ok(Started::Complete(ready, affected, memory)) => {
                 if autocommit {
                     let durability = self.environment.settings.effects().durability;
                     if block.commit(durability, &self.engine)?.is_some() {
@@ -535,7 +536,8 @@ impl Session {
                     block.transaction.end_statement();
                     self.block = Some(block);
                 }
-                let state = PortalState::complete(ready, affected);
+                let mut state = PortalState::complete(ready, affected);
+                state.ready_memory = Some(memory);
                 Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
             }
             Ok(Started::Streaming(execution)) => {
@@ -567,7 +569,6 @@ impl Session {
         plan: &Mutex<Plan>,
         parameters: &[Datum],
         block: &mut Block,
-        autocommit: bool,
     ) -> Result<Started> {
         refuse_if_read_only(block, statement.kind())?;
         let mut plan = plan.lock();
@@ -587,18 +588,26 @@ impl Session {
         if takes_short_path(plan, path) {
             let mut rows = BatchSink::new(plan);
             let result = point::run(&plan.physical, &mut plan.scratch, &mut context, &mut rows)?;
-            return Ok(Started::Complete(rows.finish(), result.affected));
+            return self.complete(rows.finish(), result.affected);
         }
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
         if !statement.kind().changes_rows() {
-            let _ = autocommit;
             return Ok(Started::Streaming(execution));
         }
         let mut ready = VecDeque::new();
         while let Some(batch) = execution.next(&mut context)? {
             ready.push_back(batch);
         }
-        Ok(Started::Complete(ready, execution.affected()))
+        self.complete(ready, execution.affected())
+    }
+
+    /// A result that waits to be fetched is charged until it is.
+    fn complete(&self, ready: VecDeque<Batch>, affected: Option<u64>) -> Result<Started> {
+        let mut memory = self.engine.memory.reservation();
+        if !ready.is_empty() {
+            memory.grow(ready.iter().map(Batch::memory_bytes).sum())?;
+        }
+        Ok(Started::Complete(ready, affected, memory))
     }
 
     /// Locks the plan's tables and makes sure that the plan fits the catalog that is in force under the locks.
@@ -878,7 +887,7 @@ impl Drop for Session {
 /// How a query started.
 enum Started {
     /// All of its result is there.
-    Complete(VecDeque<Batch>, Option<u64>),
+    Complete(VecDeque<Batch>, Option<u64>, Reservation),
     /// The result is still to be computed.
     Streaming(Execution),
 }
