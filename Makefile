@@ -1,0 +1,91 @@
+# Lumos. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := build-all
+.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt crash bench bench-rust lint clean help tools-rust tools-go tools-c
+
+PREFIX ?= /usr/local
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+CORPORA ?= $(if $(LUMOS_CORPORA),$(LUMOS_CORPORA),../shared/corpora)
+export LUMOS_CORPORA := $(abspath $(CORPORA))
+KILLS ?= 50
+BENCH ?=
+FILES ?= tests/sql/*.slt
+RELEASE := target/release
+
+# A missing tool is named before anything is built.
+define need
+	@command -v $(1) >/dev/null 2>&1 || { echo "make: '$(1)' was not found: $(2)" >&2; exit 1; }
+endef
+
+tools-rust:
+	$(call need,cargo,install Rust 1.95 or newer from https://rustup.rs)
+
+tools-go:
+	$(call need,go,install Go 1.24 or newer from https://go.dev/dl)
+
+tools-c:
+	$(call need,cc,install a C compiler - Debian: apt-get install gcc)
+
+build-all: tools-rust tools-go tools-c build-rust build-go ## Build the library and the Go package (default)
+
+build-rust: tools-rust ## Build lib/liblumos_core.{a,so}, lib/lumos.pc, include/lumos_core.h
+	cargo build --release -p lumos-core
+	@mkdir -p lib
+	@cmp -s $(RELEASE)/liblumos_core.a lib/liblumos_core.a || cp $(RELEASE)/liblumos_core.a lib/
+	@cmp -s $(RELEASE)/liblumos_core.so lib/liblumos_core.so || cp $(RELEASE)/liblumos_core.so lib/
+	@printf '%s\n' 'prefix=$(abspath .)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	  'Name: lumos' 'Description: Embedded relational SQL engine' 'Version: $(VERSION)' \
+	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -llumos_core' 'Libs.private: -lpthread -ldl -lm' > lib/lumos.pc
+	@# Go's build cache does not look into archives: a checksum in a header tells it of a new one.
+	@sh go/internal/capi/checksum.sh
+	@echo "lib/liblumos_core.a  lib/liblumos_core.so  lib/lumos.pc  include/lumos_core.h"
+
+build-go: tools-go tools-c build-rust ## Build the Go package, by cgo and without
+	cd go && go build -tags rust ./... && CGO_ENABLED=0 go build ./...
+
+header: tools-rust ## Generate include/lumos_core.h
+	cargo run --quiet -p xtask -- header
+
+docs: tools-rust ## Generate the reference pages in docs/
+	cargo run --quiet -p xtask -- docs
+
+quickstart: build-all ## Load TPC-H data from C, write from Go, kill it, and count what was lost
+	./examples/quickstart.sh
+
+test: test-rust test-c test-go ## The whole suite; last line: N passed, M failed
+	@./tests/summary.sh
+
+test-rust: tools-rust
+	@mkdir -p target && set -o pipefail; cargo test --workspace 2>&1 | tee target/test-rust.log
+
+test-go: tools-go tools-c build-rust
+	@mkdir -p target && set -o pipefail; (cd go && go vet -tags rust ./... && go test -count=1 -v -tags rust ./... && \
+	  CGO_ENABLED=0 LUMOS_LIBRARY=$(abspath lib/liblumos_core.so) go test -count=1 -v ./...) 2>&1 | tee target/test-go.log
+
+test-c: tools-c build-rust
+	@mkdir -p target && set -o pipefail; ./tests/c_abi/run.sh 2>&1 | tee target/test-c.log
+
+slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
+	@cargo run --release --quiet -p lumos-tests --bin slt -- $(ARGS) $(FILES)
+
+crash: tools-rust ## Kill a writing process KILLS times and look for what was lost
+	@cargo run --release --quiet -p lumos-crash -- --kills $(KILLS)
+
+bench: build-rust ## Measure beside SQLite: make bench [BENCH="O1 O4"]
+	cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- $(BENCH)
+
+bench-rust: bench
+
+lint: tools-rust tools-go ## Formatting, clippy, go vet, header drift
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo run --quiet -p xtask -- header --check
+	cargo run --quiet -p xtask -- docs --check
+	@cd go && unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+
+clean: ## Remove everything that was built
+	cargo clean
+	rm -rf lib/*.a lib/*.so lib/lumos.pc bench/compare/target
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
