@@ -51,6 +51,11 @@ id!(
     CommandNumber(u32)
 );
 
+/// The tree of the catalog; exists from the creation of the database.
+pub const CATALOG_TREE: TreeId = TreeId(2);
+/// The tree of sequences and counters; exists from the creation of the database.
+pub const COUNTER_TREE: TreeId = TreeId(3);
+
 impl Lsn {
     /// Before every commit.
     pub const ZERO: Lsn = Lsn(0);

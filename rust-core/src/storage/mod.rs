@@ -31,7 +31,7 @@ pub use gate::{ApplyGate, ApplyTicket};
 pub use header::CheckpointRecord;
 pub use tree::{Before, Change, Entry, Tree, VersionSink};
 
-use crate::common::ids::{Lsn, PageId, TransactionId, TreeId};
+use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, PageId, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex, RwLock};
@@ -49,10 +49,6 @@ use std::sync::OnceLock;
 
 /// The tree that maps tree ids to root pages; kept by storage alone.
 pub const DIRECTORY_TREE: TreeId = TreeId(1);
-/// The tree of the catalog; exists from the creation of the database.
-pub const CATALOG_TREE: TreeId = TreeId(2);
-/// The tree of sequences and counters; exists from the creation of the database.
-pub const COUNTER_TREE: TreeId = TreeId(3);
 /// The first id that [`Storage::next_tree_id`] gives out.
 pub const FIRST_USER_TREE: TreeId = TreeId(16);
 const DIRECTORY_ROOT: PageId = PageId(1);

@@ -5,10 +5,10 @@
 //! trace. Not-null and check constraints are the caller's.
 //! Knows rows, keys and transactions. Knows no names and no SQL.
 
+use crate::common::ids::COUNTER_TREE;
 use crate::common::ids::{RowId, TreeId};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::datum::{Datum, DatumRef};
-use crate::storage::COUNTER_TREE;
 use crate::table::index::{IndexRange, Uniqueness, append_entry_key, append_unique_key};
 use crate::table::key::{ROW_ID_BYTES, row_id_key, row_id_of_key};
 use crate::table::layout::{RowIdSource, TableLayout};
