@@ -232,6 +232,17 @@ impl Prepared {
         !self.kind.writes()
     }
 
+    /// Whether its plan was made with the definitions of `epoch`: one who prepares the text anew expects to
+    /// be told of today's columns. A statement without a plan fits any.
+    pub(crate) fn was_planned_at(&self, epoch: u64) -> bool {
+        match &self.body {
+            Body::Query(plan) => {
+                plan.try_lock().is_some_and(|plan| matches!(plan.stamp, Stamp::Epoch(made) if made == epoch))
+            }
+            Body::Definition | Body::Control(_) => true,
+        }
+    }
+
     /// That a new plan gives what was promised when the statement was prepared.
     pub(crate) fn check_same_result(&self, plan: &Plan) -> Result<()> {
         let same = plan.physical.parameters[..] == self.parameters[..]

@@ -209,6 +209,7 @@ impl Session {
         if !has_own
             && !self.failed
             && let Some(statement) = self.cache.get(sql)
+            && statement.was_planned_at(self.engine.definitions.epoch())
         {
             return Ok((Some(statement), sql.len()));
         }

@@ -129,3 +129,14 @@ fn a_writer_that_waited_for_a_new_index_fills_it() {
     assert_eq!(writer.join().unwrap(), "23505");
     assert_eq!(rows(&mut one, "select id from t where v = 5"), ["1"]);
 }
+
+#[test]
+fn a_text_prepared_again_is_told_of_todays_columns() {
+    let (_fixture, mut session) = Fixture::session("create table shape (a integer); insert into shape values (1)");
+    assert_eq!(rows(&mut session, "select * from shape"), ["1"]);
+    tag(&mut session, "drop table shape");
+    assert_eq!(code(&mut session, "select * from shape"), "42P01");
+    tag(&mut session, "create table shape (b text, c integer)");
+    tag(&mut session, "insert into shape values ('x', 2)");
+    assert_eq!(rows(&mut session, "select * from shape"), ["x|2"]);
+}
