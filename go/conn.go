@@ -161,13 +161,10 @@ func (c *conn) execPrepared(ctx context.Context, text string, args []driver.Name
 			return nil, err
 		}
 		if p == nil {
-			if len(args) > 0 {
-				return nil, refuse("08P01", "arguments were given, but the text holds no statement")
-			}
 			return result(0), nil
 		}
 		affected, err := c.exec(ctx, p, args)
-		if err != nil && !again && c.planWentStale(p, err) {
+		if err != nil && c.planWentStale(p, err) && !again {
 			continue
 		}
 		c.release(p)
@@ -193,9 +190,6 @@ func (c *conn) planWentStale(p *prepared, err error) bool {
 }
 
 func (c *conn) exec(ctx context.Context, p *prepared, args []driver.NamedValue) (int64, error) {
-	if p.handle == 0 {
-		return 0, driver.ErrBadConn
-	}
 	params, err := c.pack(p, args)
 	if err != nil {
 		return 0, err
@@ -255,7 +249,7 @@ func (c *conn) queryPrepared(ctx context.Context, text string, args []driver.Nam
 			return &rows{done: true}, nil
 		}
 		rows, err := c.query(ctx, p, args)
-		if err != nil && !again && c.planWentStale(p, err) {
+		if err != nil && c.planWentStale(p, err) && !again {
 			continue
 		}
 		if err != nil {
@@ -267,9 +261,6 @@ func (c *conn) queryPrepared(ctx context.Context, text string, args []driver.Nam
 }
 
 func (c *conn) query(ctx context.Context, p *prepared, args []driver.NamedValue) (driver.Rows, error) {
-	if p.handle == 0 {
-		return nil, driver.ErrBadConn
-	}
 	params, err := c.pack(p, args)
 	if err != nil {
 		return nil, err

@@ -182,13 +182,14 @@ func (c *conn) acquire(text string) (*prepared, error) {
 // release ends a use.
 func (c *conn) release(p *prepared) {
 	p.busy = false
-	if p.cached || c.handle == 0 {
+	if p.cached || p.handle == 0 {
 		return
 	}
-	if c.statements.byText[p.text] == nil && !p.stale() {
+	if c.handle != 0 && !p.stale() && c.statements.byText[p.text] == nil {
 		c.statements.add(p)
 		return
 	}
+	// One that Close has closed already is a stale handle, which does nothing.
 	capi.StmtClose(p.handle)
 }
 
