@@ -1,0 +1,8 @@
+//! What the tests from outside share: sqllogictest files run against Lumos through its sessions.
+//! Knows nothing of the engine's inside.
+
+pub mod connection;
+pub mod corpora;
+pub mod report;
+pub mod run;
+pub mod value;
