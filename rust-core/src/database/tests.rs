@@ -563,3 +563,30 @@ fn a_database_in_memory_is_its_own() {
     assert_eq!(first.statistic("commits"), Some(1));
     assert_eq!(first.statistic("no such figure"), None);
 }
+
+#[test]
+fn a_lost_log_folder_is_refused_once_something_was_committed_and_a_checkpoint_without_commits_needs_none() {
+    let vfs = crate::io::fault::FaultVfs::new();
+    let options = || DatabaseOptions { vfs: Some(Arc::new(vfs.clone())), ..DatabaseOptions::default() };
+    let path = Path::new("/lost.lumos");
+    let database = Database::open(Some(path), options()).unwrap();
+    database.checkpoint().unwrap();
+    let untouched = vfs.image_after_power_loss(crate::io::fault::Survival::Everything, 1);
+    drop(database);
+    let again = DatabaseOptions { vfs: Some(Arc::new(untouched)), ..DatabaseOptions::default() };
+    drop(Database::open(Some(path), again).unwrap());
+
+    let database = Database::open(Some(path), options()).unwrap();
+    database.connect().unwrap().execute_script("CREATE TABLE t (a bigint)").unwrap();
+    let crashed = vfs.image_after_power_loss(crate::io::fault::Survival::Everything, 1);
+    drop(database);
+    let crashed: Arc<dyn crate::io::vfs::Vfs> = Arc::new(crashed);
+    let folder = Path::new("/lost.lumos-wal");
+    let names = crashed.list_folder(folder).unwrap();
+    assert!(!names.is_empty());
+    for name in names {
+        crashed.remove(&folder.join(name)).unwrap();
+    }
+    let without = DatabaseOptions { vfs: Some(crashed), ..DatabaseOptions::default() };
+    assert_eq!(Database::open(Some(path), without).unwrap_err().state(), SqlState::DATA_CORRUPTED);
+}

@@ -47,18 +47,14 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Why a guarded call failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// An error of the engine.
-    Error(Error),
+    #[error(transparent)]
+    Error(#[from] Error),
     /// The caller broke the contract.
+    #[error("{0}")]
     Misuse(&'static str),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Error(error)
-    }
 }
 
 impl From<Misuse> for Failure {

@@ -74,6 +74,7 @@ impl TransactionManager {
     ) -> Result<Option<Lsn>> {
         self.check_poison()?;
         cancel.check()?;
+        self.announce_log()?;
         let prepared = self.prepare_commit(scratch)?;
         let mut stream =
             FrameStream { manager: self, id, ticket: None, chunk_count: 0, first_lsn: Lsn::ZERO };

@@ -5,7 +5,7 @@ use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
 use crate::common::ids::{Lsn, TransactionId};
 use crate::common::memory::MemoryAccount;
-use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex};
 use crate::durability::manager::DurabilityManager;
 use crate::error::{Error, Result, SqlState};
@@ -79,6 +79,8 @@ pub struct TransactionManager {
     pub(super) publish: PublishQueue,
     pub(super) garbage: GarbageQueue,
     next_transaction: AtomicU64,
+    /// The durable checkpoint says that there is a log: a lost log folder cannot go unnoticed.
+    log_announced: AtomicBool,
     poison: OnceLock<Error>,
     pool: ArrayQueue<Box<Scratch>>,
     /// Scratches beyond the pool's size; their slots and owners are never given up.
@@ -112,6 +114,7 @@ impl TransactionManager {
             commit_mutex: Mutex::new(()),
             publish: PublishQueue::default(),
             garbage: GarbageQueue::default(),
+            log_announced: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first_transaction_id.0.max(1)),
             poison: OnceLock::new(),
             pool: ArrayQueue::new(POOL_SIZE),
@@ -166,9 +169,26 @@ impl TransactionManager {
     pub fn checkpoint(&self, clean: bool) -> Result<Lsn> {
         self.check_poison()?;
         self.collect_garbage(usize::MAX);
+        // Without a segment nothing was committed since a clean checkpoint: it stays a clean one.
+        let clean = clean || !self.log.has_segment();
         // Asked when nothing is in apply: every logged transaction has an id below.
         self.storage
             .checkpoint(&self.log, clean, || TransactionId(self.next_transaction.load(Ordering::SeqCst)))
+    }
+
+    /// Before the first commit after a clean open: makes the log's first segment, then a checkpoint whose slot
+    /// is no longer clean. A database whose log folder is lost is refused from then on, never opened as of its
+    /// last close.
+    pub(super) fn announce_log(&self) -> Result<()> {
+        if self.log_announced.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.log.prepare(0)?;
+        if !self.log.is_volatile() && self.storage.last_checkpoint().clean {
+            self.checkpoint(false)?;
+        }
+        self.log_announced.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Refuses every later write with `error`: memory, pages and log may disagree. Reads go on.

@@ -144,6 +144,11 @@ impl Log {
         self.sync_count.load(Ordering::Relaxed)
     }
 
+    /// Whether frames are numbered and forgotten.
+    pub fn is_volatile(&self) -> bool {
+        self.options.volatile
+    }
+
     /// Whether a segment exists, so that commits can be logged.
     pub fn has_segment(&self) -> bool {
         self.options.volatile || self.append.lock().current.is_some()

@@ -132,7 +132,8 @@ fn a_writer_that_waited_for_a_new_index_fills_it() {
 
 #[test]
 fn a_text_prepared_again_is_told_of_todays_columns() {
-    let (_fixture, mut session) = Fixture::session("create table shape (a integer); insert into shape values (1)");
+    let (_fixture, mut session) =
+        Fixture::session("create table shape (a integer); insert into shape values (1)");
     assert_eq!(rows(&mut session, "select * from shape"), ["1"]);
     tag(&mut session, "drop table shape");
     assert_eq!(code(&mut session, "select * from shape"), "42P01");
