@@ -160,8 +160,7 @@ fn run_records(
         .any(|record| matches!(record, Record::Control(Control::ResultMode(ResultMode::ValueWise))));
     let style = if is_valuewise { ValueStyle::ThreeDecimals } else { ValueStyle::PostgreSql };
     let observer = Observer::default();
-    let mut runner =
-        Runner::new(|| ready(Connection::open(database, options.path, style, observer.clone())));
+    let mut runner = Runner::new(|| ready(Connection::open(database, options.path, style, observer.clone())));
     runner.with_validator(lines_are_equal);
     runner.with_column_validator(strict_column_validator);
     let mut halted = false;
