@@ -95,8 +95,19 @@ impl Binder<'_> {
                 Err(_) => Bound::constant(Datum::BigInt(*value), DataType::BigInt, position),
             },
             Literal::Number(digits) => {
-                let text = Bound::constant(Datum::text(digits), DataType::Unknown, position);
-                self.coerce_implicitly(text, DataType::Numeric)?
+                let text = || Bound::constant(Datum::text(digits), DataType::Unknown, position);
+                let numeric = self.coerce_implicitly(text(), DataType::Numeric);
+                // Numeric ends at 38 digits here. A number written with an exponent beyond that is meant for
+                // double precision; one written out digit by digit is refused rather than rounded.
+                match numeric {
+                    Err(error)
+                        if error.state() == SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+                            && digits.contains(['e', 'E']) =>
+                    {
+                        self.coerce_implicitly(text(), DataType::Double)?
+                    }
+                    other => other?,
+                }
             }
             Literal::String(text) => Bound::constant(Datum::text(text), DataType::Unknown, position),
             Literal::BitString(_) | Literal::HexString(_) => {
