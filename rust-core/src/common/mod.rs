@@ -8,5 +8,6 @@ pub mod ids;
 pub mod latch;
 pub mod limits;
 pub mod memory;
+pub mod planted;
 pub mod random;
 pub mod sync;

@@ -4,7 +4,6 @@
 use crate::catalog::catalog::Catalog;
 use crate::common::clock::{Clock, SystemClock};
 use crate::common::ids::{Lsn, TransactionId};
-use crate::common::limits::{LOG_SEGMENT_FIRST_BYTES, LOG_SEGMENT_MAX_BYTES};
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex};
@@ -210,7 +209,11 @@ fn log_folder(path: &Path) -> PathBuf {
 }
 
 /// The log behind the checkpoint, redone; where it ends; the next transaction number.
-fn recover_log(place: &Place, read_only: bool, storage: &Storage) -> Result<(Log, Lsn, TransactionId)> {
+fn recover_log(
+    place: &Place,
+    choices: &DatabaseOptions,
+    storage: &Storage,
+) -> Result<(Log, Lsn, TransactionId)> {
     let checkpoint = storage.last_checkpoint();
     let seed = system::entropy();
     let options = LogOptions {
@@ -218,8 +221,8 @@ fn recover_log(place: &Place, read_only: bool, storage: &Storage) -> Result<(Log
         folder: log_folder(&place.path),
         database: checkpoint.database,
         timeline: checkpoint.timeline,
-        first_segment_bytes: LOG_SEGMENT_FIRST_BYTES,
-        segment_bytes_max: LOG_SEGMENT_MAX_BYTES,
+        first_segment_bytes: choices.log_segment_first_bytes,
+        segment_bytes_max: choices.log_segment_max_bytes,
         volatile: place.volatile,
         salt_seed: seed.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
     };
@@ -227,7 +230,7 @@ fn recover_log(place: &Place, read_only: bool, storage: &Storage) -> Result<(Log
         let log = Log::create(options, checkpoint.cut_lsn)?;
         return Ok((log, checkpoint.cut_lsn, checkpoint.next_transaction));
     }
-    if read_only {
+    if choices.read_only {
         if !checkpoint.clean || !place.vfs.list_folder(&options.folder)?.is_empty() {
             return Err(Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -252,7 +255,7 @@ fn assemble(
     storage: Arc<Storage>,
 ) -> Result<Opened> {
     let clock: Arc<dyn Clock> = options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
-    let (log, visible, next_transaction) = recover_log(place, options.read_only, &storage)?;
+    let (log, visible, next_transaction) = recover_log(place, options, &storage)?;
     let log = Arc::new(log);
     let durability = Arc::new(DurabilityManager::new(Arc::clone(&log), Arc::clone(&clock)));
     let manager = TransactionManager::new(

@@ -1,7 +1,9 @@
 //! What can be chosen when a database is opened: one table for programs, for the C ABI and for the documentation.
 
 use crate::common::clock::Clock;
-use crate::common::limits::{PAGE_SIZE_DEFAULT, STATEMENT_BYTES_DEFAULT};
+use crate::common::limits::{
+    LOG_SEGMENT_FIRST_BYTES, LOG_SEGMENT_MAX_BYTES, PAGE_SIZE_DEFAULT, STATEMENT_BYTES_DEFAULT,
+};
 use crate::common::sync::Arc;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
@@ -32,6 +34,10 @@ pub struct DatabaseOptions {
     pub vfs: Option<Arc<dyn Vfs>>,
     /// The clock; `None`: the operating system's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Bytes of the first log segment; each next one is twice as large. Small ones are for tests.
+    pub log_segment_first_bytes: u64,
+    /// Bytes of the largest log segment.
+    pub log_segment_max_bytes: u64,
 }
 
 impl std::fmt::Debug for DatabaseOptions {
@@ -55,6 +61,8 @@ impl Default for DatabaseOptions {
             max_statement_size: STATEMENT_BYTES_DEFAULT,
             vfs: None,
             clock: None,
+            log_segment_first_bytes: LOG_SEGMENT_FIRST_BYTES,
+            log_segment_max_bytes: LOG_SEGMENT_MAX_BYTES,
         }
     }
 }

@@ -1,0 +1,39 @@
+//! Faults that the crash harness plants, to show that it reports them. Outside builds for that purpose (the feature
+//! `planted-faults`, which only the harness's own test turns on) the question is a constant: it costs nothing and
+//! cannot be answered with yes. Knows no layer.
+
+#[cfg(feature = "planted-faults")]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A mistake that an engine could make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlantedFault {
+    /// A checkpoint writes its slot before its pages are synced.
+    SlotBeforeData = 1,
+    /// Recovery takes a frame without comparing its payload's checksum.
+    FrameChecksumIgnored = 2,
+    /// A block is free as soon as memory's map leaves it, while the durable checkpoint still names it.
+    BlocksFreedEarly = 4,
+}
+
+#[cfg(feature = "planted-faults")]
+static PLANTED: AtomicU32 = AtomicU32::new(0);
+
+/// Makes exactly this mistake from now on, in the whole process; `None`: none.
+#[cfg(feature = "planted-faults")]
+pub fn plant(fault: Option<PlantedFault>) {
+    PLANTED.store(fault.map_or(0, |fault| fault as u32), Ordering::SeqCst);
+}
+
+/// Whether the mistake is to be made.
+#[cfg(feature = "planted-faults")]
+pub fn is_planted(fault: PlantedFault) -> bool {
+    PLANTED.load(Ordering::SeqCst) & fault as u32 != 0
+}
+
+/// Whether the mistake is to be made: never.
+#[cfg(not(feature = "planted-faults"))]
+#[inline(always)]
+pub const fn is_planted(_: PlantedFault) -> bool {
+    false
+}
