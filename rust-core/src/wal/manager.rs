@@ -154,6 +154,11 @@ impl Log {
         self.options.volatile || self.append.lock().current.is_some()
     }
 
+    /// Whether frames are only numbered.
+    pub fn is_volatile(&self) -> bool {
+        self.options.volatile
+    }
+
     /// From now on every call fails with `error`: the files may not hold what was promised.
     pub fn poison(&self, error: Error) {
         let _ = self.poison.set(error);
@@ -208,8 +213,13 @@ impl Log {
         }
         let segment = self.create_segment(append, payload_bytes)?;
         let start = self.tail();
-        segment.write_header(self.options.database, self.options.timeline, start)?;
-        segment.file.sync()?;
+        let header = segment.write_header(self.options.database, self.options.timeline, start);
+        if let Err(error) = header.and_then(|()| segment.file.sync()) {
+            // The next attempt takes the same number: a file without a header before others would be damage.
+            append.next_sequence = segment.sequence;
+            let _ = vfs.remove(&segment_path(&self.options.folder, segment.sequence));
+            return Err(error);
+        }
         let end = Lsn(start.0 + segment.capacity_bytes());
         // The writer meets it as a switch; it writes the same header once more, which changes nothing.
         append.switches.push_back((start, segment.clone()));
@@ -373,7 +383,7 @@ impl Log {
 
     /// Gives up segments that lie wholly below `redo_lsn`; one is kept for later use.
     /// # Errors
-    /// I/O errors; the log stays usable.
+    /// I/O errors; the log stays usable, except after a failed sync of the folder.
     pub fn recycle_below(&self, redo_lsn: Lsn) -> Result<()> {
         loop {
             let oldest = {
@@ -385,13 +395,17 @@ impl Log {
                 }
                 writer.live.pop_front()
             };
-            if let Some((segment, _)) = oldest {
-                self.retire(segment)?;
+            if let Some((segment, start)) = oldest
+                && let Err(error) = self.retire(&segment)
+            {
+                // It is still there. Giving up the next one first would leave a hole in the numbers.
+                self.writer.lock().live.push_front((segment, start));
+                return Err(error);
             }
         }
     }
 
-    fn retire(&self, segment: Segment) -> Result<()> {
+    fn retire(&self, segment: &Segment) -> Result<()> {
         let mut append = self.append.lock();
         if append.spare.is_none()
             && append.current.is_some()
@@ -401,6 +415,9 @@ impl Log {
             let salt = self.salt(sequence);
             let spare = segment.recycle(&self.options.vfs, &self.options.folder, sequence, salt)?;
             append.next_sequence += 1;
+            // Frames in a file whose new name is lost with the power would be lost too.
+            let synced = self.options.vfs.sync_folder(&self.options.folder);
+            synced.inspect_err(|cause| self.poison(cause.clone()))?;
             append.spare = Some(spare);
             return Ok(());
         }

@@ -144,13 +144,14 @@ impl Segment {
         filled
     }
 
-    /// Turns a file that is no longer needed into the unused segment `sequence`.
-    pub fn recycle(self, vfs: &Arc<dyn Vfs>, folder: &Path, sequence: u64, salt: u64) -> Result<Segment> {
-        self.file.write_at(&[0; SEGMENT_HEADER_BYTES as usize], 0)?;
-        self.file.sync()?;
+    /// Turns a file that is no longer needed into the unused segment `sequence`. The caller syncs the folder before
+    /// the segment is used. Its old header stays: under the new name its number is wrong, so it counts as none, and
+    /// at no moment is there a segment without a header before one that has one.
+    /// # Errors
+    /// I/O errors: the file is the segment that it was.
+    pub fn recycle(&self, vfs: &Arc<dyn Vfs>, folder: &Path, sequence: u64, salt: u64) -> Result<Segment> {
         vfs.rename(&segment_path(folder, self.sequence), &segment_path(folder, sequence))?;
-        vfs.sync_folder(folder)?;
-        Ok(Segment { sequence, salt, ..self })
+        Ok(Segment { sequence, salt, ..self.clone() })
     }
 
     /// Writes the header. What lies before `start` must be durable already.
