@@ -11,6 +11,7 @@ use super::header::{CheckpointRecord, Slot};
 use super::page::NodeMut;
 use super::page_map::{self, BlockRef, MAP_LEVELS_MAX, MapLevel};
 use crate::common::ids::{BlockId, Lsn, PageId, TransactionId};
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::atomic::Ordering;
 use crate::error::{Error, Result, SqlState};
 use crate::wal::manager::Log;
@@ -84,12 +85,14 @@ impl Storage {
             map_root,
             map_levels,
             page_count: pool.map.page_count(),
-            block_end: space.end(),
+            block_end: space.used_end(),
             next_tree: self.next_tree_id(),
         };
         drop(space);
         let file = pool.file();
-        file.sync().map_err(|error| self.poison_with(error))?;
+        if !is_planted(PlantedFault::SlotBeforeData) {
+            file.sync().map_err(|error| self.poison_with(error))?;
+        }
         slot.write(&**file).and_then(|()| file.sync()).map_err(|error| self.poison_with(error))?;
         pool.space.lock().publish();
         pool.set_generation(record.generation + 1);

@@ -2,6 +2,7 @@
 //! Knows block numbers and the file's size. Knows nothing of pages.
 
 use crate::common::ids::BlockId;
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::File;
 use std::sync::Arc;
@@ -29,6 +30,12 @@ pub(super) struct FreeSpace {
 
 fn bit(set: &[u64], block: u32) -> bool {
     set.get(block as usize / 64).is_some_and(|word| word >> (block % 64) & 1 == 1)
+}
+
+/// One past the last block of a set.
+fn end_of(set: &[u64]) -> u32 {
+    let last = set.iter().rposition(|word| *word != 0);
+    last.map_or(0, |word| (word * 64) as u32 + 64 - set[word].leading_zeros())
 }
 
 impl FreeSpace {
@@ -66,14 +73,14 @@ impl FreeSpace {
     }
 
     /// One past the last block that memory's map or the durable checkpoint names.
-    pub(super) fn end(&self) -> u32 {
-        (0..self.used.len()).rev().find(|word| self.used[*word] | self.durable[*word] != 0).map_or(
-            self.first(),
-            |word| {
-                let bits = self.used[word] | self.durable[word];
-                (word * 64) as u32 + 64 - bits.leading_zeros()
-            },
-        )
+    fn end(&self) -> u32 {
+        end_of(&self.durable).max(self.used_end())
+    }
+
+    /// One past the last block that memory's map names: what the file needs for the next checkpoint. Blocks that only
+    /// an older checkpoint names may be cut off as soon as the next one is durable.
+    pub(super) fn used_end(&self) -> u32 {
+        end_of(&self.used).max(self.first())
     }
 
     /// Notes a block of the checkpoint that was opened. False: outside the file, or named twice.
@@ -139,6 +146,10 @@ impl FreeSpace {
     pub(super) fn release(&mut self, block: BlockId) {
         assert!(bit(&self.used, block.0), "a block is released by the map that names it");
         self.used[block.0 as usize / 64] &= !(1 << (block.0 % 64));
+        if is_planted(PlantedFault::BlocksFreedEarly) {
+            self.durable[block.0 as usize / 64] &= !(1 << (block.0 % 64));
+            self.hand = self.first();
+        }
         if !bit(&self.durable, block.0) {
             self.free_count += 1;
         }

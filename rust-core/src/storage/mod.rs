@@ -235,8 +235,8 @@ impl Storage {
         Ok(storage)
     }
 
-    /// Opens the last durable checkpoint. Writes nothing, not even after a crash: replay the log with
-    /// [`Storage::redo`], then checkpoint.
+    /// Opens the last checkpoint and makes sure that it is durable. Changes nothing, not even after a crash: replay
+    /// the log with [`Storage::redo`], then checkpoint.
     /// # Errors
     /// `XX001`: not a database, cut off, damaged. `0A000`: made by a newer version. `55006`: in use.
     /// `58P01`, `42501`, `58030`, `53200`.
@@ -259,6 +259,14 @@ impl Storage {
         }
         let storage = Storage::assemble(&options, file, name, header, slot, file_bytes)?;
         storage.read_map(&slot)?;
+        if !options.read_only {
+            // A process that was killed may have left this slot with the system only, or one of its copies old;
+            // and a sync that failed may have lost it, though it reads well. Nothing may build on it before it
+            // is on the disk: blocks that the slot before it names are free from now on.
+            let file = storage.pool.file();
+            slot.write(&**file)?;
+            file.sync()?;
+        }
         Ok(storage)
     }
 

@@ -111,7 +111,7 @@ fn a_damaged_byte_in_any_used_block_is_found() {
     }
     for at in [9, 50, (16 << 10) + 20, (32 << 10) + 20, (48 << 10) + 20, (64 << 10) + 20] {
         vfs.damage(Path::new(PATH), at, &[good[at] ^ 1]);
-        match Storage::open(options.clone()) {
+        match Storage::open(StorageOptions { read_only: true, ..options.clone() }) {
             Ok(storage) => {
                 // Only the newest slot's copies are in use.
                 let newest = (16..=64 << 10).contains(&at) && {
@@ -121,6 +121,9 @@ fn a_damaged_byte_in_any_used_block_is_found() {
                 };
                 assert_eq!(!findings(&storage).is_empty(), newest, "byte {at}");
                 assert_eq!(all(&storage.tree(TREE).unwrap()).len(), 3000);
+                drop(storage);
+                // Opening for writing makes the copy good again from the other one.
+                assert_eq!(findings(&Storage::open(options.clone()).unwrap()), clean, "byte {at}");
             }
             Err(error) => assert_eq!(error.state().as_str(), "XX001", "byte {at}"),
         }
