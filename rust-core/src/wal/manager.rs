@@ -154,11 +154,6 @@ impl Log {
         self.options.volatile || self.append.lock().current.is_some()
     }
 
-    /// Whether frames are only numbered.
-    pub fn is_volatile(&self) -> bool {
-        self.options.volatile
-    }
-
     /// From now on every call fails with `error`: the files may not hold what was promised.
     pub fn poison(&self, error: Error) {
         let _ = self.poison.set(error);

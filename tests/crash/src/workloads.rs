@@ -1,0 +1,169 @@
+//! The workloads of the simulated-disk harnesses: small, and together through every named crash point.
+
+use crate::scenario::{Base, REOPEN, Scenario};
+
+const TABLE: &str = "CREATE TABLE t (id bigint PRIMARY KEY, n bigint, s text)";
+const INDEX: &str = "CREATE INDEX t_n ON t (n)";
+
+/// `INSERT` of rows `from..to` with texts of `length` bytes.
+fn insert(from: u32, to: u32, length: u32) -> String {
+    let rows: Vec<String> =
+        (from..to).map(|id| format!("({id}, {}, repeat('s', {length}))", id * 7 % 13)).collect();
+    format!("INSERT INTO t VALUES {}", rows.join(","))
+}
+
+/// All of them.
+pub fn workloads() -> Vec<Scenario> {
+    let filled = insert(0, 40, 60);
+    let base = [TABLE, INDEX, filled.as_str()];
+    let (more, split, long) = (insert(100, 103, 500), insert(110, 170, 90), insert(200, 204, 5000));
+    let segment = insert(300, 340, 200);
+    let again = insert(400, 440, 200);
+    vec![
+        Scenario::new("creation", Base::Empty, &[], &[TABLE, "INSERT INTO t VALUES (1, 1, 'a')"]),
+        Scenario::new(
+            "statements",
+            Base::Closed,
+            &base,
+            &[
+                "INSERT INTO t VALUES (50, 1, 'x')",
+                "UPDATE t SET n = 99, s = 'y' WHERE id = 3",
+                "DELETE FROM t WHERE id < 4",
+            ],
+        ),
+        Scenario::new(
+            "transactions",
+            Base::Crashed,
+            &base,
+            &[
+                &format!("BEGIN; {more}; UPDATE t SET n = n + 1 WHERE n = 5; COMMIT"),
+                "BEGIN; DELETE FROM t; ROLLBACK",
+                &format!("BEGIN; {split}; DELETE FROM t WHERE id < 20; COMMIT"),
+            ],
+        ),
+        Scenario::new(
+            "definitions",
+            Base::Closed,
+            &base,
+            &[
+                "CREATE TABLE u (a bigint, b text)",
+                "INSERT INTO u VALUES (1, 'b')",
+                "CREATE INDEX u_b ON u (b)",
+                "DROP INDEX t_n",
+                "BEGIN; DROP TABLE u; CREATE TABLE v (x bigint PRIMARY KEY); INSERT INTO v VALUES (1); COMMIT",
+                "CHECKPOINT",
+                "DROP TABLE t",
+            ],
+        ),
+        Scenario::new(
+            "growth over segments",
+            Base::Crashed,
+            &base,
+            &[
+                &segment,
+                &again,
+                "DELETE FROM t WHERE id >= 300",
+                &segment,
+                "CHECKPOINT",
+                &again,
+                "CHECKPOINT",
+            ],
+        ),
+        Scenario::new(
+            "checkpoints",
+            Base::Closed,
+            &base,
+            &[
+                &more,
+                "CHECKPOINT",
+                "UPDATE t SET n = n + 1 WHERE id < 10",
+                "CHECKPOINT",
+                "DELETE FROM t WHERE id < 20",
+                "CHECKPOINT",
+                "UPDATE t SET n = n + 1",
+            ],
+        ),
+        Scenario::new(
+            "recycled segments",
+            Base::Closed,
+            &base,
+            &[
+                &segment,
+                "CHECKPOINT",
+                &again,
+                "CHECKPOINT",
+                "DELETE FROM t WHERE id >= 300",
+                &segment,
+                "CHECKPOINT",
+                &again,
+                "CHECKPOINT",
+                "UPDATE t SET n = 0 WHERE id = 1",
+            ],
+        ),
+        Scenario::new(
+            "large values",
+            Base::Crashed,
+            &base,
+            &[&long, "DELETE FROM t WHERE id = 201", "CHECKPOINT"],
+        ),
+        Scenario::new(
+            "closing and opening",
+            Base::Crashed,
+            &base,
+            &["UPDATE t SET n = 1 WHERE id = 1", REOPEN, &more, REOPEN, "DELETE FROM t WHERE id = 2"],
+        ),
+        Scenario::new(
+            "unsynced commits",
+            Base::Crashed,
+            &base,
+            &[
+                "SET durability = 'normal'",
+                &more,
+                "UPDATE t SET n = 1 WHERE id = 1",
+                "DELETE FROM t WHERE id = 2",
+                &split,
+                "SET durability = 'full'",
+                "INSERT INTO t VALUES (900, 1, 'full')",
+            ],
+        ),
+        Scenario::new(
+            "recovery",
+            Base::Crashed,
+            &[TABLE, INDEX, &filled, &split, "CHECKPOINT", &long, &more],
+            &[],
+        ),
+        evictions(),
+        chunks(),
+    ]
+}
+
+/// A table of more pages than the pool has frames: a commit that changes many evicts some while it applies.
+fn evictions() -> Scenario {
+    let parts: Vec<String> = (0..10).map(|part| insert(part * 210, part * 210 + 210, 3000)).collect();
+    let mut setup: Vec<&str> = vec![TABLE];
+    setup.extend(parts.iter().map(String::as_str));
+    let mut scenario = Scenario::new(
+        "evictions",
+        Base::Closed,
+        &setup,
+        &["UPDATE t SET n = n + 1 WHERE id / 10 * 10 = id", "UPDATE t SET n = n + 1 WHERE id / 10 * 10 = id"],
+    );
+    scenario.page_size = 32 << 10;
+    scenario.segment_bytes = 1 << 20;
+    scenario.stride = 23;
+    scenario
+}
+
+/// A commit of several frames: chunks, then the one that counts.
+fn chunks() -> Scenario {
+    let large = insert(1000, 1150, 2500);
+    let mut scenario = Scenario::new(
+        "chunks",
+        Base::Closed,
+        &[TABLE, &insert(0, 5, 10)],
+        &[&large, "DELETE FROM t WHERE id < 3"],
+    );
+    scenario.page_size = 8192;
+    scenario.segment_bytes = 128 << 10;
+    scenario
+}

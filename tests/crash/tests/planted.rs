@@ -1,0 +1,31 @@
+//! The harness is shown to find mistakes of the engine itself: each is planted, and must be reported.
+//! `cargo test -p lumos-crash --features planted --test planted`
+
+use lumos_core::common::planted::{PlantedFault, plant};
+use lumos_crash::power::{self, PowerOptions};
+use lumos_crash::workloads::workloads;
+
+/// One test, because the planted fault is the process's.
+#[test]
+fn every_planted_fault_is_reported() {
+    let planted = [
+        (PlantedFault::SlotBeforeData, "checkpoints"),
+        (PlantedFault::FrameChecksumIgnored, "transactions"),
+        (PlantedFault::BlocksFreedEarly, "checkpoints"),
+    ];
+    for (fault, name) in planted {
+        let scenario = workloads().into_iter().find(|scenario| scenario.name == name).unwrap();
+        plant(None);
+        let sound = power::run(&scenario, PowerOptions::default()).unwrap();
+        assert_eq!(sound.failures, Vec::<String>::new());
+        plant(Some(fault));
+        let mut found = 0;
+        for seed in 1..4 {
+            let options = PowerOptions { seed, ..PowerOptions::default() };
+            found += power::run(&scenario, options).map_or(1, |report| report.failures.len());
+        }
+        plant(None);
+        println!("{fault:?}: {found} failures reported");
+        assert!(found > 0, "{fault:?} was not reported");
+    }
+}
