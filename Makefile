@@ -60,7 +60,8 @@ test-rust: tools-rust
 
 test-go: tools-go tools-c build-rust
 	@mkdir -p target && set -o pipefail; (cd go && go vet -tags rust ./... && go test -count=1 -v -tags rust ./... && \
-	  CGO_ENABLED=0 LUMOS_LIBRARY=$(abspath lib/liblumos_core.so) go test -count=1 -v ./...) 2>&1 | tee target/test-go.log
+	  CGO_ENABLED=0 LUMOS_LIBRARY=$(abspath lib/liblumos_core.so) go test -count=1 -v ./... && \
+	  cd ../examples/go && go vet ./... && go test -count=1 -v -tags rust ./...) 2>&1 | tee target/test-go.log
 
 test-c: tools-c build-rust
 	@mkdir -p target && set -o pipefail; ./tests/c_abi/run.sh 2>&1 | tee target/test-c.log

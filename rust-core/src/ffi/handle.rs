@@ -26,6 +26,9 @@ const LIVE: u64 = 1;
 const IN_USE: u64 = 2;
 const DOOMED: u64 = 4;
 const GENERATION_SHIFT: u32 = 32;
+/// Set in every generation: a handle is then no address that any process has, so a garbage collector that
+/// meets one in a pointer's place finds it in no heap.
+const NO_ADDRESS: u64 = 1 << 31;
 
 /// How a handle was misused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,7 +149,7 @@ impl Table {
         let index = free.made;
         self.chunks.get(index / CHUNK_SLOTS)?.get_or_init(|| {
             Box::new(std::array::from_fn(|_| Slot {
-                word: AtomicU64::new(1 << GENERATION_SHIFT),
+                word: AtomicU64::new((NO_ADDRESS | 1) << GENERATION_SHIFT),
                 object: UnsafeCell::new(None),
                 cancel: OnceLock::new(),
             }))
@@ -156,7 +159,7 @@ impl Table {
     }
 }
 
-/// Handle = generation (32 bits), slot (28 bits), kind (4 bits). Never null: generations start at 1.
+/// Handle = generation (32 bits), slot (28 bits), kind (4 bits). Never null: generations have their high bit set.
 fn encode<T: HandleObject>(generation: u64, index: usize) -> u64 {
     generation << GENERATION_SHIFT | (index as u64) << 4 | T::KIND
 }
@@ -250,7 +253,7 @@ fn retire(slot: &'static Slot, index: usize, word: u64) {
     // SAFETY: the exchange above made this thread the only one that may touch the object.
     let object = unsafe { (*slot.object.get()).take() };
     let generation = (word >> GENERATION_SHIFT).wrapping_add(1) & 0xFFFF_FFFF;
-    slot.word.store(generation.max(1) << GENERATION_SHIFT, Ordering::Release);
+    slot.word.store((generation | NO_ADDRESS) << GENERATION_SHIFT, Ordering::Release);
     TABLE.free.lock().slots.push(index);
     // Dropped last: it may close other handles.
     drop(object);
