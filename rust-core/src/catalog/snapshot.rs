@@ -144,10 +144,16 @@ impl CatalogSnapshot {
         }
     }
 
+    /// Whether a table, an index or the constraint of a row id has this name.
+    pub fn is_name_taken(&self, schema: Option<&str>, name: &str) -> bool {
+        self.relation(schema, name).is_some()
+            || self.tables.values().any(|table| table.row_id_constraint.as_deref() == Some(name))
+    }
+
     /// A name for an object that has none of its own: `base`, or `base` with the first number that is free,
     /// as PostgreSQL chooses them (`t_pkey`, `t_a_key`, `t_a_idx1`).
     pub fn free_name(&self, base: &str, taken: &[&str]) -> String {
-        let free = |name: &str| self.relation(None, name).is_none() && !taken.contains(&name);
+        let free = |name: &str| !self.is_name_taken(None, name) && !taken.contains(&name);
         if free(base) {
             return base.to_owned();
         }

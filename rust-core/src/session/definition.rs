@@ -88,7 +88,7 @@ impl Session {
         block: &mut Block,
     ) -> Result<()> {
         base.check_schema(Some(&create.schema)).map_err(|error| error.at(create.position))?;
-        if base.relation(Some(&create.schema), &create.name).is_some() {
+        if base.is_name_taken(Some(&create.schema), &create.name) {
             if create.if_not_exists {
                 self.notices.notice(skipping(&create.name));
                 return Ok(());
@@ -96,9 +96,14 @@ impl Session {
             return Err(duplicate_relation(&create.name).at(create.position));
         }
         for index in &create.indexes {
-            if base.relation(Some(&create.schema), &index.name).is_some() || index.name == create.name {
+            if base.is_name_taken(Some(&create.schema), &index.name) || index.name == create.name {
                 return Err(duplicate_relation(&index.name).at(create.position));
             }
+        }
+        if let Some(name) = &create.row_id_constraint
+            && (base.is_name_taken(Some(&create.schema), name) || *name == create.name)
+        {
+            return Err(duplicate_relation(name).at(create.position));
         }
         let transaction = &mut block.transaction;
         transaction.start_statement()?;
@@ -139,7 +144,7 @@ impl Session {
     }
 
     fn create_index(&mut self, create: CreateIndex, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
-        if base.relation(Some(&create.schema), &create.index.name).is_some() {
+        if base.is_name_taken(Some(&create.schema), &create.index.name) {
             if create.if_not_exists {
                 self.notices.notice(skipping(&create.index.name));
                 return Ok(());
@@ -229,6 +234,7 @@ impl Session {
                     return Err(wrong_kind(name, "a table", "Use DROP INDEX to remove an index."));
                 }
                 None => {
+                    self.missing_schema(schema, name, drop.if_exists, &current)?;
                     self.missing(
                         name,
                         "table",
@@ -272,6 +278,7 @@ impl Session {
                     if let Some(table) = owner {
                         return Err(needed_by_constraint(name, table));
                     }
+                    self.missing_schema(schema, name, drop.if_exists, &current)?;
                     self.missing(
                         name,
                         "index",
@@ -300,6 +307,20 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// `3F000` where what is to be dropped is named with a schema that does not exist.
+    fn missing_schema(
+        &self,
+        schema: Option<&str>,
+        name: &ObjectName,
+        if_exists: bool,
+        catalog: &CatalogSnapshot,
+    ) -> Result<()> {
+        if if_exists {
+            return Ok(());
+        }
+        catalog.check_schema(schema).map_err(|error| error.at(name.position))
     }
 
     /// What is to be dropped is not there.

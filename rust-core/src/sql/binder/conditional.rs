@@ -108,9 +108,17 @@ impl Binder<'_> {
     #[inline(never)]
     fn finish_null_if(&mut self, left: Box<Bound>, right: Box<Bound>, position: usize) -> Result<Box<Bound>> {
         let equal = self.find_operator("=", &[left.data_type(), right.data_type()], position)?;
-        // An untyped result takes the type it is compared as.
+        // The result is the first argument as it is compared. PostgreSQL compares numbers of different sizes as
+        // they are, where this registry widens them first: that must not show in the result's type.
+        let compared_as = equal.arguments[0];
+        let is_whole = |data_type: DataType| {
+            matches!(data_type, DataType::SmallInt | DataType::Integer | DataType::BigInt)
+        };
         let left = match left.data_type() {
-            DataType::Unknown => self.coerce_implicitly(left, equal.arguments[0])?,
+            DataType::Unknown | DataType::Numeric => self.coerce_implicitly(left, compared_as)?,
+            whole if is_whole(whole) && !is_whole(compared_as) => {
+                self.coerce_implicitly(left, compared_as)?
+            }
             _ => left,
         };
         let right = self.coerce_implicitly(right, equal.arguments[1])?;

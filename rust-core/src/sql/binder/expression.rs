@@ -529,9 +529,12 @@ pub(super) fn wrap(bound: &mut Bound, into: impl FnOnce(Box<Expression>) -> Expr
 pub(super) fn check_collation(collation: &ObjectName<'_>) -> Result<()> {
     match collation.object().text {
         "C" | "POSIX" | "default" | "ucs_basic" => Ok(()),
-        other => Err(Error::not_supported(format!("collation \"{other}\""))
-            .hint("Text is ordered by its bytes: use \"C\".")
-            .at(collation.position())),
+        other => Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("collation \"{other}\" for encoding \"UTF8\" does not exist"),
+        )
+        .hint("Text is ordered by its bytes: use \"C\".")
+        .at(collation.position())),
     }
 }
 

@@ -402,6 +402,7 @@ fn insert_targets(table: &TableDefinition, columns: &[TargetColumn<'_>]) -> Resu
 
 fn target_column(table: &TableDefinition, target: &TargetColumn<'_>) -> Result<usize> {
     if let Some(span) = target.indirection {
+        find_column(table, target.name)?;
         return Err(Error::not_supported("assignment to a part of a column").at(span.position()));
     }
     find_column(table, target.name)

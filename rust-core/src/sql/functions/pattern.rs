@@ -172,9 +172,12 @@ fn like_datum(datums: &[DatumRef<'_>], variant: Variant) -> Result<Datum> {
 
 macro_rules! like {
     ($name:literal, $documentation:literal, $negated:literal, $ignore_case:literal) => {
+        like!($name, Text, $documentation, $negated, $ignore_case)
+    };
+    ($name:literal, $input:ident, $documentation:literal, $negated:literal, $ignore_case:literal) => {
         ScalarFunction {
             name: $name,
-            arguments: &[DataType::Text, DataType::Text],
+            arguments: &[DataType::$input, DataType::Text],
             variadic: false,
             returns: DataType::Boolean,
             strict: true,
@@ -221,6 +224,11 @@ static FUNCTIONS: &[ScalarFunction] = &[
     like!("!~~", "NOT LIKE", true, false),
     like!("~~*", "ILIKE", false, true),
     like!("!~~*", "NOT ILIKE", true, true),
+    // A char value keeps its blanks where it is matched.
+    like!("~~", Char, "LIKE", false, false),
+    like!("!~~", Char, "NOT LIKE", true, false),
+    like!("~~*", Char, "ILIKE", false, true),
+    like!("!~~*", Char, "NOT ILIKE", true, true),
     like!("like", "LIKE", false, false),
     like!("notlike", "NOT LIKE", true, false),
     text_function!(

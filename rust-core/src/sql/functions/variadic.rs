@@ -262,6 +262,10 @@ static FUNCTIONS: &[ScalarFunction] = &[
     lenient!("format", &[DataType::Text], false, "a text with %s, %I, %L replaced", format),
     lenient!("format", &[DataType::Text, DataType::Text], true, "a text with %s, %I, %L replaced", format),
     lenient!("quote_nullable", &[DataType::Text], false, "as an SQL string literal, or NULL", quote_nullable),
+    text_function!("current_schema", (), Stable, "the schema that new tables are made in", |(), _, out| {
+        out.push_str("public");
+        Ok(true)
+    }),
     text_function!("version", (), Stable, "the engine's version", |(), _, out| {
         out.push_str("PostgreSQL 15 compatible: Lumos ");
         out.push_str(env!("CARGO_PKG_VERSION"));

@@ -73,6 +73,20 @@ impl<'a> Parser<'a> {
             Keyword::Comment => self.comment(),
             Keyword::Listen | Keyword::Unlisten | Keyword::Notify => self.notify(keyword),
             Keyword::Lock => self.lock_table(),
+            Keyword::Reindex => {
+                let start = self.advance().start as usize;
+                match self.token.kind {
+                    TokenKind::LeftParenthesis
+                    | TokenKind::Keyword(
+                        Keyword::Index
+                        | Keyword::Table
+                        | Keyword::Schema
+                        | Keyword::Database
+                        | Keyword::System,
+                    ) => Err(Error::not_supported("REINDEX").at(start)),
+                    _ => self.unexpected(),
+                }
+            }
             Keyword::Call
             | Keyword::Close
             | Keyword::Cluster
@@ -85,7 +99,6 @@ impl<'a> Parser<'a> {
             | Keyword::Move
             | Keyword::Reassign
             | Keyword::Refresh
-            | Keyword::Reindex
             | Keyword::Revoke
             | Keyword::Security => {
                 Err(Error::not_supported(keyword.text().to_uppercase()).at(self.token.start as usize))
