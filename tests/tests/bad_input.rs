@@ -1,6 +1,8 @@
 //! What people and programs get wrong: each is an error that helps, on an ordinary thread and on one with a stack of
 //! 128 KiB. Nothing here may end the process.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use lumos_core::common::checksum::crc32c;
 use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;

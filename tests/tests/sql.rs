@@ -1,6 +1,8 @@
 //! Our own SQL files on every path, in memory and on disk, and first of all: that the harness notices what is
 //! wrong. The files' results come from PostgreSQL 15.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use lumos_tests::connection::Path as ExecutionPath;
 use lumos_tests::corpora;
 use lumos_tests::report::Report;
