@@ -563,7 +563,7 @@ LUMOS_API lumos_status lumos_interrupt(const lumos_conn *conn, uint64_t sequence
 
 /*
  Runs one or more statements and throws rows away; several are one implicit transaction.
- `affected`: null, or the rows changed by all of them. Since 1.0.
+ `affected`: null, or the rows that the last data change changed. Since 1.0.
 
  The caller keeps:
  `sql` has `length` readable bytes (or ends with NUL and `length` is `LUMOS_NTS`); `affected` is null or

@@ -96,7 +96,8 @@ impl SqliteConnection {
 
     fn prepared(&mut self, statement: Statement) -> *mut ffi::sqlite3_stmt {
         if self.statements[statement as usize].is_null() {
-            self.statements[statement as usize] = self.prepare(statement.sql());
+            // SQLite takes `$1` for a name, numbered by appearance; `?1` is the number.
+            self.statements[statement as usize] = self.prepare(&statement.sql().replace('$', "?"));
         }
         self.statements[statement as usize]
     }

@@ -160,3 +160,7 @@ pub struct lumos_column_info {
     /// `numeric(10,2)`; borrowed likewise.
     pub type_name: *const std::ffi::c_char,
 }
+
+// tests/c_abi/layout.c has the same numbers from the header.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<lumos_run_info>() == 48 && size_of::<lumos_column_info>() == 40);

@@ -108,7 +108,7 @@ fn look<T>(stmt: *const lumos_stmt, otherwise: T, read: impl FnOnce(&Statement) 
 }
 
 /// Runs one or more statements and throws rows away; several are one implicit transaction.
-/// `affected`: null, or the rows changed by all of them. Since 1.0.
+/// `affected`: null, or the rows that the last data change changed. Since 1.0.
 ///
 /// # Safety
 /// `sql` has `length` readable bytes (or ends with NUL and `length` is `LUMOS_NTS`); `affected` is null or
