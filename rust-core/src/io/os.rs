@@ -206,7 +206,15 @@ impl File for OsFile {
                 return Err(self.fail("reserve space in", &cause));
             }
         }
-        self.set_size(size)
+        // Without the call, only written zeros keep the promise.
+        let zeros = vec![0; 64 << 10];
+        let mut at = self.size()?;
+        while at < size {
+            let step = (size - at).min(zeros.len() as u64);
+            self.write_at(&zeros[..step as usize], at)?;
+            at += step;
+        }
+        Ok(())
     }
 
     fn identity(&self) -> Result<FileIdentity> {

@@ -87,6 +87,8 @@ struct Appender {
 struct Writer {
     /// The segment being written and the position of its first frame.
     current: Option<(Segment, Lsn)>,
+    /// Bytes of its file, from the beginning, that were written already, if only with zeros.
+    initialised: u64,
     /// All segments not yet recycled, oldest first, with their first positions.
     live: VecDeque<(Segment, Lsn)>,
     /// Kept to swap with the appender's buffer.
@@ -115,7 +117,7 @@ impl Log {
                 next_sequence,
                 next_segment_bytes,
             }),
-            writer: Mutex::new(Writer { current: None, live: live.into(), scratch: Vec::new() }),
+            writer: Mutex::new(Writer { live: live.into(), ..Writer::default() }),
             tail: AtomicU64::new(start.0),
             written: AtomicU64::new(start.0),
             durable: AtomicU64::new(start.0),
@@ -351,6 +353,7 @@ impl Log {
             }
             segment.write_header(self.options.database, self.options.timeline, start)?;
             writer.live.push_back((segment.clone(), start));
+            writer.initialised = segment.initialised_bytes;
             writer.current = Some((segment, start));
         }
         write_piece(writer, Lsn(from.0 + done as u64), &bytes[done..])
@@ -448,13 +451,15 @@ impl Log {
     }
 }
 
-fn write_piece(writer: &Writer, at: Lsn, bytes: &[u8]) -> Result<()> {
+fn write_piece(writer: &mut Writer, at: Lsn, bytes: &[u8]) -> Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }
     let (segment, start) =
         writer.current.as_ref().ok_or_else(|| Error::internal("a log write without a segment"))?;
-    segment.file.write_at(bytes, SEGMENT_HEADER_BYTES + (at.0 - start.0))
+    let offset = SEGMENT_HEADER_BYTES + (at.0 - start.0);
+    writer.initialised = segment.write_frames(bytes, offset, writer.initialised)?;
+    Ok(())
 }
 
 /// Bytes that a frame header takes, for callers that size chunks.

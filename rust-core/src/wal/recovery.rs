@@ -100,7 +100,13 @@ pub fn recover(
             let header = &segment.header;
             let file = segment.file.clone();
             (
-                Segment { file, sequence: header.sequence, salt: header.salt, file_bytes: header.file_bytes },
+                Segment {
+                    file,
+                    sequence: header.sequence,
+                    salt: header.salt,
+                    file_bytes: header.file_bytes,
+                    initialised_bytes: header.file_bytes,
+                },
                 header.start,
             )
         })

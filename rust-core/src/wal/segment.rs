@@ -1,4 +1,4 @@
-//! Segments: zero-filled files that hold consecutive stretches of the log.
+//! Segments: files of reserved space that hold consecutive stretches of the log.
 //!
 //! A segment gets its header when its first frame is written, and only after everything before it is
 //! durable. So a torn frame can be only in the last segment that has a header.
@@ -12,6 +12,11 @@ use std::sync::Arc;
 
 /// Bytes before the first frame: a sector of its own, so that no frame write can tear the header.
 pub const SEGMENT_HEADER_BYTES: u64 = 4096;
+/// So much is written with zeros at a time, ahead of small writes.
+pub const ZERO_AHEAD_BYTES: u64 = 1 << 20;
+static ZEROS: [u8; ZERO_AHEAD_BYTES as usize] = [0; ZERO_AHEAD_BYTES as usize];
+/// Writes of at least this many bytes need no zeros after them: the journal commit is small beside them.
+const LARGE_WRITE_BYTES: usize = 256 << 10;
 const MAGIC: &[u8; 8] = b"LUMOSWAL";
 const VERSION: u32 = 1;
 /// Bytes of the header that are used; the checksum is the last four.
@@ -102,6 +107,8 @@ pub struct Segment {
     pub salt: u64,
     /// Bytes of the file.
     pub file_bytes: u64,
+    /// Bytes at its beginning that were written before it came into use, if only with zeros.
+    pub initialised_bytes: u64,
 }
 
 impl Segment {
@@ -110,8 +117,9 @@ impl Segment {
         self.file_bytes - SEGMENT_HEADER_BYTES
     }
 
-    /// Makes a zero-filled file, durable with its folder, without a header.
-    /// Zeros are written, not only reserved: a sync of a reserved but unwritten extent costs a journal commit.
+    /// Makes a file that reads as zeros, durable with its folder, without a header. Its space is reserved.
+    /// Its beginning is written as well: a sync of a reserved but unwritten extent costs a journal commit. The
+    /// rest is left to the writer ([`ZERO_AHEAD_BYTES`]), because large writes need no zeros before them.
     /// # Errors
     /// `53100` when the space is not there; the file is removed again.
     pub fn create(
@@ -126,22 +134,35 @@ impl Segment {
             let file = vfs.open(&path, OpenMode::CreateOrOpen)?;
             file.set_size(0)?;
             file.allocate(file_bytes)?;
-            let zeros = vec![0u8; (1 << 20).min(file_bytes as usize)];
-            let mut at = 0;
-            while at < file_bytes {
-                let step = (file_bytes - at).min(zeros.len() as u64);
-                file.write_at(&zeros[..step as usize], at)?;
-                at += step;
-            }
+            let initialised_bytes = file_bytes.min(ZERO_AHEAD_BYTES);
+            file.write_at(&ZEROS[..initialised_bytes as usize], 0)?;
             file.sync()?;
             vfs.sync_folder(folder)?;
-            Ok(Segment { file, sequence, salt, file_bytes })
+            Ok(Segment { file, sequence, salt, file_bytes, initialised_bytes })
         })();
         if filled.is_err() {
             // Best effort: an unused file is also removed at the next open.
             let _ = vfs.remove(&path);
         }
         filled
+    }
+
+    /// Writes frames at `offset`, and zeros behind a small write that ends beyond the `initialised` bytes, so that
+    /// the next ones find written space. Gives the bytes that are initialised now.
+    /// # Errors
+    /// `58030`.
+    pub fn write_frames(&self, bytes: &[u8], offset: u64, initialised: u64) -> Result<u64> {
+        self.file.write_at(bytes, offset)?;
+        let end = offset + bytes.len() as u64;
+        if end <= initialised {
+            return Ok(initialised);
+        }
+        if bytes.len() >= LARGE_WRITE_BYTES {
+            return Ok(end);
+        }
+        let zeros = (self.file_bytes - end).min(ZERO_AHEAD_BYTES);
+        self.file.write_at(&ZEROS[..zeros as usize], end)?;
+        Ok(end + zeros)
     }
 
     /// Turns a file that is no longer needed into the unused segment `sequence`. The caller syncs the folder before
@@ -151,7 +172,7 @@ impl Segment {
     /// I/O errors: the file is the segment that it was.
     pub fn recycle(&self, vfs: &Arc<dyn Vfs>, folder: &Path, sequence: u64, salt: u64) -> Result<Segment> {
         vfs.rename(&segment_path(folder, self.sequence), &segment_path(folder, sequence))?;
-        Ok(Segment { sequence, salt, ..self.clone() })
+        Ok(Segment { sequence, salt, initialised_bytes: self.file_bytes, ..self.clone() })
     }
 
     /// Writes the header. What lies before `start` must be durable already.
