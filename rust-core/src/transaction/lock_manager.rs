@@ -44,6 +44,9 @@ const CANCEL_POLL: Duration = Duration::from_millis(3);
 const ENTRY_BYTES: usize = size_of::<(u64, Entry)>() + 1;
 /// An owner's list of locks is charged in steps of this many.
 const HELD_STEP: usize = 4096;
+/// Keys that differ only in these bits of their last byte lie side by side in one shard's table, so that a
+/// transaction that takes them in order stays in the cache.
+const NEIGHBOUR_MASK: u8 = 31;
 /// A shard's table above this size is given back when it becomes empty.
 const KEPT_BYTES: usize = 16 << 10;
 
@@ -476,7 +479,12 @@ impl LockManager {
         match target {
             LockTarget::Row { tree, key } => {
                 hasher.write_u64(u64::from(tree.0) << 1);
-                hasher.write(key);
+                let Some((last, head)) = key.split_last() else { return hasher.finish() };
+                hasher.write(head);
+                hasher.write_u8(last & !NEIGHBOUR_MASK);
+                let neighbour = u64::from(last & NEIGHBOUR_MASK);
+                // The high bits are the hash table's tags: neighbours differ there as well.
+                return (hasher.finish() & !u64::from(NEIGHBOUR_MASK) | neighbour) ^ neighbour << 57;
             }
             LockTarget::Table(table) => hasher.write_u64(u64::from(table.0) << 1 | 1),
         }
