@@ -45,11 +45,13 @@ impl RowCollector {
         }
     }
 
-    /// Adds the wanted columns of `rows`.
-    pub(super) fn push_rows(&mut self, format: &RowFormat, columns: &[usize], rows: &[&[u8]]) -> Result<()> {
-        for row in rows {
-            format.check(row)?;
-        }
+    /// Adds the wanted columns of `rows`, which [`RowFormat::check`] has passed.
+    pub(super) fn push_checked_rows(
+        &mut self,
+        format: &RowFormat,
+        columns: &[usize],
+        rows: &[&[u8]],
+    ) -> Result<()> {
         for (output, column) in columns.iter().enumerate() {
             push_column(&mut self.builders[output], &mut self.pending, format, (output, *column), rows)?;
         }

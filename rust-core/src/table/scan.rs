@@ -59,11 +59,16 @@ impl Collection {
     /// Takes the rows of a leaf, in the scan's direction.
     fn take(&mut self, rows: &ScanRows<'_>, backward: bool) -> Result<()> {
         let format = self.layout.format();
-        let mut live: SmallVec<[usize; 256]> = (0..rows.len()).filter(|index| rows.is_live(*index)).collect();
-        if backward {
-            live.reverse();
+        rows.prefetch();
+        let mut live = SmallVec::<[usize; 256]>::new();
+        let mut bytes = SmallVec::<[&[u8]; 256]>::new();
+        for position in 0..rows.len() {
+            let index = if backward { rows.len() - 1 - position } else { position };
+            if let Some(value) = rows.live_value(index) {
+                live.push(index);
+                bytes.push(value);
+            }
         }
-        let bytes: SmallVec<[&[u8]; 256]> = live.iter().map(|index| rows.value(*index)).collect();
         let mut key = Vec::new();
         let mut done = 0;
         while done < live.len() {
@@ -81,7 +86,7 @@ impl Collection {
                 }
             }
             let chunk = done..done + count;
-            self.current.push_rows(format, &self.columns, &bytes[chunk.clone()])?;
+            self.current.push_checked_rows(format, &self.columns, &bytes[chunk.clone()])?;
             if let Some(ids) = &mut self.current.row_ids {
                 for index in &live[chunk] {
                     rows.key_into(*index, &mut key);

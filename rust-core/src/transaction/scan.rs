@@ -68,6 +68,22 @@ impl ScanRows<'_> {
         }
     }
 
+    /// To be called before all rows are read.
+    pub fn prefetch(&self) {
+        if let ScanRows::Page { leaf, rows } = self {
+            leaf.prefetch(rows.clone());
+        }
+    }
+
+    /// The value of row `index`, where it exists for the scan.
+    #[inline]
+    pub fn live_value(&self, index: usize) -> Option<&[u8]> {
+        match self {
+            ScanRows::Page { leaf, rows } => leaf.live_value(rows.start + index),
+            ScanRows::Resolved(rows) => Some(rows.value(index)),
+        }
+    }
+
     /// The value of row `index`; empty for a ghost.
     pub fn value(&self, index: usize) -> &[u8] {
         match self {

@@ -192,6 +192,19 @@ impl<'a> LeafView<'a> {
         if self.node.is_ghost(index) { &[] } else { self.node.raw_value(index) }
     }
 
+    /// Has the processor fetch the beginnings of entries that will be read soon: records lie all over the page, and
+    /// one miss at a time would cost more than the reading.
+    pub fn prefetch(&self, entries: Range<usize>) {
+        for index in entries {
+            self.node.prefetch(index);
+        }
+    }
+
+    /// The value of entry `index`; `None` where it is deleted.
+    pub fn live_value(&self, index: usize) -> Option<&'a [u8]> {
+        self.node.live_value(index)
+    }
+
     /// Whether entry `index` is deleted.
     pub fn is_ghost(&self, index: usize) -> bool {
         self.node.is_ghost(index)
