@@ -247,6 +247,18 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// As [`Node::search`]; one comparison for a key behind all others on the tree's last leaf.
+    pub(super) fn search_to_append(self, key: &[u8]) -> Result<usize, usize> {
+        let count = self.count();
+        if count > 0
+            && !self.has_upper_fence()
+            && key.strip_prefix(self.prefix()).is_some_and(|suffix| self.suffix(count - 1) < suffix)
+        {
+            return Err(count);
+        }
+        self.search(key)
+    }
+
     /// The child of an inner node under which `key` belongs.
     pub(super) fn child_index(self, key: &[u8]) -> usize {
         match self.search(key) {

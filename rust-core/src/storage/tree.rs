@@ -242,7 +242,7 @@ impl Tree {
         timestamp: Lsn,
         sink: Option<&dyn VersionSink>,
     ) -> Outcome {
-        let found = leaf.node().search(key);
+        let found = leaf.node().search_to_append(key);
         let number;
         let merged;
         let value = match (change, found) {
