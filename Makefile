@@ -1,7 +1,7 @@
 # Lumos. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build-all
-.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt crash bench bench-rust lint clean help tools-rust tools-go tools-c
+.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt crash crash-planted bench bench-rust lint clean help tools-rust tools-go tools-c
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -71,6 +71,9 @@ slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=ve
 
 crash: tools-rust ## Kill a writing process KILLS times and look for what was lost
 	@cargo run --release --quiet -p lumos-crash -- --kills $(KILLS)
+
+crash-planted: tools-rust ## See that the crash harness reports mistakes planted in the engine
+	@cargo test -p lumos-crash --features planted --test planted
 
 bench: build-rust ## Measure beside SQLite: make bench [BENCH="O1 O4"]
 	cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- $(BENCH)

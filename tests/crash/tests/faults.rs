@@ -1,4 +1,9 @@
 //! Every kind of failing call, at every changing call of every workload, once and for ever.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests print their figures and panic when they fail"
+)]
 
 use lumos_crash::faults::{FAULTS, run};
 use lumos_crash::scenario::Report;

@@ -1,4 +1,9 @@
 //! A few kills of a real process at every change; `make crash KILLS=…` makes many.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests print their figures and panic when they fail"
+)]
 
 use std::process::Command;
 
@@ -21,9 +26,9 @@ fn commits_acknowledged_before_they_are_written_are_reported_as_lost() {
     let folder = std::env::temp_dir().join(format!("lumos-crash-off-{}", std::process::id()));
     let folder_name = folder.to_string_lossy().into_owned();
     let (is_sound, text) =
-        crash(&["--kills", "4", "--seed", "12", "--durability", "off", "--folder", &folder_name]);
+        crash(&["--kills", "8", "--seed", "12", "--durability", "off", "--folder", &folder_name]);
     let _ = std::fs::remove_dir_all(&folder);
-    assert!(!is_sound && !text.contains(" 0 lost, 0 resurrected, 0 findings\n4 kills"), "{text}");
+    assert!(!is_sound, "{text}");
     let last = text.lines().last().unwrap();
-    assert!(last.starts_with("4 kills: ") && !last.contains(" 0 lost"), "{text}");
+    assert!(last.starts_with("8 kills: ") && !last.contains(" 0 lost"), "{text}");
 }

@@ -1,5 +1,10 @@
 //! The harness is shown to find mistakes of the engine itself: each is planted, and must be reported.
 //! `cargo test -p lumos-crash --features planted --test planted`
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests print their figures and panic when they fail"
+)]
 
 use lumos_core::common::planted::{PlantedFault, plant};
 use lumos_crash::power::{self, PowerOptions};

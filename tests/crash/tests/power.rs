@@ -1,4 +1,9 @@
 //! Power losses at every changing call of every workload; each named crash point must be hit.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests print their figures and panic when they fail"
+)]
 
 use lumos_crash::points::CRASH_POINTS;
 use lumos_crash::power::{self, PowerOptions};
