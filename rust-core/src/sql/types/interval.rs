@@ -72,7 +72,7 @@ fn unit_by_name(word: &str) -> Option<Unit> {
         "y" | "yr" | "yrs" | "year" | "years" => Unit::Months(12),
         "dec" | "decs" | "decade" | "decades" => Unit::Months(120),
         "c" | "cent" | "century" | "centuries" => Unit::Months(1200),
-        "mil" | "mils" | "millennium" | "millennia" => Unit::Months(12_000),
+        "mil" | "mils" | "millennium" | "millenniums" | "millennia" => Unit::Months(12_000),
         _ => return None,
     })
 }
@@ -81,6 +81,8 @@ fn unit_by_name(word: &str) -> Option<Unit> {
 struct Sum {
     /// Units that came: each at most once.
     seen: Vec<(u8, i64)>,
+    /// Whole ones; fractions are months.
+    years: i128,
     months: i128,
     days: i128,
     micros: i128,
@@ -112,7 +114,11 @@ impl Sum {
         let whole = i128::from(count.whole);
         match unit {
             Unit::Months(each) => {
-                self.months += whole * i128::from(each);
+                if each % 12 == 0 {
+                    self.years += whole * i128::from(each / 12);
+                } else {
+                    self.months += whole * i128::from(each);
+                }
                 let months = count.fraction * each as f64;
                 if each > 1 {
                     // Fractions of years and longer units count in whole months.
@@ -141,7 +147,7 @@ impl Sum {
     fn finish(self, negate: bool) -> Option<Interval> {
         let sign = if negate { -1 } else { 1 };
         Some(Interval {
-            months: i32::try_from(self.months * sign).ok()?,
+            months: i32::try_from((self.years * 12 + self.months) * sign).ok()?,
             days: i32::try_from(self.days * sign).ok()?,
             micros: i64::try_from(self.micros * sign).ok()?,
         })
@@ -177,7 +183,10 @@ pub fn parse(text: &str) -> Result<Interval> {
         Failure::Range => range(),
     })?;
     // PostgreSQL reads years and months with 32 bits each; only their sum is checked later.
-    if sum.months.unsigned_abs() <= 12 << 31 && i32::try_from(sum.months).is_err() {
+    if i32::try_from(sum.years).is_err() || i32::try_from(sum.months).is_err() {
+        return Err(range());
+    }
+    if i32::try_from(sum.years * 12 + sum.months).is_err() {
         return Err(out_of_range());
     }
     sum.finish(ago).ok_or_else(range)
