@@ -39,23 +39,71 @@ impl Environment for NoSession {
 /// The expression with constant parts computed: calls of immutable functions over constants, AND and OR
 /// flattened and shortened, casts of constants. What raises an error stays as it is, so that the error comes
 /// only when it is run.
-pub fn fold(expression: Expression) -> Expression {
+pub fn fold(mut expression: Expression) -> Expression {
+    fold_in_place(&mut expression);
+    expression
+}
+
+/// Operands first. Only this function and the next are on the stack once a level: an expression may be as deep as
+/// the parser lets it be, and the stack as small as 128 KiB.
+fn fold_in_place(expression: &mut Expression) {
+    fold_operands(expression);
+    fold_node(expression);
+}
+
+#[inline(never)]
+fn fold_operands(expression: &mut Expression) {
     match expression {
+        Expression::Call { arguments, .. } | Expression::Coalesce { arguments, .. } => {
+            arguments.iter_mut().for_each(fold_in_place);
+        }
+        Expression::And(operands) | Expression::Or(operands) => operands.iter_mut().for_each(fold_in_place),
+        Expression::Case { branches, otherwise, .. } => {
+            for (condition, result) in branches {
+                fold_in_place(condition);
+                fold_in_place(result);
+            }
+            if let Some(otherwise) = otherwise {
+                fold_in_place(otherwise);
+            }
+        }
+        Expression::Cast { input, .. }
+        | Expression::Not(input)
+        | Expression::IsNull { input, .. }
+        | Expression::IsTruth { input, .. }
+        | Expression::InSet { input, .. } => fold_in_place(input),
+        Expression::IsDistinct { left, right, .. } => {
+            fold_in_place(left);
+            fold_in_place(right);
+        }
+        Expression::NullIf { left, right, equal } => {
+            fold_in_place(left);
+            fold_in_place(right);
+            fold_in_place(equal);
+        }
+        _ => {}
+    }
+}
+
+/// Folds an expression whose operands are folded.
+#[inline(never)]
+fn fold_node(expression: &mut Expression) {
+    if matches!(
+        expression,
         Expression::Constant { .. }
-        | Expression::Column { .. }
-        | Expression::Input { .. }
-        | Expression::Parameter { .. } => expression,
+            | Expression::Column { .. }
+            | Expression::Input { .. }
+            | Expression::Parameter { .. }
+    ) {
+        return;
+    }
+    *expression = match std::mem::replace(expression, null(DataType::Unknown)) {
         Expression::And(operands) => fold_logical(operands, false),
         Expression::Or(operands) => fold_logical(operands, true),
         Expression::Case { branches, otherwise, data_type } => fold_case(branches, otherwise, data_type),
         Expression::Coalesce { arguments, data_type } => fold_coalesce(arguments, data_type),
         other => fold_simple(other),
-    }
-}
-
-#[allow(clippy::boxed_local, reason = "the operands of expressions are boxed")]
-fn fold_box(expression: Box<Expression>) -> Box<Expression> {
-    Box::new(fold(*expression))
+    };
 }
 
 fn is_constant(expression: &Expression) -> bool {
@@ -88,7 +136,6 @@ fn compute(expression: Expression) -> Expression {
 fn fold_simple(expression: Expression) -> Expression {
     match expression {
         Expression::Call { function, arguments, position } => {
-            let arguments: Vec<Expression> = arguments.into_iter().map(fold).collect();
             if function.strict && arguments.iter().any(is_null_constant) {
                 return null(function.returns);
             }
@@ -97,7 +144,6 @@ fn fold_simple(expression: Expression) -> Expression {
             if constant { compute(call) } else { call }
         }
         Expression::Cast { input, target, explicit, position } => {
-            let input = fold_box(input);
             if is_null_constant(&input) {
                 return null(target.data_type);
             }
@@ -105,25 +151,22 @@ fn fold_simple(expression: Expression) -> Expression {
             let cast = Expression::Cast { input, target, explicit, position };
             if constant { compute(cast) } else { cast }
         }
-        Expression::Not(input) => match fold(*input) {
+        Expression::Not(input) => match *input {
             Expression::Not(inner) => *inner,
             input if is_constant(&input) => compute(Expression::Not(Box::new(input))),
             input => Expression::Not(Box::new(input)),
         },
         Expression::IsNull { input, negated } => {
-            let input = fold_box(input);
             let constant = is_constant(&input);
             let test = Expression::IsNull { input, negated };
             if constant { compute(test) } else { test }
         }
         Expression::IsTruth { input, truth, negated } => {
-            let input = fold_box(input);
             let constant = is_constant(&input);
             let test = Expression::IsTruth { input, truth, negated };
             if constant { compute(test) } else { test }
         }
         Expression::IsDistinct { left, right, negated } => {
-            let (left, right) = (fold_box(left), fold_box(right));
             if is_null_constant(&right) {
                 return fold_simple(Expression::IsNull { input: left, negated: !negated });
             }
@@ -131,16 +174,12 @@ fn fold_simple(expression: Expression) -> Expression {
             let test = Expression::IsDistinct { left, right, negated };
             if constant { compute(test) } else { test }
         }
-        Expression::NullIf { left, right, equal } => {
-            let (left, right, equal) = (fold_box(left), fold_box(right), fold_box(equal));
-            match *equal {
-                Expression::Constant { value: Datum::Boolean(true), .. } => null(result_type(&left)),
-                Expression::Constant { .. } => *left,
-                equal => Expression::NullIf { left, right, equal: Box::new(equal) },
-            }
-        }
+        Expression::NullIf { left, right, equal } => match *equal {
+            Expression::Constant { value: Datum::Boolean(true), .. } => null(result_type(&left)),
+            Expression::Constant { .. } => *left,
+            equal => Expression::NullIf { left, right, equal: Box::new(equal) },
+        },
         Expression::InSet { input, values, has_null, negated } => {
-            let input = fold_box(input);
             let constant = is_constant(&input);
             let test = Expression::InSet { input, values, has_null, negated };
             if constant { compute(test) } else { test }
@@ -172,7 +211,7 @@ fn fold_logical(operands: Vec<Expression>, decisive: bool) -> Expression {
     let mut kept = Vec::with_capacity(operands.len());
     let mut null_seen = false;
     for operand in operands {
-        let nested = match fold(operand) {
+        let nested = match operand {
             Expression::And(inner) if !decisive => inner,
             Expression::Or(inner) if decisive => inner,
             other => vec![other],
@@ -209,16 +248,15 @@ fn fold_case(
     let mut kept = Vec::with_capacity(branches.len());
     let mut otherwise = otherwise;
     for (condition, result) in branches {
-        match fold(condition) {
+        match condition {
             Expression::Constant { value: Datum::Boolean(true), .. } => {
                 otherwise = Some(Box::new(result));
                 break;
             }
             Expression::Constant { .. } => {}
-            condition => kept.push((condition, fold(result))),
+            condition => kept.push((condition, result)),
         }
     }
-    let otherwise = otherwise.map(fold_box);
     if kept.is_empty() {
         return otherwise.map_or_else(|| null(data_type), |otherwise| *otherwise);
     }
@@ -229,7 +267,6 @@ fn fold_case(
 fn fold_coalesce(arguments: Vec<Expression>, data_type: DataType) -> Expression {
     let mut kept = Vec::with_capacity(arguments.len());
     for argument in arguments {
-        let argument = fold(argument);
         if is_null_constant(&argument) {
             continue;
         }
