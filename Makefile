@@ -56,7 +56,8 @@ test: test-rust test-c test-go ## The whole suite; last line: N passed, M failed
 	@./tests/summary.sh
 
 test-rust: tools-rust
-	@mkdir -p target && set -o pipefail; cargo test --workspace 2>&1 | tee target/test-rust.log
+	@mkdir -p target && set -o pipefail; (cargo test --workspace && \
+	  cargo test -p lumos-crash --features planted --test planted) 2>&1 | tee target/test-rust.log
 
 test-go: tools-go tools-c build-rust
 	@mkdir -p target && set -o pipefail; (cd go && go vet -tags rust ./... && go test -count=1 -v -tags rust ./... && \
