@@ -468,13 +468,15 @@ lumos_status lumos_db_stat(lumos_db *db,
                            int64_t *out);
 
 /*
- Asks every running statement of the database to stop (57014). Any thread. Since 1.0.
+ Asks the running statements of all connections made through this handle to stop (57014). Any thread. Since 1.0.
  */
-LUMOS_API void lumos_db_interrupt_all(lumos_db *db);
+LUMOS_API
+void lumos_db_interrupt_all(lumos_db *db);
 
 /*
  Checks the whole file: map, pages, trees, rows against index entries, large values. `report`: null, or
- called with each finding (return non-zero to stop being called). `found`: how many. Since 1.0.
+ called with each finding and with a line that says what was looked at (return non-zero to stop being
+ called). `found`: how many findings. Since 1.0.
 
  The caller keeps:
  `report` is null or callable with `user`; `found` is writable; `err` is null or writable.

@@ -4,7 +4,7 @@ use crate::common::cancel::CancelToken;
 use crate::common::sync::{Arc, Mutex, MutexGuard};
 use crate::database::Database;
 use crate::ffi::abi::*;
-use crate::ffi::database::engine;
+use crate::ffi::database::{engine, remember};
 use crate::ffi::guard::{Failure, guard, guard_value, guard_with, made, store};
 use crate::ffi::handle;
 use crate::ffi::text;
@@ -123,6 +123,7 @@ pub unsafe extern "C" fn lumos_connect(
                 }),
             }
         }))?;
+        remember(db, handle)?;
         // SAFETY: not null, and by this function's contract writable.
         unsafe { store(out, handle)? };
         Ok(LUMOS_OK)

@@ -5,6 +5,7 @@ use crate::database::Database;
 use crate::database::options::DatabaseOptions;
 use crate::ffi::abi::*;
 use crate::ffi::config::Config;
+use crate::ffi::connection::Connection;
 use crate::ffi::guard::{Failure, guard, guard_value, made, panics_caught, store};
 use crate::ffi::handle;
 use crate::ffi::seed::OwnConnection;
@@ -17,6 +18,8 @@ use std::path::Path;
 pub struct DatabaseHandle {
     /// The engine.
     pub database: Arc<Database>,
+    /// Handles of the connections made through this one, as numbers; closed ones go when the next is made.
+    pub connections: Arc<Mutex<Vec<usize>>>,
     /// The connection of `lumos_db_query`, made when first asked for.
     pub own: Arc<Mutex<Option<OwnConnection>>>,
 }
@@ -42,7 +45,7 @@ pub(crate) unsafe fn open_path(
     };
     let path = (!path.is_empty() && path != ":memory:").then(|| Path::new(path));
     let database = Database::open(path, options)?;
-    let handle = DatabaseHandle { database, own: Arc::default() };
+    let handle = DatabaseHandle { database, connections: Arc::default(), own: Arc::default() };
     Ok(made(handle::insert(handle))?)
 }
 
@@ -137,8 +140,35 @@ pub unsafe extern "C" fn lumos_db_stat(
     })
 }
 
+/// Asks the running statements of all connections made through this handle to stop (57014). Any thread. Since 1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn lumos_db_interrupt_all(db: *mut lumos_db) {
+    guard_value((), || {
+        let connections = Arc::clone(&handle::lease_shared::<DatabaseHandle, _>(db)?.connections);
+        for connection in connections.lock().iter() {
+            if let Ok(token) = handle::cancel_token::<Connection, _>(*connection as *const lumos_conn) {
+                token.cancel(0);
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Remembers a connection for `lumos_db_interrupt_all`.
+pub(crate) fn remember(
+    db: *const lumos_db,
+    connection: *const lumos_conn,
+) -> std::result::Result<(), Failure> {
+    let connections = Arc::clone(&handle::lease_shared::<DatabaseHandle, _>(db)?.connections);
+    let mut connections = connections.lock();
+    connections.retain(|known| handle::cancel_token::<Connection, _>(*known as *const lumos_conn).is_ok());
+    connections.push(connection as usize);
+    Ok(())
+}
+
 /// Checks the whole file: map, pages, trees, rows against index entries, large values. `report`: null, or
-/// called with each finding (return non-zero to stop being called). `found`: how many. Since 1.0.
+/// called with each finding and with a line that says what was looked at (return non-zero to stop being
+/// called). `found`: how many findings. Since 1.0.
 ///
 /// # Safety
 /// `report` is null or callable with `user`; `found` is writable; `err` is null or writable.

@@ -126,7 +126,8 @@ impl Session {
         self.cancel.start_statement();
         if let Some(block) = &mut self.block {
             block.transaction.message(record)?;
-            return Ok(self.engine.manager.log().tail());
+            // A log that holds nothing yet ends at 0, which callers take for "failed".
+            return Ok(self.engine.manager.log().tail().max(Lsn(1)));
         }
         self.begin_block(None, None, true);
         if let Some(block) = &mut self.block {
