@@ -96,6 +96,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "Digits of floating-point output: above 0 means the shortest exact form.",
         Some(float_digits),
     ),
+    setting("integer_datetimes", "on", "Times are whole microseconds.", None),
     setting("IntervalStyle", "postgres", "Form of intervals.", Some(interval_style)),
     setting(
         "lumos.execution_path",
@@ -111,7 +112,6 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "Schemas where unqualified names are looked for.",
         Some(search_path),
     ),
-    setting("integer_datetimes", "on", "Times are whole microseconds.", None),
     setting("server_encoding", "UTF8", "Encoding of stored text.", None),
     setting("server_version", "15.0", "The PostgreSQL version whose dialect is spoken.", None),
     setting("server_version_num", "150000", "The same as a number.", None),
