@@ -19,6 +19,7 @@ pub mod database;
 pub mod ffi;
 pub mod session;
 pub mod sql;
+pub mod statistics;
 pub mod storage;
 pub mod table;
 pub mod transaction;

@@ -7,3 +7,4 @@ pub mod catalog;
 pub mod codec;
 pub mod snapshot;
 pub mod table_definition;
+pub mod view_definition;

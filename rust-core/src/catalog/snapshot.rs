@@ -4,6 +4,7 @@
 //! A transaction that changes definitions makes its own snapshots; each remembers what it changed.
 
 use crate::catalog::table_definition::TableDefinition;
+use crate::catalog::view_definition::ViewDefinition;
 use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +35,7 @@ pub struct CatalogSnapshot {
     names_by_id: BTreeMap<ObjectId, String>,
     /// Index name to its table's name and its position there.
     indexes: BTreeMap<String, (String, usize)>,
+    views: BTreeMap<String, Arc<ViewDefinition>>,
     /// What differs from the committed snapshot that this one was made from, in order.
     changes: Vec<CatalogChange>,
 }
@@ -105,6 +107,14 @@ impl CatalogSnapshot {
             }
             _ => Err(error.hint_near_miss(name, self.table_names())),
         }
+    }
+
+    /// The view of this name; no schema means `public`.
+    pub fn view(&self, schema: Option<&str>, name: &str) -> Option<Arc<ViewDefinition>> {
+        if schema.is_some_and(|schema| !self.has_schema(schema)) {
+            return None;
+        }
+        self.views.get(name).cloned()
     }
 
     /// The table with this number.

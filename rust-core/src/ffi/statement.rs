@@ -237,10 +237,15 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         PreparedKind::CreateTable
         | PreparedKind::DropTable
         | PreparedKind::CreateIndex
-        | PreparedKind::DropIndex => LUMOS_STMT_DDL,
+        | PreparedKind::DropIndex
+        | PreparedKind::CreateView
+        | PreparedKind::DropView
+        | PreparedKind::CreateTableAs => LUMOS_STMT_DDL,
         PreparedKind::Begin | PreparedKind::Commit | PreparedKind::Rollback => LUMOS_STMT_TRANSACTION,
         PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
-        PreparedKind::Checkpoint => LUMOS_STMT_OTHER,
+        PreparedKind::Checkpoint | PreparedKind::Explain | PreparedKind::Copy | PreparedKind::Analyze => {
+            LUMOS_STMT_OTHER
+        }
     })
 }
 

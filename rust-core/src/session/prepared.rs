@@ -15,6 +15,7 @@ use crate::sql::parser;
 use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan};
 use crate::sql::types::data_type::DataType;
 use crate::sql::{binder, optimizer};
+use crate::statistics::table_statistics::TableStatistics;
 use crate::transaction::types::TableLockMode;
 
 /// A prepared statement. Belongs to the session that made it; runs as often as wanted.
@@ -89,10 +90,14 @@ fn bind(text: &str, statement: &StatementWithSpan<'_>, catalog: &CatalogSnapshot
 /// Row counts for the optimizer.
 struct Statistics<'a>(&'a Engine);
 
-impl optimizer::TableStatistics for Statistics<'_> {
+impl optimizer::StatisticsSource for Statistics<'_> {
     fn row_count(&self, table: &TableDefinition) -> u64 {
         // A tree that only the running transaction knows has no pages yet.
         self.0.manager.storage().tree(table.layout.tree).map_or(0, |tree| tree.entry_estimate())
+    }
+
+    fn statistics(&self, _table: &TableDefinition) -> Option<Arc<TableStatistics>> {
+        None
     }
 }
 
@@ -103,10 +108,7 @@ pub(crate) fn plan(statement: BoundStatement, stamp: Stamp, engine: &Engine) -> 
     };
     let physical = Arc::new(optimizer::optimize(plan, &parameters, &Statistics(engine))?);
     let mut locks: Vec<(ObjectId, TableLockMode)> = Vec::new();
-    let mut node = Some(&physical.root);
-    while let Some(current) = node {
-        node = lock_of(current, &mut locks);
-    }
+    collect_locks(&physical.root, &mut locks);
     // The strongest lock of each table, in the order of their numbers, so that two sessions cannot cross.
     locks.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(&left.1)));
     locks.dedup_by_key(|lock| lock.0);
@@ -114,33 +116,19 @@ pub(crate) fn plan(statement: BoundStatement, stamp: Stamp, engine: &Engine) -> 
     Ok(Plan { stamp, physical, locks: locks.into(), scratch: PointScratch::default(), can_point })
 }
 
-/// Notes the table that a node works on; gives its input.
-fn lock_of<'p>(
-    node: &'p PhysicalNode,
-    locks: &mut Vec<(ObjectId, TableLockMode)>,
-) -> Option<&'p PhysicalNode> {
+/// Notes the tables that a plan works on.
+fn collect_locks(node: &PhysicalNode, locks: &mut Vec<(ObjectId, TableLockMode)>) {
     match &node.operator {
         Operator::TableScan { table, .. }
         | Operator::IndexScan { table, .. }
         | Operator::RowIdLookup { table, .. }
-        | Operator::UniqueLookup { table, .. } => {
-            locks.push((table.id, TableLockMode::AccessShare));
-            None
-        }
-        Operator::Insert { table, input, .. }
-        | Operator::Update { table, input, .. }
-        | Operator::Delete { table, input, .. } => {
+        | Operator::UniqueLookup { table, .. } => locks.push((table.id, TableLockMode::AccessShare)),
+        Operator::Insert { table, .. } | Operator::Update { table, .. } | Operator::Delete { table, .. } => {
             locks.push((table.id, TableLockMode::RowExclusive));
-            Some(input)
         }
-        Operator::Filter { input, .. }
-        | Operator::Project { input, .. }
-        | Operator::HashAggregate { input, .. }
-        | Operator::Sort { input, .. }
-        | Operator::TopN { input, .. }
-        | Operator::Limit { input, .. } => Some(input),
-        Operator::Values { .. } => None,
+        _ => {}
     }
+    node.inputs().into_iter().for_each(|input| collect_locks(input, locks));
 }
 
 fn kind_of(statement: &BoundStatement) -> PreparedKind {
@@ -160,6 +148,12 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::Reset { .. } => PreparedKind::Reset,
         BoundStatement::Show { .. } => PreparedKind::Show,
         BoundStatement::Checkpoint => PreparedKind::Checkpoint,
+        BoundStatement::Explain(_) => PreparedKind::Explain,
+        BoundStatement::Copy(_) => PreparedKind::Copy,
+        BoundStatement::Analyze(_) => PreparedKind::Analyze,
+        BoundStatement::CreateView(_) => PreparedKind::CreateView,
+        BoundStatement::DropView(_) => PreparedKind::DropView,
+        BoundStatement::CreateTableAs(_) => PreparedKind::CreateTableAs,
     }
 }
 

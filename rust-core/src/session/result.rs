@@ -82,6 +82,18 @@ pub enum PreparedKind {
     Show,
     /// CHECKPOINT.
     Checkpoint,
+    /// EXPLAIN.
+    Explain,
+    /// COPY.
+    Copy,
+    /// ANALYZE.
+    Analyze,
+    /// CREATE VIEW.
+    CreateView,
+    /// DROP VIEW.
+    DropView,
+    /// CREATE TABLE AS.
+    CreateTableAs,
 }
 
 impl PreparedKind {
@@ -114,6 +126,12 @@ impl PreparedKind {
             PreparedKind::Reset => "RESET",
             PreparedKind::Show => "SHOW",
             PreparedKind::Checkpoint => "CHECKPOINT",
+            PreparedKind::Explain => "EXPLAIN",
+            PreparedKind::Copy => "COPY",
+            PreparedKind::Analyze => "ANALYZE",
+            PreparedKind::CreateView => "CREATE VIEW",
+            PreparedKind::DropView => "DROP VIEW",
+            PreparedKind::CreateTableAs => "CREATE TABLE AS",
         }
     }
 
@@ -128,6 +146,9 @@ impl PreparedKind {
                 | PreparedKind::DropTable
                 | PreparedKind::CreateIndex
                 | PreparedKind::DropIndex
+                | PreparedKind::CreateView
+                | PreparedKind::DropView
+                | PreparedKind::CreateTableAs
         )
     }
 

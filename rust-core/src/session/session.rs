@@ -491,6 +491,7 @@ impl Session {
                 environment: &self.environment,
                 memory: &self.engine.memory,
                 cancel: &self.cancel,
+                supply: None,
             };
             while let Some(batch) = execution.next(&mut context)? {
                 memory.grow(batch.memory_bytes())?;
@@ -584,6 +585,7 @@ impl Session {
             environment: &self.environment,
             memory: &self.engine.memory,
             cancel: &self.cancel,
+            supply: None,
         };
         let path = self.environment.settings.effects().path;
         let plan = &mut *plan;
@@ -725,6 +727,7 @@ impl Session {
             environment: &self.environment,
             memory: &self.engine.memory,
             cancel: &self.cancel,
+            supply: None,
         })
     }
 
@@ -817,6 +820,7 @@ impl Session {
             environment: &self.environment,
             memory: &self.engine.memory,
             cancel: &self.cancel,
+            supply: None,
         };
         let plan = &mut **plan;
         point::run(&plan.physical, &mut plan.scratch, &mut context, out).map(Some)

@@ -2,9 +2,11 @@
 //! Knows nothing of how either is carried out.
 
 use crate::catalog::table_definition::{CheckDefinition, ColumnDefinition, ConstraintKind};
+use crate::common::ids::ObjectId;
+use crate::sql::plan::expression::OutputColumn;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
-use crate::sql::types::data_type::DataType;
+use crate::sql::types::data_type::{DataType, SqlType};
 
 /// What a statement is bound against, besides the catalog.
 #[derive(Clone, Debug)]
@@ -65,6 +67,142 @@ pub enum BoundStatement {
     },
     /// CHECKPOINT.
     Checkpoint,
+    /// EXPLAIN.
+    Explain(Box<ExplainStatement>),
+    /// COPY.
+    Copy(Box<CopyStatement>),
+    /// ANALYZE. Without tables: all of them.
+    Analyze(Vec<ObjectName>),
+    /// CREATE VIEW.
+    CreateView(CreateView),
+    /// DROP VIEW.
+    DropView(DropObjects),
+    /// CREATE TABLE AS, SELECT INTO.
+    CreateTableAs(Box<CreateTableAs>),
+}
+
+/// EXPLAIN of a query or data change.
+#[derive(Clone, Debug)]
+pub struct ExplainStatement {
+    /// What is explained.
+    pub plan: LogicalPlan,
+    /// Types of its parameters.
+    pub parameters: Vec<DataType>,
+    /// What it does.
+    pub kind: StatementKind,
+    /// ANALYZE: it is run, and the plan shows what came of it.
+    pub analyze: bool,
+    /// VERBOSE: output columns are shown.
+    pub verbose: bool,
+    /// COSTS.
+    pub costs: bool,
+    /// TIMING; only with `analyze`.
+    pub timing: bool,
+    /// SUMMARY: times of planning and running.
+    pub summary: bool,
+    /// FORMAT.
+    pub format: ExplainFormat,
+}
+
+/// How EXPLAIN shows a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExplainFormat {
+    /// Lines of text.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// COPY.
+#[derive(Clone, Debug)]
+pub struct CopyStatement {
+    /// FROM: an `Insert` over `Supplied` rows; TO: a query.
+    pub plan: LogicalPlan,
+    /// FROM (true) or TO.
+    pub from: bool,
+    /// The columns in the file, in order.
+    pub columns: Vec<OutputColumn>,
+    /// Where the file is.
+    pub file: CopyFile,
+    /// What it looks like.
+    pub format: CopyFormat,
+    /// FROM … WHERE is part of `plan`. Where the statement's file or table stands.
+    pub position: usize,
+}
+
+/// What COPY reads or writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CopyFile {
+    /// A file by its path.
+    Path(String),
+    /// STDIN or STDOUT: the caller's reader or writer.
+    Caller,
+}
+
+/// The form of a file of COPY.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopyFormat {
+    /// CSV; else PostgreSQL's text format.
+    pub csv: bool,
+    /// Between values.
+    pub delimiter: u8,
+    /// How NULL is written.
+    pub null: String,
+    /// Whether the first line holds names.
+    pub header: CopyHeader,
+    /// CSV: around values.
+    pub quote: u8,
+    /// CSV: before a quote inside quotes.
+    pub escape: u8,
+    /// CSV, TO: one a column, whether its values are always quoted.
+    pub force_quote: Vec<bool>,
+    /// CSV, FROM: one a column, whether the unquoted NULL text is a value.
+    pub force_not_null: Vec<bool>,
+    /// CSV, FROM: one a column, whether the NULL text means NULL even in quotes.
+    pub force_null: Vec<bool>,
+}
+
+/// The first line of a file of COPY.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CopyHeader {
+    /// Data.
+    None,
+    /// Names, not looked at on input.
+    Names,
+    /// Names, which must be those of the columns on input.
+    Match,
+}
+
+/// CREATE VIEW.
+#[derive(Clone, Debug)]
+pub struct CreateView {
+    /// Where it goes.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub position: usize,
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// Names and types of its columns; a replaced view keeps its own as the first ones (42P16).
+    pub columns: Vec<(String, SqlType)>,
+    /// Its query as SQL text.
+    pub query: String,
+    /// Tables and views that the query reads, each once.
+    pub dependencies: Vec<ObjectId>,
+}
+
+/// CREATE TABLE AS.
+#[derive(Clone, Debug)]
+pub struct CreateTableAs {
+    /// The table, with the query's columns.
+    pub table: CreateTable,
+    /// The query.
+    pub plan: LogicalPlan,
+    /// Types of the query's parameters.
+    pub parameters: Vec<DataType>,
+    /// WITH DATA.
+    pub with_data: bool,
 }
 
 /// The name of a table or index in a statement.

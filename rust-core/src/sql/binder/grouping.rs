@@ -173,7 +173,7 @@ impl<'g> Grouping<'g> {
             let is_aggregate = aggregates.iter().any(|aggregate| aggregate.output.id == *id);
             return if is_aggregate { Ok(()) } else { Err(self.ungrouped(*id)) };
         }
-        walk::each_operand_mut(expression, &mut |operand| self.rewrite(operand, aggregates))
+        expression.each_operand_mut(&mut |operand| self.rewrite(operand, aggregates))
     }
 
     #[inline(never)]

@@ -16,6 +16,7 @@ use crate::sql::parser::parse_expression;
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::logical::{BoundCheck, LogicalPlan, Returning};
 use crate::sql::types::cast::CastContext;
+use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
 
 impl Binder<'_> {
@@ -222,14 +223,26 @@ impl Binder<'_> {
         let (table, old_columns, relation) = self.bind_target(&update.table)?;
         let scope = Scope::of(relation);
         let assignments = self.bind_assignments(&table, update, &scope)?;
-        let input = self.filtered_scan(&table, &old_columns, update.filter.as_ref(), &scope)?;
+        let row_id = self.new_column("row id", DataType::BigInt, false);
+        let (input, recheck) =
+            self.filtered_scan(&table, &old_columns, &row_id, update.filter.as_ref(), &scope)?;
         let start = update.span.position();
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, start)?;
         let relation = named_relation(&table, new_columns.clone(), update.table.alias.as_ref())?;
         let returning = self.bind_returning(update.returning, relation)?;
         let input = Box::new(input);
-        Ok(LogicalPlan::Update { table, input, old_columns, assignments, checks, new_columns, returning })
+        Ok(LogicalPlan::Update {
+            table,
+            input,
+            old_columns,
+            row_id: row_id.id,
+            assignments,
+            recheck,
+            checks,
+            new_columns,
+            returning,
+        })
     }
 
     pub(super) fn bind_delete(&mut self, delete: &Delete<'_>) -> Result<LogicalPlan> {
@@ -237,9 +250,12 @@ impl Binder<'_> {
         check_one_table(delete.using, "DELETE … USING")?;
         let (table, old_columns, relation) = self.bind_target(&delete.table)?;
         let scope = Scope::of(relation.clone());
-        let input = Box::new(self.filtered_scan(&table, &old_columns, delete.filter.as_ref(), &scope)?);
+        let row_id = self.new_column("row id", DataType::BigInt, false);
+        let (input, recheck) =
+            self.filtered_scan(&table, &old_columns, &row_id, delete.filter.as_ref(), &scope)?;
+        let input = Box::new(input);
         let returning = self.bind_returning(delete.returning, relation)?;
-        Ok(LogicalPlan::Delete { table, input, old_columns, returning })
+        Ok(LogicalPlan::Delete { table, input, old_columns, row_id: row_id.id, recheck, returning })
     }
 
     fn bind_target(
@@ -248,7 +264,7 @@ impl Binder<'_> {
     ) -> Result<(Arc<TableDefinition>, Vec<OutputColumn>, ScopeRelation)> {
         let (plan, relation) = self.bind_table(reference)?;
         match plan {
-            LogicalPlan::Scan { table, columns } => Ok((table, columns, relation)),
+            LogicalPlan::Scan { table, columns, .. } => Ok((table, columns, relation)),
             _ => Err(Error::internal("a table is bound as a scan")),
         }
     }
@@ -257,19 +273,25 @@ impl Binder<'_> {
         &mut self,
         table: &Arc<TableDefinition>,
         columns: &[OutputColumn],
+        row_id: &OutputColumn,
         filter: Option<&Condition<'_>>,
         scope: &Scope,
-    ) -> Result<LogicalPlan> {
-        let scan = LogicalPlan::Scan { table: Arc::clone(table), columns: columns.to_vec() };
+    ) -> Result<(LogicalPlan, Option<Expression>)> {
+        let scan = LogicalPlan::Scan {
+            table: Arc::clone(table),
+            columns: columns.to_vec(),
+            row_id: Some(row_id.clone()),
+        };
         match filter {
-            None => Ok(scan),
+            None => Ok((scan, None)),
             Some(Condition::CurrentOf(name)) => {
                 Err(Error::not_supported("WHERE CURRENT OF").at(name.position()))
             }
             Some(Condition::Expression(expr)) => {
                 let mut context = Context::new(scope, Place::Where);
                 let predicate = self.bind_condition(expr, "WHERE", &mut context)?.expression;
-                Ok(LogicalPlan::Filter { input: Box::new(scan), predicate })
+                let recheck = Some(predicate.clone());
+                Ok((LogicalPlan::Filter { input: Box::new(scan), predicate }, recheck))
             }
         }
     }

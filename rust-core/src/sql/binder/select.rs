@@ -219,7 +219,7 @@ impl Binder<'_> {
         let table = self.find_table(&reference.name)?;
         let columns = self.table_columns(&table);
         let relation = named_relation(&table, columns.clone(), reference.alias.as_ref())?;
-        Ok((LogicalPlan::Scan { table, columns }, relation))
+        Ok((LogicalPlan::Scan { table, columns, row_id: None }, relation))
     }
 
     fn bind_derived(&mut self, derived: &DerivedTable<'_>) -> Result<(LogicalPlan, ScopeRelation)> {

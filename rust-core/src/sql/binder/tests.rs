@@ -107,6 +107,7 @@ impl Printer {
                     if *has_null { " NULL" } else { "" }
                 )
             }
+            Expression::Subquery(subquery) => format!("{subquery:?}"),
         }
     }
 
@@ -127,7 +128,7 @@ impl Printer {
 
     fn plan(&mut self, plan: &LogicalPlan) -> String {
         match plan {
-            LogicalPlan::Scan { table, columns } => {
+            LogicalPlan::Scan { table, columns, .. } => {
                 self.define(columns);
                 format!("scan {}", table.name)
             }
@@ -229,6 +230,7 @@ impl Printer {
                 let returning = self.returning(returning);
                 format!("{input} | delete {}{returning}", table.name)
             }
+            other => format!("{other:?}"),
         }
     }
 }

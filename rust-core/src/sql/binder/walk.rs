@@ -6,92 +6,17 @@ use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Datum, Numeric};
 
-/// Calls `visit` with each direct operand, in the order they are written.
-pub(super) fn each_operand<'e>(expression: &'e Expression, visit: &mut dyn FnMut(&'e Expression)) {
-    match expression {
-        Expression::Constant { .. }
-        | Expression::Column { .. }
-        | Expression::Input { .. }
-        | Expression::Parameter { .. } => {}
-        Expression::Call { arguments, .. } | Expression::Coalesce { arguments, .. } => {
-            arguments.iter().for_each(visit);
-        }
-        Expression::And(operands) | Expression::Or(operands) => operands.iter().for_each(visit),
-        Expression::Cast { input, .. }
-        | Expression::Not(input)
-        | Expression::IsNull { input, .. }
-        | Expression::IsTruth { input, .. }
-        | Expression::InSet { input, .. } => visit(input),
-        Expression::IsDistinct { left, right, .. } => {
-            visit(left);
-            visit(right);
-        }
-        Expression::NullIf { left, right, equal } => {
-            visit(left);
-            visit(right);
-            visit(equal);
-        }
-        Expression::Case { branches, otherwise, .. } => {
-            for (condition, result) in branches {
-                visit(condition);
-                visit(result);
-            }
-            if let Some(otherwise) = otherwise {
-                visit(otherwise);
-            }
-        }
-    }
-}
-
-/// [`each_operand`] for changing them; stops at the first error.
-pub(super) fn each_operand_mut(
-    expression: &mut Expression,
-    visit: &mut dyn FnMut(&mut Expression) -> Result<()>,
-) -> Result<()> {
-    match expression {
-        Expression::Constant { .. }
-        | Expression::Column { .. }
-        | Expression::Input { .. }
-        | Expression::Parameter { .. } => Ok(()),
-        Expression::Call { arguments, .. } | Expression::Coalesce { arguments, .. } => {
-            arguments.iter_mut().try_for_each(visit)
-        }
-        Expression::And(operands) | Expression::Or(operands) => operands.iter_mut().try_for_each(visit),
-        Expression::Cast { input, .. }
-        | Expression::Not(input)
-        | Expression::IsNull { input, .. }
-        | Expression::IsTruth { input, .. }
-        | Expression::InSet { input, .. } => visit(input),
-        Expression::IsDistinct { left, right, .. } => {
-            visit(left)?;
-            visit(right)
-        }
-        Expression::NullIf { left, right, equal } => {
-            visit(left)?;
-            visit(right)?;
-            visit(equal)
-        }
-        Expression::Case { branches, otherwise, .. } => {
-            for (condition, result) in branches {
-                visit(condition)?;
-                visit(result)?;
-            }
-            otherwise.as_deref_mut().map_or(Ok(()), visit)
-        }
-    }
-}
-
 /// How many nodes an expression has.
 pub(super) fn count_nodes(expression: &Expression) -> usize {
     let mut count = 1;
-    each_operand(expression, &mut |operand| count += count_nodes(operand));
+    expression.each_operand(&mut |operand| count += count_nodes(operand));
     count
 }
 
 /// Whether an expression refers to any column.
 pub(super) fn has_columns(expression: &Expression) -> bool {
     let mut found = matches!(expression, Expression::Column { .. } | Expression::Input { .. });
-    each_operand(expression, &mut |operand| found = found || has_columns(operand));
+    expression.each_operand(&mut |operand| found = found || has_columns(operand));
     found
 }
 
@@ -100,7 +25,7 @@ pub(super) fn columns_of(expression: &Expression, out: &mut Vec<ColumnId>) {
     if let Expression::Column { id, .. } = expression {
         out.push(*id);
     }
-    each_operand(expression, &mut |operand| columns_of(operand, out));
+    expression.each_operand(&mut |operand| columns_of(operand, out));
 }
 
 /// Makes every place in `expression` be `position`: for stored text, whose places mean nothing in the statement.
@@ -109,7 +34,7 @@ pub(super) fn move_to(expression: &mut Expression, new_position: usize) -> Resul
         Expression::Call { position, .. } | Expression::Cast { position, .. } => *position = new_position,
         _ => {}
     }
-    each_operand_mut(expression, &mut |operand| move_to(operand, new_position))
+    expression.each_operand_mut(&mut |operand| move_to(operand, new_position))
 }
 
 /// Gives parameters that were bound before their type was known their final type.
@@ -117,51 +42,29 @@ pub(super) fn type_parameters(expression: &mut Expression, types: &[DataType]) -
     if let Expression::Parameter { index, data_type } = expression {
         *data_type = types[*index];
     }
-    each_operand_mut(expression, &mut |operand| type_parameters(operand, types))
+    expression.each_operand_mut(&mut |operand| type_parameters(operand, types))
 }
 
-/// Calls `visit` with every expression of a plan.
+/// Calls `visit` with every expression of a plan and of the plans of its subqueries, but for the operands inside them.
 pub(super) fn each_plan_expression(
     plan: &mut LogicalPlan,
     visit: &mut dyn FnMut(&mut Expression) -> Result<()>,
 ) -> Result<()> {
-    match plan {
-        LogicalPlan::Scan { .. } => Ok(()),
-        LogicalPlan::Values { rows, .. } => rows.iter_mut().flatten().try_for_each(visit),
-        LogicalPlan::Filter { input, predicate } => {
-            visit(predicate)?;
-            each_plan_expression(input, visit)
-        }
-        LogicalPlan::Project { input, expressions, .. } => {
-            expressions.iter_mut().try_for_each(&mut *visit)?;
-            each_plan_expression(input, visit)
-        }
-        LogicalPlan::Aggregate { input, groups, aggregates, .. } => {
-            groups.iter_mut().try_for_each(&mut *visit)?;
-            for aggregate in aggregates {
-                aggregate.arguments.iter_mut().chain(&mut aggregate.filter).try_for_each(&mut *visit)?;
-            }
-            each_plan_expression(input, visit)
-        }
-        LogicalPlan::Distinct { input } => each_plan_expression(input, visit),
-        LogicalPlan::Sort { input, keys } => {
-            keys.iter_mut().map(|key| &mut key.expression).try_for_each(&mut *visit)?;
-            each_plan_expression(input, visit)
-        }
-        LogicalPlan::Limit { input, limit, offset } => {
-            limit.iter_mut().chain(offset).try_for_each(&mut *visit)?;
-            each_plan_expression(input, visit)
-        }
-        LogicalPlan::Insert { input, returning, .. } | LogicalPlan::Delete { input, returning, .. } => {
-            returning.iter_mut().flat_map(|one| &mut one.expressions).try_for_each(&mut *visit)?;
-            each_plan_expression(input, visit)
-        }
-        LogicalPlan::Update { input, assignments, returning, .. } => {
-            assignments.iter_mut().map(|(_, value)| value).try_for_each(&mut *visit)?;
-            returning.iter_mut().flat_map(|one| &mut one.expressions).try_for_each(&mut *visit)?;
-            each_plan_expression(input, visit)
-        }
+    plan.each_own_expression_mut(&mut |expression| {
+        each_subquery(expression, visit)?;
+        visit(expression)
+    })?;
+    plan.inputs_mut().into_iter().try_for_each(|input| each_plan_expression(input, visit))
+}
+
+fn each_subquery(
+    expression: &mut Expression,
+    visit: &mut dyn FnMut(&mut Expression) -> Result<()>,
+) -> Result<()> {
+    if let Expression::Subquery(subquery) = expression {
+        each_plan_expression(&mut subquery.plan, visit)?;
     }
+    expression.each_operand_mut(&mut |operand| each_subquery(operand, visit))
 }
 
 /// Whether two expressions are the same but for their places in the text.
@@ -203,10 +106,10 @@ pub(super) fn same(left: &Expression, right: &Expression) -> bool {
         return false;
     }
     let mut left_operands: Vec<&Expression> = Vec::new();
-    each_operand(left, &mut |operand| left_operands.push(operand));
+    left.each_operand(&mut |operand| left_operands.push(operand));
     let mut index = 0;
     let mut all_same = true;
-    each_operand(right, &mut |operand| {
+    right.each_operand(&mut |operand| {
         all_same = all_same && left_operands.get(index).is_some_and(|left| same(left, operand));
         index += 1;
     });

@@ -10,7 +10,7 @@ use crate::batch::validity::Bitmap;
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::filter::select;
-use crate::sql::evaluate::row::{in_set, is_relabel, result_type, unplanned_column};
+use crate::sql::evaluate::row::{in_set, is_relabel, result_type, unplanned_column, unplanned_subquery};
 use crate::sql::functions::registry::{RowSet, ScalarFunction};
 use crate::sql::plan::expression::Expression;
 use crate::sql::types::cast;
@@ -126,6 +126,7 @@ pub fn evaluate_rows(
             in_set_column(&column, values, *has_null, *negated, result_type(input), rows)
         }
         Expression::Column { id, .. } => Err(unplanned_column(id.0)),
+        Expression::Subquery(_) => Err(unplanned_subquery()),
     }
 }
 

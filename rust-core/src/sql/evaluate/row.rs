@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::functions::registry::ScalarFunction;
-use crate::sql::plan::expression::Expression;
+use crate::sql::plan::expression::{Expression, SubqueryForm};
 use crate::sql::types::cast;
 use crate::sql::types::compare::{compare, equal};
 use crate::sql::types::data_type::{DataType, SqlType};
@@ -250,6 +250,7 @@ fn other<'a>(
             })
         }
         Expression::Column { id, .. } => Err(unplanned_column(id.0)),
+        Expression::Subquery(_) => Err(unplanned_subquery()),
         _ => Err(Error::internal("an expression reached the wrong arm of the evaluator")),
     }
 }
@@ -292,6 +293,10 @@ pub(super) fn unplanned_column(id: u32) -> Error {
     Error::internal(format!("column {id} of a logical plan reached the evaluator"))
 }
 
+pub(super) fn unplanned_subquery() -> Error {
+    Error::internal("a query inside an expression reached the evaluator")
+}
+
 /// Whether `input` is among `values` (sorted, no NULL); `None`: NULL.
 pub(super) fn in_set(
     input: DatumRef<'_>,
@@ -318,6 +323,10 @@ pub fn result_type(expression: &Expression) -> DataType {
         Expression::Call { function, .. } => function.returns,
         Expression::Cast { target, .. } => target.data_type,
         Expression::NullIf { left, .. } => result_type(left),
+        Expression::Subquery(subquery) => match &subquery.form {
+            SubqueryForm::Scalar { data_type } => *data_type,
+            SubqueryForm::Exists | SubqueryForm::Any { .. } => DataType::Boolean,
+        },
         Expression::And(_)
         | Expression::Or(_)
         | Expression::Not(_)

@@ -2,7 +2,7 @@
 
 use crate::batch::batch::Batch;
 use crate::common::sync::Arc;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::aggregate::HashAggregate;
 use crate::sql::executor::limit::Limit;
@@ -75,6 +75,7 @@ pub(super) fn input(node: &PhysicalNode) -> Option<&PhysicalNode> {
         | Operator::RowIdLookup { .. }
         | Operator::UniqueLookup { .. }
         | Operator::Values { .. } => None,
+        _ => None,
     }
 }
 
@@ -132,6 +133,7 @@ pub fn start(plan: Arc<PhysicalPlan>, context: &mut ExecutionContext<'_>) -> Res
             | Operator::RowIdLookup { .. }
             | Operator::UniqueLookup { .. }
             | Operator::Values { .. } => unreachable!("only the last node has no input"),
+            _ => return Err(Error::not_supported("a query of several tables")),
         };
         stages.push(Stage { sink, transforms: Vec::new() });
     }

@@ -22,9 +22,11 @@ mod top_n;
 
 pub use execution::{Execution, start};
 
+use crate::batch::batch::Batch;
 use crate::common::cancel::CancelToken;
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
+use crate::error::Result;
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
@@ -45,6 +47,16 @@ pub struct ExecutionContext<'a> {
     pub memory: &'a Arc<MemoryAccount>,
     /// Checked once a batch.
     pub cancel: &'a CancelToken,
+    /// Rows for the plan's `Supplied` leaf, where it has one.
+    pub supply: Option<&'a mut dyn Supply>,
+}
+
+/// Gives a plan the rows that come from outside.
+pub trait Supply {
+    /// The next rows, with the columns of the plan's `Supplied` leaf; `None` at the end.
+    /// # Errors
+    /// What reading them raises.
+    fn next(&mut self) -> Result<Option<Batch>>;
 }
 
 impl std::fmt::Debug for ExecutionContext<'_> {

@@ -14,13 +14,14 @@ mod numeric;
 mod pattern;
 pub mod registry;
 mod regular_expression;
+mod series;
 mod temporal;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
 mod variadic;
 
-use registry::{AggregateFunction, ScalarFunction};
+use registry::{AggregateFunction, ScalarFunction, TableFunction};
 
 /// The tables of definitions, in the order of the documentation.
 fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
@@ -45,4 +46,9 @@ fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
 /// The tables of aggregate definitions.
 fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
     aggregate::TABLES.to_vec()
+}
+
+/// The tables of functions of FROM.
+fn table_function_tables() -> Vec<&'static [TableFunction]> {
+    vec![series::TABLE]
 }

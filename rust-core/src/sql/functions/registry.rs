@@ -118,14 +118,46 @@ impl std::fmt::Debug for AggregateFunction {
     }
 }
 
+/// A function of FROM with one signature: gives rows.
+pub struct TableFunction {
+    /// Name.
+    pub name: &'static str,
+    /// Argument types.
+    pub arguments: &'static [DataType],
+    /// Names and types of its columns. The only column of a function goes by the function's alias.
+    pub columns: &'static [(&'static str, DataType)],
+    /// Whether a NULL argument gives no rows, without a call.
+    pub strict: bool,
+    /// One line for the documentation.
+    pub documentation: &'static str,
+    /// Starts it with its arguments.
+    pub start: fn(&[Datum], &dyn Environment) -> Result<Box<dyn TableFunctionRows>>,
+}
+
+impl std::fmt::Debug for TableFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{:?}", self.name, self.arguments)
+    }
+}
+
+/// The rows of a running table function.
+pub trait TableFunctionRows: Send {
+    /// The next rows, one column a column of the function, at most `rows_max`; no columns: the end.
+    /// # Errors
+    /// What the function raises.
+    fn next(&mut self, rows_max: usize) -> Result<Vec<Arc<Column>>>;
+}
+
 /// Every function, operator and aggregate, by name. Built once; the definitions are static tables beside the kernels.
 pub struct Registry {
     scalars: HashMap<&'static str, Vec<&'static ScalarFunction>>,
     /// By arity less one, then by symbol.
     operators: [HashMap<&'static str, Vec<&'static ScalarFunction>>; 2],
     aggregates: HashMap<&'static str, Vec<&'static AggregateFunction>>,
+    tables: HashMap<&'static str, Vec<&'static TableFunction>>,
     scalar_list: Vec<&'static ScalarFunction>,
     aggregate_list: Vec<&'static AggregateFunction>,
+    table_list: Vec<&'static TableFunction>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -151,8 +183,10 @@ impl Registry {
             scalars: HashMap::new(),
             operators: [HashMap::new(), HashMap::new()],
             aggregates: HashMap::new(),
+            tables: HashMap::new(),
             scalar_list: Vec::new(),
             aggregate_list: Vec::new(),
+            table_list: Vec::new(),
         };
         for function in super::scalar_tables().into_iter().flatten() {
             registry.scalar_list.push(function);
@@ -168,7 +202,21 @@ impl Registry {
             registry.aggregate_list.push(function);
             registry.aggregates.entry(function.name).or_default().push(function);
         }
+        for function in super::table_function_tables().into_iter().flatten() {
+            registry.table_list.push(function);
+            registry.tables.entry(function.name).or_default().push(function);
+        }
         registry
+    }
+
+    /// All overloads of the function of FROM `name` (lower case); empty when there is none.
+    pub fn table_functions_named(&'static self, name: &str) -> &'static [&'static TableFunction] {
+        self.tables.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every function of FROM, in the order of the tables.
+    pub fn table_functions(&'static self) -> &'static [&'static TableFunction] {
+        &self.table_list
     }
 
     /// All overloads of the scalar function `name` (lower case); empty when there is none.

@@ -21,11 +21,15 @@ use crate::error::Result;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::PhysicalPlan;
 use crate::sql::types::data_type::DataType;
+use crate::statistics::table_statistics::TableStatistics;
+use std::sync::Arc;
 
 /// What the optimizer asks about tables.
-pub trait TableStatistics {
-    /// Rows of the table, approximately.
+pub trait StatisticsSource {
+    /// Rows of the table now, approximately.
     fn row_count(&self, table: &TableDefinition) -> u64;
+    /// What ANALYZE found; `None` where it has not run.
+    fn statistics(&self, table: &TableDefinition) -> Option<Arc<TableStatistics>>;
 }
 
 /// The cheapest known way to run `plan`.
@@ -34,7 +38,7 @@ pub trait TableStatistics {
 pub fn optimize(
     plan: LogicalPlan,
     parameters: &[DataType],
-    statistics: &dyn TableStatistics,
+    statistics: &dyn StatisticsSource,
 ) -> Result<PhysicalPlan> {
-    physical::lower_root(rewrite::rewrite(plan), parameters, statistics)
+    physical::lower_root(rewrite::rewrite(plan)?, parameters, statistics)
 }

@@ -5,9 +5,9 @@ use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result};
 use crate::sql::optimizer::access::{self, OrderColumn, Path, WantedOrder};
 use crate::sql::optimizer::columns::{
-    add_columns, conjunction, operator_count, output_columns, split_conjunction, to_inputs,
+    add_columns, conjunction, operator_count, split_conjunction, to_inputs,
 };
-use crate::sql::optimizer::{TableStatistics, cardinality, cost};
+use crate::sql::optimizer::{StatisticsSource, cardinality, cost};
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
 use crate::sql::plan::logical::{BoundCheck, LogicalPlan, Returning};
 use crate::sql::plan::physical::{
@@ -44,14 +44,14 @@ struct WantedKey {
 }
 
 struct Lowering<'s> {
-    statistics: &'s dyn TableStatistics,
+    statistics: &'s dyn StatisticsSource,
 }
 
 /// The physical plan of a rewritten logical one.
 pub(super) fn lower_root(
     plan: LogicalPlan,
     parameters: &[DataType],
-    statistics: &dyn TableStatistics,
+    statistics: &dyn StatisticsSource,
 ) -> Result<PhysicalPlan> {
     let kind = match plan {
         LogicalPlan::Insert { .. } => StatementKind::Insert,
@@ -59,10 +59,17 @@ pub(super) fn lower_root(
         LogicalPlan::Delete { .. } => StatementKind::Delete,
         _ => StatementKind::Select,
     };
-    let columns = output_columns(&plan);
+    let columns = plan.output_columns();
     let root = Lowering { statistics }.statement(plan)?;
     let short_path = is_short(&root);
-    Ok(PhysicalPlan { root, columns, parameters: parameters.to_vec(), short_path, kind })
+    Ok(PhysicalPlan {
+        root,
+        columns,
+        parameters: parameters.to_vec(),
+        run_time_parameters: Vec::new(),
+        short_path,
+        kind,
+    })
 }
 
 /// Whether the row-at-a-time interpreter can run the plan: one chain over a look-up or few rows of VALUES.
@@ -76,11 +83,7 @@ fn is_short(node: &PhysicalNode) -> bool {
         | Operator::Insert { input, .. }
         | Operator::Update { input, .. }
         | Operator::Delete { input, .. } => is_short(input),
-        Operator::TableScan { .. }
-        | Operator::IndexScan { .. }
-        | Operator::HashAggregate { .. }
-        | Operator::Sort { .. }
-        | Operator::TopN { .. } => false,
+        _ => false,
     }
 }
 
@@ -152,12 +155,15 @@ impl Lowering<'_> {
                 table,
                 input,
                 old_columns,
+                row_id: _,
                 assignments,
+                recheck,
                 checks,
                 new_columns,
                 returning,
             } => {
-                let (input, recheck) = self.rows_to_change(*input, &table)?;
+                let input = self.rows_to_change(*input, &table)?;
+                let recheck = map_recheck(recheck, &old_columns)?;
                 let (old, new) = (ids(&old_columns), ids(&new_columns));
                 let (positions, values): (Vec<usize>, Vec<Expression>) = assignments.into_iter().unzip();
                 let assignments = positions.into_iter().zip(mapped(values, &old)?).collect();
@@ -172,8 +178,9 @@ impl Lowering<'_> {
                     returning,
                 }))
             }
-            LogicalPlan::Delete { table, input, old_columns, returning } => {
-                let (input, recheck) = self.rows_to_change(*input, &table)?;
+            LogicalPlan::Delete { table, input, old_columns, row_id: _, recheck, returning } => {
+                let input = self.rows_to_change(*input, &table)?;
+                let recheck = map_recheck(recheck, &old_columns)?;
                 let returning = map_returning(returning, &ids(&old_columns))?;
                 Ok(modification(input, |input| Operator::Delete {
                     table,
@@ -188,7 +195,7 @@ impl Lowering<'_> {
 
     /// A query that puts out its columns and nothing else, in order.
     fn exactly(&self, plan: LogicalPlan) -> Result<PhysicalNode> {
-        let columns = output_columns(&plan);
+        let columns = plan.output_columns();
         let wanted = ids(&columns);
         let lowered = self.lower(plan, &wanted, None)?;
         if lowered.layout == wanted {
@@ -202,13 +209,8 @@ impl Lowering<'_> {
         Ok(projection(lowered.node, expressions))
     }
 
-    /// The rows of UPDATE and DELETE (all columns in table order, then the row id) with the whole condition, for
-    /// rows that change while their lock is waited for.
-    fn rows_to_change(
-        &self,
-        input: LogicalPlan,
-        table: &TableDefinition,
-    ) -> Result<(PhysicalNode, Option<Expression>)> {
+    /// The rows of UPDATE and DELETE: all columns in table order, then the row id.
+    fn rows_to_change(&self, input: LogicalPlan, table: &TableDefinition) -> Result<PhysicalNode> {
         let mut terms = Vec::new();
         let mut plan = input;
         loop {
@@ -217,17 +219,12 @@ impl Lowering<'_> {
                     split_conjunction(predicate, &mut terms);
                     plan = *input;
                 }
-                LogicalPlan::Scan { table: scanned, columns } if scanned.id == table.id => {
+                LogicalPlan::Scan { table: scanned, columns, .. } if scanned.id == table.id => {
                     terms.retain(|term| !is_always(term));
                     let layout = ids(&columns);
-                    let mut recheck = conjunction(terms.clone());
-                    if let Some(recheck) = &mut recheck {
-                        to_inputs(recheck, &layout)?;
-                    }
-                    let lowered = self.scan(scanned, &columns, terms, &layout, None, true)?;
-                    return Ok((lowered.node, recheck));
+                    return Ok(self.scan(scanned, &columns, terms, &layout, None, true)?.node);
                 }
-                _ => return Err(Error::internal("a data change reads more than its table")),
+                _ => return Err(Error::not_supported("a data change over several tables")),
             }
         }
     }
@@ -235,7 +232,7 @@ impl Lowering<'_> {
     /// Lowers a query. What it puts out has every column of `required`, perhaps others.
     fn lower(&self, plan: LogicalPlan, required: &[ColumnId], wanted: Option<&Wanted>) -> Result<Lowered> {
         match plan {
-            LogicalPlan::Scan { table, columns } => {
+            LogicalPlan::Scan { table, columns, .. } => {
                 self.scan(table, &columns, Vec::new(), required, wanted, false)
             }
             LogicalPlan::Filter { input, predicate } => self.filter(*input, predicate, required, wanted),
@@ -265,6 +262,16 @@ impl Lowering<'_> {
             LogicalPlan::Insert { .. } | LogicalPlan::Update { .. } | LogicalPlan::Delete { .. } => {
                 Err(Error::internal("a data change below a query"))
             }
+            LogicalPlan::Join { .. }
+            | LogicalPlan::Supplied { .. }
+            | LogicalPlan::Append { .. }
+            | LogicalPlan::SetOperation { .. }
+            | LogicalPlan::With { .. }
+            | LogicalPlan::Initial { .. }
+            | LogicalPlan::CommonScan { .. }
+            | LogicalPlan::RecursiveUnion { .. }
+            | LogicalPlan::TableFunction { .. }
+            | LogicalPlan::DistinctOn { .. } => Err(Error::not_supported("a query of several tables")),
         }
     }
 
@@ -327,12 +334,12 @@ impl Lowering<'_> {
         let mut terms = Vec::new();
         split_conjunction(predicate, &mut terms);
         if terms.iter().any(is_never) {
-            let mut columns = output_columns(&input);
+            let mut columns = input.output_columns();
             columns.retain(|column| required.contains(&column.id));
             return Ok(nothing(&columns));
         }
         terms.retain(|term| !is_always(term));
-        if let LogicalPlan::Scan { table, columns } = input {
+        if let LogicalPlan::Scan { table, columns, .. } = input {
             return self.scan(table, &columns, terms, required, wanted, false);
         }
         let lowered = self.lower(input, &with_columns(required, &terms), wanted)?;
@@ -420,7 +427,7 @@ impl Lowering<'_> {
     }
 
     fn distinct(&self, input: LogicalPlan) -> Result<Lowered> {
-        let columns = output_columns(&input);
+        let columns = input.output_columns();
         let layout = ids(&columns);
         let lowered = self.lower(input, &layout, None)?;
         let groups = columns
@@ -557,6 +564,13 @@ fn modification(input: PhysicalNode, operator: impl FnOnce(PhysicalNode) -> Oper
 fn map_checks(mut checks: Vec<BoundCheck>, layout: &[ColumnId]) -> Result<Vec<BoundCheck>> {
     checks.iter_mut().try_for_each(|check| to_inputs(&mut check.condition, layout))?;
     Ok(checks)
+}
+
+fn map_recheck(recheck: Option<Expression>, columns: &[OutputColumn]) -> Result<Option<Expression>> {
+    let layout = ids(columns);
+    let mut recheck = recheck.filter(|condition| !is_always(condition));
+    recheck.iter_mut().try_for_each(|condition| to_inputs(condition, &layout))?;
+    Ok(recheck)
 }
 
 fn map_returning(returning: Option<Returning>, layout: &[ColumnId]) -> Result<Option<Vec<Expression>>> {

@@ -13,9 +13,13 @@ use std::sync::Arc;
 
 struct Rows(u64);
 
-impl TableStatistics for Rows {
+impl StatisticsSource for Rows {
     fn row_count(&self, _table: &TableDefinition) -> u64 {
         self.0
+    }
+
+    fn statistics(&self, _table: &TableDefinition) -> Option<Arc<TableStatistics>> {
+        None
     }
 }
 
@@ -71,7 +75,7 @@ fn columns() -> Vec<OutputColumn> {
 }
 
 fn scan() -> LogicalPlan {
-    LogicalPlan::Scan { table: table(), columns: columns() }
+    LogicalPlan::Scan { table: table(), columns: columns(), row_id: None }
 }
 
 fn col(index: usize) -> Expression {
@@ -229,6 +233,7 @@ fn show(node: &PhysicalNode) -> String {
         Operator::Delete { input, recheck, .. } => {
             format!("delete recheck {} < {}", show_list(recheck.as_slice()), show(input))
         }
+        other => format!("{other:?}"),
     }
 }
 
@@ -334,7 +339,9 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         table: table(),
         input: input(),
         old_columns: columns(),
+        row_id: ColumnId(99),
         assignments: vec![(3, col(2))],
+        recheck: Some(Expression::And(vec![compare(col(0), "=", big(7)), compare(col(3), ">", int(1))])),
         checks: Vec::new(),
         new_columns: columns(),
         returning: None,
@@ -349,6 +356,8 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         table: table(),
         input: Box::new(scan()),
         old_columns: columns(),
+        row_id: ColumnId(99),
+        recheck: None,
         returning: None,
     };
     let plan = optimize(scan, &[], &Rows(0)).unwrap();

@@ -1,6 +1,8 @@
 //! Typed expressions, as the binder makes them and the evaluator runs them.
 
+use crate::error::Result;
 use crate::sql::functions::registry::{AggregateFunction, ScalarFunction};
+use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::Datum;
 use std::sync::Arc;
@@ -142,6 +144,125 @@ pub enum Expression {
         /// NOT IN.
         negated: bool,
     },
+    /// A query inside an expression: only in logical plans, and only until the optimizer has turned it into a join
+    /// or a value that is computed once.
+    Subquery(Box<Subquery>),
+}
+
+/// A query inside an expression. Its plan may use columns that its own inputs do not put out: those of the rows
+/// that the expression is evaluated for, or of queries further out (it is then correlated).
+#[derive(Clone, Debug)]
+pub struct Subquery {
+    /// What its rows become.
+    pub form: SubqueryForm,
+    /// The query.
+    pub plan: LogicalPlan,
+    /// Where it stands.
+    pub position: usize,
+}
+
+/// What becomes of the rows of a query inside an expression.
+#[derive(Clone, Debug)]
+pub enum SubqueryForm {
+    /// The value of the only column of the only row; NULL without a row; `21000` with more rows than one.
+    Scalar {
+        /// Its type.
+        data_type: DataType,
+    },
+    /// Whether there is a row: never NULL.
+    Exists,
+    /// Whether `test` is true for some row: three-valued, as OR over all rows (false without rows). `IN` is the test
+    /// `outer = column`; `NOT IN` is NOT over it; `operator ALL` is NOT over ANY of the negated test.
+    Any {
+        /// A boolean over columns of the subquery and of outside.
+        test: Expression,
+    },
+}
+
+impl Expression {
+    /// Calls `visit` with each direct operand, in the order they are written. Expressions inside the plan of a
+    /// subquery are not operands; the test of an ANY is.
+    pub fn each_operand<'e>(&'e self, visit: &mut dyn FnMut(&'e Expression)) {
+        match self {
+            Expression::Constant { .. }
+            | Expression::Column { .. }
+            | Expression::Input { .. }
+            | Expression::Parameter { .. } => {}
+            Expression::Call { arguments, .. } | Expression::Coalesce { arguments, .. } => {
+                arguments.iter().for_each(visit);
+            }
+            Expression::And(operands) | Expression::Or(operands) => operands.iter().for_each(visit),
+            Expression::Cast { input, .. }
+            | Expression::Not(input)
+            | Expression::IsNull { input, .. }
+            | Expression::IsTruth { input, .. }
+            | Expression::InSet { input, .. } => visit(input),
+            Expression::IsDistinct { left, right, .. } => {
+                visit(left);
+                visit(right);
+            }
+            Expression::NullIf { left, right, equal } => {
+                visit(left);
+                visit(right);
+                visit(equal);
+            }
+            Expression::Case { branches, otherwise, .. } => {
+                for (condition, result) in branches {
+                    visit(condition);
+                    visit(result);
+                }
+                if let Some(otherwise) = otherwise {
+                    visit(otherwise);
+                }
+            }
+            Expression::Subquery(subquery) => {
+                if let SubqueryForm::Any { test } = &subquery.form {
+                    visit(test);
+                }
+            }
+        }
+    }
+
+    /// [`Expression::each_operand`] for changing them; stops at the first error.
+    /// # Errors
+    /// What `visit` gives.
+    pub fn each_operand_mut(&mut self, visit: &mut dyn FnMut(&mut Expression) -> Result<()>) -> Result<()> {
+        match self {
+            Expression::Constant { .. }
+            | Expression::Column { .. }
+            | Expression::Input { .. }
+            | Expression::Parameter { .. } => Ok(()),
+            Expression::Call { arguments, .. } | Expression::Coalesce { arguments, .. } => {
+                arguments.iter_mut().try_for_each(visit)
+            }
+            Expression::And(operands) | Expression::Or(operands) => operands.iter_mut().try_for_each(visit),
+            Expression::Cast { input, .. }
+            | Expression::Not(input)
+            | Expression::IsNull { input, .. }
+            | Expression::IsTruth { input, .. }
+            | Expression::InSet { input, .. } => visit(input),
+            Expression::IsDistinct { left, right, .. } => {
+                visit(left)?;
+                visit(right)
+            }
+            Expression::NullIf { left, right, equal } => {
+                visit(left)?;
+                visit(right)?;
+                visit(equal)
+            }
+            Expression::Case { branches, otherwise, .. } => {
+                for (condition, result) in branches {
+                    visit(condition)?;
+                    visit(result)?;
+                }
+                otherwise.as_deref_mut().map_or(Ok(()), visit)
+            }
+            Expression::Subquery(subquery) => match &mut subquery.form {
+                SubqueryForm::Any { test } => visit(test),
+                SubqueryForm::Scalar { .. } | SubqueryForm::Exists => Ok(()),
+            },
+        }
+    }
 }
 
 /// An aggregate over a group.

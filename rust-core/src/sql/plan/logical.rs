@@ -1,8 +1,66 @@
 //! Logical plans: what a statement means, over numbered columns.
 
 use crate::catalog::table_definition::TableDefinition;
-use crate::sql::plan::expression::{AggregateCall, Expression, OutputColumn, SortKey};
+use crate::error::Result;
+use crate::sql::functions::registry::TableFunction;
+use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
 use std::sync::Arc;
+
+/// A common table (WITH), numbered once per statement by the binder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CommonTableId(pub u32);
+
+/// Which pairs and which single rows a join puts out.
+#[derive(Clone, Debug)]
+pub enum JoinKind {
+    /// Pairs for which the condition is true.
+    Inner,
+    /// Those, and each left row without a partner, with NULLs.
+    Left,
+    /// Those, and each right row without a partner, with NULLs.
+    Right,
+    /// Those, and each row of either side without a partner.
+    Full,
+    /// Left rows with a partner, each once.
+    Semi,
+    /// Left rows without a partner. A condition that is NULL makes no partner.
+    Anti,
+    /// Every left row with one more column: the condition's OR over all right rows, three-valued; false without any.
+    Mark(OutputColumn),
+    /// As `Left`, and `21000` where a left row has more partners than one.
+    Single,
+}
+
+/// A query that is run once.
+#[derive(Clone, Debug)]
+pub struct InitialQuery {
+    /// The parameter that holds its result, by position among all parameters.
+    pub parameter: usize,
+    /// What its rows become.
+    pub form: InitialForm,
+    /// The query.
+    pub plan: LogicalPlan,
+    /// Where it stands in the text.
+    pub position: usize,
+}
+
+/// What the rows of a query that is run once become.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InitialForm {
+    /// The only column of the only row; NULL without a row; `21000` with several.
+    Scalar,
+    /// A boolean: whether there is a row.
+    Exists,
+}
+
+/// A set operation that is not a union.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetOperationKind {
+    /// Rows of both.
+    Intersect,
+    /// Rows of the left side that the right side does not have.
+    Except,
+}
 
 /// What a query or a data change means.
 #[derive(Clone, Debug)]
@@ -13,11 +71,18 @@ pub enum LogicalPlan {
         table: Arc<TableDefinition>,
         /// One output column a table column, in order.
         columns: Vec<OutputColumn>,
+        /// A bigint column with the row id, put out after the others: for the target of UPDATE and DELETE.
+        row_id: Option<OutputColumn>,
     },
     /// Rows of expressions without columns; one row without columns is "no FROM".
     Values {
         /// The rows.
         rows: Vec<Vec<Expression>>,
+        /// Their columns.
+        columns: Vec<OutputColumn>,
+    },
+    /// Rows that whoever runs the plan supplies (COPY FROM).
+    Supplied {
         /// Their columns.
         columns: Vec<OutputColumn>,
     },
@@ -48,10 +113,106 @@ pub enum LogicalPlan {
         /// The aggregates.
         aggregates: Vec<AggregateCall>,
     },
+    /// Pairs of rows of two inputs. `right` may use columns of `left` (LATERAL, or a correlated subquery) for every
+    /// kind but `Right` and `Full`: it is then evaluated for each row of `left`.
+    Join {
+        /// Which pairs and which single rows come out.
+        kind: JoinKind,
+        /// Left input.
+        left: Box<LogicalPlan>,
+        /// Right input.
+        right: Box<LogicalPlan>,
+        /// A boolean over the columns of both; `None`: always true.
+        condition: Option<Expression>,
+    },
+    /// The rows of all inputs, one input after the other (UNION ALL).
+    Append {
+        /// Inputs, at least one. Column `i` of each, by position, has the type of `columns[i]`.
+        inputs: Vec<LogicalPlan>,
+        /// The columns.
+        columns: Vec<OutputColumn>,
+    },
+    /// INTERSECT and EXCEPT; NULLs are equal. (UNION is `Distinct` over `Append`.)
+    SetOperation {
+        /// Which.
+        kind: SetOperationKind,
+        /// ALL: duplicates count.
+        all: bool,
+        /// Left input. Columns match by position.
+        left: Box<LogicalPlan>,
+        /// Right input.
+        right: Box<LogicalPlan>,
+        /// The columns.
+        columns: Vec<OutputColumn>,
+    },
+    /// A common table: `definition` is computed at most once, `input` reads it with any number of `CommonScan`s.
+    With {
+        /// Its number in the statement.
+        id: CommonTableId,
+        /// Its name.
+        name: String,
+        /// MATERIALIZED (true), NOT MATERIALIZED (false), or neither: the optimizer may put a definition in the
+        /// place of its only scan.
+        materialized: Option<bool>,
+        /// What it holds.
+        definition: Box<LogicalPlan>,
+        /// What reads it.
+        input: Box<LogicalPlan>,
+    },
+    /// All rows of a common table, or of the working table of the recursive union around it.
+    CommonScan {
+        /// Which.
+        id: CommonTableId,
+        /// Its name.
+        name: String,
+        /// `columns[i]` is the definition's column `i`.
+        columns: Vec<OutputColumn>,
+    },
+    /// WITH RECURSIVE: the rows of `initial`, then those of `recursive` over the rows that came last, until none come.
+    RecursiveUnion {
+        /// `recursive` reads the rows that came last by `CommonScan`s of this number.
+        id: CommonTableId,
+        /// UNION ALL; else rows that came before are dropped.
+        all: bool,
+        /// First rows. Columns match by position.
+        initial: Box<LogicalPlan>,
+        /// Later rows.
+        recursive: Box<LogicalPlan>,
+        /// The columns.
+        columns: Vec<OutputColumn>,
+    },
+    /// Rows of a function in FROM.
+    TableFunction {
+        /// From the registry.
+        function: &'static TableFunction,
+        /// Arguments with exactly the function's types; they may use columns of a `Join`'s left side (LATERAL).
+        arguments: Vec<Expression>,
+        /// The function's columns, then, if asked for, `WITH ORDINALITY`'s bigint.
+        columns: Vec<OutputColumn>,
+        /// Whether the last column numbers the rows from 1.
+        ordinality: bool,
+        /// Where it stands.
+        position: usize,
+    },
+    /// Values that are computed once, before `input` runs; it refers to them by `Expression::Parameter`, numbered after
+    /// the user's. Made by the optimizer of subqueries that use no column from outside.
+    Initial {
+        /// The computations; a later one may use the result of an earlier one.
+        queries: Vec<InitialQuery>,
+        /// What uses them.
+        input: Box<LogicalPlan>,
+    },
     /// Rows without duplicates (NULLs are equal).
     Distinct {
         /// Input.
         input: Box<LogicalPlan>,
+    },
+    /// The first row, in the order of the input, of each group of rows with equal keys (NULLs are equal).
+    DistinctOn {
+        /// Input.
+        input: Box<LogicalPlan>,
+        /// Keys.
+        keys: Vec<Expression>,
     },
     /// Rows in order.
     Sort {
@@ -86,28 +247,37 @@ pub enum LogicalPlan {
     Update {
         /// The table.
         table: Arc<TableDefinition>,
-        /// Yields the rows to change: a `Scan` of the table below filters (plus, later, joins).
+        /// Yields the rows to change: a `Scan` of the table with its row id, below filters and joins.
         input: Box<LogicalPlan>,
         /// Columns of the old row as the input puts them out; one a table column.
         old_columns: Vec<OutputColumn>,
-        /// Changed columns by position with their new values, over `old_columns`, cast to the column's type.
+        /// The row id, as the input puts it out. A row that comes several times is changed once.
+        row_id: ColumnId,
+        /// Changed columns by position with their new values, over the input's columns, cast to the column's type.
         assignments: Vec<(usize, Expression)>,
+        /// The WHERE and join conditions without subqueries, over the input's columns: evaluated again on the
+        /// latest version of a row that changed while its lock was waited for. `None`: always true.
+        recheck: Option<Expression>,
         /// Over `new_columns`.
         checks: Vec<BoundCheck>,
         /// Columns that stand for the new row.
         new_columns: Vec<OutputColumn>,
-        /// RETURNING, over `new_columns`.
+        /// RETURNING, over `new_columns` and the input's columns.
         returning: Option<Returning>,
     },
     /// Removes rows of a table.
     Delete {
         /// The table.
         table: Arc<TableDefinition>,
-        /// Yields the rows to remove.
+        /// Yields the rows to remove, as for UPDATE.
         input: Box<LogicalPlan>,
         /// Columns of the old row as the input puts them out; one a table column.
         old_columns: Vec<OutputColumn>,
-        /// RETURNING, over `old_columns`.
+        /// The row id, as the input puts it out.
+        row_id: ColumnId,
+        /// As for UPDATE.
+        recheck: Option<Expression>,
+        /// RETURNING, over the input's columns.
         returning: Option<Returning>,
     },
 }
@@ -128,4 +298,184 @@ pub struct Returning {
     pub expressions: Vec<Expression>,
     /// The columns.
     pub columns: Vec<OutputColumn>,
+}
+
+fn each_check(checks: &mut [BoundCheck], visit: &mut dyn FnMut(&mut Expression) -> Result<()>) -> Result<()> {
+    checks.iter_mut().try_for_each(|check| visit(&mut check.condition))
+}
+
+fn each_returned(
+    returning: &mut Option<Returning>,
+    visit: &mut dyn FnMut(&mut Expression) -> Result<()>,
+) -> Result<()> {
+    returning.iter_mut().flat_map(|returning| &mut returning.expressions).try_for_each(visit)
+}
+
+impl LogicalPlan {
+    /// The inputs, left to right (definitions and initial queries before what uses them).
+    pub fn inputs(&self) -> Vec<&LogicalPlan> {
+        match self {
+            LogicalPlan::Scan { .. }
+            | LogicalPlan::Values { .. }
+            | LogicalPlan::Supplied { .. }
+            | LogicalPlan::CommonScan { .. }
+            | LogicalPlan::TableFunction { .. } => Vec::new(),
+            LogicalPlan::Filter { input, .. }
+            | LogicalPlan::Project { input, .. }
+            | LogicalPlan::Aggregate { input, .. }
+            | LogicalPlan::Distinct { input }
+            | LogicalPlan::DistinctOn { input, .. }
+            | LogicalPlan::Sort { input, .. }
+            | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::Insert { input, .. }
+            | LogicalPlan::Update { input, .. }
+            | LogicalPlan::Delete { input, .. } => vec![input],
+            LogicalPlan::Join { left, right, .. } | LogicalPlan::SetOperation { left, right, .. } => {
+                vec![left, right]
+            }
+            LogicalPlan::With { definition, input, .. } => vec![definition, input],
+            LogicalPlan::Initial { queries, input } => {
+                queries.iter().map(|query| &query.plan).chain([&**input]).collect()
+            }
+            LogicalPlan::RecursiveUnion { initial, recursive, .. } => vec![initial, recursive],
+            LogicalPlan::Append { inputs, .. } => inputs.iter().collect(),
+        }
+    }
+
+    /// [`LogicalPlan::inputs`] for changing them.
+    pub fn inputs_mut(&mut self) -> Vec<&mut LogicalPlan> {
+        match self {
+            LogicalPlan::Scan { .. }
+            | LogicalPlan::Values { .. }
+            | LogicalPlan::Supplied { .. }
+            | LogicalPlan::CommonScan { .. }
+            | LogicalPlan::TableFunction { .. } => Vec::new(),
+            LogicalPlan::Filter { input, .. }
+            | LogicalPlan::Project { input, .. }
+            | LogicalPlan::Aggregate { input, .. }
+            | LogicalPlan::Distinct { input }
+            | LogicalPlan::DistinctOn { input, .. }
+            | LogicalPlan::Sort { input, .. }
+            | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::Insert { input, .. }
+            | LogicalPlan::Update { input, .. }
+            | LogicalPlan::Delete { input, .. } => vec![input],
+            LogicalPlan::Join { left, right, .. } | LogicalPlan::SetOperation { left, right, .. } => {
+                vec![left, right]
+            }
+            LogicalPlan::With { definition, input, .. } => vec![definition, input],
+            LogicalPlan::Initial { queries, input } => {
+                queries.iter_mut().map(|query| &mut query.plan).chain([&mut **input]).collect()
+            }
+            LogicalPlan::RecursiveUnion { initial, recursive, .. } => vec![initial, recursive],
+            LogicalPlan::Append { inputs, .. } => inputs.iter_mut().collect(),
+        }
+    }
+
+    /// Calls `visit` with each expression of this node alone (also checks and RETURNING): not of its inputs, not of
+    /// the plans of subqueries inside the expressions.
+    /// # Errors
+    /// What `visit` gives.
+    pub fn each_own_expression_mut(
+        &mut self,
+        visit: &mut dyn FnMut(&mut Expression) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            LogicalPlan::Scan { .. }
+            | LogicalPlan::Supplied { .. }
+            | LogicalPlan::CommonScan { .. }
+            | LogicalPlan::Append { .. }
+            | LogicalPlan::SetOperation { .. }
+            | LogicalPlan::With { .. }
+            | LogicalPlan::Initial { .. }
+            | LogicalPlan::RecursiveUnion { .. }
+            | LogicalPlan::Distinct { .. } => Ok(()),
+            LogicalPlan::Values { rows, .. } => rows.iter_mut().flatten().try_for_each(visit),
+            LogicalPlan::Filter { predicate, .. } => visit(predicate),
+            LogicalPlan::Project { expressions, .. } => expressions.iter_mut().try_for_each(visit),
+            LogicalPlan::TableFunction { arguments, .. } => arguments.iter_mut().try_for_each(visit),
+            LogicalPlan::Join { condition, .. } => condition.iter_mut().try_for_each(visit),
+            LogicalPlan::DistinctOn { keys, .. } => keys.iter_mut().try_for_each(visit),
+            LogicalPlan::Aggregate { groups, aggregates, .. } => {
+                groups.iter_mut().try_for_each(&mut *visit)?;
+                aggregates
+                    .iter_mut()
+                    .flat_map(|call| call.arguments.iter_mut().chain(&mut call.filter))
+                    .try_for_each(visit)
+            }
+            LogicalPlan::Sort { keys, .. } => {
+                keys.iter_mut().map(|key| &mut key.expression).try_for_each(visit)
+            }
+            LogicalPlan::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).try_for_each(visit),
+            LogicalPlan::Insert { checks, returning, .. } => {
+                each_check(checks, visit)?;
+                each_returned(returning, visit)
+            }
+            LogicalPlan::Update { assignments, recheck, checks, returning, .. } => {
+                assignments.iter_mut().map(|(_, value)| value).chain(recheck).try_for_each(&mut *visit)?;
+                each_check(checks, visit)?;
+                each_returned(returning, visit)
+            }
+            LogicalPlan::Delete { recheck, returning, .. } => {
+                recheck.iter_mut().try_for_each(&mut *visit)?;
+                each_returned(returning, visit)
+            }
+        }
+    }
+
+    /// What the plan puts out, in order.
+    pub fn output_columns(&self) -> Vec<OutputColumn> {
+        match self {
+            LogicalPlan::Scan { columns, row_id, .. } => columns.iter().chain(row_id).cloned().collect(),
+            LogicalPlan::Values { columns, .. }
+            | LogicalPlan::Supplied { columns }
+            | LogicalPlan::Project { columns, .. }
+            | LogicalPlan::Append { columns, .. }
+            | LogicalPlan::SetOperation { columns, .. }
+            | LogicalPlan::CommonScan { columns, .. }
+            | LogicalPlan::RecursiveUnion { columns, .. }
+            | LogicalPlan::TableFunction { columns, .. } => columns.clone(),
+            LogicalPlan::Filter { input, .. }
+            | LogicalPlan::Distinct { input }
+            | LogicalPlan::DistinctOn { input, .. }
+            | LogicalPlan::Sort { input, .. }
+            | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::With { input, .. }
+            | LogicalPlan::Initial { input, .. } => input.output_columns(),
+            LogicalPlan::Join { kind, left, right, .. } => {
+                let mut columns = left.output_columns();
+                let nullable = |columns: &mut [OutputColumn]| {
+                    columns.iter_mut().for_each(|column| column.nullable = true);
+                };
+                if matches!(kind, JoinKind::Right | JoinKind::Full) {
+                    nullable(&mut columns);
+                }
+                match kind {
+                    JoinKind::Semi | JoinKind::Anti => {}
+                    JoinKind::Mark(column) => columns.push(column.clone()),
+                    JoinKind::Inner
+                    | JoinKind::Left
+                    | JoinKind::Right
+                    | JoinKind::Full
+                    | JoinKind::Single => {
+                        let mut others = right.output_columns();
+                        if matches!(kind, JoinKind::Left | JoinKind::Full | JoinKind::Single) {
+                            nullable(&mut others);
+                        }
+                        columns.append(&mut others);
+                    }
+                }
+                columns
+            }
+            LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
+                let results = aggregates.iter().map(|aggregate| aggregate.output.clone());
+                group_columns.iter().cloned().chain(results).collect()
+            }
+            LogicalPlan::Insert { returning, .. }
+            | LogicalPlan::Update { returning, .. }
+            | LogicalPlan::Delete { returning, .. } => {
+                returning.as_ref().map_or_else(Vec::new, |returning| returning.columns.clone())
+            }
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! Physical plans: how a statement runs. Expressions refer to input positions ([`Expression::Input`]).
 
 use crate::catalog::table_definition::TableDefinition;
-use crate::sql::functions::registry::AggregateFunction;
+use crate::sql::functions::registry::{AggregateFunction, TableFunction};
 use crate::sql::plan::expression::{Expression, OutputColumn, SortKey};
-use crate::sql::plan::logical::BoundCheck;
+use crate::sql::plan::logical::{BoundCheck, CommonTableId, InitialForm, SetOperationKind};
 use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ pub struct PhysicalPlan {
     pub columns: Vec<OutputColumn>,
     /// Types of the parameters, in order.
     pub parameters: Vec<DataType>,
+    /// Types of the values that the plan itself computes while it runs: `Expression::Parameter` numbers them after
+    /// the user's. Results of `InitialPlans`, arguments of `Apply`.
+    pub run_time_parameters: Vec<DataType>,
     /// Whether every leaf is a key look-up or VALUES of few rows: the short path can run it.
     pub short_path: bool,
     /// What the statement does, for its tag.
@@ -126,6 +129,11 @@ pub enum Operator {
         /// Types of the columns.
         types: Vec<DataType>,
     },
+    /// Rows that whoever runs the plan supplies.
+    Supplied {
+        /// Types of the columns.
+        types: Vec<DataType>,
+    },
     /// Rows for which the predicate is true.
     Filter {
         /// Input.
@@ -148,6 +156,130 @@ pub enum Operator {
         groups: Vec<Expression>,
         /// The aggregates.
         aggregates: Vec<PhysicalAggregate>,
+    },
+    /// The first row, in the order of the input, of each group with equal keys (NULLs are equal).
+    DistinctOn {
+        /// Input.
+        input: Box<PhysicalNode>,
+        /// Keys.
+        keys: Vec<Expression>,
+    },
+    /// Pairs of rows with equal keys, by a hash table over the right input. What comes out: see [`PhysicalJoinKind`].
+    HashJoin {
+        /// Which pairs and single rows.
+        kind: PhysicalJoinKind,
+        /// Probes.
+        left: Box<PhysicalNode>,
+        /// Is built into the table.
+        right: Box<PhysicalNode>,
+        /// At least one.
+        keys: Vec<HashKey>,
+        /// Also has to be true: a boolean over the columns of left, then right.
+        residual: Option<Expression>,
+    },
+    /// Pairs of rows with equal keys from inputs that are both ordered by them (ascending, NULLs last).
+    MergeJoin {
+        /// `Inner`, `Left`, `Semi` or `Anti`.
+        kind: PhysicalJoinKind,
+        /// Left input.
+        left: Box<PhysicalNode>,
+        /// Right input.
+        right: Box<PhysicalNode>,
+        /// At least one.
+        keys: Vec<HashKey>,
+        /// As for `HashJoin`.
+        residual: Option<Expression>,
+    },
+    /// Pairs of rows by trying all; the right input is kept in memory.
+    NestedLoopJoin {
+        /// Which pairs and single rows.
+        kind: PhysicalJoinKind,
+        /// Left input.
+        left: Box<PhysicalNode>,
+        /// Right input.
+        right: Box<PhysicalNode>,
+        /// Over the columns of left, then right; `None`: always true.
+        condition: Option<Expression>,
+    },
+    /// The right input is run again for each row of the left one, which it sees as run-time parameters: an index
+    /// look-up for few left rows, or a correlated subquery that no join could replace. Rows of the left input with
+    /// the same arguments may share one run where nothing in the right input is volatile.
+    Apply {
+        /// `Inner`, `Left`, `Semi`, `Anti`, `Mark` or `Single`.
+        kind: PhysicalJoinKind,
+        /// Left input.
+        left: Box<PhysicalNode>,
+        /// Right input.
+        right: Box<PhysicalNode>,
+        /// Run-time parameters (by position among all parameters) with their values over the left row.
+        arguments: Vec<(usize, Expression)>,
+        /// Over the columns of left, then right; `None`: always true.
+        condition: Option<Expression>,
+    },
+    /// The rows of all inputs, one input after the other.
+    Append {
+        /// Inputs with columns of equal types.
+        inputs: Vec<PhysicalNode>,
+    },
+    /// INTERSECT, EXCEPT by a hash table; NULLs are equal.
+    SetOperation {
+        /// Which.
+        kind: SetOperationKind,
+        /// ALL: duplicates count.
+        all: bool,
+        /// Left input.
+        left: Box<PhysicalNode>,
+        /// Right input.
+        right: Box<PhysicalNode>,
+    },
+    /// Values that are computed once, before the input runs, into run-time parameters.
+    InitialPlans {
+        /// The computations; a later one may use the result of an earlier one.
+        plans: Vec<InitialPlan>,
+        /// What uses them.
+        input: Box<PhysicalNode>,
+    },
+    /// A common table: computed when it is first read, kept while the input runs.
+    With {
+        /// Its number.
+        id: CommonTableId,
+        /// Its name.
+        name: String,
+        /// What it holds.
+        definition: Box<PhysicalNode>,
+        /// What reads it.
+        input: Box<PhysicalNode>,
+    },
+    /// Rows of a common table, or of a recursive union's working table.
+    CommonScan {
+        /// Which.
+        id: CommonTableId,
+        /// Its name.
+        name: String,
+        /// Positions of its columns, in output order.
+        columns: Vec<usize>,
+        /// Types of the output columns.
+        types: Vec<DataType>,
+    },
+    /// WITH RECURSIVE.
+    RecursiveUnion {
+        /// The working table's number.
+        id: CommonTableId,
+        /// Without dropping duplicates.
+        all: bool,
+        /// First rows.
+        initial: Box<PhysicalNode>,
+        /// Later rows, over the working table.
+        recursive: Box<PhysicalNode>,
+    },
+    /// Rows of a function.
+    TableFunction {
+        /// From the registry.
+        function: &'static TableFunction,
+        /// Constant during one run of the plan (parameters, run-time parameters, constants).
+        arguments: Vec<Expression>,
+        /// Whether the last column numbers the rows.
+        ordinality: bool,
     },
     /// Rows in order.
     Sort {
@@ -191,27 +323,28 @@ pub enum Operator {
     Update {
         /// The table.
         table: Arc<TableDefinition>,
-        /// Yields all columns of the old row in table order, then the row id.
+        /// Yields all columns of the old row in table order, then the row id, then what else the statement uses of
+        /// its other tables. A row id that comes again is skipped.
         input: Box<PhysicalNode>,
         /// Over the input's columns.
         assignments: Vec<(usize, Expression)>,
-        /// Re-evaluated on the latest row after waiting for its lock (read committed): the statement's WHERE
-        /// over the old row's columns. `None`: always true.
+        /// Re-evaluated on the latest row after waiting for its lock (read committed), over the input's columns with
+        /// the old row's values replaced. `None`: always true.
         recheck: Option<Expression>,
         /// Over the new row.
         checks: Vec<BoundCheck>,
-        /// Over the new row.
+        /// Over the new row, then the input's columns after the row id.
         returning: Option<Vec<Expression>>,
     },
     /// Removes rows.
     Delete {
         /// The table.
         table: Arc<TableDefinition>,
-        /// Yields all columns of the old row in table order, then the row id.
+        /// As for UPDATE.
         input: Box<PhysicalNode>,
         /// As for UPDATE.
         recheck: Option<Expression>,
-        /// Over the old row.
+        /// Over the input's columns.
         returning: Option<Vec<Expression>>,
     },
 }
@@ -227,4 +360,98 @@ pub struct PhysicalAggregate {
     pub distinct: bool,
     /// FILTER (WHERE …).
     pub filter: Option<Expression>,
+}
+
+/// Which pairs and single rows a physical join puts out, and as what. Pairs are the left columns, then the right ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PhysicalJoinKind {
+    /// Pairs.
+    Inner,
+    /// Pairs, and left rows without a partner with NULLs.
+    Left,
+    /// Pairs, and right rows without a partner with NULLs before them.
+    Right,
+    /// Pairs, and rows of either side without a partner.
+    Full,
+    /// Left rows with a partner: the left columns alone.
+    Semi,
+    /// Left rows without a partner: the left columns alone.
+    Anti,
+    /// Left columns and a boolean: whether some right row fits, three-valued.
+    Mark,
+    /// As `Left`; more partners than one: `21000`.
+    Single,
+}
+
+/// A pair of expressions that must be equal.
+#[derive(Clone, Debug)]
+pub struct HashKey {
+    /// Over the left input.
+    pub left: Expression,
+    /// Over the right input, of the same type.
+    pub right: Expression,
+    /// What NULL does.
+    pub nulls: KeyNulls,
+}
+
+/// What a NULL in a join key does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyNulls {
+    /// It matches nothing.
+    NeverMatch,
+    /// It equals NULL (IS NOT DISTINCT FROM).
+    Equal,
+    /// The comparison is unknown: of a `Mark` join, whose mark may then be NULL (IN). Keys of the other two forms
+    /// must match first.
+    Unknown,
+}
+
+/// A query that is run once.
+#[derive(Clone, Debug)]
+pub struct InitialPlan {
+    /// Its run-time parameter, by position among all parameters.
+    pub parameter: usize,
+    /// What its rows become.
+    pub form: InitialForm,
+    /// The query.
+    pub plan: PhysicalNode,
+    /// Where it stands in the text.
+    pub position: usize,
+}
+
+impl PhysicalNode {
+    /// The inputs, left to right; initial plans and definitions before what uses them.
+    pub fn inputs(&self) -> Vec<&PhysicalNode> {
+        match &self.operator {
+            Operator::TableScan { .. }
+            | Operator::IndexScan { .. }
+            | Operator::RowIdLookup { .. }
+            | Operator::UniqueLookup { .. }
+            | Operator::Values { .. }
+            | Operator::Supplied { .. }
+            | Operator::CommonScan { .. }
+            | Operator::TableFunction { .. } => Vec::new(),
+            Operator::Filter { input, .. }
+            | Operator::Project { input, .. }
+            | Operator::HashAggregate { input, .. }
+            | Operator::DistinctOn { input, .. }
+            | Operator::Sort { input, .. }
+            | Operator::TopN { input, .. }
+            | Operator::Limit { input, .. }
+            | Operator::Insert { input, .. }
+            | Operator::Update { input, .. }
+            | Operator::Delete { input, .. } => vec![input],
+            Operator::HashJoin { left, right, .. }
+            | Operator::MergeJoin { left, right, .. }
+            | Operator::NestedLoopJoin { left, right, .. }
+            | Operator::Apply { left, right, .. }
+            | Operator::SetOperation { left, right, .. } => vec![left, right],
+            Operator::Append { inputs } => inputs.iter().collect(),
+            Operator::InitialPlans { plans, input } => {
+                plans.iter().map(|plan| &plan.plan).chain([&**input]).collect()
+            }
+            Operator::With { definition, input, .. } => vec![definition, input],
+            Operator::RecursiveUnion { initial, recursive, .. } => vec![initial, recursive],
+        }
+    }
 }

@@ -4,9 +4,13 @@
 mod fold;
 mod push_down;
 
+use crate::error::Result;
 use crate::sql::plan::logical::LogicalPlan;
 
 /// The plan after all rewrites.
-pub(super) fn rewrite(plan: LogicalPlan) -> LogicalPlan {
-    push_down::push_down(fold::fold_plan(plan))
+/// # Errors
+/// `XX000` for a plan that contradicts itself.
+pub(super) fn rewrite(mut plan: LogicalPlan) -> Result<LogicalPlan> {
+    fold::fold_plan(&mut plan)?;
+    Ok(push_down::push_down(plan))
 }

@@ -8,7 +8,6 @@ use crate::sql::plan::logical::LogicalPlan;
 
 /// The plan with its filters and limits as low as they can be.
 pub(super) fn push_down(plan: LogicalPlan) -> LogicalPlan {
-    let descend = |input: Box<LogicalPlan>| Box::new(push_down(*input));
     match plan {
         LogicalPlan::Filter { input, predicate } => {
             let mut terms = Vec::new();
@@ -19,27 +18,13 @@ pub(super) fn push_down(plan: LogicalPlan) -> LogicalPlan {
         LogicalPlan::Project { input, expressions, columns } => {
             projected(push_down(*input), expressions, columns)
         }
-        LogicalPlan::Scan { .. } | LogicalPlan::Values { .. } => plan,
-        LogicalPlan::Aggregate { input, groups, group_columns, aggregates } => {
-            LogicalPlan::Aggregate { input: descend(input), groups, group_columns, aggregates }
-        }
-        LogicalPlan::Distinct { input } => LogicalPlan::Distinct { input: descend(input) },
-        LogicalPlan::Sort { input, keys } => {
-            if keys.is_empty() {
-                push_down(*input)
-            } else {
-                LogicalPlan::Sort { input: descend(input), keys }
+        LogicalPlan::Sort { input, keys } if keys.is_empty() => push_down(*input),
+        mut other => {
+            for input in other.inputs_mut() {
+                let nothing = LogicalPlan::Values { rows: Vec::new(), columns: Vec::new() };
+                *input = push_down(std::mem::replace(input, nothing));
             }
-        }
-        LogicalPlan::Insert { table, input, checks, new_columns, returning } => {
-            LogicalPlan::Insert { table, input: descend(input), checks, new_columns, returning }
-        }
-        LogicalPlan::Update { table, input, old_columns, assignments, checks, new_columns, returning } => {
-            let input = descend(input);
-            LogicalPlan::Update { table, input, old_columns, assignments, checks, new_columns, returning }
-        }
-        LogicalPlan::Delete { table, input, old_columns, returning } => {
-            LogicalPlan::Delete { table, input: descend(input), old_columns, returning }
+            other
         }
     }
 }
