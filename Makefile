@@ -26,11 +26,12 @@ tools-go:
 tools-c:
 	$(call need,cc,install a C compiler - Debian: apt-get install gcc)
 
-build-all: tools-rust tools-go tools-c build-rust build-go ## Build the library and the Go package (default)
+build-all: tools-rust tools-go tools-c build-rust build-go ## Build the library, the shell and the Go package (default)
 
-build-rust: tools-rust ## Build lib/liblumos_core.{a,so}, lib/lumos.pc, include/lumos_core.h
-	cargo build --release -p lumos-core
-	@mkdir -p lib
+build-rust: tools-rust ## Build lib/liblumos_core.{a,so}, lib/lumos.pc, include/lumos_core.h, bin/lumos
+	cargo build --release -p lumos-core -p lumos-cli
+	@mkdir -p lib bin
+	@cmp -s $(RELEASE)/lumos bin/lumos || cp $(RELEASE)/lumos bin/lumos
 	@cmp -s $(RELEASE)/liblumos_core.a lib/liblumos_core.a || cp $(RELEASE)/liblumos_core.a lib/
 	@cmp -s $(RELEASE)/liblumos_core.so lib/liblumos_core.so || cp $(RELEASE)/liblumos_core.so lib/
 	@printf '%s\n' 'prefix=$(abspath .)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
@@ -38,7 +39,7 @@ build-rust: tools-rust ## Build lib/liblumos_core.{a,so}, lib/lumos.pc, include/
 	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -llumos_core' 'Libs.private: -lpthread -ldl -lm' > lib/lumos.pc
 	@# Go's build cache does not look into archives: a checksum in a header tells it of a new one.
 	@sh go/internal/capi/checksum.sh
-	@echo "lib/liblumos_core.a  lib/liblumos_core.so  lib/lumos.pc  include/lumos_core.h"
+	@echo "lib/liblumos_core.a  lib/liblumos_core.so  lib/lumos.pc  include/lumos_core.h  bin/lumos"
 
 build-go: tools-go tools-c build-rust ## Build the Go package, by cgo and without
 	cd go && go build -tags rust ./... && CGO_ENABLED=0 go build ./...
@@ -90,7 +91,7 @@ lint: tools-rust tools-go ## Formatting, clippy, go vet, header drift
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf lib/*.a lib/*.so lib/lumos.pc bench/compare/target
+	rm -rf lib/*.a lib/*.so lib/lumos.pc bin bench/compare/target
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16

@@ -140,6 +140,11 @@ impl Session {
         Ok(self.commit_block()?.unwrap_or(Lsn::ZERO))
     }
 
+    /// The definitions that the next statement sees, those of the open transaction block included.
+    pub fn definitions(&self) -> Arc<crate::catalog::snapshot::CatalogSnapshot> {
+        self.current_catalog().1
+    }
+
     /// Whether a transaction block is open, and whether it failed.
     pub fn transaction_status(&self) -> TransactionStatus {
         match (&self.block, self.failed) {

@@ -1,0 +1,216 @@
+//! `\d` and its relatives: what the catalog holds, as tables of text.
+
+use crate::output::table::Grid;
+use lumos_core::catalog::snapshot::{CatalogSnapshot, Relation};
+use lumos_core::catalog::table_definition::{ConstraintKind, TableDefinition};
+use std::io::{self, Write};
+
+/// `\d`, `\dt`, `\di`: which kinds of relation are listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kinds {
+    /// Tables.
+    Tables,
+    /// Indexes.
+    Indexes,
+}
+
+/// Whether `name` fits a pattern of psql's kind: `*` is any text, `?` any character; case counts as in SQL, so that
+/// only a quoted pattern has capitals.
+pub(crate) fn fits(name: &str, pattern: &str) -> bool {
+    fn fit(name: &[char], pattern: &[char]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some(('*', rest)) => (0..=name.len()).any(|start| fit(&name[start..], rest)),
+            Some(('?', rest)) => !name.is_empty() && fit(&name[1..], rest),
+            Some((letter, rest)) => name.first() == Some(letter) && fit(&name[1..], rest),
+        }
+    }
+    let name: Vec<char> = name.chars().collect();
+    // Two stars in a row are one: without that, many of them would take for ever.
+    let mut pattern: Vec<char> = pattern.chars().collect();
+    pattern.dedup_by(|left, right| *left == '*' && *right == '*');
+    fit(&name, &pattern)
+}
+
+/// Writes the list of tables or indexes whose names fit; gives how many there are.
+pub(crate) fn list(
+    catalog: &CatalogSnapshot,
+    kinds: Kinds,
+    pattern: Option<&str>,
+    out: &mut dyn Write,
+) -> io::Result<usize> {
+    let wanted = |name: &str| pattern.is_none_or(|pattern| fits(name, pattern));
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let heads: &[&str] = match kinds {
+        Kinds::Tables => {
+            for table in catalog.tables().filter(|table| wanted(&table.name)) {
+                rows.push(vec![table.schema.clone(), table.name.clone(), "table".to_owned()]);
+            }
+            &["Schema", "Name", "Type"]
+        }
+        Kinds::Indexes => {
+            for table in catalog.tables() {
+                for (position, index) in
+                    table.indexes.iter().enumerate().filter(|(_, index)| wanted(&index.name))
+                {
+                    rows.push(vec![
+                        table.schema.clone(),
+                        index.name.clone(),
+                        "index".to_owned(),
+                        table.name.clone(),
+                        index_text(table, position),
+                    ]);
+                }
+            }
+            rows.sort();
+            &["Schema", "Name", "Type", "Table", "Columns"]
+        }
+    };
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let title = if kinds == Kinds::Tables { "List of tables" } else { "List of indexes" };
+    draw(title, heads, &rows, out)?;
+    writeln!(out, "({} {})\n", rows.len(), if rows.len() == 1 { "row" } else { "rows" })?;
+    Ok(rows.len())
+}
+
+fn draw(title: &str, heads: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(heads.iter().map(|head| (*head, false)));
+    for cell in rows.iter().flatten() {
+        grid.push(cell);
+    }
+    let space = grid.width().saturating_sub(title.chars().count()) / 2;
+    writeln!(out, "{}{title}", " ".repeat(space))?;
+    grid.write(out)
+}
+
+/// Writes what the relation is; `false` when there is none of this name.
+pub(crate) fn describe(catalog: &CatalogSnapshot, name: &str, out: &mut dyn Write) -> io::Result<bool> {
+    let (schema, name) = match name.split_once('.') {
+        Some((schema, name)) => (Some(schema), name),
+        None => (None, name),
+    };
+    match catalog.relation(schema, name) {
+        Some(Relation::Table(table)) => describe_table(&table, out).map(|()| true),
+        Some(Relation::Index(table, position)) => describe_index(&table, position, out).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn describe_table(table: &TableDefinition, out: &mut dyn Write) -> io::Result<()> {
+    let rows: Vec<Vec<String>> = table
+        .columns
+        .iter()
+        .map(|column| {
+            vec![
+                column.name.clone(),
+                column.sql_type.to_string(),
+                if column.not_null { "not null" } else { "" }.to_owned(),
+                column.default.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let title = format!("Table \"{}.{}\"", table.schema, table.name);
+    draw(&title, &["Column", "Type", "Nullable", "Default"], &rows, out)?;
+    if !table.indexes.is_empty() || table.row_id_constraint.is_some() {
+        writeln!(out, "Indexes:")?;
+    }
+    if let (Some(name), Some(column)) = (&table.row_id_constraint, table.row_id_column()) {
+        writeln!(out, "    \"{name}\" PRIMARY KEY ({})", quoted(&table.columns[column].name))?;
+    }
+    for (position, index) in table.indexes.iter().enumerate() {
+        let kind = match index.constraint {
+            Some(ConstraintKind::PrimaryKey) => "PRIMARY KEY ",
+            Some(ConstraintKind::Unique) => "UNIQUE CONSTRAINT ",
+            None if table.layout.indexes[position].unique => "UNIQUE ",
+            None => "",
+        };
+        writeln!(out, "    \"{}\" {kind}{}", index.name, index_text(table, position))?;
+    }
+    if !table.checks.is_empty() {
+        writeln!(out, "Check constraints:")?;
+    }
+    for check in &table.checks {
+        writeln!(out, "    \"{}\" CHECK ({})", check.name, check.condition)?;
+    }
+    writeln!(out)
+}
+
+fn describe_index(table: &TableDefinition, position: usize, out: &mut dyn Write) -> io::Result<()> {
+    let layout = &table.layout.indexes[position];
+    let rows: Vec<Vec<String>> = layout
+        .columns
+        .iter()
+        .map(|column| {
+            let definition = &table.columns[column.column];
+            vec![
+                definition.name.clone(),
+                definition.sql_type.to_string(),
+                order_text(column).trim().to_owned(),
+            ]
+        })
+        .collect();
+    let index = &table.indexes[position];
+    let title = format!("Index \"{}.{}\"", table.schema, index.name);
+    draw(&title, &["Column", "Type", "Order"], &rows, out)?;
+    let kind = match index.constraint {
+        Some(ConstraintKind::PrimaryKey) => "primary key of",
+        Some(ConstraintKind::Unique) => "unique constraint of",
+        None if layout.unique => "unique, on",
+        None => "on",
+    };
+    writeln!(out, "{kind} table \"{}.{}\"\n", table.schema, table.name)
+}
+
+/// `(a, b DESC)`.
+fn index_text(table: &TableDefinition, position: usize) -> String {
+    let columns: Vec<String> = table.layout.indexes[position]
+        .columns
+        .iter()
+        .map(|column| format!("{}{}", quoted(&table.columns[column.column].name), order_text(column)))
+        .collect();
+    format!("({})", columns.join(", "))
+}
+
+/// What differs from the default order, after a blank.
+fn order_text(column: &lumos_core::table::layout::IndexColumn) -> &'static str {
+    match (column.descending, column.nulls_first) {
+        (false, false) => "",
+        (false, true) => " NULLS FIRST",
+        (true, true) => " DESC",
+        (true, false) => " DESC NULLS LAST",
+    }
+}
+
+/// A name as it must be written in SQL.
+fn quoted(name: &str) -> String {
+    let is_plain = name.bytes().enumerate().all(|(index, byte)| {
+        byte.is_ascii_lowercase() || byte == b'_' || (index > 0 && byte.is_ascii_digit())
+    });
+    let is_keyword = lumos_core::sql::lexer::keyword::Keyword::find(name.as_bytes()).is_some_and(|keyword| {
+        use lumos_core::sql::lexer::keyword::Category;
+        matches!(keyword.category(), Category::Reserved | Category::TypeOrFunction)
+    });
+    if is_plain && !is_keyword { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_psqls() {
+        assert!(fits("people", "people") && fits("people", "p*") && fits("people", "*o?le"));
+        assert!(!fits("people", "peopl") && !fits("people", "o*") && !fits("people", "????"));
+        assert!(!fits(&"a".repeat(60), &format!("{}b", "a*".repeat(6))));
+    }
+
+    #[test]
+    fn names_that_need_quotes_get_them() {
+        assert_eq!(
+            [quoted("id"), quoted("Id"), quoted("order"), quoted("a\"b")],
+            ["id", "\"Id\"", "\"order\"", "\"a\"\"b\""]
+        );
+    }
+}
