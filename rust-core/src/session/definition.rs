@@ -12,7 +12,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
-use crate::session::session::{Session, refuse_if_read_only};
+use crate::session::session::Session;
+use crate::session::transactions::refuse_if_read_only;
 use crate::sql::binder::bound::{
     BoundStatement, CreateIndex, CreateTable, DropObjects, NewIndex, ObjectName,
 };

@@ -9,15 +9,20 @@ mod definition;
 mod definition_gate;
 pub mod engine;
 mod environment;
+mod execution;
 mod notice;
 mod parameters;
 mod plan_cache;
 mod portal;
+mod prepare;
 mod prepared;
 pub mod result;
+mod script;
 #[allow(clippy::module_inception, reason = "the folder is named for its main type")]
 mod session;
 mod settings;
+mod short_path;
+mod transactions;
 mod utility;
 
 #[cfg(test)]

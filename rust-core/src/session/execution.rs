@@ -1,0 +1,286 @@
+//! Portals: a statement is started, its rows are fetched, it is closed.
+
+use crate::batch::batch::Batch;
+use crate::common::memory::Reservation;
+use crate::common::sync::{Arc, Mutex, Weak};
+use crate::error::{Error, Result, SqlState};
+use crate::session::block::Block;
+use crate::session::parameters;
+use crate::session::portal::{Portal, PortalState};
+use crate::session::prepared::{Body, Plan, Prepared};
+use crate::session::session::Session;
+use crate::session::short_path::{BatchSink, takes_short_path};
+use crate::session::transactions::refuse_if_read_only;
+use crate::sql::executor::{self, Execution, ExecutionContext, point};
+use crate::sql::types::datum::Datum;
+use std::collections::VecDeque;
+
+impl Session {
+    /// Starts a statement. A query's rows stream from the portal; a data change is complete when this returns.
+    /// # Errors
+    /// Whatever the statement raises. Outside a block its effects are undone; inside one the block is aborted.
+    pub fn execute(&mut self, statement: &Arc<Prepared>, parameters: &[Datum]) -> Result<Portal> {
+        self.cancel.start_statement();
+        self.environment.start_statement();
+        if self.failed && !statement.kind().ends_transaction() {
+            self.refuse_if_failed()?;
+        }
+        self.settle_portals()?;
+        let result = match &statement.body {
+            Body::Query(plan) => self.execute_query(statement, plan, parameters),
+            Body::Definition => self.execute_definition(statement),
+            Body::Control(bound) => self.execute_control(statement, bound),
+        };
+        if result.is_err() {
+            self.fail_block();
+        }
+        result
+    }
+
+    /// Before another statement of the same block: what its open portals still have to say is fetched now,
+    /// because the next statement has another snapshot.
+    pub(crate) fn settle_portals(&mut self) -> Result<()> {
+        if self.portals.is_empty() {
+            return Ok(());
+        }
+        self.portals.retain(|portal| portal.strong_count() > 0);
+        for portal in self.portals.clone().iter().filter_map(Weak::upgrade) {
+            let mut state = portal.lock();
+            if state.own.is_some() || state.block_number != self.block_number {
+                continue;
+            }
+            let Some(mut execution) = state.execution.take() else { continue };
+            let Some(block) = &mut self.block else { continue };
+            let mut memory = self.engine.memory.reservation();
+            let parameters = std::mem::take(&mut state.parameters);
+            let mut context = ExecutionContext {
+                manager: &self.engine.manager,
+                transaction: &mut block.transaction,
+                parameters: &parameters,
+                environment: &self.environment,
+                memory: &self.engine.memory,
+                cancel: &self.cancel,
+                supply: None,
+            };
+            while let Some(batch) = execution.next(&mut context)? {
+                memory.grow(batch.memory_bytes())?;
+                state.ready.push_back(batch);
+            }
+            state.ready_memory = Some(memory);
+            block.transaction.end_statement();
+        }
+        // Those outside a block have their own transaction and go on.
+        self.portals
+            .retain(|portal| portal.upgrade().is_some_and(|portal| portal.lock().execution.is_some()));
+        Ok(())
+    }
+
+    /// Whether a query of this session still reads tables.
+    pub(crate) fn has_open_queries(&self) -> bool {
+        self.portals.iter().filter_map(Weak::upgrade).any(|portal| portal.lock().execution.is_some())
+    }
+
+    fn execute_query(
+        &mut self,
+        statement: &Arc<Prepared>,
+        plan: &Mutex<Plan>,
+        parameters: &[Datum],
+    ) -> Result<Portal> {
+        let parameters = if parameters::fit(parameters, statement.parameters()) {
+            parameters.to_vec()
+        } else {
+            parameters::convert(parameters, statement.parameters(), &self.environment)?
+        };
+        let autocommit = self.block.is_none();
+        let mut block = match self.block.take() {
+            Some(block) => block,
+            None => self.new_block(None, None),
+        };
+        let result = self.start_query(statement, plan, &parameters, &mut block);
+        match result {
+            Ok(Started::Complete(ready, affected, memory)) => {
+                if autocommit {
+                    let durability = self.environment.settings.effects().durability;
+                    if block.commit(durability, &self.engine)?.is_some() {
+                        self.after_commit();
+                    }
+                } else {
+                    block.transaction.end_statement();
+                    self.block = Some(block);
+                }
+                let mut state = PortalState::complete(ready, affected);
+                state.ready_memory = Some(memory);
+                Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
+            }
+            Ok(Started::Streaming(execution)) => {
+                let mut state = PortalState::complete(VecDeque::new(), None);
+                state.execution = Some(execution);
+                state.parameters = parameters;
+                state.block_number = self.block_number;
+                if autocommit {
+                    state.own = Some(block);
+                } else {
+                    self.block = Some(block);
+                }
+                let portal = Portal::new(Arc::clone(statement.columns()), statement.kind(), state);
+                self.portals.push(Arc::downgrade(&portal.state));
+                Ok(portal)
+            }
+            Err(error) => {
+                if !autocommit {
+                    self.block = Some(block);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn start_query(
+        &mut self,
+        statement: &Arc<Prepared>,
+        plan: &Mutex<Plan>,
+        parameters: &[Datum],
+        block: &mut Block,
+    ) -> Result<Started> {
+        refuse_if_read_only(block, statement.kind())?;
+        let mut plan = plan.lock();
+        self.make_current(statement, &mut plan, block)?;
+        block.transaction.start_statement()?;
+        block.started = true;
+        let mut context = ExecutionContext {
+            manager: &self.engine.manager,
+            transaction: &mut block.transaction,
+            parameters,
+            environment: &self.environment,
+            memory: &self.engine.memory,
+            cancel: &self.cancel,
+            supply: None,
+        };
+        let path = self.environment.settings.effects().path;
+        let plan = &mut *plan;
+        if takes_short_path(plan, path) {
+            let mut rows = BatchSink::new(plan);
+            let result = point::run(&plan.physical, &mut plan.scratch, &mut context, &mut rows)?;
+            return self.complete(rows.finish(), result.affected);
+        }
+        let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
+        if !statement.kind().changes_rows() {
+            return Ok(Started::Streaming(execution));
+        }
+        let mut ready = VecDeque::new();
+        while let Some(batch) = execution.next(&mut context)? {
+            ready.push_back(batch);
+        }
+        self.complete(ready, execution.affected())
+    }
+
+    /// A result that waits to be fetched is charged until it is.
+    fn complete(&self, ready: VecDeque<Batch>, affected: Option<u64>) -> Result<Started> {
+        let mut memory = self.engine.memory.reservation();
+        if !ready.is_empty() {
+            memory.grow(ready.iter().map(Batch::memory_bytes).sum())?;
+        }
+        Ok(Started::Complete(ready, affected, memory))
+    }
+
+    /// The next rows of a portal; `None` at its end.
+    /// # Errors
+    /// Whatever the statement raises; `34000` when the portal's transaction has ended.
+    pub fn fetch(&mut self, portal: &mut Portal) -> Result<Option<Batch>> {
+        let mut state = portal.state.lock();
+        let state = &mut *state;
+        if let Some(batch) = state.ready.pop_front() {
+            state.rows += batch.selected_rows() as u64;
+            return Ok(Some(batch));
+        }
+        state.ready_memory = None;
+        let Some(execution) = &mut state.execution else { return Ok(None) };
+        let result = match &mut state.own {
+            Some(block) => self.next_batch(execution, &state.parameters, block),
+            None if state.block_number != self.block_number => {
+                state.execution = None;
+                return Err(Error::new(
+                    SqlState::INVALID_CURSOR_NAME,
+                    "the portal does not exist any more: its transaction has ended",
+                ));
+            }
+            None => match self.block.take() {
+                Some(mut block) => {
+                    let result = self.next_batch(execution, &state.parameters, &mut block);
+                    self.block = Some(block);
+                    result
+                }
+                None => Err(Error::internal("a portal outlived its transaction")),
+            },
+        };
+        match result {
+            Ok(Some(batch)) => {
+                state.rows += batch.selected_rows() as u64;
+                Ok(Some(batch))
+            }
+            Ok(None) => {
+                state.execution = None;
+                match state.own.take() {
+                    Some(block) => {
+                        block.commit(self.environment.settings.effects().durability, &self.engine)?;
+                    }
+                    None => {
+                        if let Some(block) = &mut self.block {
+                            block.transaction.end_statement();
+                        }
+                    }
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                state.execution = None;
+                if state.own.take().is_none() {
+                    self.fail_block();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn next_batch(
+        &self,
+        execution: &mut Execution,
+        parameters: &[Datum],
+        block: &mut Block,
+    ) -> Result<Option<Batch>> {
+        execution.next(&mut ExecutionContext {
+            manager: &self.engine.manager,
+            transaction: &mut block.transaction,
+            parameters,
+            environment: &self.environment,
+            memory: &self.engine.memory,
+            cancel: &self.cancel,
+            supply: None,
+        })
+    }
+
+    /// Ends a statement whose remaining rows are not wanted.
+    pub fn close(&mut self, portal: Portal) {
+        {
+            let mut state = portal.state.lock();
+            let running = state.execution.take().is_some();
+            if state.own.take().is_none()
+                && running
+                && state.block_number == self.block_number
+                && let Some(block) = &mut self.block
+            {
+                block.transaction.end_statement();
+            }
+        }
+        drop(portal);
+        self.portals.retain(|portal| portal.strong_count() > 0);
+    }
+}
+
+/// How a query started.
+enum Started {
+    /// All of its result is there.
+    Complete(VecDeque<Batch>, Option<u64>, Reservation),
+    /// The result is still to be computed.
+    Streaming(Execution),
+}

@@ -1,0 +1,134 @@
+//! From text to a plan, and a plan made anew when definitions have changed since.
+
+use crate::common::arena::Arena;
+use crate::common::sync::Arc;
+use crate::error::{Error, Result, SqlState};
+use crate::session::block::Block;
+use crate::session::prepared::{self, Plan, Prepared, Stamp};
+use crate::session::session::Session;
+use crate::sql::binder::bound::BoundStatement;
+
+impl Session {
+    /// Parses, binds and plans the first statement of `sql`. Gives it, or `None` where there is only blank
+    /// space or comments, and the bytes it takes, its semicolon included. Equal texts are planned once.
+    /// # Errors
+    /// What the text deserves, with its position; `54000` beyond `max_statement_size`; `25P02`. Inside a
+    /// transaction block an error aborts the block, as PostgreSQL does.
+    pub fn prepare(&mut self, sql: &str) -> Result<(Option<Arc<Prepared>>, usize)> {
+        let result = self.prepare_first(sql);
+        if result.is_err() {
+            self.fail_block();
+        }
+        result
+    }
+
+    pub(crate) fn prepare_first(&mut self, sql: &str) -> Result<(Option<Arc<Prepared>>, usize)> {
+        let has_own = self.block.as_ref().is_some_and(|block| block.catalog.is_some());
+        if !has_own
+            && !self.failed
+            && let Some(statement) = self.cache.get(sql)
+            && statement.was_planned_at(self.engine.definitions.epoch())
+        {
+            return Ok((Some(statement), sql.len()));
+        }
+        let limit = self.environment.settings.effects().statement_bytes_max;
+        if sql.len() > limit {
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("statement of {} bytes is longer than max_statement_size", sql.len()),
+            )
+            .hint(format!("max_statement_size is {limit} bytes.")));
+        }
+        if let Some(position) = memchr::memchr(0, sql.as_bytes()) {
+            return Err(Error::new(
+                SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+            )
+            .at(position));
+        }
+        let (stamp, catalog) = self.current_catalog();
+        let bound = prepared::bind_first(sql, &catalog, &self.arena);
+        self.arena.reset();
+        let (bound, taken) = match bound {
+            Ok(bound) => bound,
+            // In a failed block everything but its end is refused, whatever it means.
+            Err(error) if error.state().class() != "42" || error.state() == SqlState::SYNTAX_ERROR => {
+                return Err(error);
+            }
+            Err(error) => return Err(self.refuse_if_failed().err().unwrap_or(error)),
+        };
+        let Some(bound) = bound else { return Ok((None, taken)) };
+        if self.failed && !is_end(&bound.statement) {
+            self.refuse_if_failed()?;
+        }
+        let statement = Arc::new(Prepared::new(&sql[..taken], bound, stamp, &self.engine)?);
+        if !has_own && taken == sql.len() {
+            self.cache.insert(sql, &statement);
+        }
+        Ok((Some(statement), taken))
+    }
+
+    /// The catalog that a statement is bound against: the newest, with own definitions.
+    pub(crate) fn current_catalog(&self) -> (Stamp, Arc<crate::catalog::snapshot::CatalogSnapshot>) {
+        if let Some(own) = self.block.as_ref().and_then(|block| block.catalog.as_ref()) {
+            return (Stamp::Own(Arc::clone(own)), Arc::clone(own));
+        }
+        // The epoch first: a catalog that is newer than its plan's stamp only means planning once more.
+        let epoch = self.engine.definitions.stable_epoch();
+        (Stamp::Epoch(epoch), self.engine.catalog.current())
+    }
+
+    /// Locks the plan's tables and makes sure that the plan fits the catalog that is in force under the locks.
+    #[inline]
+    pub(crate) fn make_current(
+        &self,
+        statement: &Prepared,
+        plan: &mut Plan,
+        block: &mut Block,
+    ) -> Result<()> {
+        loop {
+            let fits = match (&plan.stamp, &block.catalog) {
+                (Stamp::Own(catalog), Some(own)) => Arc::ptr_eq(catalog, own),
+                (Stamp::Epoch(epoch), None) => *epoch == self.engine.definitions.epoch(),
+                _ => false,
+            };
+            if !fits {
+                self.plan_again(statement, plan, block)?;
+            }
+            for (table, mode) in &plan.locks {
+                block.transaction.lock_table(*table, *mode)?;
+            }
+            match plan.stamp {
+                Stamp::Epoch(epoch) if epoch != self.engine.definitions.epoch() => continue,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    #[cold]
+    pub(crate) fn plan_again(&self, statement: &Prepared, plan: &mut Plan, block: &Block) -> Result<()> {
+        let (stamp, catalog) = match &block.catalog {
+            Some(own) => (Stamp::Own(Arc::clone(own)), Arc::clone(own)),
+            None => {
+                let epoch = self.engine.definitions.stable_epoch();
+                (Stamp::Epoch(epoch), self.engine.catalog.current())
+            }
+        };
+        let arena = Arena::new();
+        let (Some(bound), _) = prepared::bind_first(statement.text(), &catalog, &arena)? else {
+            return Err(Error::internal("a prepared statement lost its text"));
+        };
+        let new = prepared::plan(bound.statement, stamp, &self.engine)?;
+        statement.check_same_result(&new)?;
+        *plan = new;
+        Ok(())
+    }
+}
+
+fn is_end(statement: &BoundStatement) -> bool {
+    use crate::sql::binder::bound::TransactionStatement;
+    matches!(
+        statement,
+        BoundStatement::Transaction(TransactionStatement::Commit | TransactionStatement::Rollback)
+    )
+}

@@ -1,0 +1,66 @@
+//! Texts of several statements.
+
+use crate::common::sync::Arc;
+use crate::error::{Error, Result};
+use crate::session::prepared::Prepared;
+use crate::session::result::TransactionStatus;
+use crate::session::session::Session;
+
+impl Session {
+    /// Runs every statement of `sql`, as PostgreSQL's simple query protocol does: several statements are one
+    /// transaction unless they say otherwise. Gives the rows that the last data change changed; rows of
+    /// queries are computed and dropped.
+    /// # Errors
+    /// The first statement's that fails, with its position in `sql`; a syntax error anywhere fails before
+    /// anything runs.
+    pub fn execute_script(&mut self, sql: &str) -> Result<u64> {
+        let mut affected = 0;
+        let mut position = 0;
+        let mut is_script = false;
+        while position < sql.len() {
+            let shift = |error: Error| match error.position() {
+                Some(at) => error.at(at + position),
+                None => error,
+            };
+            let rest = &sql[position..];
+            if position == 0 && !is_script {
+                is_script = self.is_script(sql)?;
+            }
+            if is_script && self.transaction_status() == TransactionStatus::Idle {
+                self.environment.start_statement();
+                self.begin_block(None, None, true);
+            }
+            let (statement, taken) = self.prepare(rest).map_err(shift)?;
+            let Some(statement) = statement else { break };
+            affected = self.run_to_end(&statement).map_err(shift)?.unwrap_or(affected);
+            position += taken;
+        }
+        if self.block.as_ref().is_some_and(|block| block.implicit) {
+            self.commit_block()?;
+        }
+        Ok(affected)
+    }
+
+    /// Whether a text has more than one statement; a syntax error in any of them is raised.
+    fn is_script(&mut self, sql: &str) -> Result<bool> {
+        if sql.trim_end().trim_end_matches(';').find(';').is_none() {
+            return Ok(false);
+        }
+        let limit = self.environment.settings.effects().statement_bytes_max;
+        if sql.len() > limit {
+            // The size is refused where the text is prepared.
+            return Ok(false);
+        }
+        let result = crate::sql::parser::parse(sql, &self.arena).map(|statements| statements.len() > 1);
+        self.arena.reset();
+        result.inspect_err(|_| self.fail_block())
+    }
+
+    fn run_to_end(&mut self, statement: &Arc<Prepared>) -> Result<Option<u64>> {
+        let mut portal = self.execute(statement, &[])?;
+        while self.fetch(&mut portal)?.is_some() {}
+        let affected = portal.affected();
+        self.close(portal);
+        Ok(affected)
+    }
+}

@@ -1,0 +1,152 @@
+//! The short path: key look-ups and changes by key, row at a time, straight into the caller's sink.
+
+use crate::batch::batch::Batch;
+use crate::batch::builder::ColumnBuilder;
+use crate::common::limits::BATCH_ROWS;
+use crate::common::sync::{Arc, MutexGuard};
+use crate::error::Result;
+use crate::session::block::Block;
+use crate::session::parameters;
+use crate::session::prepared::{Body, Plan, Prepared};
+use crate::session::session::Session;
+use crate::session::settings::ExecutionPath;
+use crate::session::transactions::refuse_if_read_only;
+use crate::sql::evaluate::row::{RowSink, RowSource};
+use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::point::{self, PointResult};
+use crate::sql::types::data_type::SqlType;
+use crate::sql::types::datum::Datum;
+use std::collections::VecDeque;
+
+impl Session {
+    /// Runs a statement on the short path; its rows go to `out`. `None`: the statement's plan is not for the
+    /// short path, nothing was done. Outside a block the commit comes after the rows: if it fails, they are void.
+    /// # Errors
+    /// As [`Session::execute`].
+    pub fn run_point(
+        &mut self,
+        statement: &Arc<Prepared>,
+        parameters: &[Datum],
+        out: &mut dyn RowSink,
+    ) -> Result<Option<PointResult>> {
+        let Body::Query(plan) = &statement.body else { return Ok(None) };
+        self.cancel.start_statement();
+        self.environment.start_statement();
+        self.refuse_if_failed()?;
+        if !self.portals.is_empty() {
+            self.settle_portals().inspect_err(|_| self.fail_block())?;
+        }
+        let converted;
+        let parameters = if parameters::fit(parameters, statement.parameters()) {
+            parameters
+        } else {
+            let result = parameters::convert(parameters, statement.parameters(), &self.environment);
+            converted = result.inspect_err(|_| self.fail_block())?;
+            &converted
+        };
+        let mut plan = plan.lock();
+        match self.block.take() {
+            Some(mut block) => {
+                let result = self.run_point_in(statement, &mut plan, parameters, &mut block, out);
+                block.transaction.end_statement();
+                self.block = Some(block);
+                if result.is_err() {
+                    self.fail_block();
+                }
+                result
+            }
+            None => {
+                let mut block = self.new_block(None, None);
+                let result = self.run_point_in(statement, &mut plan, parameters, &mut block, out)?;
+                if result.is_some() {
+                    let durability = self.environment.settings.effects().durability;
+                    if block.commit(durability, &self.engine)?.is_some() {
+                        self.after_commit();
+                    }
+                }
+                Ok(result)
+            }
+        }
+    }
+
+    fn run_point_in(
+        &self,
+        statement: &Prepared,
+        plan: &mut MutexGuard<'_, Plan>,
+        parameters: &[Datum],
+        block: &mut Block,
+        out: &mut dyn RowSink,
+    ) -> Result<Option<PointResult>> {
+        refuse_if_read_only(block, statement.kind())?;
+        self.make_current(statement, plan, block)?;
+        if !takes_short_path(plan, self.environment.settings.effects().path) {
+            return Ok(None);
+        }
+        block.transaction.start_statement()?;
+        block.started = true;
+        let mut context = ExecutionContext {
+            manager: &self.engine.manager,
+            transaction: &mut block.transaction,
+            parameters,
+            environment: &self.environment,
+            memory: &self.engine.memory,
+            cancel: &self.cancel,
+            supply: None,
+        };
+        let plan = &mut **plan;
+        point::run(&plan.physical, &mut plan.scratch, &mut context, out).map(Some)
+    }
+}
+
+pub(crate) fn takes_short_path(plan: &Plan, path: ExecutionPath) -> bool {
+    match path {
+        ExecutionPath::Auto => plan.physical.short_path && plan.can_point,
+        ExecutionPath::Point => plan.can_point,
+        ExecutionPath::Vectorised => false,
+    }
+}
+
+/// Collects the rows of the short path into batches.
+pub(crate) struct BatchSink {
+    types: Vec<SqlType>,
+    builders: Vec<ColumnBuilder>,
+    rows: usize,
+    ready: VecDeque<Batch>,
+}
+
+impl BatchSink {
+    pub(crate) fn new(plan: &Plan) -> BatchSink {
+        let types: Vec<SqlType> = plan.physical.columns.iter().map(|column| column.sql_type).collect();
+        BatchSink { builders: Self::builders(&types), types, rows: 0, ready: VecDeque::new() }
+    }
+
+    fn builders(types: &[SqlType]) -> Vec<ColumnBuilder> {
+        types.iter().map(|sql_type| ColumnBuilder::new(*sql_type, 1)).collect()
+    }
+
+    fn seal(&mut self) {
+        let builders = std::mem::replace(&mut self.builders, Self::builders(&self.types));
+        let columns = builders.into_iter().map(|builder| Arc::new(builder.finish())).collect();
+        self.ready.push_back(Batch { columns, rows: std::mem::take(&mut self.rows), selection: None });
+    }
+
+    pub(crate) fn finish(mut self) -> VecDeque<Batch> {
+        if self.rows > 0 {
+            self.seal();
+        }
+        self.ready
+    }
+}
+
+impl RowSink for BatchSink {
+    fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()> {
+        for (index, builder) in self.builders.iter_mut().enumerate().take(count) {
+            builder.push_datum(values.datum(index));
+        }
+        self.rows += 1;
+        if self.rows == BATCH_ROWS {
+            self.seal();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! Transaction blocks: begun, given modes, committed, rolled back, failed.
+
+use crate::common::ids::Lsn;
+use crate::error::{Error, Result, SqlState};
+use crate::session::block::Block;
+use crate::session::result::{PreparedKind, TransactionStatus};
+use crate::session::session::Session;
+use crate::session::settings;
+use crate::transaction::types::IsolationLevel;
+
+impl Session {
+    /// Begins a transaction block; `None` takes the session's default level.
+    /// # Errors
+    /// `25001` inside a block.
+    pub fn begin(&mut self, isolation: Option<IsolationLevel>, read_only: bool) -> Result<()> {
+        if self.transaction_status() != TransactionStatus::Idle {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "there is already a transaction in progress",
+            ));
+        }
+        self.environment.start_statement();
+        self.begin_block(isolation, Some(read_only || self.read_only_default()), false);
+        Ok(())
+    }
+
+    pub(crate) fn read_only_default(&self) -> bool {
+        self.environment.settings.effects().read_only_default
+    }
+
+    /// Begins a block.
+    pub(crate) fn begin_block(
+        &mut self,
+        isolation: Option<IsolationLevel>,
+        read_only: Option<bool>,
+        implicit: bool,
+    ) {
+        let mut block = self.new_block(isolation, read_only);
+        block.implicit = implicit;
+        self.environment.start_transaction();
+        self.environment.transaction_isolation = settings::isolation_name(block.isolation);
+        self.environment.transaction_read_only = block.read_only;
+        self.block_number += 1;
+        self.block = Some(block);
+    }
+
+    pub(crate) fn new_block(&self, isolation: Option<IsolationLevel>, read_only: Option<bool>) -> Block {
+        let effects = self.environment.settings.effects();
+        let isolation = isolation.unwrap_or(effects.isolation_default);
+        let read_only = read_only.unwrap_or(effects.read_only_default) || self.engine.options.read_only;
+        Block {
+            transaction: self.engine.manager.begin(isolation, read_only, self.cancel.clone()),
+            isolation,
+            read_only,
+            catalog: None,
+            implicit: false,
+            started: false,
+        }
+    }
+
+    /// Changes the modes of a block in which nothing has run yet.
+    pub(crate) fn set_block_modes(
+        &mut self,
+        isolation: Option<IsolationLevel>,
+        read_only: Option<bool>,
+    ) -> Result<()> {
+        let Some(block) = &self.block else { return Ok(()) };
+        if block.started {
+            if isolation.is_some_and(|level| level != block.isolation) {
+                return Err(Error::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                ));
+            }
+            if read_only == Some(false) && block.read_only {
+                return Err(Error::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "transaction read-write mode must be set before any query",
+                ));
+            }
+            if read_only != Some(true) {
+                return Ok(());
+            }
+            if let Some(block) = &mut self.block {
+                block.read_only = true;
+            }
+            self.environment.transaction_read_only = true;
+            return Ok(());
+        }
+        let (isolation, read_only) =
+            (isolation.unwrap_or(block.isolation), read_only.unwrap_or(block.read_only));
+        let implicit = block.implicit;
+        self.begin_block(Some(isolation), Some(read_only), implicit);
+        Ok(())
+    }
+
+    /// Commits the block; gives the commit's LSN, or `None` when nothing was written.
+    /// # Errors
+    /// `25P01` outside a block; `40000` when an error had aborted it: it is then rolled back; what the commit
+    /// raises: the transaction is then rolled back as well, except with `08007`.
+    pub fn commit(&mut self) -> Result<Option<Lsn>> {
+        match self.transaction_status() {
+            TransactionStatus::Idle => {
+                Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress"))
+            }
+            TransactionStatus::Failed => {
+                self.end_block(false);
+                Err(Error::new(
+                    SqlState::TRANSACTION_ROLLBACK,
+                    "the transaction was aborted by an error and has been rolled back",
+                ))
+            }
+            TransactionStatus::Active => {
+                self.cancel.start_statement();
+                self.commit_block()
+            }
+        }
+    }
+
+    /// Rolls the block back.
+    /// # Errors
+    /// `25P01` outside a block.
+    pub fn rollback(&mut self) -> Result<()> {
+        if self.transaction_status() == TransactionStatus::Idle {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "there is no transaction in progress",
+            ));
+        }
+        self.end_block(false);
+        Ok(())
+    }
+
+    /// Commits the open block.
+    pub(crate) fn commit_block(&mut self) -> Result<Option<Lsn>> {
+        let Some(block) = self.block.take() else { return Ok(None) };
+        let result = block.commit(self.environment.settings.effects().durability, &self.engine);
+        self.end_block(result.is_ok());
+        let committed = result?;
+        if committed.is_some() {
+            self.after_commit();
+        }
+        Ok(committed)
+    }
+
+    /// What the database does after each commit. It is no part of the statement: its failure is only told.
+    pub(crate) fn after_commit(&mut self) {
+        if let Err(error) = self.engine.after_commit() {
+            self.notices.warning(error);
+        }
+    }
+
+    /// Forgets the block: what is left of it is rolled back, settings revert as they should.
+    pub(crate) fn end_block(&mut self, committed: bool) {
+        if let Some(block) = self.block.take() {
+            block.transaction.rollback();
+        }
+        self.failed = false;
+        self.block_number += 1;
+        self.environment.settings.end_transaction(committed);
+        self.environment.end_transaction();
+        self.environment.transaction_isolation =
+            settings::isolation_name(self.environment.settings.effects().isolation_default);
+        self.environment.transaction_read_only = self.read_only_default();
+    }
+
+    /// An error inside a block: its effects are undone at once, its end is awaited.
+    pub(crate) fn fail_block(&mut self) {
+        if let Some(block) = self.block.take() {
+            let implicit = block.implicit;
+            block.transaction.rollback();
+            if implicit {
+                self.end_block(false);
+            } else {
+                self.failed = true;
+                self.block_number += 1;
+            }
+        }
+    }
+
+    /// To be called when a call into the session panicked: its transaction is rolled back.
+    pub fn after_panic(&mut self) {
+        for portal in self.portals.drain(..).filter_map(|portal| portal.upgrade()) {
+            let mut state = portal.lock();
+            state.execution = None;
+            state.own = None;
+            state.ready.clear();
+        }
+        self.cache.clear();
+        self.arena.reset();
+        self.fail_block();
+    }
+}
+
+/// Refuses writing statements in a read-only transaction.
+pub(crate) fn refuse_if_read_only(block: &Block, kind: PreparedKind) -> Result<()> {
+    if block.read_only && kind.writes() {
+        return Err(Error::new(
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            format!("cannot execute {} in a read-only transaction", kind.name()),
+        ));
+    }
+    Ok(())
+}
