@@ -40,5 +40,6 @@ pub fn optimize(
     parameters: &[DataType],
     statistics: &dyn StatisticsSource,
 ) -> Result<PhysicalPlan> {
-    physical::lower_root(rewrite::rewrite(plan)?, parameters, statistics)
+    let rewritten = rewrite::rewrite(plan, parameters)?;
+    physical::lower_root(rewritten.plan, parameters, rewritten.run_time_parameters, statistics)
 }

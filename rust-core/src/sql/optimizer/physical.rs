@@ -47,10 +47,11 @@ struct Lowering<'s> {
     statistics: &'s dyn StatisticsSource,
 }
 
-/// The physical plan of a rewritten logical one.
+/// The physical plan of a rewritten logical one, which has `run_time_parameters` numbered after the user's.
 pub(super) fn lower_root(
     plan: LogicalPlan,
     parameters: &[DataType],
+    run_time_parameters: Vec<DataType>,
     statistics: &dyn StatisticsSource,
 ) -> Result<PhysicalPlan> {
     let kind = match plan {
@@ -62,14 +63,7 @@ pub(super) fn lower_root(
     let columns = plan.output_columns();
     let root = Lowering { statistics }.statement(plan)?;
     let short_path = is_short(&root);
-    Ok(PhysicalPlan {
-        root,
-        columns,
-        parameters: parameters.to_vec(),
-        run_time_parameters: Vec::new(),
-        short_path,
-        kind,
-    })
+    Ok(PhysicalPlan { root, columns, parameters: parameters.to_vec(), run_time_parameters, short_path, kind })
 }
 
 /// Whether the row-at-a-time interpreter can run the plan: one chain over a look-up or few rows of VALUES.

@@ -374,6 +374,46 @@ impl LogicalPlan {
 
     /// Calls `visit` with each expression of this node alone (also checks and RETURNING): not of its inputs, not of
     /// the plans of subqueries inside the expressions.
+    pub fn each_own_expression<'p>(&'p self, visit: &mut dyn FnMut(&'p Expression)) {
+        match self {
+            LogicalPlan::Scan { .. }
+            | LogicalPlan::Supplied { .. }
+            | LogicalPlan::CommonScan { .. }
+            | LogicalPlan::Append { .. }
+            | LogicalPlan::SetOperation { .. }
+            | LogicalPlan::With { .. }
+            | LogicalPlan::Initial { .. }
+            | LogicalPlan::RecursiveUnion { .. }
+            | LogicalPlan::Distinct { .. } => {}
+            LogicalPlan::Values { rows, .. } => rows.iter().flatten().for_each(visit),
+            LogicalPlan::Filter { predicate, .. } => visit(predicate),
+            LogicalPlan::Project { expressions, .. } => expressions.iter().for_each(visit),
+            LogicalPlan::TableFunction { arguments, .. } => arguments.iter().for_each(visit),
+            LogicalPlan::Join { condition, .. } => condition.iter().for_each(visit),
+            LogicalPlan::DistinctOn { keys, .. } => keys.iter().for_each(visit),
+            LogicalPlan::Aggregate { groups, aggregates, .. } => {
+                groups.iter().for_each(&mut *visit);
+                aggregates.iter().flat_map(|call| call.arguments.iter().chain(&call.filter)).for_each(visit);
+            }
+            LogicalPlan::Sort { keys, .. } => keys.iter().map(|key| &key.expression).for_each(visit),
+            LogicalPlan::Limit { limit, offset, .. } => limit.iter().chain(offset).for_each(visit),
+            LogicalPlan::Insert { checks, returning, .. } => {
+                checks.iter().map(|check| &check.condition).for_each(&mut *visit);
+                returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
+            }
+            LogicalPlan::Update { assignments, recheck, checks, returning, .. } => {
+                assignments.iter().map(|(_, value)| value).chain(recheck).for_each(&mut *visit);
+                checks.iter().map(|check| &check.condition).for_each(&mut *visit);
+                returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
+            }
+            LogicalPlan::Delete { recheck, returning, .. } => {
+                recheck.iter().for_each(&mut *visit);
+                returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
+            }
+        }
+    }
+
+    /// [`LogicalPlan::each_own_expression`] for changing them; stops at the first error.
     /// # Errors
     /// What `visit` gives.
     pub fn each_own_expression_mut(
