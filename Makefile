@@ -1,7 +1,7 @@
 # Lumos. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build-all
-.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt crash crash-planted bench bench-rust lint clean help tools-rust tools-go tools-c
+.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -9,6 +9,8 @@ CORPORA ?= $(if $(LUMOS_CORPORA),$(LUMOS_CORPORA),../shared/corpora)
 export LUMOS_CORPORA := $(abspath $(CORPORA))
 KILLS ?= 50
 BENCH ?=
+TARGET ?=
+SECONDS ?= 60
 FILES ?= tests/sql/*.slt
 RELEASE := target/release
 
@@ -76,6 +78,9 @@ crash: tools-rust ## Kill a writing process KILLS times and look for what was lo
 
 crash-planted: tools-rust ## See that the crash harness reports mistakes planted in the engine
 	@cargo test -p lumos-crash --features planted --test planted
+
+fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder SECONDS=60
+	@./fuzz/run.sh "$(TARGET)" "$(SECONDS)"
 
 bench: build-rust ## Measure beside SQLite: make bench [BENCH="O1 O4"]
 	cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- $(BENCH)

@@ -559,7 +559,10 @@ impl<'a> Parser<'a> {
             && let ExprKind::Literal(literal) = input.kind
         {
             let negative = match literal {
-                Literal::Integer(value) => Some(Literal::Integer(-value)),
+                // The smallest has no opposite among the integers.
+                Literal::Integer(value) => {
+                    Some(value.checked_neg().map_or(Literal::Number("9223372036854775808"), Literal::Integer))
+                }
                 Literal::Number(digits) => {
                     let text = match digits.strip_prefix('-') {
                         Some(positive) => positive,
