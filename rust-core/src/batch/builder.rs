@@ -89,6 +89,23 @@ impl ColumnBuilder {
         ColumnBuilder { data_type: sql_type.data_type, data, validity: None, rows: 0, scale_open }
     }
 
+    /// As [`ColumnBuilder::new`], in the memory of a column that is no longer needed where that has the same form.
+    pub fn reusing(sql_type: SqlType, capacity: usize, column: Column) -> ColumnBuilder {
+        let mut data = column.data;
+        match (&mut data, sql_type.data_type) {
+            (ColumnData::Int16(v), DataType::SmallInt) => v.clear(),
+            (ColumnData::Int32(v), DataType::Integer | DataType::Date) => v.clear(),
+            (ColumnData::Int64(v), DataType::BigInt | DataType::Timestamp | DataType::TimestampTz) => {
+                v.clear()
+            }
+            (ColumnData::Float32(v), DataType::Real) => v.clear(),
+            (ColumnData::Float64(v), DataType::Double) => v.clear(),
+            (ColumnData::Interval(v), DataType::Interval) => v.clear(),
+            _ => return ColumnBuilder::new(sql_type, capacity),
+        }
+        ColumnBuilder { data_type: sql_type.data_type, data, validity: None, rows: 0, scale_open: false }
+    }
+
     /// Rows so far.
     pub fn len(&self) -> usize {
         self.rows

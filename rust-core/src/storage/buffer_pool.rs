@@ -38,6 +38,38 @@ const CLOCK_ROUNDS_MAX: usize = 200;
 #[cfg(target_arch = "x86_64")]
 const SEARCHED_LINES: usize = 5;
 
+/// Bytes of a cache line, about.
+const LINE_BYTES: usize = 64;
+
+/// Where a page lies that will be read next: nothing but an address to fetch from, so it may be out of date.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PageAhead {
+    start: usize,
+    lines: usize,
+}
+
+impl PageAhead {
+    /// Lines a step, for the whole page in `steps` steps.
+    pub(super) fn lines_a_step(self, steps: usize) -> usize {
+        self.lines.div_ceil(steps.max(1))
+    }
+
+    /// Has the processor fetch `count` lines of the page, from line `from` on, as far as there are so many.
+    #[inline]
+    pub(super) fn fetch(self, from: usize, count: usize) {
+        let to = (from + count).min(self.lines);
+        #[cfg(target_arch = "x86_64")]
+        for line in from..to {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let address = std::ptr::without_provenance::<i8>(self.start + line * LINE_BYTES);
+            // SAFETY: a prefetch reads nothing and cannot fault, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (from, to, self.start);
+    }
+}
+
 /// What is known of a frame. 32 bytes, so that two share a cache line.
 #[repr(align(32))]
 struct Frame {
@@ -284,6 +316,16 @@ impl BufferPool {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = frame;
+    }
+
+    /// Where `page` lies now, if it is in memory.
+    pub(super) fn ahead(&self, page: PageId) -> PageAhead {
+        let number = self.map.entry(page).map_or(0, |entry| entry.frame.load(Ordering::Relaxed)) as usize;
+        if number == 0 {
+            return PageAhead::default();
+        }
+        let start = self.bytes.wrapping_add((number - 1) * self.page_size).addr();
+        PageAhead { start, lines: self.page_size / LINE_BYTES }
     }
 
     /// As [`BufferPool::fetch_shared`]; none when no such page exists (any more).

@@ -2,6 +2,7 @@
 //! Knows rows and column builders. Knows nothing of trees or transactions.
 
 use crate::batch::builder::ColumnBuilder;
+use crate::batch::column::Column;
 use crate::error::Result;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::table::row::{
@@ -40,6 +41,26 @@ impl RowCollector {
         RowCollector {
             builders: columns.iter().map(|column| ColumnBuilder::new(types[*column], capacity)).collect(),
             row_ids: with_row_id.then(|| ColumnBuilder::new(SqlType::plain(DataType::BigInt), capacity)),
+            pending: Vec::new(),
+            rows: 0,
+        }
+    }
+
+    /// As [`RowCollector::new`], in the memory of columns that nobody reads any more.
+    pub(super) fn reusing(
+        types: &[SqlType],
+        columns: &[usize],
+        with_row_id: bool,
+        capacity: usize,
+        mut used: impl Iterator<Item = Option<Column>>,
+    ) -> RowCollector {
+        let mut builder = |sql_type| match used.next().flatten() {
+            Some(column) => ColumnBuilder::reusing(sql_type, capacity, column),
+            None => ColumnBuilder::new(sql_type, capacity),
+        };
+        RowCollector {
+            builders: columns.iter().map(|column| builder(types[*column])).collect(),
+            row_ids: with_row_id.then(|| builder(SqlType::plain(DataType::BigInt))),
             pending: Vec::new(),
             rows: 0,
         }

@@ -4,6 +4,7 @@
 //! Knows rows, keys and transactions. Knows no predicates.
 
 use crate::batch::batch::Batch;
+use crate::batch::column::Column;
 use crate::common::ids::RowId;
 use crate::common::limits::BATCH_ROWS;
 use crate::error::{Error, Result, SqlState};
@@ -33,6 +34,8 @@ struct Collection {
     current: RowCollector,
     large_bytes: usize,
     full: VecDeque<RowCollector>,
+    /// The columns of the batch before: whoever took it is mostly done with it when the next one is made.
+    handed_out: Vec<Arc<Column>>,
 }
 
 impl Collection {
@@ -44,13 +47,19 @@ impl Collection {
             with_row_id,
             large_bytes: 0,
             full: VecDeque::new(),
+            handed_out: Vec::new(),
         }
     }
 
     fn flush(&mut self) {
         if self.current.rows > 0 {
             let capacity = if self.current.rows >= BATCH_ROWS { BATCH_ROWS } else { FIRST_CAPACITY };
-            let next = RowCollector::new(&self.layout.columns, &self.columns, self.with_row_id, capacity);
+            let next = if self.handed_out.is_empty() {
+                RowCollector::new(&self.layout.columns, &self.columns, self.with_row_id, capacity)
+            } else {
+                let used = self.handed_out.drain(..).map(Arc::into_inner);
+                RowCollector::reusing(&self.layout.columns, &self.columns, self.with_row_id, capacity, used)
+            };
             self.full.push_back(std::mem::replace(&mut self.current, next));
             self.large_bytes = 0;
         }
@@ -60,10 +69,12 @@ impl Collection {
     fn take(&mut self, rows: &ScanRows<'_>, backward: bool) -> Result<()> {
         let format = self.layout.format();
         rows.prefetch();
+        let lines_ahead = rows.lines_ahead();
         let mut live = SmallVec::<[usize; 256]>::new();
         let mut bytes = SmallVec::<[&[u8]; 256]>::new();
         for position in 0..rows.len() {
             let index = if backward { rows.len() - 1 - position } else { position };
+            rows.prefetch_next(position * lines_ahead, lines_ahead);
             if let Some(value) = rows.live_value(index) {
                 live.push(index);
                 bytes.push(value);
@@ -139,6 +150,7 @@ impl Collection {
 /// Fetches what is missing and makes the batch. No latch is held here.
 fn finish(
     mut collected: RowCollector,
+    handed_out: &mut Vec<Arc<Column>>,
     transaction: &Transaction,
     values: &TreeHandle,
     batch: &mut Batch,
@@ -152,6 +164,7 @@ fn finish(
     batch.columns.clear();
     let builders = collected.builders.into_iter().chain(collected.row_ids);
     batch.columns.extend(builders.map(|builder| Arc::new(builder.finish())));
+    handed_out.clone_from(&batch.columns);
     Ok(())
 }
 
@@ -192,7 +205,10 @@ impl TableScan {
             }
         }
         match self.collection.full.pop_front() {
-            Some(collected) => finish(collected, transaction, &self.values, batch).map(|()| true),
+            Some(collected) => {
+                finish(collected, &mut self.collection.handed_out, transaction, &self.values, batch)
+                    .map(|()| true)
+            }
             None => Ok(false),
         }
     }
@@ -241,7 +257,10 @@ impl IndexScan {
             }
         }
         match self.collection.full.pop_front() {
-            Some(collected) => finish(collected, transaction, &self.values, batch).map(|()| true),
+            Some(collected) => {
+                finish(collected, &mut self.collection.handed_out, transaction, &self.values, batch)
+                    .map(|()| true)
+            }
             None => Ok(false),
         }
     }

@@ -422,6 +422,9 @@ impl Table {
 
     /// Locks a key that a write adds and tells whether another row has it.
     fn lock_new_key(&self, transaction: &mut Transaction, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
+        if transaction.lock_fresh_key(tree, key)? {
+            return Ok(false);
+        }
         transaction.lock_row(tree.id(), key, RowLockMode::Update)?;
         let exists = transaction.get(tree, key, ReadView::Latest, |value| value.is_some())?;
         if transaction.isolation() == IsolationLevel::RepeatableRead

@@ -10,8 +10,10 @@ use crate::common::sync::{Arc, Mutex};
 use crate::durability::manager::DurabilityManager;
 use crate::error::{Error, Result, SqlState};
 use crate::storage::Storage;
+use crate::transaction::append::AppendStreaks;
 use crate::transaction::garbage::GarbageQueue;
-use crate::transaction::lock_manager::{HeldLocks, LockManager, LockOwner, LockStatistics};
+use crate::transaction::held_locks::HeldLocks;
+use crate::transaction::lock_manager::{LockManager, LockOwner, LockStatistics};
 use crate::transaction::mvcc::{DeclaredRun, VersionStore};
 use crate::transaction::publish::PublishQueue;
 use crate::transaction::snapshot::{SnapshotRegistry, SnapshotSlot};
@@ -34,6 +36,7 @@ pub(super) struct Scratch {
     pub(super) slot: Arc<SnapshotSlot>,
     pub(super) owner: Arc<LockOwner>,
     pub(super) locks: HeldLocks,
+    pub(super) streaks: AppendStreaks,
     pub(super) writes: WriteSet,
     pub(super) operations: OperationBuffer,
     pub(super) runs: Vec<DeclaredRun>,
@@ -142,6 +145,7 @@ impl TransactionManager {
                 slot: self.snapshots.add_slot(),
                 owner: self.locks.add_owner(),
                 locks: HeldLocks::new(&self.memory),
+                streaks: AppendStreaks::default(),
                 writes: WriteSet::new(&self.memory),
                 operations: OperationBuffer::new(),
                 runs: Vec::new(),

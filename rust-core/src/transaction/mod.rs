@@ -1,12 +1,17 @@
 //! Transactions over trees: write sets, versions, locks, commit. One clock: the end LSN of a commit's frame.
 //! Knows trees, keys and the log. Knows nothing of tables, columns or SQL.
 
+mod append;
 mod byte_arena;
 mod commit;
 mod deadlock;
 mod garbage;
+pub mod held_locks;
 pub mod lock_manager;
 mod lock_modes;
+mod lock_run;
+mod lock_table;
+mod lock_wait;
 pub mod manager;
 mod mvcc;
 mod publish;

@@ -75,6 +75,22 @@ impl ScanRows<'_> {
         }
     }
 
+    /// Cache lines of the next leaf to fetch with every row of this one.
+    pub fn lines_ahead(&self) -> usize {
+        match self {
+            ScanRows::Page { leaf, rows } => leaf.lines_ahead(rows.len()),
+            ScanRows::Resolved(_) => 0,
+        }
+    }
+
+    /// Has the processor fetch `count` cache lines of the next leaf, from line `from` on.
+    #[inline]
+    pub fn prefetch_next(&self, from: usize, count: usize) {
+        if let ScanRows::Page { leaf, .. } = self {
+            leaf.prefetch_next(from, count);
+        }
+    }
+
     /// The value of row `index`, where it exists for the scan.
     #[inline]
     pub fn live_value(&self, index: usize) -> Option<&[u8]> {

@@ -12,7 +12,9 @@ use crate::common::sync::Arc;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::storage::Tree;
+use crate::transaction::append;
 use crate::transaction::commit::raised;
+use crate::transaction::held_locks::LockMark;
 use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
@@ -159,7 +161,7 @@ impl Transaction {
     /// The present state of writes and locks, to return to (SAVEPOINT).
     pub fn savemark(&self) -> Savemark {
         let scratch = self.scratch();
-        Savemark { writes: scratch.writes.mark(), locks: scratch.locks.len() }
+        Savemark { writes: scratch.writes.mark(), locks: scratch.locks.mark() }
     }
 
     /// Undoes the writes since `mark` and gives back the locks taken since.
@@ -408,6 +410,20 @@ impl Transaction {
         manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)
     }
 
+    /// Locks a key that is to be added, when it goes on behind the keys that the transaction added to the tree before
+    /// and nobody has it, neither in the tree nor locked. False: nothing happened; lock it and look for yourself.
+    /// # Errors
+    /// `53200`; I/O errors.
+    pub fn lock_fresh_key(&mut self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
+        let Transaction { manager, scratch: Some(scratch), .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        match &tree.tree {
+            None => Ok(scratch.writes.is_above_all(tree.id, key)),
+            Some(committed) => append::lock_fresh_key(manager, scratch, committed, key),
+        }
+    }
+
     /// Locks a key if that needs no waiting; false: somebody is in the way (NOWAIT, SKIP LOCKED).
     /// # Errors
     /// `53200`.
@@ -444,7 +460,7 @@ impl Transaction {
             _ => Ok(None),
         };
         // Locks outlive publication; the own snapshot would hold up the horizon.
-        self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, 0);
+        self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
         scratch.slot.release();
         match &result {
             Ok(Some(timestamp)) => self.manager.clean_up_after(&scratch, *timestamp),
@@ -464,6 +480,7 @@ impl Transaction {
         scratch.writes.clear();
         scratch.operations.clear();
         scratch.runs.clear();
+        scratch.streaks.clear();
         self.manager.give_back(scratch);
     }
 }
@@ -471,7 +488,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         let Some(mut scratch) = self.scratch.take() else { return };
-        self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, 0);
+        self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
         scratch.slot.release();
         self.manager.collect_some_garbage();
         self.manager.count_rollback();

@@ -109,5 +109,5 @@ pub enum LockOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Savemark {
     pub(in crate::transaction) writes: crate::transaction::write_set::WriteMark,
-    pub(in crate::transaction) locks: usize,
+    pub(in crate::transaction) locks: crate::transaction::held_locks::LockMark,
 }

@@ -198,6 +198,13 @@ impl WriteSet {
             .is_some_and(|index| !self.trees[index].run.is_empty() || !self.trees[index].overlay.is_empty())
     }
 
+    /// Whether every key written to the tree is below `key`.
+    pub(super) fn is_above_all(&self, tree: TreeId, key: &[u8]) -> bool {
+        let Some(writes) = self.tree_index(tree).map(|index| &self.trees[index]) else { return true };
+        self.find_in_run(writes, key) == Err(writes.run.len())
+            && writes.overlay.last_key_value().is_none_or(|(last, _)| last.as_slice() < key)
+    }
+
     /// The own write of a key: the newest, or the newest of the commands before `before`.
     pub(super) fn get(
         &self,

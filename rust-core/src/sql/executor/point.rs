@@ -49,6 +49,8 @@ enum Shape {
     Unknown,
     /// A look-up without a predicate whose columns go out as they are: table columns by output position.
     Plain(Box<[usize]>),
+    /// INSERT of one row of expressions, without RETURNING.
+    InsertOne,
     /// Anything else.
     General,
 }
@@ -130,8 +132,10 @@ pub fn run(
     if matches!(scratch.shape, Shape::Unknown) {
         scratch.shape = shape_of(&plan.root);
     }
-    if let Shape::Plain(columns) = &scratch.shape {
-        return plain(&plan.root, columns, &mut scratch.table, context, out);
+    match &scratch.shape {
+        Shape::Plain(columns) => return plain(&plan.root, columns, &mut scratch.table, context, out),
+        Shape::InsertOne => return insert_one(&plan.root, &mut scratch.target, context),
+        Shape::Unknown | Shape::General => {}
     }
     let mut result = PointResult::default();
     let mut changed = 0;
@@ -145,8 +149,13 @@ pub fn run(
     Ok(result)
 }
 
-/// Whether the plan is a look-up whose columns go out unchanged.
+/// Whether the plan is one of those that need no interpretation.
 fn shape_of(root: &PhysicalNode) -> Shape {
+    if let Operator::Insert { input, returning: None, .. } = &root.operator
+        && matches!(&input.operator, Operator::Values { rows, .. } if rows.len() == 1)
+    {
+        return Shape::InsertOne;
+    }
     let (leaf, picked) = match &root.operator {
         Operator::Project { input, expressions } => (&input.operator, Some(expressions)),
         other => (other, None),
@@ -203,6 +212,45 @@ fn plain(
         None => Ok(0),
     })??;
     Ok(PointResult { rows: found, affected: None })
+}
+
+/// Inserts the row of a plan that is [`Shape::InsertOne`]: parameters and constants go from where they are into the
+/// row, only other expressions are computed first.
+fn insert_one(
+    root: &PhysicalNode,
+    slot: &mut Option<Target>,
+    context: &mut ExecutionContext<'_>,
+) -> Result<PointResult> {
+    let Operator::Insert { input, table, checks, .. } = &root.operator else {
+        return Err(Error::internal("a data change of another kind"));
+    };
+    let Operator::Values { rows, .. } = &input.operator else {
+        return Err(Error::internal("an INSERT of something else than a row"));
+    };
+    if slot.is_none() {
+        *slot = Some(Target::open(table, None, context)?);
+    }
+    let (Some(target), Some(row)) = (slot.as_ref(), rows.first()) else {
+        return Err(Error::internal("a table was opened and is not there"));
+    };
+    let evaluation = evaluation_of(context);
+    let mut computed: SmallVec<[Value<'_>; 4]> = SmallVec::new();
+    for expression in row {
+        if !matches!(expression, Expression::Parameter { .. } | Expression::Constant { .. }) {
+            computed.push(row::value(expression, &NoRow, &evaluation)?);
+        }
+    }
+    let mut computed = computed.iter();
+    let mut new: SmallVec<[DatumRef<'_>; 16]> = SmallVec::new();
+    for expression in row {
+        new.push(match expression {
+            Expression::Parameter { index, .. } => evaluation.parameter(*index)?,
+            Expression::Constant { value, .. } => value.as_ref(),
+            _ => computed.next().map_or(DatumRef::Null, Value::as_datum),
+        });
+    }
+    target.insert(&new, checks, context)?;
+    Ok(PointResult { rows: 0, affected: Some(1) })
 }
 
 /// Takes rows: the row, its width; false: no more are wanted.

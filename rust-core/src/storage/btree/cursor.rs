@@ -7,7 +7,7 @@
 
 use crate::common::ids::{Lsn, PageId};
 use crate::error::Result;
-use crate::storage::buffer_pool::SharedPage;
+use crate::storage::buffer_pool::{PageAhead, SharedPage};
 use crate::storage::page::Node;
 use crate::storage::tree::Tree;
 use std::ops::{Bound, Range};
@@ -118,9 +118,12 @@ impl Tree {
             let leaf = self.next_leaf(cursor)?;
             let node = leaf.node();
             let range = cursor.range_in(node);
+            let fetched = cursor.state == State::Fence && !cursor.backward;
             cursor.advance(node);
             if !range.is_empty() {
-                return Ok(Some(read(&LeafView { node }, range)));
+                let has_next = cursor.state == State::Fence && !cursor.backward;
+                let ahead = if has_next { self.pool.ahead(cursor.next) } else { PageAhead::default() };
+                return Ok(Some(read(&LeafView { node, ahead, fetched }, range)));
             }
         }
         Ok(None)
@@ -159,6 +162,10 @@ impl Tree {
 #[derive(Clone, Copy, Debug)]
 pub struct LeafView<'a> {
     node: Node<'a>,
+    /// The leaf that a forward scan reads next.
+    ahead: PageAhead,
+    /// A forward scan had this leaf fetched while it read the one before.
+    fetched: bool,
 }
 
 impl<'a> LeafView<'a> {
@@ -193,11 +200,25 @@ impl<'a> LeafView<'a> {
     }
 
     /// Has the processor fetch the beginnings of entries that will be read soon: records lie all over the page, and
-    /// one miss at a time would cost more than the reading.
+    /// one miss at a time would cost more than the reading. Nothing to do where [`LeafView::prefetch_next`] did it.
     pub fn prefetch(&self, entries: Range<usize>) {
-        for index in entries {
-            self.node.prefetch(index);
+        if !self.fetched {
+            for index in entries {
+                self.node.prefetch(index);
+            }
         }
+    }
+
+    /// Cache lines to fetch with each of `entries` entries, so that the next leaf is there after them.
+    pub fn lines_ahead(&self, entries: usize) -> usize {
+        self.ahead.lines_a_step(entries)
+    }
+
+    /// Has the processor fetch `count` cache lines, from line `from` on, of the leaf that the scan reads next. To be
+    /// called between the entries of this one, so that memory and processor work at once.
+    #[inline]
+    pub fn prefetch_next(&self, from: usize, count: usize) {
+        self.ahead.fetch(from, count);
     }
 
     /// The value of entry `index`; `None` where it is deleted.

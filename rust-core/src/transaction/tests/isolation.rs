@@ -384,3 +384,31 @@ fn every_snapshot_of_concurrent_transfers_holds_the_same_sum() {
     assert_eq!((statistics.versions, statistics.snapshots), (0, 0));
     assert_eq!(Arc::strong_count(&fixture.manager), 1);
 }
+
+#[test]
+fn keys_added_in_a_row_stop_at_those_of_others_in_the_tree_or_locked() {
+    let fixture = Fixture::new();
+    let key = |number: u64| number.to_be_bytes();
+    fixture.write(&[(&key(140), Some(b"committed"))]);
+    let mut locker = fixture.begin();
+    locker.lock_row(fixture.tree, &key(170), RowLockMode::Update).unwrap();
+
+    let mut one = fixture.begin();
+    let handle = one.tree_handle(fixture.tree).unwrap();
+    let mut fresh = Vec::new();
+    for number in 100..200 {
+        if one.lock_fresh_key(&handle, &key(number)).unwrap() {
+            fresh.push(number);
+        } else if number != 170 {
+            one.lock_row(fixture.tree, &key(number), RowLockMode::Update).unwrap();
+        }
+    }
+    assert!(fresh.contains(&120) && fresh.contains(&165), "{fresh:?}");
+    assert!(!fresh.contains(&140) && !fresh.contains(&170), "{fresh:?}");
+    let mut two = fixture.begin();
+    for number in fresh {
+        assert!(!two.try_lock_row(fixture.tree, &key(number), RowLockMode::KeyShare).unwrap(), "{number}");
+    }
+    one.rollback();
+    assert!(two.try_lock_row(fixture.tree, &key(120), RowLockMode::Update).unwrap());
+}

@@ -8,7 +8,8 @@ use crate::common::random::Random;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{Result, SqlState};
-use crate::transaction::lock_manager::{HeldLocks, LockManager, LockOwner};
+use crate::transaction::held_locks::{HeldLocks, LockMark};
+use crate::transaction::lock_manager::{LockManager, LockOwner};
 use crate::transaction::types::{LockOutcome, RowLockMode, TableLockMode};
 use std::sync::Barrier;
 
@@ -33,10 +34,17 @@ impl<'a> Holder<'a> {
     fn table(&mut self, table: u32, mode: TableLockMode) -> Result<LockOutcome> {
         self.manager.lock_table(&self.owner, &mut self.held, ObjectId(table), mode, &self.cancel)
     }
-    fn release(&mut self) {
-        self.release_to(0);
+    /// Goes on with a run in tree 1, or begins one and reserves some keys behind.
+    fn run_key(&mut self, number: u64) -> bool {
+        let (manager, owner, held) = (self.manager, &self.owner, &mut self.held);
+        manager.extend_run(owner, held, TreeId(1), number).unwrap()
+            || manager.reserve_run(owner, TreeId(1), number..number + 4) > number
+                && manager.extend_run(owner, held, TreeId(1), number).unwrap()
     }
-    fn release_to(&mut self, mark: usize) {
+    fn release(&mut self) {
+        self.release_to(LockMark::default());
+    }
+    fn release_to(&mut self, mark: LockMark) {
         self.manager.release_to(&self.owner, &mut self.held, mark);
     }
 }
@@ -75,7 +83,7 @@ fn locks_taken_after_a_mark_are_given_back_and_an_upgrade_is_undone() {
     let (memory, manager) = setup();
     let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
     one.row(b"a", RowLockMode::KeyShare).unwrap();
-    let mark = one.held.len();
+    let mark = one.held.mark();
     one.row(b"a", RowLockMode::Update).unwrap();
     one.row(b"b", RowLockMode::Update).unwrap();
     assert!(!two.try_row(b"a", RowLockMode::NoKeyUpdate));
@@ -302,7 +310,9 @@ fn nothing_is_left_when_everything_is_released() {
                 scope.spawn(move || {
                     let mut random = Random::new(seed * 100 + thread);
                     for _ in 0..50 {
+                        let mut marks = vec![LockMark::default()];
                         for _ in 0..=random.below(3) {
+                            marks.push(holder.held.mark());
                             let key = [random.below(6) as u8];
                             let mode = RowLockMode::ALL[random.below(4) as usize];
                             let table = TableLockMode::ALL[random.below(8) as usize];
@@ -314,8 +324,9 @@ fn nothing_is_left_when_everything_is_released() {
                                 break;
                             }
                             if random.below(4) == 0 {
-                                let mark = random.below(holder.held.len() as u64 + 1) as usize;
-                                holder.release_to(mark);
+                                let mark = random.below(marks.len() as u64) as usize;
+                                holder.release_to(marks[mark]);
+                                marks.truncate(mark + 1);
                             }
                         }
                         holder.release();
@@ -345,4 +356,119 @@ fn locks_are_charged_and_given_back() {
     assert!(memory.used() > 100_000 * 32);
     holder.release();
     assert!(memory.used() <= 64 * (16 << 10), "{} bytes are still charged", memory.used());
+}
+
+#[test]
+fn keys_of_a_run_are_locked_and_those_in_reserve_are_not() {
+    let (memory, manager) = setup();
+    let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    let key = |number: u64| number.to_be_bytes();
+    for number in 100..102 {
+        assert!(one.run_key(number));
+    }
+    for number in [100, 101] {
+        assert!(!two.try_row(&key(number), RowLockMode::KeyShare), "{number} belongs to the run");
+        assert!(one.try_row(&key(number), RowLockMode::Update), "{number} is the owner's own");
+    }
+    assert!(two.try_row(&key(103), RowLockMode::Update), "103 was only in reserve");
+    assert!(one.run_key(102));
+    assert!(!one.run_key(103), "103 is another's now");
+    assert!(!one.try_row(&key(103), RowLockMode::Share));
+    assert!(two.run_key(104));
+    assert!(!two.run_key(102));
+    one.release();
+    for number in 100..103 {
+        assert!(two.try_row(&key(number), RowLockMode::Update), "{number} was given back");
+    }
+    two.release();
+    assert!(one.try_row(&key(104), RowLockMode::Update));
+}
+
+#[test]
+fn a_return_to_a_mark_gives_back_the_end_of_a_run() {
+    let (memory, manager) = setup();
+    let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    let key = |number: u64| number.to_be_bytes();
+    assert!(one.run_key(10) && one.run_key(11));
+    let mark = one.held.mark();
+    assert!(one.run_key(12));
+    one.row(b"other", RowLockMode::Update).unwrap();
+    assert!(one.run_key(13));
+    one.release_to(mark);
+    assert!(two.try_row(b"other", RowLockMode::Update));
+    assert!(two.try_row(&key(12), RowLockMode::Update) && two.try_row(&key(13), RowLockMode::Update));
+    assert!(!two.try_row(&key(11), RowLockMode::Update));
+    one.release();
+    assert!(two.try_row(&key(11), RowLockMode::Update));
+}
+
+#[test]
+fn a_waiter_for_a_key_of_a_run_is_granted_at_its_end_and_found_in_a_deadlock() {
+    let (memory, manager) = setup();
+    let key = |number: u64| number.to_be_bytes();
+    let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    assert!(one.run_key(10) && one.run_key(11));
+    assert!(two.run_key(20) && two.run_key(21));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let outcome = two.row(&key(11), RowLockMode::Update);
+            two.release();
+            outcome
+        });
+        until(|| manager.waiting_count() == 1);
+        let refused = one.row(&key(20), RowLockMode::Share).unwrap_err();
+        assert_eq!(refused.state(), SqlState::DEADLOCK_DETECTED);
+        one.release();
+        assert_eq!(waiter.join().unwrap().unwrap(), LockOutcome::GrantedAfterWait);
+    });
+    assert!(one.try_row(&key(11), RowLockMode::Update) && one.try_row(&key(20), RowLockMode::Update));
+}
+
+#[test]
+fn two_owners_never_have_a_key_at_once_whether_by_run_or_alone() {
+    let (memory, manager) = setup();
+    for seed in 1..12 {
+        let owners: Vec<AtomicU32> = (0..40).map(|_| AtomicU32::new(0)).collect();
+        std::thread::scope(|scope| {
+            for thread in 1..4u32 {
+                let (owners, mut holder) = (&owners, Holder::new(&manager, &memory));
+                scope.spawn(move || {
+                    let mut random = Random::new(seed * 10 + u64::from(thread));
+                    for _ in 0..40 {
+                        let mut mine: Vec<u64> = Vec::new();
+                        let mut next = random.below(30);
+                        for _ in 0..random.below(9) {
+                            let alone = random.below(3) == 0;
+                            let number = if alone { random.below(40) } else { next };
+                            let got = if alone {
+                                holder.try_row(&number.to_be_bytes(), RowLockMode::Update)
+                            } else {
+                                holder.run_key(number)
+                            };
+                            if !alone {
+                                next += 1;
+                            }
+                            if got && !mine.contains(&number) {
+                                let before = owners[number as usize].swap(thread, Ordering::SeqCst);
+                                assert_eq!(before, 0, "seed {seed}: key {number} has two owners");
+                                mine.push(number);
+                            }
+                        }
+                        for number in mine {
+                            assert_eq!(owners[number as usize].swap(0, Ordering::SeqCst), thread);
+                        }
+                        holder.release();
+                    }
+                });
+            }
+        });
+        let mut probe = Holder::new(&manager, &memory);
+        for number in 0..44u64 {
+            assert!(
+                probe.try_row(&number.to_be_bytes(), RowLockMode::Update),
+                "seed {seed}: key {number} is still locked"
+            );
+        }
+        probe.release();
+    }
 }

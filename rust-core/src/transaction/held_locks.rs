@@ -1,0 +1,111 @@
+//! What one transaction holds, in the order it was granted: what its end and its savemarks give back.
+//! Knows locks as hashes and runs as key numbers. Knows nothing of others.
+
+use crate::common::ids::{ObjectId, TreeId};
+use crate::common::memory::{MemoryAccount, Reservation};
+use crate::common::sync::Arc;
+use crate::error::Result;
+use crate::transaction::lock_modes::ModeSet;
+
+/// The list is charged in steps of this many locks.
+const HELD_STEP: usize = 4096;
+
+/// A lock that its owner must give back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeldLock {
+    /// In the lock table, with the modes that this request added.
+    Listed { hash: u64, modes: ModeSet },
+    /// A table lock with the owner, unless a strong locker moved it into the lock table.
+    Fast { hash: u64, modes: ModeSet, table: ObjectId },
+    /// A table lock in the lock table, counted as strong.
+    Strong { hash: u64, modes: ModeSet, table: ObjectId },
+    /// Keys of a run, from `first` on.
+    Run { tree: TreeId, first: u64 },
+}
+
+/// How much was held at some moment, to return to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockMark {
+    /// Locks.
+    pub(super) len: usize,
+    /// Where the run ended that was the last of them.
+    pub(super) run_end: u64,
+}
+
+/// The locks of one transaction in the order they were taken; reused by the next.
+#[derive(Debug)]
+pub struct HeldLocks {
+    locks: Vec<HeldLock>,
+    /// One past the last key of the last lock, when that is a run.
+    run_end: u64,
+    memory: Reservation,
+}
+
+impl HeldLocks {
+    /// None yet.
+    pub fn new(memory: &Arc<MemoryAccount>) -> HeldLocks {
+        HeldLocks { locks: Vec::new(), run_end: 0, memory: memory.reservation() }
+    }
+
+    /// How many entries there are; keys of a run count once.
+    pub fn len(&self) -> usize {
+        self.locks.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.locks.is_empty()
+    }
+
+    /// What is held now: [`super::lock_manager::LockManager::release_to`] returns to it.
+    pub fn mark(&self) -> LockMark {
+        LockMark { len: self.locks.len(), run_end: self.run_end }
+    }
+
+    /// Makes room for one more, so that recording a granted lock cannot fail.
+    pub(super) fn reserve_one(&mut self) -> Result<()> {
+        if self.locks.len() == self.locks.capacity() {
+            let more = self.locks.len().max(8);
+            self.memory.grow(more * size_of::<HeldLock>())?;
+            self.locks.reserve_exact(more);
+        }
+        Ok(())
+    }
+
+    /// Records a granted lock; there is room for it.
+    pub(super) fn push(&mut self, lock: HeldLock) {
+        self.run_end = 0;
+        self.locks.push(lock);
+    }
+
+    /// Records that key `number` was added to the owner's run in `tree`; there is room for it.
+    pub(super) fn push_run_key(&mut self, tree: TreeId, number: u64) {
+        let goes_on = self.run_end == number
+            && matches!(self.locks.last(), Some(HeldLock::Run { tree: last, .. }) if *last == tree);
+        if !goes_on {
+            self.locks.push(HeldLock::Run { tree, first: number });
+        }
+        self.run_end = number + 1;
+    }
+
+    /// Takes the newest lock above `mark`.
+    pub(super) fn pop_above(&mut self, mark: LockMark) -> Option<HeldLock> {
+        if self.locks.len() > mark.len {
+            return self.locks.pop();
+        }
+        None
+    }
+
+    /// Ends a return to `mark`: what the run that is the last lock now must be cut to.
+    pub(super) fn settle(&mut self, mark: LockMark) -> Option<(TreeId, u64)> {
+        self.run_end = mark.run_end;
+        if self.locks.is_empty() && self.locks.capacity() > HELD_STEP {
+            self.locks = Vec::new();
+            self.memory.resize(0).expect("shrinking a reservation never fails");
+        }
+        match self.locks.last() {
+            Some(HeldLock::Run { tree, .. }) if mark.run_end > 0 => Some((*tree, mark.run_end)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The entries of the lock table: who holds a lock and who waits for it, in which order.
+//! Knows owners as numbers and locks as hashes. Knows nothing of trees, or of who sleeps.
+
+use crate::common::memory::{MemoryAccount, Reservation};
+use crate::common::sync::Arc;
+use crate::error::Result;
+use crate::transaction::lock_manager::LockOwner;
+use crate::transaction::lock_modes::{Mode, ModeSet};
+use hashbrown::{HashMap, hash_map};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+
+/// Bytes charged for one slot of a shard's hash table.
+const ENTRY_BYTES: usize = size_of::<(u64, Entry)>() + 1;
+/// A shard's table above this size is given back when it becomes empty.
+const KEPT_BYTES: usize = 16 << 10;
+
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) owner: Arc<LockOwner>,
+    pub(super) mode: Mode,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) holders: SmallVec<[(u32, ModeSet); 4]>,
+    pub(super) waiters: VecDeque<Waiter>,
+}
+
+impl Queue {
+    pub(super) fn held_by(&self, owner: u32) -> ModeSet {
+        self.holders
+            .iter()
+            .find(|(holder, _)| *holder == owner)
+            .map_or(ModeSet::default(), |(_, modes)| *modes)
+    }
+
+    pub(super) fn meets_holder(&self, owner: u32, mode: Mode) -> bool {
+        self.holders.iter().any(|(holder, modes)| *holder != owner && mode.conflicts_with(*modes))
+    }
+
+    pub(super) fn add_holder(&mut self, owner: u32, mode: Mode) {
+        match self.holders.iter_mut().find(|(holder, _)| *holder == owner) {
+            Some((_, modes)) => modes.insert(mode.set()),
+            None => self.holders.push((owner, mode.set())),
+        }
+    }
+
+    /// Grants whoever meets neither a holder nor a waiter that stays before it.
+    pub(super) fn grant_waiters(&mut self) {
+        let mut index = 0;
+        while index < self.waiters.len() {
+            let waiter = &self.waiters[index];
+            let (id, mode) = (waiter.owner.id, waiter.mode);
+            let waits = self.meets_holder(id, mode)
+                || self.waiters.iter().take(index).any(|earlier| mode.conflicts_with(earlier.mode.set()));
+            if waits {
+                index += 1;
+            } else {
+                self.grant(index);
+            }
+        }
+    }
+
+    pub(super) fn grant(&mut self, index: usize) {
+        let waiter = self.waiters.remove(index).expect("the caller found it there");
+        self.add_holder(waiter.owner.id, waiter.mode);
+        *waiter.owner.granted.lock() = true;
+        waiter.owner.wake.notify_one();
+    }
+}
+
+/// The state of one lock: most have a single holder and nobody waiting.
+#[derive(Debug)]
+pub(super) enum Entry {
+    One { owner: u32, modes: ModeSet },
+    Many(Box<Queue>),
+}
+
+impl Entry {
+    /// Turns a single holder into a queue.
+    pub(super) fn queue(&mut self) -> &mut Queue {
+        if let Entry::One { owner, modes } = *self {
+            let mut queue = Box::new(Queue::default());
+            queue.holders.push((owner, modes));
+            *self = Entry::Many(queue);
+        }
+        match self {
+            Entry::Many(queue) => queue,
+            Entry::One { .. } => unreachable!("it was turned into a queue above"),
+        }
+    }
+}
+
+/// The keys are hashes already.
+#[derive(Clone, Default)]
+pub(super) struct KeyIsHash(u64);
+
+impl Hasher for KeyIsHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("only 64-bit hashes are keys");
+    }
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct BuildKeyIsHash;
+
+impl BuildHasher for BuildKeyIsHash {
+    type Hasher = KeyIsHash;
+    fn build_hasher(&self) -> KeyIsHash {
+        KeyIsHash(0)
+    }
+}
+
+pub(super) struct Shard {
+    pub(super) entries: HashMap<u64, Entry, BuildKeyIsHash>,
+    memory: Reservation,
+}
+
+impl Shard {
+    pub(super) fn new(memory: &Arc<MemoryAccount>) -> Shard {
+        Shard { entries: HashMap::default(), memory: memory.reservation() }
+    }
+
+    /// Notes that `owner` holds `modes`, whoever else does.
+    pub(super) fn add_holder(&mut self, hash: u64, owner: u32, modes: ModeSet) {
+        match self.entries.entry(hash) {
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(Entry::One { owner, modes });
+            }
+            hash_map::Entry::Occupied(mut occupied) => {
+                let queue = occupied.get_mut().queue();
+                match queue.holders.iter_mut().find(|(holder, _)| *holder == owner) {
+                    Some((_, held)) => held.insert(modes),
+                    None => queue.holders.push((owner, modes)),
+                }
+            }
+        }
+    }
+
+    /// Charges for the next doubling before it happens.
+    pub(super) fn reserve_one(&mut self) -> Result<()> {
+        if self.entries.len() == self.entries.capacity() {
+            let bytes = (self.entries.allocation_size() * 2).max(16 * ENTRY_BYTES);
+            self.memory.resize(bytes)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, hash: u64) {
+        self.entries.remove(&hash);
+        if self.entries.is_empty() && self.memory.bytes() > KEPT_BYTES {
+            self.entries = HashMap::default();
+            self.memory.resize(0).expect("shrinking a reservation never fails");
+        }
+    }
+}
+
+/// What a request found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The owner holds the mode now.
+    Granted,
+    /// The owner's modes cover it already.
+    Held,
+    /// Somebody is in the way.
+    Wait,
+}
+
+impl Entry {
+    /// Grants `mode` to `owner` where nobody is in the way.
+    pub(super) fn request(&mut self, owner: u32, mode: Mode) -> Answer {
+        match self {
+            Entry::One { owner: holder, modes } if *holder == owner => {
+                if mode.is_covered_by(*modes) {
+                    return Answer::Held;
+                }
+                modes.insert(mode.set());
+                Answer::Granted
+            }
+            Entry::One { modes, .. } if mode.conflicts_with(*modes) => Answer::Wait,
+            Entry::One { .. } => {
+                self.queue().add_holder(owner, mode);
+                Answer::Granted
+            }
+            Entry::Many(queue) => {
+                let own = queue.held_by(owner);
+                if mode.is_covered_by(own) {
+                    return Answer::Held;
+                }
+                // First come, first served: but whoever holds the lock already need not stand in line.
+                let behind = own.is_empty()
+                    && queue.waiters.iter().any(|waiter| mode.conflicts_with(waiter.mode.set()));
+                if behind || queue.meets_holder(owner, mode) {
+                    return Answer::Wait;
+                }
+                queue.add_holder(owner, mode);
+                Answer::Granted
+            }
+        }
+    }
+}
