@@ -4,6 +4,8 @@
 use crate::error::{Error, Result};
 use crate::sql::functions::registry::Volatility;
 use crate::sql::plan::expression::{ColumnId, Expression};
+use crate::sql::plan::logical::{JoinKind, LogicalPlan};
+use crate::sql::types::datum::Datum;
 
 /// Adds the columns that `expression` uses to `out`, each once.
 pub(super) fn add_columns(expression: &Expression, out: &mut Vec<ColumnId>) {
@@ -91,4 +93,57 @@ pub(super) fn split_conjunction(predicate: Expression, out: &mut Vec<Expression>
 /// The AND of `terms`; `None` without any.
 pub(super) fn conjunction(mut terms: Vec<Expression>) -> Option<Expression> {
     if terms.len() > 1 { Some(Expression::And(terms)) } else { terms.pop() }
+}
+
+/// Adds the columns that `plan` puts out to `out`, in order.
+pub(super) fn output_ids(plan: &LogicalPlan, out: &mut Vec<ColumnId>) {
+    match plan {
+        LogicalPlan::Scan { columns, row_id, .. } => {
+            out.extend(columns.iter().chain(row_id).map(|column| column.id));
+        }
+        LogicalPlan::Values { columns, .. }
+        | LogicalPlan::Supplied { columns }
+        | LogicalPlan::Project { columns, .. }
+        | LogicalPlan::Append { columns, .. }
+        | LogicalPlan::SetOperation { columns, .. }
+        | LogicalPlan::CommonScan { columns, .. }
+        | LogicalPlan::RecursiveUnion { columns, .. }
+        | LogicalPlan::TableFunction { columns, .. } => out.extend(columns.iter().map(|column| column.id)),
+        LogicalPlan::Filter { input, .. }
+        | LogicalPlan::Distinct { input }
+        | LogicalPlan::DistinctOn { input, .. }
+        | LogicalPlan::Sort { input, .. }
+        | LogicalPlan::Limit { input, .. }
+        | LogicalPlan::With { input, .. }
+        | LogicalPlan::Initial { input, .. } => output_ids(input, out),
+        LogicalPlan::Join { kind, left, right, .. } => {
+            output_ids(left, out);
+            match kind {
+                JoinKind::Semi | JoinKind::Anti => {}
+                JoinKind::Mark(column) => out.push(column.id),
+                JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full | JoinKind::Single => {
+                    output_ids(right, out);
+                }
+            }
+        }
+        LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
+            out.extend(group_columns.iter().map(|column| column.id));
+            out.extend(aggregates.iter().map(|aggregate| aggregate.output.id));
+        }
+        LogicalPlan::Insert { returning, .. }
+        | LogicalPlan::Update { returning, .. }
+        | LogicalPlan::Delete { returning, .. } => {
+            out.extend(returning.iter().flat_map(|returning| &returning.columns).map(|column| column.id));
+        }
+    }
+}
+
+/// Whether a condition is never true.
+pub(super) fn is_never(predicate: &Expression) -> bool {
+    matches!(predicate, Expression::Constant { value: Datum::Boolean(false) | Datum::Null, .. })
+}
+
+/// Whether a condition is true for every row.
+pub(super) fn is_always(predicate: &Expression) -> bool {
+    matches!(predicate, Expression::Constant { value: Datum::Boolean(true), .. })
 }

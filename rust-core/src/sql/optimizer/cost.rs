@@ -19,6 +19,18 @@ pub(super) const ROW_HASHED: f64 = 1.5;
 pub(super) const COMPARISON: f64 = 0.2;
 /// A row inserted, changed or removed.
 pub(super) const ROW_MODIFIED: f64 = 20.0;
+/// A row that is looked for in a hash table.
+pub(super) const ROW_PROBED: f64 = 1.0;
+/// A pair that a join puts out.
+pub(super) const PAIR_MADE: f64 = 0.5;
+/// A pair that a nested loop tries.
+pub(super) const PAIR_TRIED: f64 = 0.1;
+/// Starting the right side of a dependent join anew.
+pub(super) const RESTART: f64 = 20.0;
+/// Rows that whoever runs the plan supplies.
+pub(super) const SUPPLIED_ROWS: f64 = 1000.0;
+/// Rows of a function in FROM.
+pub(super) const TABLE_FUNCTION_ROWS: f64 = 1000.0;
 
 /// Sorting `rows`, of which `kept` come out.
 pub(super) fn sort(rows: f64, kept: f64) -> f64 {

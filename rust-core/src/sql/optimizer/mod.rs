@@ -1,7 +1,7 @@
 //! Logical plans to physical plans: a function of its arguments. Runs nothing, reads no data.
 //!
 //! First the plan is rewritten (`rewrite`: constants folded, filters and limits moved down, projections merged),
-//! then it is lowered node by node (`physical`): every scan gets the columns that are needed above it, the
+//! then it is lowered node by node (`lowering`): every scan gets the columns that are needed above it, the
 //! predicates that hold on its rows, and the order that is wanted of it, and picks the cheapest way to read
 //! (`access`), by the figures in `cost` and `cardinality`.
 
@@ -9,7 +9,7 @@ mod access;
 mod cardinality;
 mod columns;
 mod cost;
-mod physical;
+mod lowering;
 mod rewrite;
 mod sargable;
 
@@ -41,5 +41,5 @@ pub fn optimize(
     statistics: &dyn StatisticsSource,
 ) -> Result<PhysicalPlan> {
     let rewritten = rewrite::rewrite(plan, parameters)?;
-    physical::lower_root(rewritten.plan, parameters, rewritten.run_time_parameters, statistics)
+    lowering::lower_root(rewritten.plan, parameters, rewritten.run_time_parameters, statistics)
 }

@@ -1,0 +1,170 @@
+//! Data changes: the rows to change in the layout that the executor wants, and expressions over it.
+
+use crate::catalog::table_definition::TableDefinition;
+use crate::error::{Error, Result};
+use crate::sql::optimizer::columns::{add_columns, is_always, split_conjunction, to_inputs};
+use crate::sql::optimizer::cost;
+use crate::sql::optimizer::lowering::{Lowering, arranged, ids, mapped, node};
+use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
+use crate::sql::plan::logical::{BoundCheck, LogicalPlan, Returning};
+use crate::sql::plan::physical::{Operator, PhysicalNode};
+
+/// What the executor gets for a data change, and where it finds columns in it.
+struct RowsToChange {
+    node: PhysicalNode,
+    /// Columns of the input: those of the old row in table order, the row id, the others.
+    layout: Vec<ColumnId>,
+    /// The others.
+    others: Vec<ColumnId>,
+}
+
+impl Lowering<'_> {
+    pub(super) fn modification(&mut self, plan: LogicalPlan) -> Result<PhysicalNode> {
+        match plan {
+            LogicalPlan::Insert { table, input, checks, new_columns, returning } => {
+                let input = self.exactly(*input)?;
+                let layout = ids(&new_columns);
+                let checks = map_checks(checks, &layout)?;
+                let returning = map_returning(returning, &layout)?;
+                Ok(changed(input, |input| Operator::Insert {
+                    table,
+                    input: Box::new(input),
+                    checks,
+                    returning,
+                }))
+            }
+            LogicalPlan::Update {
+                table,
+                input,
+                old_columns,
+                row_id,
+                assignments,
+                recheck,
+                checks,
+                new_columns,
+                returning,
+            } => {
+                let recheck = recheck.filter(|condition| !is_always(condition));
+                let mut used = Vec::new();
+                assignments.iter().for_each(|(_, value)| add_columns(value, &mut used));
+                recheck.iter().for_each(|condition| add_columns(condition, &mut used));
+                let mut returned = Vec::new();
+                let expressions = returning.iter().flat_map(|returning| &returning.expressions);
+                expressions.for_each(|expression| add_columns(expression, &mut returned));
+                returned.retain(|id| !new_columns.iter().any(|column| column.id == *id));
+                let input = self.rows_to_change(*input, &table, &old_columns, row_id, used, returned)?;
+                let recheck = map_recheck(recheck, &input.layout)?;
+                let (positions, values): (Vec<usize>, Vec<Expression>) = assignments.into_iter().unzip();
+                let assignments = positions.into_iter().zip(mapped(values, &input.layout)?).collect();
+                let mut new = ids(&new_columns);
+                let checks = map_checks(checks, &new)?;
+                new.extend(&input.others);
+                let returning = map_returning(returning, &new)?;
+                Ok(changed(input.node, |input| Operator::Update {
+                    table,
+                    input: Box::new(input),
+                    assignments,
+                    recheck,
+                    checks,
+                    returning,
+                }))
+            }
+            LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning } => {
+                let recheck = recheck.filter(|condition| !is_always(condition));
+                let mut used = Vec::new();
+                recheck.iter().for_each(|condition| add_columns(condition, &mut used));
+                let expressions = returning.iter().flat_map(|returning| &returning.expressions);
+                expressions.for_each(|expression| add_columns(expression, &mut used));
+                let input = self.rows_to_change(*input, &table, &old_columns, row_id, used, Vec::new())?;
+                let recheck = map_recheck(recheck, &input.layout)?;
+                let returning = map_returning(returning, &input.layout)?;
+                Ok(changed(input.node, |input| Operator::Delete {
+                    table,
+                    input: Box::new(input),
+                    recheck,
+                    returning,
+                }))
+            }
+            _ => Err(Error::internal("a query lowered as a data change")),
+        }
+    }
+
+    /// The rows of UPDATE and DELETE: all columns of the old row in table order, the row id, then those of `used` and
+    /// `returned` that are neither; a column of the old row that is `returned` comes a second time.
+    fn rows_to_change(
+        &mut self,
+        input: LogicalPlan,
+        table: &TableDefinition,
+        old_columns: &[OutputColumn],
+        row_id: ColumnId,
+        used: Vec<ColumnId>,
+        returned: Vec<ColumnId>,
+    ) -> Result<RowsToChange> {
+        let mut layout = ids(old_columns);
+        layout.push(row_id);
+        let mut others = returned;
+        for id in used {
+            if !layout.contains(&id) && !others.contains(&id) {
+                others.push(id);
+            }
+        }
+        layout.extend(&others);
+        if others.is_empty() && reads_only(&input, table) {
+            // The short path wants the scan itself, without a projection.
+            let mut terms = Vec::new();
+            let mut plan = input;
+            loop {
+                match plan {
+                    LogicalPlan::Filter { input, predicate } => {
+                        split_conjunction(predicate, &mut terms);
+                        plan = *input;
+                    }
+                    LogicalPlan::Scan { table, columns, row_id } => {
+                        terms.retain(|term| !is_always(term));
+                        let lowered = self.scan(table, &columns, row_id.as_ref(), terms, &layout, None)?;
+                        return Ok(RowsToChange { node: lowered.node, layout, others });
+                    }
+                    _ => return Err(Error::internal("a data change over something else than its table")),
+                }
+            }
+        }
+        let columns = input.output_columns();
+        let output = layout.iter().map(|id| columns.iter().find(|column| column.id == *id).cloned());
+        let Some(output) = output.collect::<Option<Vec<_>>>() else {
+            return Err(Error::internal("a data change uses a column that its input lacks"));
+        };
+        let lowered = self.lower(input, &layout, None)?;
+        Ok(RowsToChange { node: arranged(lowered, &output)?, layout, others })
+    }
+}
+
+/// Whether `plan` is filters over a scan of `table`.
+fn reads_only(mut plan: &LogicalPlan, table: &TableDefinition) -> bool {
+    loop {
+        match plan {
+            LogicalPlan::Filter { input, .. } => plan = input,
+            LogicalPlan::Scan { table: scanned, .. } => return scanned.id == table.id,
+            _ => return false,
+        }
+    }
+}
+
+fn changed(input: PhysicalNode, operator: impl FnOnce(PhysicalNode) -> Operator) -> PhysicalNode {
+    let rows = input.estimated_rows;
+    let cost = input.estimated_cost + rows * cost::ROW_MODIFIED;
+    node(operator(input), rows, cost)
+}
+
+fn map_checks(mut checks: Vec<BoundCheck>, layout: &[ColumnId]) -> Result<Vec<BoundCheck>> {
+    checks.iter_mut().try_for_each(|check| to_inputs(&mut check.condition, layout))?;
+    Ok(checks)
+}
+
+fn map_recheck(mut recheck: Option<Expression>, layout: &[ColumnId]) -> Result<Option<Expression>> {
+    recheck.iter_mut().try_for_each(|condition| to_inputs(condition, layout))?;
+    Ok(recheck)
+}
+
+fn map_returning(returning: Option<Returning>, layout: &[ColumnId]) -> Result<Option<Vec<Expression>>> {
+    returning.map(|returning| mapped(returning.expressions, layout)).transpose()
+}

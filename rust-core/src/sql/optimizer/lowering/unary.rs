@@ -1,0 +1,258 @@
+//! Operators over one input: filters, projections, groups, order, limits.
+
+use crate::error::Result;
+use crate::sql::optimizer::columns::{
+    conjunction, is_always, is_never, operator_count, split_conjunction, to_inputs,
+};
+use crate::sql::optimizer::lowering::{
+    Lowered, Lowering, Wanted, WantedKey, column, ids, known_count, mapped, node, operators, with_columns,
+};
+use crate::sql::optimizer::{cardinality, cost};
+use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
+use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::plan::physical::{Operator, PhysicalAggregate, PhysicalNode};
+
+impl Lowering<'_> {
+    pub(super) fn filter(
+        &mut self,
+        input: LogicalPlan,
+        predicate: Expression,
+        required: &[ColumnId],
+        wanted: Option<&Wanted>,
+    ) -> Result<Lowered> {
+        let mut terms = Vec::new();
+        split_conjunction(predicate, &mut terms);
+        if terms.iter().any(is_never) {
+            let mut columns = input.output_columns();
+            columns.retain(|column| required.contains(&column.id));
+            return Ok(nothing(&columns));
+        }
+        terms.retain(|term| !is_always(term));
+        if let LogicalPlan::Scan { table, columns, row_id } = input {
+            return self.scan(table, &columns, row_id.as_ref(), terms, required, wanted);
+        }
+        let lowered = self.lower(input, &with_columns(required, &terms), wanted)?;
+        let Some(mut predicate) = conjunction(terms) else { return Ok(lowered) };
+        to_inputs(&mut predicate, &lowered.layout)?;
+        let rows = lowered.node.estimated_rows;
+        let cost = lowered.node.estimated_cost + rows * cost::OPERATOR * operator_count(&predicate);
+        let share = cardinality::selectivity(&predicate);
+        let operator = Operator::Filter { input: Box::new(lowered.node), predicate };
+        Ok(Lowered { node: node(operator, rows * share, cost), ..lowered })
+    }
+
+    pub(super) fn project(
+        &mut self,
+        input: LogicalPlan,
+        expressions: Vec<Expression>,
+        columns: &[OutputColumn],
+        required: &[ColumnId],
+        wanted: Option<&Wanted>,
+    ) -> Result<Lowered> {
+        let wanted = wanted.and_then(|wanted| {
+            let keys = wanted.keys.iter().map(|key| {
+                let index = columns.iter().position(|column| column.id == key.column)?;
+                match expressions.get(index) {
+                    Some(Expression::Column { id, .. }) => Some(WantedKey { column: *id, ..*key }),
+                    _ => None,
+                }
+            });
+            Some(Wanted { keys: keys.collect::<Option<Vec<_>>>()?, limit: wanted.limit })
+        });
+        let kept: Vec<(ColumnId, Expression)> = columns
+            .iter()
+            .map(|column| column.id)
+            .zip(expressions)
+            .filter(|(id, _)| required.contains(id))
+            .collect();
+        let needed = with_columns(&[], kept.iter().map(|(_, expression)| expression));
+        let lowered = self.lower(input, &needed, wanted.as_ref())?;
+        if let Some(layout) = renamed(&lowered.layout, &kept) {
+            return Ok(Lowered { layout, ..lowered });
+        }
+        let (layout, expressions): (Vec<ColumnId>, Vec<Expression>) = kept.into_iter().unzip();
+        let expressions = mapped(expressions, &lowered.layout)?;
+        Ok(Lowered { node: projection(lowered.node, expressions), layout, ordered: lowered.ordered })
+    }
+
+    pub(super) fn aggregate(
+        &mut self,
+        input: LogicalPlan,
+        groups: Vec<Expression>,
+        group_columns: &[OutputColumn],
+        mut aggregates: Vec<AggregateCall>,
+        required: &[ColumnId],
+    ) -> Result<Lowered> {
+        aggregates.retain(|aggregate| required.contains(&aggregate.output.id));
+        let mut needed = with_columns(&[], &groups);
+        for aggregate in &aggregates {
+            needed = with_columns(&needed, aggregate.arguments.iter().chain(&aggregate.filter));
+        }
+        let lowered = self.lower(input, &needed, None)?;
+        let rows_in = lowered.node.estimated_rows;
+        let layout: Vec<ColumnId> = group_columns
+            .iter()
+            .map(|column| column.id)
+            .chain(aggregates.iter().map(|aggregate| aggregate.output.id))
+            .collect();
+        let rows = if groups.is_empty() { 1.0 } else { (rows_in * cardinality::DISTINCT).max(1.0) };
+        let groups = mapped(groups, &lowered.layout)?;
+        let work = operators(&groups) + aggregates.len() as f64;
+        let aggregates = aggregates
+            .into_iter()
+            .map(|call| {
+                let arguments = mapped(call.arguments, &lowered.layout)?;
+                let mut filter = call.filter;
+                if let Some(filter) = &mut filter {
+                    to_inputs(filter, &lowered.layout)?;
+                }
+                Ok(PhysicalAggregate { function: call.function, arguments, distinct: call.distinct, filter })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let hashed = if groups.is_empty() { 0.0 } else { cost::ROW_HASHED };
+        let cost = lowered.node.estimated_cost + rows_in * (hashed + work * cost::OPERATOR);
+        let operator = Operator::HashAggregate { input: Box::new(lowered.node), groups, aggregates };
+        Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false })
+    }
+
+    pub(super) fn distinct(&mut self, input: LogicalPlan) -> Result<Lowered> {
+        let columns = input.output_columns();
+        let layout = ids(&columns);
+        let lowered = self.lower(input, &layout, None)?;
+        let groups = columns.iter().map(column).collect();
+        let groups = mapped(groups, &lowered.layout)?;
+        let rows = lowered.node.estimated_rows;
+        let cost = lowered.node.estimated_cost + rows * cost::ROW_HASHED;
+        let input = Box::new(lowered.node);
+        let operator = Operator::HashAggregate { input, groups, aggregates: Vec::new() };
+        let rows = (rows * cardinality::DISTINCT).max(1.0);
+        Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false })
+    }
+
+    pub(super) fn distinct_on(
+        &mut self,
+        input: LogicalPlan,
+        keys: Vec<Expression>,
+        required: &[ColumnId],
+    ) -> Result<Lowered> {
+        let lowered = self.lower(input, &with_columns(required, &keys), None)?;
+        let keys = mapped(keys, &lowered.layout)?;
+        let rows_in = lowered.node.estimated_rows;
+        let cost =
+            lowered.node.estimated_cost + rows_in * (cost::ROW_HASHED + cost::OPERATOR * operators(&keys));
+        let rows = (rows_in * cardinality::DISTINCT).max(rows_in.min(1.0));
+        let operator = Operator::DistinctOn { input: Box::new(lowered.node), keys };
+        Ok(Lowered { node: node(operator, rows, cost), ..lowered })
+    }
+
+    /// Lowers what is sorted, and maps the keys to its output. It may come sorted already.
+    pub(super) fn sort_input(
+        &mut self,
+        input: LogicalPlan,
+        mut keys: Vec<SortKey>,
+        required: &[ColumnId],
+        limit: Option<f64>,
+    ) -> Result<(Lowered, Vec<SortKey>)> {
+        let columns: Option<Vec<WantedKey>> = keys
+            .iter()
+            .map(|key| match key.expression {
+                Expression::Column { id, .. } => {
+                    Some(WantedKey { column: id, descending: key.descending, nulls_first: key.nulls_first })
+                }
+                _ => None,
+            })
+            .collect();
+        let wanted = columns.map(|keys| Wanted { keys, limit });
+        let needed = with_columns(required, keys.iter().map(|key| &key.expression));
+        let lowered = self.lower(input, &needed, wanted.as_ref())?;
+        for key in &mut keys {
+            to_inputs(&mut key.expression, &lowered.layout)?;
+        }
+        Ok((lowered, keys))
+    }
+
+    pub(super) fn limit(
+        &mut self,
+        input: LogicalPlan,
+        limit: Option<Expression>,
+        offset: Option<Expression>,
+        required: &[ColumnId],
+    ) -> Result<Lowered> {
+        let skipped = offset.as_ref().map_or(Some(0.0), known_count);
+        let known = limit.as_ref().and_then(known_count).zip(skipped).map(|(limit, offset)| limit + offset);
+        let LogicalPlan::Sort { input, keys } = input else {
+            let lowered = self.lower(input, required, None)?;
+            return Ok(if limit.is_none() && offset.is_none() {
+                lowered
+            } else {
+                limited(lowered, limit, offset, known)
+            });
+        };
+        // Where the number is a parameter, a tenth of a small table is as good a guess as any.
+        let guess = cardinality::TABLE_ROWS_MIN * cardinality::LIMIT_SHARE;
+        let wanted = limit.is_some().then_some(known.unwrap_or(guess));
+        let (lowered, keys) = self.sort_input(*input, keys, required, wanted)?;
+        if lowered.ordered {
+            return Ok(limited(lowered, limit, offset, known));
+        }
+        let Some(limit) = limit else { return Ok(limited(sorted(lowered, keys), None, offset, None)) };
+        let rows_in = lowered.node.estimated_rows;
+        let kept = wanted.unwrap_or(rows_in);
+        let cost = lowered.node.estimated_cost + cost::sort(rows_in, kept);
+        let operator = Operator::TopN { input: Box::new(lowered.node), keys, limit, offset };
+        let node = node(operator, kept.min(rows_in), cost);
+        Ok(Lowered { node, layout: lowered.layout, ordered: false })
+    }
+}
+
+/// No rows, with these columns.
+pub(super) fn nothing(columns: &[OutputColumn]) -> Lowered {
+    let types = columns.iter().map(|column| column.sql_type.data_type).collect();
+    let operator = Operator::Values { rows: Vec::new(), types };
+    Lowered { node: node(operator, 0.0, 0.0), layout: ids(columns), ordered: true }
+}
+
+pub(super) fn projection(input: PhysicalNode, expressions: Vec<Expression>) -> PhysicalNode {
+    let rows = input.estimated_rows;
+    let cost = input.estimated_cost + rows * (cost::ROW_MADE + cost::OPERATOR * operators(&expressions));
+    node(Operator::Project { input: Box::new(input), expressions }, rows, cost)
+}
+
+/// The layout under the projected names, where the projection only renames: no node is needed then.
+pub(super) fn renamed(layout: &[ColumnId], kept: &[(ColumnId, Expression)]) -> Option<Vec<ColumnId>> {
+    let mut names = layout.to_vec();
+    let mut taken = vec![false; layout.len()];
+    for (name, expression) in kept {
+        let Expression::Column { id, .. } = expression else { return None };
+        let index = layout.iter().position(|known| known == id)?;
+        if std::mem::replace(&mut taken[index], true) {
+            return None;
+        }
+        names[index] = *name;
+    }
+    Some(names)
+}
+
+pub(super) fn sorted(lowered: Lowered, keys: Vec<SortKey>) -> Lowered {
+    let rows = lowered.node.estimated_rows;
+    let cost = lowered.node.estimated_cost + cost::sort(rows, rows);
+    let operator = Operator::Sort { input: Box::new(lowered.node), keys };
+    Lowered { node: node(operator, rows, cost), layout: lowered.layout, ordered: true }
+}
+
+pub(super) fn limited(
+    lowered: Lowered,
+    limit: Option<Expression>,
+    offset: Option<Expression>,
+    known: Option<f64>,
+) -> Lowered {
+    let rows_in = lowered.node.estimated_rows;
+    let rows = match (&limit, known) {
+        (Some(_), Some(known)) => known.min(rows_in),
+        (Some(_), None) => rows_in * cardinality::LIMIT_SHARE,
+        (None, _) => rows_in,
+    };
+    let cost = lowered.node.estimated_cost;
+    let operator = Operator::Limit { input: Box::new(lowered.node), limit, offset };
+    Lowered { node: node(operator, rows, cost), ..lowered }
+}
