@@ -3,6 +3,7 @@
 use crate::output::table::Grid;
 use lumos_core::catalog::snapshot::{CatalogSnapshot, Relation};
 use lumos_core::catalog::table_definition::{ConstraintKind, TableDefinition};
+use lumos_core::catalog::view_definition::ViewDefinition;
 use std::io::{self, Write};
 
 /// `\d`, `\dt`, `\di`: which kinds of relation are listed.
@@ -94,8 +95,17 @@ pub(crate) fn describe(catalog: &CatalogSnapshot, name: &str, out: &mut dyn Writ
     match catalog.relation(schema, name) {
         Some(Relation::Table(table)) => describe_table(&table, out).map(|()| true),
         Some(Relation::Index(table, position)) => describe_index(&table, position, out).map(|()| true),
+        Some(Relation::View(view)) => describe_view(&view, out).map(|()| true),
         None => Ok(false),
     }
+}
+
+fn describe_view(view: &ViewDefinition, out: &mut dyn Write) -> io::Result<()> {
+    let types = view.types.iter().map(ToString::to_string);
+    let rows: Vec<Vec<String>> =
+        view.columns.iter().cloned().zip(types).map(|(name, sql_type)| vec![name, sql_type]).collect();
+    draw(&format!("View \"{}.{}\"", view.schema, view.name), &["Column", "Type"], &rows, out)?;
+    writeln!(out, "View definition:\n{}\n", view.query)
 }
 
 fn describe_table(table: &TableDefinition, out: &mut dyn Write) -> io::Result<()> {

@@ -49,6 +49,7 @@ impl fmt::Display for SqlState {
 }
 
 states! {
+    SUCCESSFUL_COMPLETION = "00000", "no error: what some notices carry";
     PROTOCOL_VIOLATION = "08P01", "protocol violation: a wrong number of parameter values";
     CONNECTION_DOES_NOT_EXIST = "08003", "connection does not exist";
     TRANSACTION_RESOLUTION_UNKNOWN = "08007", "the outcome of the commit is unknown; reopen the database";
@@ -73,6 +74,7 @@ states! {
     INVALID_ESCAPE_SEQUENCE = "22025", "invalid escape sequence";
     INVALID_TEXT_REPRESENTATION = "22P02", "invalid text representation of a value";
     INVALID_BINARY_REPRESENTATION = "22P03", "invalid binary representation of a value";
+    BAD_COPY_FILE_FORMAT = "22P04", "the data of COPY do not have its format";
     INVALID_REGULAR_EXPRESSION = "2201B", "invalid regular expression";
     RESTRICT_VIOLATION = "23001", "restrict violation";
     NOT_NULL_VIOLATION = "23502", "null value in a not-null column";

@@ -1,33 +1,30 @@
 //! The catalog of an open database: the newest committed definitions, and their way to disk.
 //!
-//! Definitions are values of the catalog tree under their number; the names of tables and indexes are keys of
-//! their own, so that two transactions that make the same name meet at its lock. A transaction that changes
-//! definitions keeps its own snapshot (`with_table`, `without_table`) until it commits, then hands it to
-//! [`Catalog::publish`], which adds its changes to whatever others have published meanwhile.
+//! Definitions of tables and views, and what ANALYZE found, are values of the catalog tree under their number; the
+//! names of tables, indexes and views are keys of their own, so that two transactions that make the same name meet at
+//! its lock. A transaction that changes definitions keeps its own snapshot (`with_table`, `without_view` …) until it
+//! commits, then hands it to [`Catalog::publish`], which adds its changes to whatever others have published meanwhile.
 //! Knows definitions and transactions. Knows no SQL.
 
-use crate::catalog::codec;
+use crate::catalog::family::Family;
 use crate::catalog::snapshot::{CatalogChange, CatalogSnapshot};
 use crate::catalog::table_definition::TableDefinition;
+use crate::catalog::view_definition::ViewDefinition;
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE};
 use crate::common::ids::{Lsn, ObjectId};
 use crate::common::sync::{Arc, Mutex, RwLock};
 use crate::error::{Error, Result, SqlState};
+use crate::statistics::table_statistics::TableStatistics;
 use crate::table::runtime::Counter;
 use crate::table::table::read_counter;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
-use std::ops::Bound;
 
-/// The first key byte of definitions; the object id follows, big-endian.
-const DEFINITION: u8 = b'd';
-/// The first key byte of names; the name follows. Value: the table's object id, big-endian.
+/// The first key byte of names; the name follows. Value: the object id of the table or view, big-endian.
 const NAME: u8 = b'n';
 const OBJECT_COUNTER_KEY: [u8; 1] = [0];
-/// Bytes of a definition that one entry of the tree holds; the rest goes on under the next part number.
-const PART_BYTES: usize = 256;
 
 /// See the module. Threads: any.
 #[derive(Debug)]
@@ -67,13 +64,10 @@ impl Catalog {
         let before = self.current();
         let mut next = (*before).clone();
         for change in own.changes() {
-            next = match change {
-                CatalogChange::Put(table) => {
-                    mark_new_indexes(&before, table, timestamp);
-                    next.with_table(Arc::clone(table))
-                }
-                CatalogChange::Remove(id) => next.without_table(*id),
-            };
+            if let CatalogChange::PutTable(table) = change {
+                mark_new_indexes(&before, table, timestamp);
+            }
+            next = next.with_change(change.clone());
         }
         *self.current.write() = Arc::new(next.committed());
     }
@@ -82,32 +76,49 @@ impl Catalog {
     /// # Errors
     /// `42P07` when somebody else made a relation of one of its names; `40P01`, `57014` while locking; `53200`.
     pub fn write_table(&self, transaction: &mut Transaction, table: &TableDefinition) -> Result<()> {
-        let old = self.stored_definition(transaction, table.id)?;
-        let names = names_of(table);
+        let old: Option<TableDefinition> = Family::TABLE.read(transaction, table.id)?;
         let old_names = old.as_ref().map(names_of).unwrap_or_default();
-        for name in old_names.iter().filter(|name| !names.contains(name)) {
-            transaction.lock_row(CATALOG_TREE, &name_key(name), RowLockMode::Update)?;
-            transaction.delete(CATALOG_TREE, &name_key(name))?;
-        }
-        for name in names.iter().filter(|name| !old_names.contains(name)) {
-            take_name(transaction, name, table.id)?;
-        }
-        delete_definition(transaction, table.id)?;
-        for (part, bytes) in codec::encode(table)?.chunks(PART_BYTES).enumerate() {
-            transaction.put(CATALOG_TREE, &definition_key(table.id, part as u32), bytes)?;
-        }
-        Ok(())
+        change_names(transaction, table.id, &old_names, &names_of(table))?;
+        Family::TABLE.write(transaction, table.id, table)
     }
 
-    /// Removes a definition with its names.
+    /// Removes a definition with its names and statistics.
     /// # Errors
     /// As [`Catalog::write_table`].
     pub fn remove_table(&self, transaction: &mut Transaction, table: &TableDefinition) -> Result<()> {
-        for name in names_of(table) {
-            transaction.lock_row(CATALOG_TREE, &name_key(name), RowLockMode::Update)?;
-            transaction.delete(CATALOG_TREE, &name_key(name))?;
-        }
-        delete_definition(transaction, table.id)
+        change_names(transaction, table.id, &names_of(table), &[])?;
+        Family::STATISTICS.remove(transaction, table.id)?;
+        Family::TABLE.remove(transaction, table.id)
+    }
+
+    /// Writes a new or changed view, with its name.
+    /// # Errors
+    /// As [`Catalog::write_table`].
+    pub fn write_view(&self, transaction: &mut Transaction, view: &ViewDefinition) -> Result<()> {
+        let old: Option<ViewDefinition> = Family::VIEW.read(transaction, view.id)?;
+        let old_names: Vec<&str> = old.iter().map(|view| view.name.as_str()).collect();
+        change_names(transaction, view.id, &old_names, &[&view.name])?;
+        Family::VIEW.write(transaction, view.id, view)
+    }
+
+    /// Removes a view with its name.
+    /// # Errors
+    /// As [`Catalog::write_table`].
+    pub fn remove_view(&self, transaction: &mut Transaction, view: &ViewDefinition) -> Result<()> {
+        change_names(transaction, view.id, &[&view.name], &[])?;
+        Family::VIEW.remove(transaction, view.id)
+    }
+
+    /// Writes what ANALYZE found of a table.
+    /// # Errors
+    /// `53200`.
+    pub fn write_statistics(
+        &self,
+        transaction: &mut Transaction,
+        table: ObjectId,
+        statistics: &TableStatistics,
+    ) -> Result<()> {
+        Family::STATISTICS.write(transaction, table, statistics)
     }
 
     /// A number that no object has or had.
@@ -120,25 +131,6 @@ impl Catalog {
         u32::try_from(id).map(ObjectId).map_err(|_| {
             Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "the database has used up its object numbers") //
         })
-    }
-
-    fn stored_definition(&self, transaction: &Transaction, id: ObjectId) -> Result<Option<TableDefinition>> {
-        let tree = transaction.tree_handle(CATALOG_TREE)?;
-        let mut bytes = Vec::new();
-        for part in 0.. {
-            let more =
-                transaction.get(&tree, &definition_key(id, part), ReadView::Latest, |value| match value {
-                    Some(value) => {
-                        bytes.extend_from_slice(value);
-                        true
-                    }
-                    None => false,
-                })?;
-            if !more {
-                break;
-            }
-        }
-        if bytes.is_empty() { Ok(None) } else { codec::decode(&bytes).map(Some) }
     }
 }
 
@@ -163,11 +155,16 @@ fn name_key(name: &str) -> Vec<u8> {
     key
 }
 
-fn definition_key(id: ObjectId, part: u32) -> [u8; 9] {
-    let mut key = [DEFINITION; 9];
-    key[1..5].copy_from_slice(&id.0.to_be_bytes());
-    key[5..].copy_from_slice(&part.to_be_bytes());
-    key
+/// Takes the names that are new, gives back those that are gone.
+fn change_names(transaction: &mut Transaction, owner: ObjectId, old: &[&str], new: &[&str]) -> Result<()> {
+    for name in old.iter().filter(|name| !new.contains(name)) {
+        transaction.lock_row(CATALOG_TREE, &name_key(name), RowLockMode::Update)?;
+        transaction.delete(CATALOG_TREE, &name_key(name))?;
+    }
+    for name in new.iter().filter(|name| !old.contains(name)) {
+        take_name(transaction, name, owner)?;
+    }
+    Ok(())
 }
 
 fn take_name(transaction: &mut Transaction, name: &str, owner: ObjectId) -> Result<()> {
@@ -180,48 +177,16 @@ fn take_name(transaction: &mut Transaction, name: &str, owner: ObjectId) -> Resu
     transaction.put(CATALOG_TREE, &key, &owner.0.to_be_bytes())
 }
 
-fn delete_definition(transaction: &mut Transaction, id: ObjectId) -> Result<()> {
-    let tree = transaction.tree_handle(CATALOG_TREE)?;
-    for part in 0.. {
-        let key = definition_key(id, part);
-        if !transaction.get(&tree, &key, ReadView::Latest, |value| value.is_some())? {
-            break;
-        }
-        transaction.delete(CATALOG_TREE, &key)?;
-    }
-    Ok(())
-}
-
 fn read_definitions(transaction: &Transaction) -> Result<CatalogSnapshot> {
-    let tree = transaction.tree_handle(CATALOG_TREE)?;
-    let upper = [DEFINITION + 1];
-    let mut scan =
-        transaction.scan(&tree, Bound::Included(&[DEFINITION][..]), Bound::Excluded(&upper[..]), false);
-    let mut parts: Vec<([u8; 4], Vec<u8>)> = Vec::new();
-    let mut key = Vec::new();
-    let mut sound = true;
-    while scan
-        .next(transaction, |rows| {
-            for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
-                rows.key_into(index, &mut key);
-                let Some(id) = key.get(1..5).and_then(|id| <[u8; 4]>::try_from(id).ok()) else {
-                    sound = false;
-                    continue;
-                };
-                match parts.last_mut() {
-                    Some((last, bytes)) if *last == id => bytes.extend_from_slice(rows.value(index)),
-                    _ => parts.push((id, rows.value(index).to_vec())),
-                }
-            }
-        })?
-        .is_some()
-    {}
-    if !sound {
-        return Err(Error::new(SqlState::DATA_CORRUPTED, "a key of the catalog is damaged"));
-    }
     let mut snapshot = CatalogSnapshot::empty();
-    for (_, bytes) in parts {
-        snapshot = snapshot.with_table(Arc::new(codec::decode(&bytes)?));
-    }
+    Family::TABLE.read_all(transaction, |_, table| {
+        snapshot = snapshot.with_table(Arc::new(table));
+    })?;
+    Family::VIEW.read_all(transaction, |_, view| {
+        snapshot = snapshot.with_view(Arc::new(view));
+    })?;
+    Family::STATISTICS.read_all(transaction, |table, statistics| {
+        snapshot = snapshot.with_statistics(table, Arc::new(statistics));
+    })?;
     Ok(snapshot.committed())
 }

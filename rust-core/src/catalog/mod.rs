@@ -1,10 +1,11 @@
-//! Definitions of tables, columns, indexes and constraints as data.
+//! Definitions of tables, columns, indexes, constraints and views as data, and what ANALYZE found of tables.
 //!
-//! Expressions (defaults, checks) are kept as SQL text; the catalog holds no bound tree.
+//! Expressions (defaults, checks) and the queries of views are kept as SQL text; the catalog holds no bound tree.
 
 #[allow(clippy::module_inception, reason = "the folder is named for its main type")]
 pub mod catalog;
 pub mod codec;
+mod family;
 pub mod snapshot;
 pub mod table_definition;
 pub mod view_definition;

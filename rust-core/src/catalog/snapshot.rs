@@ -1,6 +1,6 @@
 //! All definitions at one moment: immutable and shared.
 //!
-//! Tables and indexes share one name space a schema, as in PostgreSQL. There is one schema, `public`.
+//! Tables, indexes and views share one name space a schema, as in PostgreSQL. There is one schema, `public`.
 //! A transaction that changes definitions makes its own snapshots; each remembers what it changed.
 
 use crate::catalog::table_definition::TableDefinition;
@@ -9,6 +9,7 @@ use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result, SqlState};
+use crate::statistics::table_statistics::TableStatistics;
 use std::collections::BTreeMap;
 
 /// The schema that exists and that names without a schema are looked up in.
@@ -22,9 +23,15 @@ static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
 #[derive(Clone, Debug)]
 pub enum CatalogChange {
     /// A table was made or changed.
-    Put(Arc<TableDefinition>),
+    PutTable(Arc<TableDefinition>),
     /// A table was dropped.
-    Remove(ObjectId),
+    RemoveTable(ObjectId),
+    /// A view was made or changed.
+    PutView(Arc<ViewDefinition>),
+    /// A view was dropped.
+    RemoveView(ObjectId),
+    /// A table was analyzed.
+    PutStatistics(ObjectId, Arc<TableStatistics>),
 }
 
 /// See the module. A change makes another snapshot with a higher version.
@@ -36,6 +43,7 @@ pub struct CatalogSnapshot {
     /// Index name to its table's name and its position there.
     indexes: BTreeMap<String, (String, usize)>,
     views: BTreeMap<String, Arc<ViewDefinition>>,
+    statistics: BTreeMap<ObjectId, Arc<TableStatistics>>,
     /// What differs from the committed snapshot that this one was made from, in order.
     changes: Vec<CatalogChange>,
 }
@@ -47,6 +55,8 @@ pub enum Relation {
     Table(Arc<TableDefinition>),
     /// An index: its table and its position there.
     Index(Arc<TableDefinition>, usize),
+    /// A view.
+    View(Arc<ViewDefinition>),
 }
 
 impl CatalogSnapshot {
@@ -88,12 +98,12 @@ impl CatalogSnapshot {
 
     /// The table of this name.
     /// # Errors
-    /// `42P01`, with a similar name as the hint; `42809` when the name is an index.
+    /// `42P01`, with a similar name as the hint; `42809` when the name is an index or a view.
     pub fn require_table(&self, schema: Option<&str>, name: &str) -> Result<Arc<TableDefinition>> {
         if let Some(table) = self.table(schema, name) {
             return Ok(table);
         }
-        if self.index(schema, name).is_some() {
+        if self.relation(schema, name).is_some() {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a table")));
         }
         let shown = match schema {
@@ -105,7 +115,7 @@ impl CatalogSnapshot {
             Some(schema) if !self.has_schema(schema) => {
                 Err(error.detail(format!("There is no schema \"{schema}\".")))
             }
-            _ => Err(error.hint_near_miss(name, self.table_names())),
+            _ => Err(error.hint_near_miss(name, self.table_names().chain(self.view_names()))),
         }
     }
 
@@ -115,6 +125,26 @@ impl CatalogSnapshot {
             return None;
         }
         self.views.get(name).cloned()
+    }
+
+    /// All views, by name.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<ViewDefinition>> {
+        self.views.values()
+    }
+
+    /// Names of all views, sorted: candidates for near misses.
+    pub fn view_names(&self) -> impl Iterator<Item = &str> {
+        self.views.keys().map(String::as_str)
+    }
+
+    /// The views whose queries read the table or view `id`, by name.
+    pub fn views_over(&self, id: ObjectId) -> impl Iterator<Item = &Arc<ViewDefinition>> {
+        self.views.values().filter(move |view| view.dependencies.contains(&id))
+    }
+
+    /// What ANALYZE found of a table; `None`: it was never analyzed.
+    pub fn statistics(&self, table: ObjectId) -> Option<&Arc<TableStatistics>> {
+        self.statistics.get(&table)
     }
 
     /// The table with this number.
@@ -146,15 +176,15 @@ impl CatalogSnapshot {
         Some((Arc::clone(self.tables.get(table)?), *position))
     }
 
-    /// What the name stands for, table or index.
+    /// What the name stands for: table, index or view.
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Option<Relation> {
-        match self.table(schema, name) {
-            Some(table) => Some(Relation::Table(table)),
-            None => self.index(schema, name).map(|(table, position)| Relation::Index(table, position)),
-        }
+        let table = || self.table(schema, name).map(Relation::Table);
+        let index = || self.index(schema, name).map(|(table, position)| Relation::Index(table, position));
+        let view = || self.view(schema, name).map(Relation::View);
+        table().or_else(index).or_else(view)
     }
 
-    /// Whether a table, an index or the constraint of a row id has this name.
+    /// Whether a table, an index, a view or the constraint of a row id has this name.
     pub fn is_name_taken(&self, schema: Option<&str>, name: &str) -> bool {
         self.relation(schema, name).is_some()
             || self.tables.values().any(|table| table.row_id_constraint.as_deref() == Some(name))
@@ -180,28 +210,66 @@ impl CatalogSnapshot {
     /// The snapshot with `table` added, or put in the place of the one with its number.
     #[must_use]
     pub fn with_table(&self, table: Arc<TableDefinition>) -> CatalogSnapshot {
-        let mut next = self.clone();
-        next.remove(table.id);
-        next.changes.push(CatalogChange::Put(Arc::clone(&table)));
-        for (position, index) in table.indexes.iter().enumerate() {
-            next.indexes.insert(index.name.clone(), (table.name.clone(), position));
-        }
-        next.names_by_id.insert(table.id, table.name.clone());
-        next.tables.insert(table.name.clone(), table);
-        next
+        self.with_change(CatalogChange::PutTable(table))
     }
 
-    /// The snapshot without the table of this number.
+    /// The snapshot without the table of this number, its indexes and its statistics.
     #[must_use]
     pub fn without_table(&self, id: ObjectId) -> CatalogSnapshot {
+        self.with_change(CatalogChange::RemoveTable(id))
+    }
+
+    /// The snapshot with `view` added, or put in the place of the one with its number.
+    #[must_use]
+    pub fn with_view(&self, view: Arc<ViewDefinition>) -> CatalogSnapshot {
+        self.with_change(CatalogChange::PutView(view))
+    }
+
+    /// The snapshot without the view of this number.
+    #[must_use]
+    pub fn without_view(&self, id: ObjectId) -> CatalogSnapshot {
+        self.with_change(CatalogChange::RemoveView(id))
+    }
+
+    /// The snapshot with what ANALYZE found of a table.
+    #[must_use]
+    pub fn with_statistics(&self, table: ObjectId, statistics: Arc<TableStatistics>) -> CatalogSnapshot {
+        self.with_change(CatalogChange::PutStatistics(table, statistics))
+    }
+
+    /// The snapshot after a change, which it remembers.
+    pub(super) fn with_change(&self, change: CatalogChange) -> CatalogSnapshot {
         let mut next = self.clone();
-        next.remove(id);
-        next.changes.push(CatalogChange::Remove(id));
+        next.version = NEXT_VERSION.fetch_add(1, Ordering::Relaxed);
+        match &change {
+            CatalogChange::PutTable(table) => {
+                next.remove_table(table.id);
+                for (position, index) in table.indexes.iter().enumerate() {
+                    next.indexes.insert(index.name.clone(), (table.name.clone(), position));
+                }
+                next.names_by_id.insert(table.id, table.name.clone());
+                next.tables.insert(table.name.clone(), Arc::clone(table));
+            }
+            CatalogChange::RemoveTable(id) => {
+                next.remove_table(*id);
+                next.statistics.remove(id);
+            }
+            CatalogChange::PutView(view) => {
+                next.views.retain(|_, old| old.id != view.id);
+                next.views.insert(view.name.clone(), Arc::clone(view));
+            }
+            CatalogChange::RemoveView(id) => next.views.retain(|_, old| old.id != *id),
+            // Somebody else may have dropped the table.
+            CatalogChange::PutStatistics(table, statistics) if next.names_by_id.contains_key(table) => {
+                next.statistics.insert(*table, Arc::clone(statistics));
+            }
+            CatalogChange::PutStatistics(..) => {}
+        }
+        next.changes.push(change);
         next
     }
 
-    fn remove(&mut self, id: ObjectId) {
-        self.version = NEXT_VERSION.fetch_add(1, Ordering::Relaxed);
+    fn remove_table(&mut self, id: ObjectId) {
         if let Some(name) = self.names_by_id.remove(&id)
             && let Some(table) = self.tables.remove(&name)
         {
@@ -267,6 +335,46 @@ pub(super) mod tests {
         }
     }
 
+    fn view(id: u32, name: &str, over: &[u32]) -> ViewDefinition {
+        ViewDefinition {
+            id: ObjectId(id),
+            schema: PUBLIC_SCHEMA.to_owned(),
+            name: name.to_owned(),
+            columns: vec!["a".to_owned()],
+            types: vec![SqlType::plain(DataType::Integer)],
+            query: "SELECT a FROM t".to_owned(),
+            dependencies: over.iter().map(|id| ObjectId(*id)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_view_shares_the_names_of_tables_and_knows_what_it_reads() {
+        let catalog = CatalogSnapshot::empty()
+            .with_table(Arc::new(definition(1, "t")))
+            .with_view(Arc::new(view(8, "v", &[1])));
+        assert!(
+            catalog.is_name_taken(None, "v")
+                && matches!(catalog.relation(None, "v"), Some(Relation::View(_)))
+        );
+        assert_eq!(catalog.require_table(None, "v").unwrap_err().state(), SqlState::WRONG_OBJECT_TYPE);
+        assert_eq!(catalog.views_over(ObjectId(1)).count(), 1);
+        let renamed = catalog.with_view(Arc::new(view(8, "w", &[])));
+        assert!(renamed.view(None, "v").is_none() && renamed.view(None, "w").is_some());
+        assert!(renamed.without_view(ObjectId(8)).views().next().is_none());
+    }
+
+    #[test]
+    fn statistics_go_with_their_table() {
+        let catalog = CatalogSnapshot::empty().with_table(Arc::new(definition(1, "t")));
+        let analyzed = catalog.with_statistics(ObjectId(1), Arc::default());
+        assert!(analyzed.version() > catalog.version());
+        let changed = analyzed.with_table(Arc::new(definition(1, "t")));
+        assert!(changed.statistics(ObjectId(1)).is_some());
+        let dropped = changed.without_table(ObjectId(1));
+        assert!(dropped.statistics(ObjectId(1)).is_none());
+        assert!(dropped.with_statistics(ObjectId(1), Arc::default()).statistics(ObjectId(1)).is_none());
+    }
+
     #[test]
     fn a_changed_table_takes_its_old_indexes_with_it() {
         let first = CatalogSnapshot::empty().with_table(Arc::new(definition(1, "t")));
@@ -299,12 +407,18 @@ pub(super) mod tests {
     fn definitions_survive_their_encoding_and_damage_is_found() {
         let table = definition(7, "t");
         let bytes = codec::encode(&table).unwrap();
-        assert_eq!(format!("{:?}", codec::decode(&bytes).unwrap()), format!("{table:?}"));
+        let decode = |bytes: &[u8]| codec::decode::<TableDefinition>(bytes);
+        assert_eq!(format!("{:?}", decode(&bytes).unwrap()), format!("{table:?}"));
         for cut in 0..bytes.len() {
-            assert_eq!(codec::decode(&bytes[..cut]).unwrap_err().state(), SqlState::DATA_CORRUPTED);
+            assert_eq!(decode(&bytes[..cut]).unwrap_err().state(), SqlState::DATA_CORRUPTED);
         }
         let mut other = bytes.clone();
         other[0] = 9;
-        assert_eq!(codec::decode(&other).unwrap_err().state(), SqlState::DATA_CORRUPTED);
+        assert_eq!(decode(&other).unwrap_err().state(), SqlState::DATA_CORRUPTED);
+        let mut view = view(8, "v", &[7]);
+        assert_eq!(codec::decode::<ViewDefinition>(&codec::encode(&view).unwrap()).unwrap(), view);
+        view.types.clear();
+        let bytes = codec::encode(&view).unwrap();
+        assert_eq!(codec::decode::<ViewDefinition>(&bytes).unwrap_err().state(), SqlState::DATA_CORRUPTED);
     }
 }

@@ -1,6 +1,7 @@
 //! What a view is: a query as text, bound anew wherever the view is used.
 
 use crate::common::ids::ObjectId;
+use crate::sql::types::data_type::SqlType;
 use serde::{Deserialize, Serialize};
 
 /// A view. Immutable; a change makes a new one.
@@ -14,6 +15,8 @@ pub struct ViewDefinition {
     pub name: String,
     /// Names of its columns, in order; as many as its query has.
     pub columns: Vec<String>,
+    /// Their types when the view was made, in order: a view that replaces it keeps them.
+    pub types: Vec<SqlType>,
     /// Its query as SQL text.
     pub query: String,
     /// The tables and views that the query reads, each once: they cannot be dropped without it.

@@ -1,8 +1,8 @@
 //! Texts across the border: pointer and length in, NUL-terminated copies out.
 
-use crate::error::{Error, Result, SqlState};
 use crate::ffi::abi::LUMOS_NTS;
 use crate::ffi::guard::Failure;
+use crate::sql::types::text::check_sql_text;
 use std::ffi::{CStr, CString, c_char, c_void};
 
 /// The bytes of a text argument.
@@ -34,24 +34,7 @@ pub(crate) unsafe fn bytes<'a>(text: *const c_char, length: usize) -> std::resul
 pub(crate) unsafe fn utf8<'a>(text: *const c_char, length: usize) -> std::result::Result<&'a str, Failure> {
     // SAFETY: passed on from the caller.
     let bytes = unsafe { bytes(text, length) }?;
-    Ok(check_utf8(bytes)?)
-}
-
-/// UTF-8 without NUL.
-pub(crate) fn check_utf8(bytes: &[u8]) -> Result<&str> {
-    if let Some(at) = memchr::memchr(0, bytes) {
-        return Err(Error::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            "invalid byte sequence for encoding \"UTF8\": 0x00",
-        )
-        .at(at));
-    }
-    std::str::from_utf8(bytes).map_err(|cause| {
-        let at = cause.valid_up_to();
-        let shown: Vec<String> = bytes[at..].iter().take(3).map(|byte| format!("0x{byte:02x}")).collect();
-        let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
-        Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message).at(at)
-    })
+    Ok(check_sql_text(bytes)?)
 }
 
 /// A C string; what follows a NUL inside is cut (names and messages hold none).

@@ -3,22 +3,23 @@
 //! Transactions that change definitions run one after the other (a lock on no table in particular), so each of
 //! them starts from the newest catalog. Others go on reading and writing until a table's own lock stops them.
 
-use crate::catalog::snapshot::{CatalogSnapshot, Relation};
+use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
 use crate::common::arena::Arena;
 use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
+use crate::session::drop::DropKind;
+use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
-use crate::sql::binder::bound::{
-    BoundStatement, CreateIndex, CreateTable, DropObjects, NewIndex, ObjectName,
-};
+use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, NewIndex};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::cast::CastEnvironment;
+use crate::sql::types::datum::Datum;
 use crate::sql::types::text_form::datum_to_text;
 use crate::table::build::{self, BuildOutcome};
 use crate::table::layout::{IndexColumn, RowIdSource};
@@ -28,7 +29,7 @@ use std::collections::VecDeque;
 /// Whoever changes definitions holds this lock to the end of the transaction. No object has the number.
 const DEFINITIONS: ObjectId = ObjectId(0);
 
-fn duplicate_relation(name: &str) -> Error {
+pub(crate) fn duplicate_relation(name: &str) -> Error {
     Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
 }
 
@@ -38,7 +39,12 @@ fn skipping(name: &str) -> Error {
 
 impl Session {
     /// Runs a CREATE or DROP.
-    pub(crate) fn execute_definition(&mut self, statement: &Arc<Prepared>) -> Result<Portal> {
+    pub(crate) fn execute_definition(
+        &mut self,
+        statement: &Arc<Prepared>,
+        parameters: &[Datum],
+    ) -> Result<Portal> {
+        let parameters = parameters::converted(parameters, statement.parameters(), &self.environment)?;
         let autocommit = self.block.is_none();
         if autocommit {
             self.begin_block(None, None, true);
@@ -46,53 +52,73 @@ impl Session {
         let Some(mut block) = self.block.take() else {
             return Err(Error::internal("a statement without a transaction"));
         };
-        let result = self.change_definitions(statement, &mut block);
+        let result = self.change_definitions(statement, &parameters, &mut block);
         block.started = true;
         block.transaction.end_statement();
         self.block = Some(block);
-        result?;
+        let rows = result?;
         if autocommit {
             self.commit_block()?;
         }
-        let state = PortalState::complete(VecDeque::new(), None);
+        let state = PortalState::complete(VecDeque::new(), rows);
         Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
     }
 
-    fn change_definitions(&mut self, statement: &Prepared, block: &mut Block) -> Result<()> {
+    /// Gives the rows that CREATE TABLE AS put into its table.
+    fn change_definitions(
+        &mut self,
+        statement: &Prepared,
+        parameters: &[Datum],
+        block: &mut Block,
+    ) -> Result<Option<u64>> {
         refuse_if_read_only(block, statement.kind())?;
-        block.transaction.lock_table(DEFINITIONS, TableLockMode::Exclusive)?;
-        let base = match &block.catalog {
-            Some(own) => Arc::clone(own),
-            None => {
-                // The last holder of the lock may still be publishing.
-                self.engine.definitions.stable_epoch();
-                self.engine.catalog.current()
-            }
-        };
+        let base = self.lock_definitions(block)?;
         let arena = Arena::new();
         let (Some(bound), _) = prepared::bind_first(statement.text(), &base, &arena)? else {
             return Err(Error::internal("a prepared statement lost its text"));
         };
         match bound.statement {
-            BoundStatement::CreateTable(create) => self.create_table(&create, &base, block),
-            BoundStatement::CreateIndex(create) => self.create_index(create, &base, block),
-            BoundStatement::DropTable(drop) => self.drop_tables(&drop, base, block),
-            BoundStatement::DropIndex(drop) => self.drop_indexes(&drop, base, block),
-            _ => Err(Error::internal("not a definition")),
+            BoundStatement::CreateTable(create) => {
+                self.create_table(&create, &base, block)?;
+            }
+            BoundStatement::CreateTableAs(create) => {
+                return self.create_table_as(*create, parameters, &base, block);
+            }
+            BoundStatement::CreateIndex(create) => self.create_index(create, &base, block)?,
+            BoundStatement::CreateView(create) => self.create_view(create, &base, block)?,
+            BoundStatement::DropTable(drop) => {
+                self.drop_relations(DropKind::Table, &drop, &base, block)?;
+            }
+            BoundStatement::DropView(drop) => self.drop_relations(DropKind::View, &drop, &base, block)?,
+            BoundStatement::DropIndex(drop) => self.drop_indexes(&drop, base, block)?,
+            _ => return Err(Error::internal("not a definition")),
         }
+        Ok(None)
     }
 
-    fn create_table(
+    /// Keeps others from changing definitions until the transaction ends; gives those that are in force.
+    pub(crate) fn lock_definitions(&self, block: &mut Block) -> Result<Arc<CatalogSnapshot>> {
+        block.transaction.lock_table(DEFINITIONS, TableLockMode::Exclusive)?;
+        if let Some(own) = &block.catalog {
+            return Ok(Arc::clone(own));
+        }
+        // The last holder of the lock may still be publishing.
+        self.engine.definitions.stable_epoch();
+        Ok(self.engine.catalog.current())
+    }
+
+    /// Makes a table; `None`: there is one already, and that is fine.
+    pub(crate) fn create_table(
         &mut self,
         create: &CreateTable,
         base: &CatalogSnapshot,
         block: &mut Block,
-    ) -> Result<()> {
+    ) -> Result<Option<Arc<TableDefinition>>> {
         base.check_schema(Some(&create.schema)).map_err(|error| error.at(create.position))?;
         if base.is_name_taken(Some(&create.schema), &create.name) {
             if create.if_not_exists {
                 self.notices.notice(skipping(&create.name));
-                return Ok(());
+                return Ok(None);
             }
             return Err(duplicate_relation(&create.name).at(create.position));
         }
@@ -123,7 +149,7 @@ impl Session {
                 constraint: index.constraint,
             });
         }
-        let table = TableDefinition {
+        let table = Arc::new(TableDefinition {
             id,
             schema: create.schema.clone(),
             name: create.name.clone(),
@@ -132,12 +158,18 @@ impl Session {
             indexes,
             row_id_constraint: create.row_id_constraint.clone(),
             layout: Arc::new(layout),
-        };
-        self.put(Arc::new(table), base, block)
+        });
+        self.put(Arc::clone(&table), base, block)?;
+        Ok(Some(table))
     }
 
     /// Writes a definition and makes it the transaction's.
-    fn put(&self, table: Arc<TableDefinition>, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
+    pub(crate) fn put(
+        &self,
+        table: Arc<TableDefinition>,
+        base: &CatalogSnapshot,
+        block: &mut Block,
+    ) -> Result<()> {
         self.engine.catalog.write_table(&mut block.transaction, &table)?;
         block.catalog = Some(Arc::new(base.with_table(table)));
         block.transaction.next_command();
@@ -181,12 +213,7 @@ impl Session {
     }
 
     /// Rows already have one key twice.
-    fn not_unique(
-        &self,
-        table: &TableDefinition,
-        position: usize,
-        values: &[crate::sql::types::datum::Datum],
-    ) -> Error {
+    fn not_unique(&self, table: &TableDefinition, position: usize, values: &[Datum]) -> Error {
         let name = table.indexes[position].name.as_str();
         let environment =
             CastEnvironment { zone: self.environment.time_zone(), now: self.environment.transaction_time() };
@@ -207,7 +234,7 @@ impl Session {
     }
 
     /// A table cannot change under a query of this very session that still reads it.
-    fn refuse_if_in_use(&self, table: &TableDefinition, what: &str) -> Result<()> {
+    pub(crate) fn refuse_if_in_use(&self, table: &TableDefinition, what: &str) -> Result<()> {
         if self.has_open_queries() {
             return Err(Error::new(
                 SqlState::OBJECT_IN_USE,
@@ -218,129 +245,6 @@ impl Session {
             ));
         }
         Ok(())
-    }
-
-    fn drop_tables(
-        &mut self,
-        drop: &DropObjects,
-        base: Arc<CatalogSnapshot>,
-        block: &mut Block,
-    ) -> Result<()> {
-        let mut current = base;
-        for name in &drop.names {
-            let schema = name.schema.as_deref();
-            let table = match current.relation(schema, &name.name) {
-                Some(Relation::Table(table)) => table,
-                Some(Relation::Index(..)) => {
-                    return Err(wrong_kind(name, "a table", "Use DROP INDEX to remove an index."));
-                }
-                None => {
-                    self.missing_schema(schema, name, drop.if_exists, &current)?;
-                    self.missing(
-                        name,
-                        "table",
-                        SqlState::UNDEFINED_TABLE,
-                        drop.if_exists,
-                        current.table_names(),
-                    )?;
-                    continue;
-                }
-            };
-            self.refuse_if_in_use(&table, "DROP TABLE")?;
-            block.transaction.lock_table(table.id, TableLockMode::AccessExclusive)?;
-            block.transaction.start_statement()?;
-            build::drop_trees(&mut block.transaction, &table.layout)?;
-            self.engine.catalog.remove_table(&mut block.transaction, &table)?;
-            current = Arc::new(current.without_table(table.id));
-            block.catalog = Some(Arc::clone(&current));
-            block.transaction.next_command();
-        }
-        Ok(())
-    }
-
-    fn drop_indexes(
-        &mut self,
-        drop: &DropObjects,
-        base: Arc<CatalogSnapshot>,
-        block: &mut Block,
-    ) -> Result<()> {
-        let mut current = base;
-        for name in &drop.names {
-            let schema = name.schema.as_deref();
-            let (old, position) = match current.relation(schema, &name.name) {
-                Some(Relation::Index(table, position)) => (table, position),
-                Some(Relation::Table(_)) => {
-                    return Err(wrong_kind(name, "an index", "Use DROP TABLE to remove a table."));
-                }
-                None => {
-                    let owner = current
-                        .tables()
-                        .find(|table| table.row_id_constraint.as_deref() == Some(name.name.as_str()));
-                    if let Some(table) = owner {
-                        return Err(needed_by_constraint(name, table));
-                    }
-                    self.missing_schema(schema, name, drop.if_exists, &current)?;
-                    self.missing(
-                        name,
-                        "index",
-                        SqlState::UNDEFINED_OBJECT,
-                        drop.if_exists,
-                        current.index_names(),
-                    )?;
-                    continue;
-                }
-            };
-            if old.indexes[position].constraint.is_some() {
-                return Err(needed_by_constraint(name, &old));
-            }
-            self.refuse_if_in_use(&old, "DROP INDEX")?;
-            block.transaction.lock_table(old.id, TableLockMode::AccessExclusive)?;
-            block.transaction.start_statement()?;
-            let mut table = (*old).clone();
-            let mut layout = (*old.layout).clone();
-            let removed = layout.indexes.remove(position);
-            table.indexes.remove(position);
-            table.layout = Arc::new(layout);
-            block.transaction.drop_tree(removed.tree)?;
-            self.put(Arc::new(table), &current, block)?;
-            if let Some(own) = &block.catalog {
-                current = Arc::clone(own);
-            }
-        }
-        Ok(())
-    }
-
-    /// `3F000` where what is to be dropped is named with a schema that does not exist.
-    fn missing_schema(
-        &self,
-        schema: Option<&str>,
-        name: &ObjectName,
-        if_exists: bool,
-        catalog: &CatalogSnapshot,
-    ) -> Result<()> {
-        if if_exists {
-            return Ok(());
-        }
-        catalog.check_schema(schema).map_err(|error| error.at(name.position))
-    }
-
-    /// What is to be dropped is not there.
-    fn missing<'c>(
-        &mut self,
-        name: &ObjectName,
-        what: &str,
-        state: SqlState,
-        if_exists: bool,
-        candidates: impl Iterator<Item = &'c str>,
-    ) -> Result<()> {
-        if if_exists {
-            self.notices
-                .notice(Error::new(state, format!("{what} \"{}\" does not exist, skipping", name.name)));
-            return Ok(());
-        }
-        Err(Error::new(state, format!("{what} \"{}\" does not exist", name.name))
-            .at(name.position)
-            .hint_near_miss(&name.name, candidates))
     }
 }
 
@@ -354,20 +258,4 @@ fn index_columns(index: &NewIndex) -> Vec<IndexColumn> {
             nulls_first: new.nulls_first,
         })
         .collect()
-}
-
-fn wrong_kind(name: &ObjectName, wanted: &str, hint: &str) -> Error {
-    Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not {wanted}", name.name))
-        .at(name.position)
-        .hint(hint)
-}
-
-fn needed_by_constraint(name: &ObjectName, table: &TableDefinition) -> Error {
-    let index = &name.name;
-    Error::new(
-        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-        format!("cannot drop index {index} because constraint {index} on table {} requires it", table.name),
-    )
-    .hint(format!("You can drop constraint {index} on table {} instead.", table.name))
-    .at(name.position)
 }

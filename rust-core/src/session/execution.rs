@@ -28,7 +28,7 @@ impl Session {
         self.settle_portals()?;
         let result = match &statement.body {
             Body::Query(plan) => self.execute_query(statement, plan, parameters),
-            Body::Definition => self.execute_definition(statement),
+            Body::Definition => self.execute_definition(statement, parameters),
             Body::Control(bound) => self.execute_control(statement, bound),
         };
         if result.is_err() {
@@ -86,11 +86,7 @@ impl Session {
         plan: &Mutex<Plan>,
         parameters: &[Datum],
     ) -> Result<Portal> {
-        let parameters = if parameters::fit(parameters, statement.parameters()) {
-            parameters.to_vec()
-        } else {
-            parameters::convert(parameters, statement.parameters(), &self.environment)?
-        };
+        let parameters = parameters::converted(parameters, statement.parameters(), &self.environment)?;
         let autocommit = self.block.is_none();
         let mut block = match self.block.take() {
             Some(block) => block,
@@ -147,15 +143,7 @@ impl Session {
         self.make_current(statement, &mut plan, block)?;
         block.transaction.start_statement()?;
         block.started = true;
-        let mut context = ExecutionContext {
-            manager: &self.engine.manager,
-            transaction: &mut block.transaction,
-            parameters,
-            environment: &self.environment,
-            memory: &self.engine.memory,
-            cancel: &self.cancel,
-            supply: None,
-        };
+        let mut context = self.context(block, parameters);
         let path = self.environment.settings.effects().path;
         let plan = &mut *plan;
         if takes_short_path(plan, path) {
@@ -248,7 +236,16 @@ impl Session {
         parameters: &[Datum],
         block: &mut Block,
     ) -> Result<Option<Batch>> {
-        execution.next(&mut ExecutionContext {
+        execution.next(&mut self.context(block, parameters))
+    }
+
+    /// What an execution needs of this session.
+    pub(crate) fn context<'a>(
+        &'a self,
+        block: &'a mut Block,
+        parameters: &'a [Datum],
+    ) -> ExecutionContext<'a> {
+        ExecutionContext {
             manager: &self.engine.manager,
             transaction: &mut block.transaction,
             parameters,
@@ -256,7 +253,7 @@ impl Session {
             memory: &self.engine.memory,
             cancel: &self.cancel,
             supply: None,
-        })
+        }
     }
 
     /// Ends a statement whose remaining rows are not wanted.

@@ -5,8 +5,10 @@
 //! Knows every layer below. Knows nothing of files, of other sessions, or of C.
 
 mod block;
+mod create_table_as;
 mod definition;
 mod definition_gate;
+mod drop;
 pub mod engine;
 mod environment;
 mod execution;
@@ -24,6 +26,7 @@ mod settings;
 mod short_path;
 mod transactions;
 mod utility;
+mod view;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use crate::sql::functions::registry::Environment;
 use crate::sql::types::cast::{CastEnvironment, cast};
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::Datum;
+use crate::sql::types::text::check_utf8;
 use crate::sql::types::text_form::text_to_datum;
 
 /// Whether every value has its parameter's type already (NULL has every type).
@@ -23,6 +24,17 @@ fn fits(value: &Datum, wanted: DataType) -> bool {
 
 fn is_storable(text: &str) -> bool {
     text.len() <= VALUE_BYTES_MAX && memchr::memchr(0, text.as_bytes()).is_none()
+}
+
+/// The values as a statement takes them.
+/// # Errors
+/// As [`convert`].
+pub(crate) fn converted(
+    values: &[Datum],
+    types: &[DataType],
+    environment: &dyn Environment,
+) -> Result<Vec<Datum>> {
+    if fit(values, types) { Ok(values.to_vec()) } else { convert(values, types, environment) }
 }
 
 /// Converts values that do not fit.
@@ -48,17 +60,12 @@ pub(crate) fn convert(
         }
         let target = SqlType::plain(*wanted);
         let result = match value {
-            Datum::Text(text) if !is_storable(text) => {
-                if text.len() > VALUE_BYTES_MAX {
-                    Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "value too long"))
-                } else {
-                    Err(Error::new(
-                        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-                        "invalid byte sequence for encoding \"UTF8\": 0x00",
-                    ))
-                }
+            Datum::Text(text) if text.len() > VALUE_BYTES_MAX => {
+                Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "value too long"))
             }
-            Datum::Text(text) => text_to_datum(text, target, &casts),
+            Datum::Text(text) => {
+                check_utf8(text.as_bytes()).and_then(|text| text_to_datum(text, target, &casts))
+            }
             other => cast(other.as_ref(), other.as_ref().natural_type(), target, false, &casts),
         };
         converted.push(result.map_err(|error| {

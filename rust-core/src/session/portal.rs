@@ -84,6 +84,10 @@ impl Portal {
     /// The command tag, with the rows changed or fetched so far.
     pub fn tag(&self) -> String {
         let state = self.state.lock();
-        self.kind.tag(state.affected.unwrap_or(state.rows))
+        match (self.kind, state.affected) {
+            // As PostgreSQL: what a query put into the new table counts as what it selected.
+            (PreparedKind::CreateTableAs, Some(rows)) => PreparedKind::Select.tag(rows),
+            (kind, affected) => kind.tag(affected.unwrap_or(state.rows)),
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::session::block::Block;
 use crate::session::prepared::{self, Plan, Prepared, Stamp};
 use crate::session::session::Session;
 use crate::sql::binder::bound::BoundStatement;
+use crate::sql::types::text::check_sql_text;
 
 impl Session {
     /// Parses, binds and plans the first statement of `sql`. Gives it, or `None` where there is only blank
@@ -39,13 +40,7 @@ impl Session {
             )
             .hint(format!("max_statement_size is {limit} bytes.")));
         }
-        if let Some(position) = memchr::memchr(0, sql.as_bytes()) {
-            return Err(Error::new(
-                SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-                "invalid byte sequence for encoding \"UTF8\": 0x00",
-            )
-            .at(position));
-        }
+        check_sql_text(sql.as_bytes())?;
         let (stamp, catalog) = self.current_catalog();
         let bound = prepared::bind_first(sql, &catalog, &self.arena);
         self.arena.reset();
@@ -61,7 +56,7 @@ impl Session {
         if self.failed && !is_end(&bound.statement) {
             self.refuse_if_failed()?;
         }
-        let statement = Arc::new(Prepared::new(&sql[..taken], bound, stamp, &self.engine)?);
+        let statement = Arc::new(Prepared::new(&sql[..taken], bound, stamp, &catalog, &self.engine)?);
         if !has_own && taken == sql.len() {
             self.cache.insert(sql, &statement);
         }
@@ -118,7 +113,7 @@ impl Session {
         let (Some(bound), _) = prepared::bind_first(statement.text(), &catalog, &arena)? else {
             return Err(Error::internal("a prepared statement lost its text"));
         };
-        let new = prepared::plan(bound.statement, stamp, &self.engine)?;
+        let new = prepared::plan(bound.statement, stamp, &catalog, &self.engine)?;
         statement.check_same_result(&new)?;
         *plan = new;
         Ok(())

@@ -87,26 +87,34 @@ fn bind(text: &str, statement: &StatementWithSpan<'_>, catalog: &CatalogSnapshot
     })
 }
 
-/// Row counts for the optimizer.
-struct Statistics<'a>(&'a Engine);
+/// What the optimizer may know of tables.
+struct Statistics<'a> {
+    engine: &'a Engine,
+    catalog: &'a CatalogSnapshot,
+}
 
 impl optimizer::StatisticsSource for Statistics<'_> {
     fn row_count(&self, table: &TableDefinition) -> u64 {
         // A tree that only the running transaction knows has no pages yet.
-        self.0.manager.storage().tree(table.layout.tree).map_or(0, |tree| tree.entry_estimate())
+        self.engine.manager.storage().tree(table.layout.tree).map_or(0, |tree| tree.entry_estimate())
     }
 
-    fn statistics(&self, _table: &TableDefinition) -> Option<Arc<TableStatistics>> {
-        None
+    fn statistics(&self, table: &TableDefinition) -> Option<Arc<TableStatistics>> {
+        self.catalog.statistics(table.id).cloned()
     }
 }
 
-/// Plans a bound query.
-pub(crate) fn plan(statement: BoundStatement, stamp: Stamp, engine: &Engine) -> Result<Plan> {
+/// Plans a bound query. `catalog`: what it was bound against, which is what `stamp` names.
+pub(crate) fn plan(
+    statement: BoundStatement,
+    stamp: Stamp,
+    catalog: &CatalogSnapshot,
+    engine: &Engine,
+) -> Result<Plan> {
     let BoundStatement::Query { plan, parameters, .. } = statement else {
         return Err(Error::internal("only queries and data changes are planned"));
     };
-    let physical = Arc::new(optimizer::optimize(plan, &parameters, &Statistics(engine))?);
+    let physical = Arc::new(optimizer::optimize(plan, &parameters, &Statistics { engine, catalog })?);
     let mut locks: Vec<(ObjectId, TableLockMode)> = Vec::new();
     collect_locks(&physical.root, &mut locks);
     // The strongest lock of each table, in the order of their numbers, so that two sessions cannot cross.
@@ -161,13 +169,19 @@ impl Prepared {
     /// Makes a statement of what was bound.
     /// # Errors
     /// What the optimizer and the settings' names raise.
-    pub(crate) fn new(text: &str, bound: Bound, stamp: Stamp, engine: &Engine) -> Result<Prepared> {
+    pub(crate) fn new(
+        text: &str,
+        bound: Bound,
+        stamp: Stamp,
+        catalog: &CatalogSnapshot,
+        engine: &Engine,
+    ) -> Result<Prepared> {
         let kind = kind_of(&bound.statement);
         let mut columns = Vec::new();
         let mut parameters = Box::default();
         let body = match bound.statement {
             query @ BoundStatement::Query { .. } => {
-                let plan = plan(query, stamp, engine)?;
+                let plan = plan(query, stamp, catalog, engine)?;
                 columns = plan.physical.columns.iter().map(ResultColumn::from_output).collect();
                 parameters = plan.physical.parameters.clone().into_boxed_slice();
                 Body::Query(Box::new(Mutex::new(plan)))
@@ -175,7 +189,13 @@ impl Prepared {
             BoundStatement::CreateTable(_)
             | BoundStatement::DropTable(_)
             | BoundStatement::CreateIndex(_)
-            | BoundStatement::DropIndex(_) => Body::Definition,
+            | BoundStatement::DropIndex(_)
+            | BoundStatement::CreateView(_)
+            | BoundStatement::DropView(_) => Body::Definition,
+            BoundStatement::CreateTableAs(create) => {
+                parameters = create.parameters.into_boxed_slice();
+                Body::Definition
+            }
             control => {
                 columns = super::utility::result_columns(&control)?;
                 Body::Control(Box::new(control))

@@ -104,6 +104,7 @@ impl PreparedKind {
             PreparedKind::Insert => format!("INSERT 0 {rows}"),
             PreparedKind::Update => format!("UPDATE {rows}"),
             PreparedKind::Delete => format!("DELETE {rows}"),
+            PreparedKind::Copy => format!("COPY {rows}"),
             other => String::from(other.name()),
         }
     }

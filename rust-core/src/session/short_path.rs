@@ -12,7 +12,6 @@ use crate::session::session::Session;
 use crate::session::settings::ExecutionPath;
 use crate::session::transactions::refuse_if_read_only;
 use crate::sql::evaluate::row::{RowSink, RowSource};
-use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::point::{self, PointResult};
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::Datum;
@@ -84,15 +83,7 @@ impl Session {
         }
         block.transaction.start_statement()?;
         block.started = true;
-        let mut context = ExecutionContext {
-            manager: &self.engine.manager,
-            transaction: &mut block.transaction,
-            parameters,
-            environment: &self.environment,
-            memory: &self.engine.memory,
-            cancel: &self.cancel,
-            supply: None,
-        };
+        let mut context = self.context(block, parameters);
         let plan = &mut **plan;
         point::run(&plan.physical, &mut plan.scratch, &mut context, out).map(Some)
     }

@@ -4,6 +4,7 @@ use crate::common::arena::{Arena, ArenaVec};
 use crate::common::limits::IDENTIFIER_BYTES_MAX;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::lexer::near;
+use crate::sql::types::text::check_utf8;
 use memchr::memchr;
 
 /// Where the next piece of a string starts (inside its quote), when the string that ended before `from` goes on
@@ -236,31 +237,7 @@ pub fn escape_string<'a>(token: &'a str, position: usize, arena: &'a Arena) -> R
     }
     surrogates.must_be_whole(position)?;
     let out = out.into_bump_slice();
-    valid_text(out).map_err(|error| error.at(position))
-}
-
-/// Bytes as text.
-/// # Errors
-/// `22021` at a NUL byte or at bytes that are not UTF-8, with their position.
-pub fn valid_text(bytes: &[u8]) -> Result<&str> {
-    let invalid = |position: usize, length: usize| {
-        let shown: Vec<String> =
-            bytes[position..].iter().take(length).map(|byte| format!("0x{byte:02x}")).collect();
-        Error::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-        )
-        .at(position)
-    };
-    let nul = memchr(0, bytes);
-    match std::str::from_utf8(&bytes[..nul.unwrap_or(bytes.len())]) {
-        Ok(text) if nul.is_none() => Ok(text),
-        Ok(text) => Err(invalid(text.len(), 1)),
-        Err(error) => {
-            let position = error.valid_up_to();
-            Err(invalid(position, error.error_len().unwrap_or(bytes.len() - position)))
-        }
-    }
+    check_utf8(out).map_err(|error| error.at(position))
 }
 
 /// The value of the inside of `U&'…'` or `U&"…"` with the escape character `escape`.

@@ -25,8 +25,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::StatementWithSpan;
 use crate::sql::ast::expression::Expr;
 use crate::sql::lexer::TokenKind;
-use crate::sql::lexer::literal::valid_text;
 use crate::sql::parser::cursor::Parser;
+use crate::sql::types::text::check_sql_text;
 
 /// All statements of `text`; empty statements are skipped.
 /// # Errors
@@ -71,5 +71,5 @@ pub fn check_text(text: &[u8], bytes_max: usize) -> Result<&str> {
             format!("the statement has {} bytes, more than max_statement_size ({bytes_max})", text.len()),
         ));
     }
-    valid_text(text)
+    check_sql_text(text)
 }

@@ -14,31 +14,44 @@ pub fn trim_blanks(text: &str) -> &str {
     text.trim_end_matches(' ')
 }
 
-/// Checks that bytes from outside are text.
+/// Bytes from outside as a value of type text.
 /// # Errors
 /// `22021` for a NUL byte and for what is not UTF-8.
 pub fn check_utf8(bytes: &[u8]) -> Result<&str> {
-    let wrong = |bytes: &[u8]| {
-        let shown: Vec<String> = bytes.iter().map(|byte| format!("0x{byte:02x}")).collect();
-        Error::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-        )
+    utf8(bytes).map_err(|(_, error)| error)
+}
+
+/// Bytes from outside as SQL text.
+/// # Errors
+/// As [`check_utf8`], with the place as the position.
+pub fn check_sql_text(bytes: &[u8]) -> Result<&str> {
+    utf8(bytes).map_err(|(position, error)| error.at(position))
+}
+
+/// The one check for text: else where it is wrong, and the error.
+fn utf8(bytes: &[u8]) -> std::result::Result<&str, (usize, Error)> {
+    let wrong = |position: usize, length: usize| {
+        let shown: Vec<String> =
+            bytes[position..].iter().take(length).map(|byte| format!("0x{byte:02x}")).collect();
+        let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
+        (position, Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message))
     };
-    if memchr::memchr(0, bytes).is_some() {
-        return Err(wrong(&[0]));
+    let nul = memchr::memchr(0, bytes);
+    match std::str::from_utf8(&bytes[..nul.unwrap_or(bytes.len())]) {
+        Ok(text) if nul.is_none() => Ok(text),
+        Ok(text) => Err(wrong(text.len(), 1)),
+        Err(error) => {
+            let position = error.valid_up_to();
+            // PostgreSQL names the whole character that its first byte promises.
+            let promised = match bytes[position] {
+                0xC0..=0xDF => 2,
+                0xE0..=0xEF => 3,
+                0xF0..=0xF7 => 4,
+                _ => 1,
+            };
+            Err(wrong(position, promised))
+        }
     }
-    std::str::from_utf8(bytes).map_err(|error| {
-        let rest = &bytes[error.valid_up_to()..];
-        // PostgreSQL names the whole character that its first byte promises.
-        let promised = match rest.first() {
-            Some(0xC0..=0xDF) => 2,
-            Some(0xE0..=0xEF) => 3,
-            Some(0xF0..=0xF7) => 4,
-            _ => 1,
-        };
-        wrong(&rest[..promised.min(rest.len())])
-    })
 }
 
 /// A text as `varchar(limit)` takes it.
@@ -108,6 +121,9 @@ mod tests {
             check_utf8(b"a\0b").unwrap_err().message(),
             "invalid byte sequence for encoding \"UTF8\": 0x00"
         );
+        assert_eq!(check_utf8(b"a\0b").unwrap_err().position(), None);
+        assert_eq!(check_sql_text(b"a\0b").unwrap_err().position(), Some(1));
+        assert_eq!(check_sql_text(b"a\xffb\0").unwrap_err().position(), Some(1));
         assert_eq!(
             check_utf8(b"a\xe2\x28\xa1").unwrap_err().message(),
             "invalid byte sequence for encoding \"UTF8\": 0xe2 0x28 0xa1"

@@ -1,0 +1,254 @@
+//! DROP: what is removed, what would be left hanging, and what goes with it.
+
+use crate::catalog::snapshot::{CatalogSnapshot, Relation};
+use crate::catalog::table_definition::TableDefinition;
+use crate::catalog::view_definition::ViewDefinition;
+use crate::common::ids::ObjectId;
+use crate::common::sync::Arc;
+use crate::error::{Error, Result, SqlState};
+use crate::session::block::Block;
+use crate::session::session::Session;
+use crate::sql::binder::bound::{DropObjects, ObjectName};
+use crate::table::build;
+use crate::transaction::types::TableLockMode;
+
+/// Which kind of relation a DROP names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropKind {
+    Table,
+    View,
+}
+
+/// What is about to go.
+struct Doomed {
+    tables: Vec<Arc<TableDefinition>>,
+    views: Vec<Arc<ViewDefinition>>,
+    /// Number and description of each, in the order in which they were found.
+    found: Vec<(ObjectId, String)>,
+}
+
+impl Doomed {
+    fn contains(&self, id: ObjectId) -> bool {
+        self.found.iter().any(|(known, _)| *known == id)
+    }
+
+    fn add_table(&mut self, table: Arc<TableDefinition>) {
+        if !self.contains(table.id) {
+            self.found.push((table.id, format!("table {}", table.name)));
+            self.tables.push(table);
+        }
+    }
+
+    fn add_view(&mut self, view: Arc<ViewDefinition>) {
+        if !self.contains(view.id) {
+            self.found.push((view.id, format!("view {}", view.name)));
+            self.views.push(view);
+        }
+    }
+}
+
+impl Session {
+    /// DROP TABLE, DROP VIEW.
+    pub(crate) fn drop_relations(
+        &mut self,
+        kind: DropKind,
+        drop: &DropObjects,
+        base: &CatalogSnapshot,
+        block: &mut Block,
+    ) -> Result<()> {
+        let mut doomed = Doomed { tables: Vec::new(), views: Vec::new(), found: Vec::new() };
+        for name in &drop.names {
+            let schema = name.schema.as_deref();
+            match (base.relation(schema, &name.name), kind) {
+                (Some(Relation::Table(table)), DropKind::Table) => doomed.add_table(table),
+                (Some(Relation::View(view)), DropKind::View) => doomed.add_view(view),
+                (Some(other), DropKind::Table) => return Err(wrong_kind(name, "a table", &other)),
+                (Some(other), DropKind::View) => return Err(wrong_kind(name, "a view", &other)),
+                (None, _) => {
+                    self.missing_schema(schema, name, drop.if_exists, base)?;
+                    let what = if kind == DropKind::Table { "table" } else { "view" };
+                    let candidates: Vec<&str> = match kind {
+                        DropKind::Table => base.table_names().collect(),
+                        DropKind::View => base.view_names().collect(),
+                    };
+                    let state = SqlState::UNDEFINED_TABLE;
+                    self.missing(name, what, state, drop.if_exists, candidates.into_iter())?;
+                }
+            }
+        }
+        self.doom_dependents(drop, base, &mut doomed)?;
+        self.remove(doomed, base, block)
+    }
+
+    /// Adds the views that read what goes, and those that read them; refused without CASCADE.
+    fn doom_dependents(
+        &mut self,
+        drop: &DropObjects,
+        base: &CatalogSnapshot,
+        doomed: &mut Doomed,
+    ) -> Result<()> {
+        let named = doomed.found.len();
+        let mut reasons = Vec::new();
+        let mut next = 0;
+        while let Some((id, description)) = doomed.found.get(next).cloned() {
+            for view in
+                base.views_over(id).filter(|view| !doomed.contains(view.id)).cloned().collect::<Vec<_>>()
+            {
+                reasons.push(format!("view {} depends on {description}", view.name));
+                doomed.add_view(view);
+            }
+            next += 1;
+        }
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        if !drop.cascade {
+            let message = match &doomed.found[..named] {
+                [(_, only)] => format!("cannot drop {only} because other objects depend on it"),
+                _ => String::from("cannot drop desired object(s) because other objects depend on them"),
+            };
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(reasons.join("\n"))
+                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        let lines: Vec<String> =
+            doomed.found[named..].iter().map(|(_, what)| format!("drop cascades to {what}")).collect();
+        self.notices.notice(match &lines[..] {
+            [only] => Error::new(SqlState::SUCCESSFUL_COMPLETION, only.as_str()),
+            _ => {
+                let message = format!("drop cascades to {} other objects", lines.len());
+                Error::new(SqlState::SUCCESSFUL_COMPLETION, message).detail(lines.join("\n"))
+            }
+        });
+        Ok(())
+    }
+
+    fn remove(&self, doomed: Doomed, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
+        if doomed.found.is_empty() {
+            return Ok(());
+        }
+        for table in &doomed.tables {
+            self.refuse_if_in_use(table, "DROP TABLE")?;
+            block.transaction.lock_table(table.id, TableLockMode::AccessExclusive)?;
+        }
+        block.transaction.start_statement()?;
+        let mut next = base.clone();
+        for view in &doomed.views {
+            self.engine.catalog.remove_view(&mut block.transaction, view)?;
+            next = next.without_view(view.id);
+        }
+        for table in &doomed.tables {
+            build::drop_trees(&mut block.transaction, &table.layout)?;
+            self.engine.catalog.remove_table(&mut block.transaction, table)?;
+            next = next.without_table(table.id);
+        }
+        block.catalog = Some(Arc::new(next));
+        block.transaction.next_command();
+        Ok(())
+    }
+
+    /// DROP INDEX.
+    pub(crate) fn drop_indexes(
+        &mut self,
+        drop: &DropObjects,
+        base: Arc<CatalogSnapshot>,
+        block: &mut Block,
+    ) -> Result<()> {
+        let mut current = base;
+        for name in &drop.names {
+            let schema = name.schema.as_deref();
+            let (old, position) = match current.relation(schema, &name.name) {
+                Some(Relation::Index(table, position)) => (table, position),
+                Some(other) => return Err(wrong_kind(name, "an index", &other)),
+                None => {
+                    let owner = current
+                        .tables()
+                        .find(|table| table.row_id_constraint.as_deref() == Some(name.name.as_str()));
+                    if let Some(table) = owner {
+                        return Err(needed_by_constraint(name, table));
+                    }
+                    self.missing_schema(schema, name, drop.if_exists, &current)?;
+                    self.missing(
+                        name,
+                        "index",
+                        SqlState::UNDEFINED_OBJECT,
+                        drop.if_exists,
+                        current.index_names(),
+                    )?;
+                    continue;
+                }
+            };
+            if old.indexes[position].constraint.is_some() {
+                return Err(needed_by_constraint(name, &old));
+            }
+            self.refuse_if_in_use(&old, "DROP INDEX")?;
+            block.transaction.lock_table(old.id, TableLockMode::AccessExclusive)?;
+            block.transaction.start_statement()?;
+            let mut table = (*old).clone();
+            let mut layout = (*old.layout).clone();
+            let removed = layout.indexes.remove(position);
+            table.indexes.remove(position);
+            table.layout = Arc::new(layout);
+            block.transaction.drop_tree(removed.tree)?;
+            self.put(Arc::new(table), &current, block)?;
+            if let Some(own) = &block.catalog {
+                current = Arc::clone(own);
+            }
+        }
+        Ok(())
+    }
+
+    /// `3F000` where what is to be dropped is named with a schema that does not exist.
+    fn missing_schema(
+        &self,
+        schema: Option<&str>,
+        name: &ObjectName,
+        if_exists: bool,
+        catalog: &CatalogSnapshot,
+    ) -> Result<()> {
+        if if_exists {
+            return Ok(());
+        }
+        catalog.check_schema(schema).map_err(|error| error.at(name.position))
+    }
+
+    /// What is to be dropped is not there.
+    fn missing<'c>(
+        &mut self,
+        name: &ObjectName,
+        what: &str,
+        state: SqlState,
+        if_exists: bool,
+        candidates: impl Iterator<Item = &'c str>,
+    ) -> Result<()> {
+        if if_exists {
+            self.notices
+                .notice(Error::new(state, format!("{what} \"{}\" does not exist, skipping", name.name)));
+            return Ok(());
+        }
+        Err(Error::new(state, format!("{what} \"{}\" does not exist", name.name))
+            .at(name.position)
+            .hint_near_miss(&name.name, candidates))
+    }
+}
+
+fn wrong_kind(name: &ObjectName, wanted: &str, found: &Relation) -> Error {
+    let hint = match found {
+        Relation::Table(_) => "Use DROP TABLE to remove a table.",
+        Relation::Index(..) => "Use DROP INDEX to remove an index.",
+        Relation::View(_) => "Use DROP VIEW to remove a view.",
+    };
+    Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not {wanted}", name.name))
+        .at(name.position)
+        .hint(hint)
+}
+
+fn needed_by_constraint(name: &ObjectName, table: &TableDefinition) -> Error {
+    let index = &name.name;
+    Error::new(
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop index {index} because constraint {index} on table {} requires it", table.name),
+    )
+    .hint(format!("You can drop constraint {index} on table {} instead.", table.name))
+    .at(name.position)
+}
