@@ -334,7 +334,12 @@ fn filters_move_below_projections_and_never_true_ones_read_nothing() {
 
 #[test]
 fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
-    let input = || Box::new(filter(scan(), vec![compare(col(0), "=", big(7)), compare(col(3), ">", int(1))]));
+    let rows = || LogicalPlan::Scan {
+        table: table(),
+        columns: columns(),
+        row_id: Some(output(99, "row id", DataType::BigInt)),
+    };
+    let input = || Box::new(filter(rows(), vec![compare(col(0), "=", big(7)), compare(col(3), ">", int(1))]));
     let update = LogicalPlan::Update {
         table: table(),
         input: input(),
@@ -354,7 +359,7 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
     assert!(plan.short_path);
     let scan = LogicalPlan::Delete {
         table: table(),
-        input: Box::new(scan()),
+        input: Box::new(rows()),
         old_columns: columns(),
         row_id: ColumnId(99),
         recheck: None,
