@@ -12,10 +12,8 @@ use crate::sql::types::datum::{DatumRef, Interval, Numeric, NumericKind};
 /// A column in the making.
 #[derive(Clone, Debug)]
 pub struct ColumnBuilder {
-    data_type: DataType,
-    data: ColumnData,
-    validity: Option<Bitmap>,
-    rows: usize,
+    /// What came so far; flat.
+    column: Column,
     /// The scale of a numeric column is not decided: only NULLs came so far, and the type leaves it open.
     scale_open: bool,
 }
@@ -28,7 +26,7 @@ macro_rules! push_fast {
             /// When the column holds something else.
             #[inline]
             pub fn $name(&mut self, value: $type) {
-                match &mut self.data {
+                match &mut self.column.data {
                     ColumnData::$variant(values) => values.push(value),
                     _ => self.wrong(stringify!($name)),
                 }
@@ -47,7 +45,7 @@ macro_rules! extend_fast {
             #[inline]
             pub fn $name(&mut self, values: impl ExactSizeIterator<Item = $type>) {
                 let count = values.len();
-                match &mut self.data {
+                match &mut self.column.data {
                     ColumnData::$variant(column) => column.extend(values),
                     _ => self.wrong(stringify!($name)),
                 }
@@ -86,7 +84,9 @@ impl ColumnBuilder {
             }
             DataType::Interval => ColumnData::Interval(Vec::with_capacity(capacity)),
         };
-        ColumnBuilder { data_type: sql_type.data_type, data, validity: None, rows: 0, scale_open }
+        let column =
+            Column { data_type: sql_type.data_type, form: ColumnForm::Flat, rows: 0, data, validity: None };
+        ColumnBuilder { column, scale_open }
     }
 
     /// As [`ColumnBuilder::new`], in the memory of a column that is no longer needed where that has the same form.
@@ -108,17 +108,17 @@ impl ColumnBuilder {
 
     /// Rows so far.
     pub fn len(&self) -> usize {
-        self.rows
+        self.column.rows
     }
 
     /// Whether there are no rows yet.
     pub fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.column.rows == 0
     }
 
     /// The type of the values.
     pub fn data_type(&self) -> DataType {
-        self.data_type
+        self.column.data_type
     }
 
     push_fast! {
@@ -161,7 +161,7 @@ impl ColumnBuilder {
         value_scale: u16,
     ) -> bool {
         let count = mantissas.len();
-        match &mut self.data {
+        match &mut self.column.data {
             ColumnData::Decimal64 { values, scale } if *scale == value_scale && !self.scale_open => {
                 values.extend(mantissas);
             }
@@ -173,15 +173,15 @@ impl ColumnBuilder {
 
     /// Makes row `row`, which was added before, NULL.
     pub fn set_null(&mut self, row: usize) {
-        let rows = self.rows;
-        self.validity.get_or_insert_with(|| Bitmap::filled(rows, true)).set(row, false);
+        let rows = self.column.rows;
+        self.column.validity.get_or_insert_with(|| Bitmap::filled(rows, true)).set(row, false);
     }
 
     /// Puts a text in the place of row `row`, which was added before.
     /// # Panics
     /// When the column holds something else.
     pub fn replace_str(&mut self, row: usize, value: &str) {
-        match &mut self.data {
+        match &mut self.column.data {
             ColumnData::Strings(values) => values.replace_str(row, value),
             _ => self.wrong("replace_str"),
         }
@@ -191,7 +191,7 @@ impl ColumnBuilder {
     /// # Panics
     /// When the column holds something else.
     pub fn replace_bytes(&mut self, row: usize, value: &[u8]) {
-        match &mut self.data {
+        match &mut self.column.data {
             ColumnData::Strings(values) => values.replace_bytes(row, value),
             _ => self.wrong("replace_bytes"),
         }
@@ -199,8 +199,8 @@ impl ColumnBuilder {
 
     #[inline]
     fn valid_many(&mut self, count: usize) {
-        self.rows += count;
-        if let Some(validity) = &mut self.validity {
+        self.column.rows += count;
+        if let Some(validity) = &mut self.column.validity {
             validity.extend(count, true);
         }
     }
@@ -210,7 +210,7 @@ impl ColumnBuilder {
     /// When the column holds something else.
     #[inline]
     pub fn push_str(&mut self, value: &str) {
-        match &mut self.data {
+        match &mut self.column.data {
             ColumnData::Strings(values) => values.push_str(value),
             _ => self.wrong("push_str"),
         }
@@ -222,7 +222,7 @@ impl ColumnBuilder {
     /// When the column holds something else.
     #[inline]
     pub fn push_bytes(&mut self, value: &[u8]) {
-        match &mut self.data {
+        match &mut self.column.data {
             ColumnData::Strings(values) => values.push_bytes(value),
             _ => self.wrong("push_bytes"),
         }
@@ -238,7 +238,7 @@ impl ColumnBuilder {
             self.decide_scale(value.scale);
         }
         loop {
-            match &mut self.data {
+            match &mut self.column.data {
                 ColumnData::Decimal64 { values, scale }
                     if *scale == value.scale && value.kind == NumericKind::Finite =>
                 {
@@ -269,7 +269,7 @@ impl ColumnBuilder {
     /// `false`: the column has another form, and nothing was added.
     #[inline]
     pub fn try_push_decimal64(&mut self, mantissa: i64, value_scale: u16) -> bool {
-        match &mut self.data {
+        match &mut self.column.data {
             ColumnData::Decimal64 { values, scale } if *scale == value_scale && !self.scale_open => {
                 values.push(mantissa);
                 self.valid();
@@ -282,7 +282,7 @@ impl ColumnBuilder {
     #[cold]
     fn decide_scale(&mut self, value_scale: u16) {
         self.scale_open = false;
-        if let ColumnData::Decimal64 { scale, .. } = &mut self.data {
+        if let ColumnData::Decimal64 { scale, .. } = &mut self.column.data {
             *scale = value_scale;
         }
     }
@@ -290,7 +290,7 @@ impl ColumnBuilder {
     /// The next wider form that can take `value`.
     #[cold]
     fn widen(&mut self, value: Numeric) {
-        self.data = match std::mem::replace(&mut self.data, ColumnData::Null) {
+        self.column.data = match std::mem::replace(&mut self.column.data, ColumnData::Null) {
             ColumnData::Decimal64 { values, scale }
                 if scale == value.scale && value.kind == NumericKind::Finite =>
             {
@@ -308,15 +308,15 @@ impl ColumnBuilder {
 
     #[inline]
     fn valid(&mut self) {
-        self.rows += 1;
-        if let Some(validity) = &mut self.validity {
+        self.column.rows += 1;
+        if let Some(validity) = &mut self.column.validity {
             validity.push(true);
         }
     }
 
     #[cold]
     fn wrong(&self, what: &str) -> ! {
-        panic!("{what} into a column of type {}", self.data_type.name())
+        panic!("{what} into a column of type {}", self.column.data_type.name())
     }
 
     /// Adds NULL.
@@ -327,11 +327,11 @@ impl ColumnBuilder {
 
     /// Adds `count` NULLs.
     pub fn push_nulls(&mut self, count: usize) {
-        let rows = self.rows;
-        self.validity.get_or_insert_with(|| Bitmap::filled(rows, true)).extend(count, false);
-        self.rows += count;
-        let len = self.rows;
-        match &mut self.data {
+        let rows = self.column.rows;
+        self.column.validity.get_or_insert_with(|| Bitmap::filled(rows, true)).extend(count, false);
+        self.column.rows += count;
+        let len = self.column.rows;
+        match &mut self.column.data {
             ColumnData::Boolean(v) => v.extend(count, false),
             ColumnData::Int16(v) => v.resize(len, 0),
             ColumnData::Int32(v) => v.resize(len, 0),
@@ -349,8 +349,8 @@ impl ColumnBuilder {
 
     /// Adds NULLs until there are `rows` rows.
     pub fn push_nulls_to(&mut self, rows: usize) {
-        if rows > self.rows {
-            self.push_nulls(rows - self.rows);
+        if rows > self.column.rows {
+            self.push_nulls(rows - self.column.rows);
         }
     }
 
@@ -377,7 +377,7 @@ impl ColumnBuilder {
     /// Adds row `row` of `column`, which has the same type.
     #[inline]
     pub fn append(&mut self, column: &Column, row: usize) {
-        if let (ColumnData::Strings(to), ColumnData::Strings(from)) = (&mut self.data, &column.data)
+        if let (ColumnData::Strings(to), ColumnData::Strings(from)) = (&mut self.column.data, &column.data)
             && !column.is_null(row)
         {
             to.push_from(from, column.slot(row));
@@ -395,7 +395,7 @@ impl ColumnBuilder {
             }
             return;
         }
-        match (&mut self.data, &column.data) {
+        match (&mut self.column.data, &column.data) {
             (ColumnData::Boolean(to), ColumnData::Boolean(from)) => to.extend_from(from),
             (ColumnData::Int16(to), ColumnData::Int16(from)) => to.extend_from_slice(from),
             (ColumnData::Int32(to), ColumnData::Int32(from)) => to.extend_from_slice(from),
@@ -420,33 +420,86 @@ impl ColumnBuilder {
                 return;
             }
         }
-        match (&mut self.validity, &column.validity) {
+        match (&mut self.column.validity, &column.validity) {
             (None, None) => {}
             (Some(to), Some(from)) => to.extend_from(from),
             (Some(to), None) => to.extend(column.rows, true),
             (to @ None, Some(from)) => {
-                let mut validity = Bitmap::filled(self.rows, true);
+                let mut validity = Bitmap::filled(self.column.rows, true);
                 validity.extend_from(from);
                 *to = Some(validity);
             }
         }
-        self.rows += column.rows;
+        self.column.rows += column.rows;
+    }
+
+    /// Adds the rows `rows` (all when `None`) of `column`, which has the same type. Bytes of strings are copied, so
+    /// that the result depends on no buffer of `column`.
+    pub fn append_rows(&mut self, column: &Column, rows: Option<&[u16]>) {
+        let Some(rows) = rows else {
+            if matches!(column.data, ColumnData::Strings(_)) || column.rows > usize::from(u16::MAX) {
+                (0..column.rows).for_each(|row| self.append(column, row));
+            } else {
+                self.append_column(column);
+            }
+            return;
+        };
+        if column.form == ColumnForm::Constant || self.scale_open {
+            rows.iter().for_each(|row| self.append(column, usize::from(*row)));
+            return;
+        }
+        macro_rules! take {
+            ($to:expr, $from:expr) => {
+                $to.extend(rows.iter().map(|row| $from[usize::from(*row)]))
+            };
+        }
+        match (&mut self.column.data, &column.data) {
+            (ColumnData::Int16(to), ColumnData::Int16(from)) => take!(to, from),
+            (ColumnData::Int32(to), ColumnData::Int32(from)) => take!(to, from),
+            (ColumnData::Int64(to), ColumnData::Int64(from)) => take!(to, from),
+            (ColumnData::Float32(to), ColumnData::Float32(from)) => take!(to, from),
+            (ColumnData::Float64(to), ColumnData::Float64(from)) => take!(to, from),
+            (
+                ColumnData::Decimal64 { values: to, scale },
+                ColumnData::Decimal64 { values: from, scale: from_scale },
+            ) if scale == from_scale => take!(to, from),
+            _ => {
+                rows.iter().for_each(|row| self.append(column, usize::from(*row)));
+                return;
+            }
+        }
+        match (&mut self.column.validity, &column.validity) {
+            (None, None) => {}
+            (Some(to), None) => to.extend(rows.len(), true),
+            (to, Some(from)) => {
+                let before = self.column.rows;
+                let to = to.get_or_insert_with(|| Bitmap::filled(before, true));
+                rows.iter().for_each(|row| to.push(from.get(usize::from(*row))));
+            }
+        }
+        self.column.rows += rows.len();
+    }
+
+    /// Puts all strings so far into shared buffers: columns picked from this one copy none of them.
+    pub fn share_strings(&mut self) {
+        if let ColumnData::Strings(strings) = &mut self.column.data {
+            strings.seal();
+        }
     }
 
     /// The column.
     pub fn finish(self) -> Column {
-        Column {
-            data_type: self.data_type,
-            form: ColumnForm::Flat,
-            rows: self.rows,
-            data: self.data,
-            validity: self.validity,
-        }
+        self.column
+    }
+
+    /// What came so far, as a column.
+    pub fn as_column(&self) -> &Column {
+        &self.column
     }
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.data.memory_bytes() + self.validity.as_ref().map_or(0, Bitmap::memory_bytes)
+        self.column.data.memory_bytes() + self.column.validity.as_ref().map_or(0, Bitmap::memory_bytes)
     }
 }
 
@@ -467,7 +520,7 @@ mod tests {
         let mut forms = Vec::new();
         for value in values {
             builder.push_numeric(value);
-            forms.push(std::mem::discriminant(&builder.data));
+            forms.push(std::mem::discriminant(&builder.column.data));
         }
         forms.dedup();
         assert_eq!(forms.len(), 3);

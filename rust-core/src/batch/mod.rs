@@ -10,5 +10,6 @@ pub mod builder;
 pub mod cast;
 pub mod column;
 pub mod order;
+pub mod pick;
 pub mod string;
 pub mod validity;

@@ -245,7 +245,7 @@ impl StringColumn {
         self.pick(start..start + len)
     }
 
-    fn pick(&self, rows: impl ExactSizeIterator<Item = usize>) -> StringColumn {
+    pub(super) fn pick(&self, rows: impl ExactSizeIterator<Item = usize>) -> StringColumn {
         let mut column = StringColumn::with_capacity(rows.len());
         column.utf8 = self.utf8;
         if self.tail.is_empty() {

@@ -1,29 +1,28 @@
-//! Cuts a plan into pipelines and runs them one after the other.
+//! A running plan.
 
 use crate::batch::batch::Batch;
 use crate::common::sync::Arc;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::executor::ExecutionContext;
-use crate::sql::executor::aggregate::HashAggregate;
-use crate::sql::executor::limit::Limit;
-use crate::sql::executor::modify::Modify;
-use crate::sql::executor::pipeline::{Pipeline, Sink};
-use crate::sql::executor::project::{Filter, Project};
-use crate::sql::executor::scan;
-use crate::sql::executor::sort::Sort;
-use crate::sql::executor::top_n::TopN;
-use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan, StatementKind};
+use crate::sql::executor::assemble::Assembler;
+use crate::sql::executor::instrument::{NodeStatistics, Observer};
+use crate::sql::executor::node::NodeRef;
+use crate::sql::executor::pipeline::Pipeline;
+use crate::sql::plan::physical::{PhysicalPlan, StatementKind};
+use crate::sql::types::datum::Datum;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A running plan. Holds no borrow: between calls the transaction may be used for other things, as long as
 /// its snapshot stays registered.
 pub struct Execution {
-    /// The pipeline that runs; its output goes into the first of `sinks`, or to the reader if there is none.
     pipeline: Pipeline,
-    /// The breakers that are still to come, innermost first, each with the operators behind it.
-    stages: std::vec::IntoIter<Stage>,
+    /// The user's parameters, then those that the plan itself sets; empty where it sets none.
+    parameters: Vec<Datum>,
+    run_time_parameters: usize,
     /// Rows changed, for a data change.
     affected: Option<Arc<AtomicU64>>,
+    observer: Option<Arc<Observer>>,
+    statistics: Vec<NodeStatistics>,
     finished: bool,
 }
 
@@ -33,119 +32,38 @@ impl std::fmt::Debug for Execution {
     }
 }
 
-/// A breaker and the operators of the pipeline that reads it.
-struct Stage {
-    sink: Box<dyn Sink>,
-    transforms: Vec<Box<dyn super::pipeline::Transform>>,
-}
-
-/// A node of a plan that is kept alive by the reference: operators outlive the call that makes them.
-#[derive(Clone)]
-pub(super) struct NodeRef {
-    plan: Arc<PhysicalPlan>,
-    /// How many inputs lie between the root and the node; no operator has two inputs yet.
-    depth: usize,
-}
-
-impl NodeRef {
-    /// The operator.
-    pub(super) fn operator(&self) -> &Operator {
-        let mut node = &self.plan.root;
-        for _ in 0..self.depth {
-            node = input(node).expect("the depth was counted along these inputs");
-        }
-        &node.operator
-    }
-}
-
-/// The input of a node; leaves have none.
-pub(super) fn input(node: &PhysicalNode) -> Option<&PhysicalNode> {
-    match &node.operator {
-        Operator::Filter { input, .. }
-        | Operator::Project { input, .. }
-        | Operator::HashAggregate { input, .. }
-        | Operator::Sort { input, .. }
-        | Operator::TopN { input, .. }
-        | Operator::Limit { input, .. }
-        | Operator::Insert { input, .. }
-        | Operator::Update { input, .. }
-        | Operator::Delete { input, .. } => Some(input),
-        Operator::TableScan { .. }
-        | Operator::IndexScan { .. }
-        | Operator::RowIdLookup { .. }
-        | Operator::UniqueLookup { .. }
-        | Operator::Values { .. } => None,
-        _ => None,
-    }
-}
-
-/// Prepares a plan to run: nothing is read or changed yet, but constant arguments are evaluated.
+/// Prepares a plan to run: nothing is read, changed or evaluated yet.
 /// # Errors
-/// What evaluating LIMIT and key bounds raises.
+/// `54001`.
 pub fn start(plan: Arc<PhysicalPlan>, context: &mut ExecutionContext<'_>) -> Result<Execution> {
-    let mut depth = 0;
-    let mut node = &plan.root;
-    while let Some(next) = input(node) {
-        node = next;
-        depth += 1;
-    }
-    let affected = (plan.kind != StatementKind::Select).then(|| Arc::new(AtomicU64::new(0)));
-    let reference = |depth| NodeRef { plan: Arc::clone(&plan), depth };
-    let mut pipeline = Pipeline::new(scan::source(reference(depth), context)?);
-    let mut stages: Vec<Stage> = Vec::new();
-    let mut limit_is_placed = false;
-    for depth in (0..depth).rev() {
-        let node = reference(depth);
-        if std::mem::take(&mut limit_is_placed) {
-            continue;
-        }
-        let sink: Box<dyn Sink> = match node.operator() {
-            Operator::Filter { .. } => {
-                add(&mut pipeline, &mut stages, Box::new(Filter::new(node)));
-                continue;
-            }
-            Operator::Project { .. } => {
-                // What LIMIT cuts off is not computed.
-                if depth > 0
-                    && let Operator::Limit { limit, offset, .. } = reference(depth - 1).operator()
-                {
-                    let operator = Limit::new(limit.as_ref(), offset.as_ref(), context)?;
-                    add(&mut pipeline, &mut stages, Box::new(operator));
-                    limit_is_placed = true;
-                }
-                add(&mut pipeline, &mut stages, Box::new(Project::new(node)));
-                continue;
-            }
-            Operator::Limit { limit, offset, .. } => {
-                let operator = Limit::new(limit.as_ref(), offset.as_ref(), context)?;
-                add(&mut pipeline, &mut stages, Box::new(operator));
-                continue;
-            }
-            Operator::HashAggregate { .. } => Box::new(HashAggregate::new(node, context)),
-            Operator::Sort { .. } => Box::new(Sort::new(node, context)),
-            Operator::TopN { .. } => Box::new(TopN::new(node, context)?),
-            Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } => {
-                let counter = affected.clone().unwrap_or_default();
-                Box::new(Modify::new(node, counter, context)?)
-            }
-            Operator::TableScan { .. }
-            | Operator::IndexScan { .. }
-            | Operator::RowIdLookup { .. }
-            | Operator::UniqueLookup { .. }
-            | Operator::Values { .. } => unreachable!("only the last node has no input"),
-            _ => return Err(Error::not_supported("a query of several tables")),
-        };
-        stages.push(Stage { sink, transforms: Vec::new() });
-    }
-    Ok(Execution { pipeline, stages: stages.into_iter(), affected, finished: false })
+    assemble(plan, None, context)
 }
 
-/// Puts an operator behind the last breaker so far.
-fn add(pipeline: &mut Pipeline, stages: &mut [Stage], transform: Box<dyn super::pipeline::Transform>) {
-    match stages.last_mut() {
-        Some(stage) => stage.transforms.push(transform),
-        None => pipeline.add(transform),
-    }
+/// As [`start`], for EXPLAIN ANALYZE: each node's rows, time and memory are taken.
+/// # Errors
+/// As there.
+pub fn start_instrumented(plan: Arc<PhysicalPlan>, context: &mut ExecutionContext<'_>) -> Result<Execution> {
+    let observer = Observer::new(&plan.root, Arc::clone(context.manager.clock()));
+    assemble(plan, Some(observer), context)
+}
+
+fn assemble(
+    plan: Arc<PhysicalPlan>,
+    observer: Option<Arc<Observer>>,
+    context: &mut ExecutionContext<'_>,
+) -> Result<Execution> {
+    let affected = Arc::new(AtomicU64::new(0));
+    let mut assembler = Assembler::new(Arc::clone(&affected), observer.clone(), plan.parameters.len());
+    let pipeline = assembler.pipeline(NodeRef::root(Arc::clone(&plan)), None, context)?;
+    Ok(Execution {
+        pipeline,
+        parameters: Vec::new(),
+        run_time_parameters: plan.run_time_parameters.len(),
+        affected: (plan.kind != StatementKind::Select).then_some(affected),
+        observer,
+        statistics: Vec::new(),
+        finished: false,
+    })
 }
 
 impl Execution {
@@ -157,24 +75,30 @@ impl Execution {
         if self.finished {
             return Ok(None);
         }
-        let result = self.run(context);
-        self.finished = !matches!(result, Ok(Some(_)));
-        result
-    }
-
-    fn run(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
-        for mut stage in self.stages.by_ref() {
-            self.pipeline.drain_into(stage.sink.as_mut(), context)?;
-            self.pipeline = Pipeline::new(stage.sink.finish(context)?);
-            for transform in stage.transforms {
-                self.pipeline.add(transform);
+        let result = if self.run_time_parameters == 0 {
+            self.pipeline.next(context)
+        } else {
+            if self.parameters.is_empty() {
+                self.parameters.extend_from_slice(context.parameters);
+                self.parameters.resize(context.parameters.len() + self.run_time_parameters, Datum::Null);
             }
+            self.pipeline.next(&mut context.with_parameters(&self.parameters))
+        };
+        self.finished = !matches!(result, Ok(Some(_)));
+        if let Some(observer) = &self.observer {
+            observer.statistics(&mut self.statistics);
         }
-        self.pipeline.next(context)
+        result
     }
 
     /// Rows changed so far, for INSERT, UPDATE and DELETE.
     pub fn affected(&self) -> Option<u64> {
         self.affected.as_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// What each node of the plan did so far, in the order of a walk that visits a node before its inputs
+    /// ([`crate::sql::plan::physical::PhysicalNode::inputs`]). Empty unless the plan was started instrumented.
+    pub fn statistics(&self) -> &[NodeStatistics] {
+        &self.statistics
     }
 }

@@ -5,8 +5,10 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow};
 use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Transform};
 use crate::sql::plan::expression::Expression;
+use crate::sql::plan::physical::Operator;
 use crate::sql::types::datum::DatumRef;
 
 /// The value of a LIMIT; `None`: all rows.
@@ -44,27 +46,38 @@ fn count(expression: Option<&Expression>, context: &EvaluationContext<'_>) -> Re
 
 /// Passes rows on until there were enough.
 pub(super) struct Limit {
+    node: NodeRef,
+    prepared: bool,
     skip: u64,
     /// Rows still to pass; `None`: all.
     left: Option<u64>,
 }
 
 impl Limit {
-    pub(super) fn new(
-        limit: Option<&Expression>,
-        offset: Option<&Expression>,
-        context: &ExecutionContext<'_>,
-    ) -> Result<Limit> {
-        let evaluation = context.evaluation();
-        // PostgreSQL looks at OFFSET first.
-        let skip = offset_value(offset, &evaluation)?;
-        Ok(Limit { skip, left: limit_value(limit, &evaluation)? })
+    pub(super) fn new(node: NodeRef) -> Limit {
+        Limit { node, prepared: false, skip: 0, left: None }
     }
 }
 
 impl Transform for Limit {
+    fn prepare(&mut self, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let Operator::Limit { limit, offset, .. } = self.node.operator() else {
+            unreachable!("made for a limit");
+        };
+        let evaluation = context.evaluation();
+        // PostgreSQL looks at OFFSET first.
+        self.skip = offset_value(offset.as_ref(), &evaluation)?;
+        self.left = limit_value(limit.as_ref(), &evaluation)?;
+        self.prepared = true;
+        Ok(())
+    }
+
     fn is_finished(&self) -> bool {
-        self.left == Some(0)
+        self.prepared && self.left == Some(0)
+    }
+
+    fn restart(&mut self) {
+        self.prepared = false;
     }
 
     fn push(

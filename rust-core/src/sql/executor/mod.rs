@@ -1,26 +1,37 @@
 //! Runs physical plans: push-based pipelines over batches, and the short path for key look-ups.
 //!
-//! A plan is cut into pipelines at its breakers (aggregation, sorting, data change). A source gives batches,
-//! operators pass them on, a sink takes them; a finished sink is the next pipeline's source. Operators are
-//! resumable, so one loop drives a pipeline and stops as soon as the result has a batch for the reader;
-//! nothing is borrowed between calls.
+//! A plan is cut into pipelines at its breakers (aggregation, sorting, data change, the side of a join that is kept in
+//! memory). A source gives batches, operators pass them on, a sink takes them; a breaker is the source of the next
+//! pipeline and runs the one before it when its first batch is asked for. Operators are resumable, so one loop drives a
+//! pipeline and stops as soon as the result has a batch for the reader; nothing is borrowed between calls. Everything
+//! can start again with other parameters, which is how a right input is run for each row of the left one.
 //! Knows plans, tables and transactions. Knows no text, no names' resolution and no session.
 
 pub mod point;
 
 mod aggregate;
+mod assemble;
+mod common_table;
 mod constraint;
 mod execution;
+mod initial;
+mod instrument;
+mod join;
 mod limit;
 mod modify;
+mod node;
 mod pipeline;
 mod project;
 mod scan;
+mod set_operation;
 mod sort;
 mod sort_key;
+mod stage;
+mod store;
 mod top_n;
 
-pub use execution::{Execution, start};
+pub use execution::{Execution, start, start_instrumented};
+pub use instrument::NodeStatistics;
 
 use crate::batch::batch::Batch;
 use crate::common::cancel::CancelToken;
@@ -66,6 +77,22 @@ impl std::fmt::Debug for ExecutionContext<'_> {
 }
 
 impl ExecutionContext<'_> {
+    /// The same context with other parameters.
+    fn with_parameters<'s>(&'s mut self, parameters: &'s [Datum]) -> ExecutionContext<'s> {
+        ExecutionContext {
+            manager: self.manager,
+            transaction: self.transaction,
+            parameters,
+            environment: self.environment,
+            memory: self.memory,
+            cancel: self.cancel,
+            supply: match &mut self.supply {
+                Some(supply) => Some(&mut **supply),
+                None => None,
+            },
+        }
+    }
+
     fn evaluation(&self) -> EvaluationContext<'_> {
         EvaluationContext::new(self.parameters, self.environment)
     }

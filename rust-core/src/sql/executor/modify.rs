@@ -11,23 +11,42 @@ use crate::common::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sql::evaluate::columns;
 use crate::sql::evaluate::context::EvaluationContext;
-use crate::sql::evaluate::row;
+use crate::sql::evaluate::row::{self, RowSource};
 use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::assemble::may_repeat_rows;
 use crate::sql::executor::constraint;
-use crate::sql::executor::execution::NodeRef;
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::Operator;
+use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::layout::RowIdSource;
 use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
 use crate::transaction::types::{ReadView, RowLockMode};
+use hashbrown::HashSet;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows between two looks at the cancel flag.
 const ROWS_PER_CANCEL_CHECK: usize = 1000;
+
+/// The newest values of a row, with the columns that stand behind them in the batch it came from.
+struct Latest<'a> {
+    values: &'a [Datum],
+    joined: Option<(&'a Batch, usize)>,
+}
+
+impl RowSource for Latest<'_> {
+    fn datum(&self, index: usize) -> DatumRef<'_> {
+        match (self.values.get(index), self.joined) {
+            (Some(value), _) => value.as_ref(),
+            (None, Some((batch, row))) => batch.columns[index].datum(row),
+            (None, None) => DatumRef::Null,
+        }
+    }
+}
 
 /// A table that rows are written to.
 pub(super) struct Target {
@@ -94,6 +113,17 @@ impl Target {
         recheck: Option<&Expression>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<Locked> {
+        self.lock_joined(id, recheck, None, context)
+    }
+
+    /// As [`Target::lock`], for a row that a batch has beside other columns, which stay as they are.
+    fn lock_joined(
+        &self,
+        id: RowId,
+        recheck: Option<&Expression>,
+        joined: Option<(&Batch, usize)>,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<Locked> {
         match self.table.lock(context.transaction, id, self.lock)? {
             LockedRow::Unchanged => Ok(Locked::Unchanged),
             LockedRow::Gone => Ok(Locked::Skip),
@@ -101,10 +131,11 @@ impl Target {
                 let Some(latest) = self.table.get_datums(context.transaction, id, ReadView::Latest)? else {
                     return Ok(Locked::Skip);
                 };
-                if let Some(condition) = recheck
-                    && !row::is_true(condition, &latest, &context.evaluation())?
-                {
-                    return Ok(Locked::Skip);
+                if let Some(condition) = recheck {
+                    let row = Latest { values: &latest, joined };
+                    if !row::is_true(condition, &row, &context.evaluation())? {
+                        return Ok(Locked::Skip);
+                    }
                 }
                 Ok(Locked::Changed(latest))
             }
@@ -139,6 +170,9 @@ pub(super) struct Modify {
     returned: VecDeque<Batch>,
     memory: Reservation,
     rows_seen: usize,
+    /// Rows changed so far, where the source may give one again.
+    changed: Option<HashSet<RowId>>,
+    changed_memory: Reservation,
 }
 
 impl Modify {
@@ -147,15 +181,45 @@ impl Modify {
         affected: Arc<AtomicU64>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<Modify> {
-        let target = match node.operator() {
-            Operator::Update { table, assignments, .. } => Target::open(table, Some(assignments), context)?,
-            Operator::Insert { table, .. } | Operator::Delete { table, .. } => {
-                Target::open(table, None, context)?
+        let (target, repeats) = match node.operator() {
+            Operator::Update { table, assignments, input, .. } => {
+                (Target::open(table, Some(assignments), context)?, may_repeat_rows(input))
             }
+            Operator::Delete { table, input, .. } => {
+                (Target::open(table, None, context)?, may_repeat_rows(input))
+            }
+            Operator::Insert { table, .. } => (Target::open(table, None, context)?, false),
             _ => return Err(Error::internal("a data change of another kind")),
         };
-        let memory = context.memory.reservation();
-        Ok(Modify { node, target, affected, returned: VecDeque::new(), memory, rows_seen: 0 })
+        Ok(Modify {
+            node,
+            target,
+            affected,
+            returned: VecDeque::new(),
+            memory: context.memory.reservation(),
+            rows_seen: 0,
+            changed: repeats.then(HashSet::new),
+            changed_memory: context.memory.reservation(),
+        })
+    }
+
+    /// Whether the row was changed already.
+    fn is_repeated(&self, id: RowId) -> bool {
+        self.changed.as_ref().is_some_and(|changed| changed.contains(&id))
+    }
+
+    fn note_changed(&mut self, id: RowId) {
+        self.count(1);
+        if let Some(changed) = &mut self.changed {
+            changed.insert(id);
+        }
+    }
+
+    fn charge_changed(&mut self) -> Result<()> {
+        match &self.changed {
+            Some(changed) => self.changed_memory.resize(changed.allocation_size()),
+            None => Ok(()),
+        }
     }
 
     /// Evaluates RETURNING over rows in table order and keeps the result.
@@ -216,13 +280,18 @@ impl Modify {
             .map(|(column, expression)| Ok((*column, columns::evaluate(expression, batch, &evaluation)?)))
             .collect::<Result<Vec<(usize, Arc<Column>)>>>()?;
         let width = self.target.definition.columns.len();
-        let mut kept = returning.is_some().then(|| RowKeeper::new(&self.target.definition, batch.rows));
+        let others = &batch.columns[(width + 1).min(batch.columns.len())..];
+        let mut kept =
+            returning.is_some().then(|| RowKeeper::new(&self.target.definition, others, batch.rows));
         let mut old: Vec<DatumRef<'_>> = Vec::with_capacity(width);
         let mut new: Vec<DatumRef<'_>> = Vec::with_capacity(width);
         for row in batch.row_numbers() {
             self.cancel_point(context)?;
             let id = row_id_of(batch, width, row)?;
-            match self.target.lock(id, recheck.as_ref(), context)? {
+            if self.is_repeated(id) {
+                continue;
+            }
+            match self.target.lock_joined(id, recheck.as_ref(), Some((batch, row)), context)? {
                 Locked::Skip => continue,
                 Locked::Unchanged => {
                     old.clear();
@@ -234,24 +303,26 @@ impl Modify {
                     }
                     self.target.update(id, &old, &new, checks, context)?;
                     if let Some(kept) = &mut kept {
-                        kept.push(&new);
+                        kept.push(&new, others, row);
                     }
                 }
                 Locked::Changed(latest) => {
+                    let joined = Latest { values: &latest, joined: Some((batch, row)) };
                     let mut values = latest.clone();
                     for (column, expression) in assignments {
-                        values[*column] = row::evaluate(expression, &latest, &evaluation)?;
+                        values[*column] = row::evaluate(expression, &joined, &evaluation)?;
                     }
                     let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
                     let new: Vec<DatumRef<'_>> = values.iter().map(Datum::as_ref).collect();
                     self.target.update(id, &old, &new, checks, context)?;
                     if let Some(kept) = &mut kept {
-                        kept.push(&new);
+                        kept.push(&new, others, row);
                     }
                 }
             }
-            self.count(1);
+            self.note_changed(id);
         }
+        self.charge_changed()?;
         match (returning, kept) {
             (Some(returning), Some(kept)) => self.keep_returned(returning, &kept.finish(), &evaluation),
             _ => Ok(()),
@@ -264,33 +335,38 @@ impl Modify {
             unreachable!("checked by the caller");
         };
         let width = self.target.definition.columns.len();
-        let mut kept = returning.is_some().then(|| RowKeeper::new(&self.target.definition, batch.rows));
+        // RETURNING sees the row id's column too.
+        let others = &batch.columns[width.min(batch.columns.len())..];
+        let mut kept =
+            returning.is_some().then(|| RowKeeper::new(&self.target.definition, others, batch.rows));
         let mut old: Vec<DatumRef<'_>> = Vec::with_capacity(width);
         for row in batch.row_numbers() {
             self.cancel_point(context)?;
             let id = row_id_of(batch, width, row)?;
-            let latest;
-            match self.target.lock(id, recheck.as_ref(), context)? {
+            if self.is_repeated(id) {
+                continue;
+            }
+            match self.target.lock_joined(id, recheck.as_ref(), Some((batch, row)), context)? {
                 Locked::Skip => continue,
                 Locked::Unchanged => {
                     old.clear();
                     old.extend(batch.columns[..width].iter().map(|column| column.datum(row)));
                     self.target.table.delete(context.transaction, id, &old)?;
                     if let Some(kept) = &mut kept {
-                        kept.push(&old);
+                        kept.push(&old, others, row);
                     }
                 }
-                Locked::Changed(values) => {
-                    latest = values;
+                Locked::Changed(latest) => {
                     let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
                     self.target.table.delete(context.transaction, id, &old)?;
                     if let Some(kept) = &mut kept {
-                        kept.push(&old);
+                        kept.push(&old, others, row);
                     }
                 }
             }
-            self.count(1);
+            self.note_changed(id);
         }
+        self.charge_changed()?;
         match (returning, kept) {
             (Some(returning), Some(kept)) => {
                 self.keep_returned(returning, &kept.finish(), &evaluation_of(context))
@@ -313,19 +389,21 @@ fn row_id_of(batch: &Batch, width: usize, row: usize) -> Result<RowId> {
     }
 }
 
-/// Collects the rows that RETURNING is about.
+/// Collects the rows that RETURNING is about: the table's columns, then others of the source.
 struct RowKeeper(Vec<ColumnBuilder>, usize);
 
 impl RowKeeper {
-    fn new(table: &TableDefinition, capacity: usize) -> RowKeeper {
-        let builders =
-            table.columns.iter().map(|column| ColumnBuilder::new(column.sql_type, capacity)).collect();
-        RowKeeper(builders, 0)
+    fn new(table: &TableDefinition, others: &[Arc<Column>], capacity: usize) -> RowKeeper {
+        let own = table.columns.iter().map(|column| column.sql_type);
+        let types = own.chain(others.iter().map(|column| SqlType::plain(column.data_type)));
+        RowKeeper(types.map(|sql_type| ColumnBuilder::new(sql_type, capacity)).collect(), 0)
     }
 
-    fn push(&mut self, row: &[DatumRef<'_>]) {
-        for (builder, value) in self.0.iter_mut().zip(row) {
-            builder.push_datum(*value);
+    /// Adds a row of the table with the values of `others` in row `from`.
+    fn push(&mut self, row: &[DatumRef<'_>], others: &[Arc<Column>], from: usize) {
+        let values = row.iter().copied().chain(others.iter().map(|column| column.datum(from)));
+        for (builder, value) in self.0.iter_mut().zip(values) {
+            builder.push_datum(value);
         }
         self.1 += 1;
     }
@@ -346,18 +424,30 @@ impl Sink for Modify {
         Ok(Flow::NeedInput)
     }
 
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn finish(self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Returned { batches: self.returned, _memory: self.memory }))
+        Ok(Box::new(Returned { batches: self.returned, memory: self.memory }))
     }
 }
 
 /// Gives RETURNING's rows out.
 struct Returned {
     batches: VecDeque<Batch>,
-    _memory: Reservation,
+    memory: Reservation,
 }
 
 impl Source for Returned {
+    fn restart(&mut self) {
+        self.batches.clear();
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
         Ok(self.batches.pop_front())
     }

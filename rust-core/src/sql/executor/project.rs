@@ -4,7 +4,7 @@ use crate::batch::batch::Batch;
 use crate::error::Result;
 use crate::sql::evaluate::columns;
 use crate::sql::executor::ExecutionContext;
-use crate::sql::executor::execution::NodeRef;
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Transform};
 use crate::sql::plan::physical::Operator;
 
@@ -18,6 +18,8 @@ impl Filter {
 }
 
 impl Transform for Filter {
+    fn restart(&mut self) {}
+
     fn push(
         &mut self,
         input: Option<Batch>,
@@ -42,6 +44,8 @@ impl Project {
 }
 
 impl Transform for Project {
+    fn restart(&mut self) {}
+
     fn push(
         &mut self,
         input: Option<Batch>,

@@ -1,4 +1,4 @@
-//! The leaves of a plan: tables, indexes, look-ups, rows of expressions.
+//! The leaves of a plan: tables, indexes, look-ups, rows of expressions, of functions, from outside.
 
 use crate::batch::batch::Batch;
 use crate::batch::builder::ColumnBuilder;
@@ -10,73 +10,150 @@ use crate::sql::evaluate::columns;
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow};
 use crate::sql::executor::ExecutionContext;
-use crate::sql::executor::execution::NodeRef;
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::Source;
+use crate::sql::functions::registry::TableFunctionRows;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{KeyBound, Operator, ScanOutput};
-use crate::sql::types::data_type::SqlType;
+use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::index::IndexRange;
+use crate::table::layout::TableLayout;
 use crate::table::scan::{IndexScan, TableScan};
 use crate::table::table::Table;
 use crate::transaction::types::ReadView;
 use std::ops::Bound;
 
-/// The source for a leaf.
-/// # Errors
-/// What the key expressions raise.
-pub(super) fn source(node: NodeRef, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+/// A leaf of a plan. Starts with the first batch, and can start again with other parameters.
+pub(super) struct Leaf {
+    node: NodeRef,
+    /// Opened with the first batch.
+    table: Option<Table>,
+    running: Option<Running>,
+}
+
+/// A leaf that was started.
+enum Running {
+    /// At the end, or a bound is NULL.
+    Nothing,
+    /// A table or an index range.
+    Scan(Scan),
+    /// One row, not looked for yet.
+    Lookup,
+    /// VALUES from this row.
+    Values(usize),
+    /// A function's rows, and the number of the next one.
+    Function(Box<dyn TableFunctionRows>, i64),
+    /// Rows from outside.
+    Supplied,
+}
+
+impl Leaf {
+    pub(super) fn new(node: NodeRef) -> Leaf {
+        Leaf { node, table: None, running: None }
+    }
+}
+
+/// Opens the leaf's table unless it is open.
+fn open<'t>(
+    slot: &'t mut Option<Table>,
+    layout: &Arc<TableLayout>,
+    context: &ExecutionContext<'_>,
+) -> Result<&'t Table> {
+    if slot.is_none() {
+        *slot = Some(Table::open(context.manager, context.transaction, layout)?);
+    }
+    slot.as_ref().ok_or_else(|| Error::internal("a table was opened and is not there"))
+}
+
+/// Evaluates what is constant during a run.
+fn start(
+    operator: &Operator,
+    slot: &mut Option<Table>,
+    context: &mut ExecutionContext<'_>,
+) -> Result<Running> {
     let evaluation = context.evaluation();
-    match node.operator() {
+    match operator {
         Operator::TableScan { table, lower, upper, backward, output } => {
             let bounds =
                 match (row_bound(lower.as_ref(), &evaluation)?, row_bound(upper.as_ref(), &evaluation)?) {
                     (Some(lower), Some(upper)) => (lower, upper),
-                    _ => return Ok(Box::new(Nothing)),
+                    _ => return Ok(Running::Nothing),
                 };
-            let handle = Table::open(context.manager, context.transaction, &table.layout)?;
+            let handle = open(slot, &table.layout, context)?;
             let scan = handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
-            Ok(Box::new(Rows { node, scan: Scan::Table(scan) }))
+            Ok(Running::Scan(Scan::Table(scan)))
         }
         Operator::IndexScan { table, index, equal, lower, upper, backward, output } => {
-            let Some(equal) = key_values(equal, &evaluation)? else { return Ok(Box::new(Nothing)) };
+            let Some(equal) = key_values(equal, &evaluation)? else { return Ok(Running::Nothing) };
             let lower = lower.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
             let upper = upper.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
             let (Some(lower), Some(upper)) = (lower.unwrap_or(Some(None)), upper.unwrap_or(Some(None)))
             else {
-                return Ok(Box::new(Nothing));
+                return Ok(Running::Nothing);
             };
             let equal: Vec<DatumRef<'_>> = equal.iter().map(Datum::as_ref).collect();
-            let handle = Table::open(context.manager, context.transaction, &table.layout)?;
+            let handle = open(slot, &table.layout, context)?;
             let range = IndexRange {
                 equal: &equal,
                 lower: lower.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
                 upper: upper.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
             };
-            let scan = handle.index_scan(
-                context.transaction,
-                *index,
-                range,
-                *backward,
-                &output.columns,
-                output.row_id,
-            )?;
-            Ok(Box::new(Rows { node, scan: Scan::Index(scan) }))
+            let (columns, row_id) = (&output.columns, output.row_id);
+            let scan = handle.index_scan(context.transaction, *index, range, *backward, columns, row_id)?;
+            Ok(Running::Scan(Scan::Index(scan)))
         }
-        Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => {
-            Ok(Box::new(Lookup { node, done: false }))
+        Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => Ok(Running::Lookup),
+        Operator::Values { .. } => Ok(Running::Values(0)),
+        Operator::Supplied { .. } => Ok(Running::Supplied),
+        Operator::TableFunction { function, arguments, .. } => {
+            let values =
+                arguments.iter().map(|value| constant(value, &evaluation)).collect::<Result<Vec<_>>>()?;
+            if function.strict && values.iter().any(Datum::is_null) {
+                return Ok(Running::Nothing);
+            }
+            Ok(Running::Function((function.start)(&values, context.environment)?, 1))
         }
-        Operator::Values { .. } => Ok(Box::new(Values { node, position: 0 })),
         _ => Err(Error::internal("a plan ends with an operator that needs an input")),
     }
 }
 
-/// No rows: a bound is NULL.
-struct Nothing;
+impl Source for Leaf {
+    fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
+        let operator = self.node.operator();
+        if self.running.is_none() {
+            self.running = Some(start(operator, &mut self.table, context)?);
+        }
+        let Some(running) = &mut self.running else { return Ok(None) };
+        let batch = match running {
+            Running::Nothing => None,
+            Running::Scan(scan) => scan_batch(operator, scan, context)?,
+            Running::Lookup => {
+                *running = Running::Nothing;
+                look_up(operator, &mut self.table, context)?
+            }
+            Running::Values(position) => values(operator, position, context)?,
+            Running::Function(rows, number) => function_rows(operator, rows.as_mut(), number)?,
+            Running::Supplied => match &mut context.supply {
+                Some(supply) => supply.next()?,
+                None => return Err(Error::internal("nobody supplies the rows of the plan")),
+            },
+        };
+        if batch.is_none() {
+            *running = Running::Nothing;
+        }
+        Ok(batch)
+    }
 
-impl Source for Nothing {
-    fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
-        Ok(None)
+    fn restart(&mut self) {
+        self.running = None;
+    }
+
+    fn is_cheap(&self) -> bool {
+        matches!(
+            self.node.operator(),
+            Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } | Operator::Values { .. }
+        )
     }
 }
 
@@ -125,12 +202,6 @@ enum Scan {
     Index(IndexScan),
 }
 
-/// Rows of a table or an index range.
-struct Rows {
-    node: NodeRef,
-    scan: Scan,
-}
-
 /// What a leaf puts out.
 fn output_of(operator: &Operator) -> Option<&ScanOutput> {
     match operator {
@@ -150,25 +221,21 @@ fn apply_predicate(operator: &Operator, batch: &mut Batch, context: &ExecutionCo
     }
 }
 
-impl Source for Rows {
-    fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
-        let mut batch = Batch::default();
-        let more = match &mut self.scan {
-            Scan::Table(scan) => scan.next_batch(context.transaction, &mut batch)?,
-            Scan::Index(scan) => scan.next_batch(context.transaction, &mut batch)?,
-        };
-        if !more {
-            return Ok(None);
-        }
-        apply_predicate(self.node.operator(), &mut batch, context)?;
-        Ok(Some(batch))
+fn scan_batch(
+    operator: &Operator,
+    scan: &mut Scan,
+    context: &mut ExecutionContext<'_>,
+) -> Result<Option<Batch>> {
+    let mut batch = Batch::default();
+    let more = match scan {
+        Scan::Table(scan) => scan.next_batch(context.transaction, &mut batch)?,
+        Scan::Index(scan) => scan.next_batch(context.transaction, &mut batch)?,
+    };
+    if !more {
+        return Ok(None);
     }
-}
-
-/// At most one row, by key.
-struct Lookup {
-    node: NodeRef,
-    done: bool,
+    apply_predicate(operator, &mut batch, context)?;
+    Ok(Some(batch))
 }
 
 /// The row id that a look-up means; `None` when there is no such row.
@@ -197,71 +264,81 @@ pub(super) fn find(
     }
 }
 
-impl Source for Lookup {
-    fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
-        if std::mem::replace(&mut self.done, true) {
-            return Ok(None);
-        }
-        let operator = self.node.operator();
-        let (Operator::RowIdLookup { table, output, .. } | Operator::UniqueLookup { table, output, .. }) =
-            operator
-        else {
-            unreachable!("made for a look-up");
-        };
-        let handle = Table::open(context.manager, context.transaction, &table.layout)?;
-        let Some(id) = find(operator, &handle, context)? else { return Ok(None) };
-        let found = handle.get_with(context.transaction, id, |row| {
-            row.map(|row| {
-                let mut columns = Vec::with_capacity(output.columns.len() + 1);
-                for column in &output.columns {
-                    let mut builder = ColumnBuilder::new(table.columns[*column].sql_type, 1);
-                    builder.push_datum(row.datum(*column));
-                    columns.push(Arc::new(builder.finish()));
-                }
-                columns
-            })
-        })?;
-        let Some(mut columns) = found else { return Ok(None) };
-        if output.row_id {
-            let mut builder =
-                ColumnBuilder::new(SqlType::plain(crate::sql::types::data_type::DataType::BigInt), 1);
-            builder.push_i64(id.0);
-            columns.push(Arc::new(builder.finish()));
-        }
-        let mut batch = Batch { columns, rows: 1, selection: None };
-        apply_predicate(operator, &mut batch, context)?;
-        Ok(Some(batch))
-    }
-}
-
-/// Rows of expressions.
-struct Values {
-    node: NodeRef,
-    position: usize,
-}
-
-impl Source for Values {
-    fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
-        let Operator::Values { rows, types } = self.node.operator() else {
-            unreachable!("made for VALUES");
-        };
-        let end = rows.len().min(self.position + BATCH_ROWS);
-        let rows = &rows[self.position..end];
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        self.position = end;
-        let evaluation = context.evaluation();
-        let mut builders: Vec<ColumnBuilder> = types
-            .iter()
-            .map(|data_type| ColumnBuilder::new(SqlType::plain(*data_type), rows.len()))
-            .collect();
-        for row in rows {
-            for (builder, expression) in builders.iter_mut().zip(row) {
-                builder.push_datum(row::value(expression, &NoRow, &evaluation)?.as_datum());
+/// At most one row, by key.
+fn look_up(
+    operator: &Operator,
+    slot: &mut Option<Table>,
+    context: &mut ExecutionContext<'_>,
+) -> Result<Option<Batch>> {
+    let (Operator::RowIdLookup { table, output, .. } | Operator::UniqueLookup { table, output, .. }) =
+        operator
+    else {
+        return Err(Error::internal("a look-up of something else"));
+    };
+    let handle = open(slot, &table.layout, context)?;
+    let Some(id) = find(operator, handle, context)? else { return Ok(None) };
+    let found = handle.get_with(context.transaction, id, |row| {
+        row.map(|row| {
+            let mut columns = Vec::with_capacity(output.columns.len() + 1);
+            for column in &output.columns {
+                let mut builder = ColumnBuilder::new(table.columns[*column].sql_type, 1);
+                builder.push_datum(row.datum(*column));
+                columns.push(Arc::new(builder.finish()));
             }
-        }
-        let columns = builders.into_iter().map(|builder| Arc::new(builder.finish())).collect();
-        Ok(Some(Batch { columns, rows: rows.len(), selection: None }))
+            columns
+        })
+    })?;
+    let Some(mut columns) = found else { return Ok(None) };
+    if output.row_id {
+        let mut builder = ColumnBuilder::new(SqlType::plain(DataType::BigInt), 1);
+        builder.push_i64(id.0);
+        columns.push(Arc::new(builder.finish()));
     }
+    let mut batch = Batch { columns, rows: 1, selection: None };
+    apply_predicate(operator, &mut batch, context)?;
+    Ok(Some(batch))
+}
+
+/// Rows of expressions, from row `position`.
+fn values(
+    operator: &Operator,
+    position: &mut usize,
+    context: &ExecutionContext<'_>,
+) -> Result<Option<Batch>> {
+    let Operator::Values { rows, types } = operator else {
+        return Err(Error::internal("VALUES of something else"));
+    };
+    let end = rows.len().min(*position + BATCH_ROWS);
+    let rows = &rows[*position..end];
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    *position = end;
+    let evaluation = context.evaluation();
+    let mut builders: Vec<ColumnBuilder> =
+        types.iter().map(|data_type| ColumnBuilder::new(SqlType::plain(*data_type), rows.len())).collect();
+    for row in rows {
+        for (builder, expression) in builders.iter_mut().zip(row) {
+            builder.push_datum(row::value(expression, &NoRow, &evaluation)?.as_datum());
+        }
+    }
+    let columns = builders.into_iter().map(|builder| Arc::new(builder.finish())).collect();
+    Ok(Some(Batch { columns, rows: rows.len(), selection: None }))
+}
+
+/// The next rows of a function; `number` is that of the first.
+fn function_rows(
+    operator: &Operator,
+    rows: &mut dyn TableFunctionRows,
+    number: &mut i64,
+) -> Result<Option<Batch>> {
+    let mut columns = rows.next(BATCH_ROWS)?;
+    let Some(count) = columns.first().map(|column| column.rows) else { return Ok(None) };
+    if let Operator::TableFunction { ordinality: true, .. } = operator {
+        let mut builder = ColumnBuilder::new(SqlType::plain(DataType::BigInt), count);
+        builder.extend_i64((0..count).map(|row| *number + row as i64));
+        *number += count as i64;
+        columns.push(Arc::new(builder.finish()));
+    }
+    Ok(Some(Batch { columns, rows: count, selection: None }))
 }

@@ -8,7 +8,7 @@ use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::executor::ExecutionContext;
-use crate::sql::executor::execution::NodeRef;
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
 use crate::sql::executor::sort_key::KeyColumns;
 use crate::sql::plan::physical::Operator;
@@ -86,6 +86,10 @@ impl Sink for Sort {
         Ok(Flow::NeedInput)
     }
 
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn finish(mut self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
         let keys = &self.keys;
         let key = |entry: &Entry| &keys[entry.key_start..entry.key_start + entry.key_bytes as usize];
@@ -101,7 +105,7 @@ impl Sink for Sort {
             batches: self.batches,
             entries: self.entries,
             position: 0,
-            _memory: self.memory,
+            memory: self.memory,
         }))
     }
 }
@@ -111,10 +115,18 @@ struct Sorted {
     batches: Vec<Batch>,
     entries: Vec<Entry>,
     position: usize,
-    _memory: Reservation,
+    memory: Reservation,
 }
 
 impl Source for Sorted {
+    fn restart(&mut self) {
+        self.position = 0;
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
         let end = self.entries.len().min(self.position + BATCH_ROWS);
         let rows = &self.entries[self.position..end];

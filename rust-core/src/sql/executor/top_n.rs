@@ -8,8 +8,8 @@ use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::sql::executor::ExecutionContext;
-use crate::sql::executor::execution::NodeRef;
 use crate::sql::executor::limit::{limit_value, offset_value};
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
 use crate::sql::executor::sort_key::KeyColumns;
 use crate::sql::plan::physical::Operator;
@@ -132,22 +132,39 @@ impl Sink for TopN {
         Ok(Flow::NeedInput)
     }
 
+    fn is_finished(&self) -> bool {
+        self.room == 0
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn finish(self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
         let rows = self.heap.into_sorted_vec();
-        let position = self.skip.min(rows.len());
-        Ok(Box::new(First { rows, position, types: self.types, _memory: self.memory }))
+        let start = self.skip.min(rows.len());
+        Ok(Box::new(First { rows, start, position: start, types: self.types, memory: self.memory }))
     }
 }
 
 /// Gives the kept rows out.
 struct First {
     rows: Vec<Ranked>,
+    start: usize,
     position: usize,
     types: Vec<DataType>,
-    _memory: Reservation,
+    memory: Reservation,
 }
 
 impl Source for First {
+    fn restart(&mut self) {
+        self.position = self.start;
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
         let end = self.rows.len().min(self.position + BATCH_ROWS);
         let rows = &self.rows[self.position..end];

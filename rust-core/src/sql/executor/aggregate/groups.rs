@@ -34,7 +34,7 @@ enum ByteForm {
 }
 
 /// The groups so far.
-pub(super) struct GroupTable {
+pub(in crate::sql::executor) struct GroupTable {
     /// Group numbers with their hashes.
     table: HashTable<(u64, u32)>,
     keys: Keys,
@@ -47,7 +47,7 @@ pub(super) struct GroupTable {
 }
 
 impl GroupTable {
-    pub(super) fn new(key_count: usize) -> GroupTable {
+    pub(in crate::sql::executor) fn new(key_count: usize) -> GroupTable {
         GroupTable {
             table: HashTable::new(),
             keys: Keys::Open,
@@ -60,12 +60,12 @@ impl GroupTable {
     }
 
     /// Groups so far.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::sql::executor) fn len(&self) -> usize {
         self.groups
     }
 
     /// Bytes held.
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(in crate::sql::executor) fn memory_bytes(&self) -> usize {
         let keys = match &self.keys {
             Keys::Open => 0,
             Keys::Integers { values, .. } => values.capacity() * 8,
@@ -100,7 +100,7 @@ impl GroupTable {
     }
 
     /// Finds or makes the group of every selected row; `group_of_row[row]` is its number.
-    pub(super) fn assign(
+    pub(in crate::sql::executor) fn assign(
         &mut self,
         batch: &Batch,
         keys: &[Arc<Column>],
@@ -203,7 +203,7 @@ impl GroupTable {
     }
 
     /// The key columns, one row a group.
-    pub(super) fn finish(self) -> Vec<Column> {
+    pub(in crate::sql::executor) fn finish(self) -> Vec<Column> {
         self.columns.into_iter().map(ColumnBuilder::finish).collect()
     }
 }

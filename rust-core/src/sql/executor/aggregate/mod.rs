@@ -2,7 +2,7 @@
 //! Groups come out in the order in which they were first seen.
 
 mod distinct;
-mod groups;
+pub(super) mod groups;
 
 use crate::batch::batch::Batch;
 use crate::batch::column::Column;
@@ -12,7 +12,7 @@ use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::sql::evaluate::columns;
 use crate::sql::executor::ExecutionContext;
-use crate::sql::executor::execution::NodeRef;
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
 use crate::sql::functions::registry::{GroupStates, RowSet};
 use crate::sql::plan::physical::{Operator, PhysicalAggregate};
@@ -150,6 +150,10 @@ impl Sink for HashAggregate {
         Ok(Flow::NeedInput)
     }
 
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn finish(mut self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
         let (columns, count) = match self.groups.take() {
             Some(table) => {
@@ -163,7 +167,7 @@ impl Sink for HashAggregate {
         for state in &mut states {
             state.resize(count)?;
         }
-        Ok(Box::new(Groups { columns, states, count, position: 0, _memory: self.memory }))
+        Ok(Box::new(Groups { columns, states, count, position: 0, memory: self.memory }))
     }
 }
 
@@ -173,10 +177,18 @@ struct Groups {
     states: Vec<Box<dyn GroupStates>>,
     count: usize,
     position: usize,
-    _memory: Reservation,
+    memory: Reservation,
 }
 
 impl Source for Groups {
+    fn restart(&mut self) {
+        self.position = self.count;
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
         if self.position == self.count {
             return Ok(None);

@@ -1,0 +1,74 @@
+//! A breaker as a source: it first runs the pipeline before it into its sink.
+
+use crate::batch::batch::Batch;
+use crate::common::sync::Arc;
+use crate::error::{Error, Result};
+use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::aggregate::HashAggregate;
+use crate::sql::executor::modify::Modify;
+use crate::sql::executor::node::NodeRef;
+use crate::sql::executor::pipeline::{Pipeline, Sink, Source};
+use crate::sql::executor::sort::Sort;
+use crate::sql::executor::top_n::TopN;
+use crate::sql::plan::physical::Operator;
+use std::sync::atomic::AtomicU64;
+
+/// A breaker with the pipeline before it.
+pub(super) struct Stage {
+    node: NodeRef,
+    input: Pipeline,
+    /// Rows changed, where the breaker is a data change.
+    affected: Arc<AtomicU64>,
+    /// What it puts out; `None`: it has not run.
+    output: Option<Box<dyn Source>>,
+    /// Bytes held by the sink when all input was there.
+    sink_bytes: usize,
+}
+
+impl Stage {
+    pub(super) fn new(node: NodeRef, input: Pipeline, affected: Arc<AtomicU64>) -> Stage {
+        Stage { node, input, affected, output: None, sink_bytes: 0 }
+    }
+
+    fn sink(&self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Sink>> {
+        let node = self.node.clone();
+        Ok(match self.node.operator() {
+            Operator::HashAggregate { .. } => Box::new(HashAggregate::new(node, context)),
+            Operator::Sort { .. } => Box::new(Sort::new(node, context)),
+            Operator::TopN { .. } => Box::new(TopN::new(node, context)?),
+            Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } => {
+                Box::new(Modify::new(node, Arc::clone(&self.affected), context)?)
+            }
+            _ => return Err(Error::internal("an operator that takes no whole input")),
+        })
+    }
+
+    #[inline(never)]
+    fn run(&mut self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+        let mut sink = self.sink(context)?;
+        self.input.drain_into(sink.as_mut(), context)?;
+        self.sink_bytes = sink.memory_bytes();
+        sink.finish(context)
+    }
+}
+
+impl Source for Stage {
+    fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
+        if self.output.is_none() {
+            self.output = Some(self.run(context)?);
+        }
+        match &mut self.output {
+            Some(output) => output.next(context),
+            None => Ok(None),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.output = None;
+        self.input.restart();
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.sink_bytes.max(self.output.as_ref().map_or(0, |output| output.memory_bytes()))
+    }
+}
