@@ -103,7 +103,9 @@ impl ColumnBuilder {
             (ColumnData::Interval(v), DataType::Interval) => v.clear(),
             _ => return ColumnBuilder::new(sql_type, capacity),
         }
-        ColumnBuilder { data_type: sql_type.data_type, data, validity: None, rows: 0, scale_open: false }
+        let column =
+            Column { data, rows: 0, validity: None, data_type: sql_type.data_type, form: ColumnForm::Flat };
+        ColumnBuilder { column, scale_open: false }
     }
 
     /// Rows so far.
