@@ -4,7 +4,7 @@
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, result_type};
 use crate::sql::functions::registry::{Environment, Volatility};
-use crate::sql::plan::expression::Expression;
+use crate::sql::plan::expression::{Expression, SubqueryForm};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
 
@@ -80,6 +80,11 @@ fn fold_operands(expression: &mut Expression) {
             fold_in_place(left);
             fold_in_place(right);
             fold_in_place(equal);
+        }
+        Expression::Subquery(subquery) => {
+            if let SubqueryForm::Any { test } = &mut subquery.form {
+                fold_in_place(test);
+            }
         }
         _ => {}
     }

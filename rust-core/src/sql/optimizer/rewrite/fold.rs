@@ -14,10 +14,18 @@ pub(super) fn fold_plan(plan: &mut LogicalPlan) -> Result<()> {
     plan.each_own_expression_mut(&mut |expression| {
         let nothing = Expression::Constant { value: Datum::Null, data_type: DataType::Unknown };
         *expression = fold(std::mem::replace(expression, nothing));
-        Ok(())
+        fold_subqueries(expression)
     })?;
     if let LogicalPlan::Sort { keys, .. } = plan {
         keys.retain(|key| !matches!(key.expression, Expression::Constant { .. }));
     }
     plan.inputs_mut().into_iter().try_for_each(fold_plan)
+}
+
+/// Folds the plans of subqueries inside `expression`.
+fn fold_subqueries(expression: &mut Expression) -> Result<()> {
+    if let Expression::Subquery(subquery) = expression {
+        fold_plan(&mut subquery.plan)?;
+    }
+    expression.each_operand_mut(&mut fold_subqueries)
 }

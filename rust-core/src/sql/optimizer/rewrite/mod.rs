@@ -1,10 +1,16 @@
 //! Rewrites of logical plans that never make them worse, in order: constants are folded, then filters and limits
 //! move down and projections are merged.
 
+mod cardinality_bounds;
 mod fold;
+mod numbering;
 mod push_down;
+mod references;
+mod subquery;
+mod unnest;
 
 use crate::error::Result;
+use crate::sql::optimizer::rewrite::numbering::Numbering;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::types::data_type::DataType;
 
@@ -19,8 +25,14 @@ pub(super) struct Rewritten {
 
 /// The plan after all rewrites.
 /// # Errors
-/// `XX000` for a plan that contradicts itself.
-pub(super) fn rewrite(mut plan: LogicalPlan, _parameters: &[DataType]) -> Result<Rewritten> {
+/// `0A000` for a subquery where none can be, `54001` for a plan that is too deep, `XX000` for a plan that contradicts
+/// itself.
+pub(super) fn rewrite(mut plan: LogicalPlan, parameters: &[DataType]) -> Result<Rewritten> {
     fold::fold_plan(&mut plan)?;
-    Ok(Rewritten { plan: push_down::push_down(plan), run_time_parameters: Vec::new() })
+    let mut numbering = Numbering::new(&plan, parameters.len());
+    subquery::extract(&mut plan, &mut numbering)?;
+    let mut plan = push_down::push_down(plan);
+    unnest::unnest(&mut plan, &mut numbering)?;
+    let plan = push_down::push_down(plan);
+    Ok(Rewritten { plan, run_time_parameters: numbering.run_time_parameters })
 }
