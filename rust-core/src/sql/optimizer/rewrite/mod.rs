@@ -3,10 +3,14 @@
 
 mod cardinality_bounds;
 mod fold;
+mod limit;
+mod null_rejection;
 mod numbering;
 mod push_down;
 mod references;
+mod same;
 mod subquery;
+mod transitive;
 mod unnest;
 
 use crate::error::Result;
@@ -31,8 +35,9 @@ pub(super) fn rewrite(mut plan: LogicalPlan, parameters: &[DataType]) -> Result<
     fold::fold_plan(&mut plan)?;
     let mut numbering = Numbering::new(&plan, parameters.len());
     subquery::extract(&mut plan, &mut numbering)?;
-    let mut plan = push_down::push_down(plan);
+    push_down::push_down(&mut plan)?;
     unnest::unnest(&mut plan, &mut numbering)?;
-    let plan = push_down::push_down(plan);
+    push_down::push_down(&mut plan)?;
+    limit::lower_limits(&mut plan)?;
     Ok(Rewritten { plan, run_time_parameters: numbering.run_time_parameters })
 }
