@@ -113,10 +113,12 @@ states! {
     UNDEFINED_PARAMETER = "42P02", "parameter does not exist";
     DUPLICATE_TABLE = "42P07", "table or index exists already";
     AMBIGUOUS_PARAMETER = "42P08", "conflicting types for a parameter";
+    AMBIGUOUS_ALIAS = "42P09", "table name or alias means several";
     INVALID_COLUMN_REFERENCE = "42P10", "invalid column reference";
     INVALID_TABLE_DEFINITION = "42P16", "invalid table definition";
     INVALID_OBJECT_DEFINITION = "42P17", "invalid object definition";
     INDETERMINATE_DATATYPE = "42P18", "the type of a parameter cannot be determined";
+    INVALID_RECURSION = "42P19", "invalid recursive query";
     UNDEFINED_SCHEMA = "3F000", "schema does not exist";
     DISK_FULL = "53100", "no space is left for data";
     OUT_OF_MEMORY = "53200", "memory limit reached";

@@ -1,24 +1,58 @@
 //! The state of binding one statement: column numbers, parameters, nesting, the size of what was duplicated.
 
 use crate::catalog::snapshot::CatalogSnapshot;
+use crate::common::ids::ObjectId;
 use crate::common::limits::NESTING_DEPTH_MAX;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::query::Query;
 use crate::sql::binder::bound::BindOptions;
+use crate::sql::binder::common_table::{CommonEntry, RecursionPlace};
 use crate::sql::binder::parameters::Parameters;
+use crate::sql::binder::query::{BoundQuery, Untyped};
+use crate::sql::binder::scope::Context;
 use crate::sql::binder::walk;
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
+use crate::sql::plan::logical::CommonTableId;
 use crate::sql::types::data_type::{DataType, SqlType};
 
 /// Expression nodes that a statement may have copied (BETWEEN, IN and simple CASE use an operand several times), so
 /// that nesting them does not grow a plan exponentially.
 const DUPLICATED_NODES_MAX: usize = 1 << 20;
 
+/// An aggregate whose arguments are being bound: they decide which query level it belongs to.
+#[derive(Debug)]
+pub(super) struct OpenAggregate {
+    /// The level it stands at.
+    pub(super) own_level: usize,
+    /// The innermost level, up to its own, that a column in its arguments belongs to.
+    pub(super) innermost_column: Option<usize>,
+    /// The innermost level, up to its own, that an aggregate in its arguments belongs to.
+    pub(super) innermost_aggregate: Option<usize>,
+    /// How many references the contexts around it had when it began.
+    pub(super) reference_counts: Vec<usize>,
+}
+
 /// Binds one statement.
 pub(super) struct Binder<'b> {
     pub(super) catalog: &'b CatalogSnapshot,
     pub(super) options: &'b BindOptions<'b>,
     pub(super) parameters: Parameters,
+    /// Contexts around the query that is being bound, the outermost first.
+    pub(super) outer: Vec<Context>,
+    /// Names of everything in the FROM of each query level, also what cannot be used: for messages.
+    pub(super) range_names: Vec<Vec<String>>,
+    /// Aggregates whose arguments are being bound, the outermost first.
+    pub(super) open_aggregates: Vec<OpenAggregate>,
+    /// Queries of WITH in force, the innermost last.
+    pub(super) common_tables: Vec<CommonEntry>,
+    /// Where the recursive term of a recursive query may not refer to it.
+    pub(super) recursion: RecursionPlace,
+    /// How many references to recursive queries from their recursive terms there are so far.
+    pub(super) working_scans: usize,
+    /// Tables and views that the statement reads.
+    pub(super) dependencies: Vec<ObjectId>,
     next_column: u32,
+    next_common_table: u32,
     depth: usize,
     duplicated_nodes: usize,
 }
@@ -29,7 +63,15 @@ impl<'b> Binder<'b> {
             catalog,
             options,
             parameters: Parameters::new(options.parameter_types),
+            outer: Vec::new(),
+            range_names: Vec::new(),
+            open_aggregates: Vec::new(),
+            common_tables: Vec::new(),
+            recursion: RecursionPlace::Allowed,
+            working_scans: 0,
+            dependencies: Vec::new(),
             next_column: 0,
+            next_common_table: 0,
             depth: 0,
             duplicated_nodes: 0,
         }
@@ -39,6 +81,13 @@ impl<'b> Binder<'b> {
     pub(super) fn new_column_id(&mut self) -> ColumnId {
         let id = ColumnId(self.next_column);
         self.next_column += 1;
+        id
+    }
+
+    /// A common table number that no other of the statement has.
+    pub(super) fn new_common_table_id(&mut self) -> CommonTableId {
+        let id = CommonTableId(self.next_common_table);
+        self.next_common_table += 1;
         id
     }
 
@@ -64,6 +113,11 @@ impl<'b> Binder<'b> {
         Ok(())
     }
 
+    /// How deep it is.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// Comes back from `levels`.
     pub(super) fn leave(&mut self, levels: usize) {
         self.depth -= levels;
@@ -80,7 +134,26 @@ impl<'b> Binder<'b> {
             .hint("BETWEEN, IN and CASE copy their first operand; nest them less deeply.")
             .at(position));
         }
-        Ok(expression.clone())
+        let mut copy = expression.clone();
+        if walk::has_subquery(expression) {
+            walk::renumber(self, &mut copy)?;
+        }
+        Ok(copy)
+    }
+
+    /// Binds a query as part of an expression: the expression's context waits around it.
+    pub(super) fn bind_inner_query(
+        &mut self,
+        query: &Query<'_>,
+        context: &mut Context,
+    ) -> Result<BoundQuery> {
+        let place = context.place;
+        self.outer.push(std::mem::replace(context, Context::empty(place)));
+        let recursion = std::mem::replace(&mut self.recursion, RecursionPlace::Subquery);
+        let bound = self.bind_query(query, Untyped::BecomesText);
+        self.recursion = recursion;
+        *context = self.outer.pop().expect("the context was pushed above");
+        bound
     }
 }
 

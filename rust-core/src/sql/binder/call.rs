@@ -3,13 +3,14 @@
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::Span;
 use crate::sql::ast::expression::{Expr, FunctionCall};
-use crate::sql::binder::binder::Binder;
+use crate::sql::binder::binder::{Binder, OpenAggregate};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::{Choice, Signature, choose_function, signature_for};
 use crate::sql::binder::scope::{Context, Place};
+use crate::sql::binder::select::direction;
 use crate::sql::binder::{type_name, walk};
 use crate::sql::functions::registry::{AggregateFunction, Registry};
-use crate::sql::plan::expression::{AggregateCall, Expression};
+use crate::sql::plan::expression::{AggregateCall, Expression, SortKey};
 use crate::sql::types::data_type::{DataType, SqlType};
 
 const NO_FUNCTION_HINT: &str =
@@ -20,7 +21,7 @@ impl Binder<'_> {
         &mut self,
         call: &FunctionCall<'_>,
         span: Span,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let position = span.position();
         check_form(call, position)?;
@@ -68,35 +69,20 @@ impl Binder<'_> {
         &mut self,
         call: &FunctionCall<'_>,
         position: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
-        check_aggregate_place(context.place, position)?;
-        if !call.order_by.is_empty() {
-            return Err(Error::not_supported("ORDER BY inside an aggregate")
-                .at(call.order_by[0].value.span.position()));
-        }
-        let outer = std::mem::replace(&mut context.place, Place::AggregateArgument);
+        self.open_aggregate();
+        let place = std::mem::replace(&mut context.place, Place::AggregateArgument);
         let arguments = self.bind_all(call.arguments, context)?;
+        let order = self.bind_aggregate_order(call, &arguments, context)?;
         context.place = Place::Filter;
         let filter = match call.filter {
             Some(filter) => Some(self.bind_condition(filter, "FILTER", context)?),
             None => None,
         };
-        context.place = outer;
-        self.finish_aggregate(call, arguments, filter, position, context)
-    }
-
-    #[inline(never)]
-    fn finish_aggregate(
-        &mut self,
-        call: &FunctionCall<'_>,
-        arguments: Vec<Box<Bound>>,
-        filter: Option<Box<Bound>>,
-        position: usize,
-        context: &mut Context<'_>,
-    ) -> Result<Box<Bound>> {
-        let name = call.name.object().text;
-        let function = find_aggregate(name, call.star, &arguments, position)?;
+        context.place = place;
+        let level = self.close_aggregate(position, context)?;
+        let function = find_aggregate(call.name.object().text, call.star, &arguments, position)?;
         let mut converted = Vec::with_capacity(arguments.len());
         for (argument, wanted) in arguments.into_iter().zip(function.arguments) {
             converted.push(match wanted {
@@ -104,12 +90,102 @@ impl Binder<'_> {
                 wanted => self.coerce_implicitly(argument, *wanted)?.expression,
             });
         }
-        let filter = filter.map(|filter| filter.expression);
-        let same_as = context.aggregates.iter().find(|other| {
+        let aggregate =
+            Aggregate { function, arguments: converted, filter: filter.map(|one| one.expression), order };
+        self.finish_aggregate(call, aggregate, level, position, context)
+    }
+
+    /// From here on columns belong to an aggregate's arguments.
+    #[inline(never)]
+    fn open_aggregate(&mut self) {
+        let reference_counts = self.outer.iter().map(|level| level.references.len()).collect();
+        self.open_aggregates.push(OpenAggregate {
+            own_level: self.outer.len(),
+            innermost_column: None,
+            innermost_aggregate: None,
+            reference_counts,
+        });
+    }
+
+    /// The query level that the aggregate belongs to: the innermost one that its arguments use.
+    #[inline(never)]
+    fn close_aggregate(&mut self, position: usize, context: &mut Context) -> Result<usize> {
+        let open = self.open_aggregates.pop().expect("it was opened");
+        let level = open.innermost_column.max(open.innermost_aggregate).unwrap_or(open.own_level);
+        if open.innermost_aggregate == Some(level) {
+            return check_aggregate_place(Place::AggregateArgument, position).map(|()| level);
+        }
+        let owner = if level == open.own_level { &mut *context } else { &mut self.outer[level] };
+        check_aggregate_place(owner.place, position)?;
+        owner.aggregate_position.get_or_insert(position);
+        if let Some(&count) = open.reference_counts.get(level) {
+            // What stands in the aggregate need not be grouped by.
+            self.outer[level].references.truncate(count);
+        }
+        for around in &mut self.open_aggregates {
+            if level <= around.own_level {
+                around.innermost_aggregate = around.innermost_aggregate.max(Some(level));
+            }
+        }
+        Ok(level)
+    }
+
+    /// ORDER BY inside an aggregate, for those on which it shows.
+    #[inline(never)]
+    fn bind_aggregate_order(
+        &mut self,
+        call: &FunctionCall<'_>,
+        arguments: &[Box<Bound>],
+        context: &mut Context,
+    ) -> Result<Vec<SortKey>> {
+        let mut keys = Vec::with_capacity(call.order_by.len());
+        for order in call.order_by {
+            let value = self.bind(&order.value, context)?;
+            let value = self.default_to_text(value)?;
+            let is_argument =
+                arguments.iter().any(|argument| walk::same(&argument.expression, &value.expression));
+            if call.distinct && !is_argument {
+                let message =
+                    "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
+                return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(value.position));
+            }
+            let (descending, nulls_first) = direction(order)?;
+            keys.push(SortKey { expression: value.expression, descending, nulls_first });
+        }
+        Ok(if ORDERED_AGGREGATES.contains(&call.name.object().text) { keys } else { Vec::new() })
+    }
+
+    #[inline(never)]
+    fn finish_aggregate(
+        &mut self,
+        call: &FunctionCall<'_>,
+        aggregate: Aggregate,
+        level: usize,
+        position: usize,
+        context: &mut Context,
+    ) -> Result<Box<Bound>> {
+        let Aggregate { function, arguments, filter, order } = aggregate;
+        let output = self.new_column(function.name, function.returns, function.name != "count");
+        let owner = if level == self.outer.len() { context } else { &mut self.outer[level] };
+        if !order.is_empty() {
+            let is_same = |known: &[SortKey]| {
+                known.len() == order.len()
+                    && known.iter().zip(&order).all(|(a, b)| {
+                        a.descending == b.descending
+                            && a.nulls_first == b.nulls_first
+                            && walk::same(&a.expression, &b.expression)
+                    })
+            };
+            if !owner.aggregate_order.is_empty() && !is_same(&owner.aggregate_order) {
+                return Err(Error::not_supported("several different ORDER BY inside aggregates").at(position));
+            }
+            owner.aggregate_order = order;
+        }
+        let same_as = owner.aggregates.iter().find(|other| {
             std::ptr::eq(other.function, function)
                 && other.distinct == call.distinct
-                && other.arguments.len() == converted.len()
-                && other.arguments.iter().zip(&converted).all(|(a, b)| walk::same(a, b))
+                && other.arguments.len() == arguments.len()
+                && other.arguments.iter().zip(&arguments).all(|(a, b)| walk::same(a, b))
                 && match (&other.filter, &filter) {
                     (None, None) => true,
                     (Some(a), Some(b)) => walk::same(a, b),
@@ -119,10 +195,9 @@ impl Binder<'_> {
         let output = match same_as {
             Some(aggregate) => aggregate.output.clone(),
             None => {
-                let output = self.new_column(name, function.returns, function.name != "count");
-                context.aggregates.push(AggregateCall {
+                owner.aggregates.push(AggregateCall {
                     function,
-                    arguments: converted,
+                    arguments,
                     distinct: call.distinct,
                     filter,
                     output: output.clone(),
@@ -136,9 +211,20 @@ impl Binder<'_> {
     }
 }
 
+/// An aggregate whose parts are bound.
+struct Aggregate {
+    function: &'static AggregateFunction,
+    arguments: Vec<Expression>,
+    filter: Option<Expression>,
+    order: Vec<SortKey>,
+}
+
+/// Aggregates whose result depends on the order of their rows. An order inside the others says nothing.
+const ORDERED_AGGREGATES: &[&str] = &["string_agg"];
+
 /// Refuses what no call has yet.
 #[inline(never)]
-fn check_form(call: &FunctionCall<'_>, position: usize) -> Result<()> {
+pub(super) fn check_form(call: &FunctionCall<'_>, position: usize) -> Result<()> {
     if let Some(schema) = call.name.schema()
         && schema.text != "pg_catalog"
     {
@@ -225,7 +311,7 @@ fn find_aggregate(
 }
 
 /// `42883` or `42725`. A name that is close to another one gets that as its hint.
-fn no_function(name: &str, inputs: &[DataType], choice: Choice) -> Error {
+pub(super) fn no_function(name: &str, inputs: &[DataType], choice: Choice) -> Error {
     let types: Vec<&str> = inputs.iter().map(|input| input.name()).collect();
     let call = format!("{name}({})", types.join(", "));
     if choice == Choice::Ambiguous {

@@ -6,6 +6,7 @@ use crate::sql::binder::binder::Binder;
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::common_type;
 use crate::sql::binder::scope::Context;
+use crate::sql::binder::subquery::row_fields;
 use crate::sql::binder::walk;
 use crate::sql::functions::registry::Registry;
 use crate::sql::plan::expression::Expression;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 impl Binder<'_> {
     /// A copy of a bound operand.
-    fn duplicate_bound(&mut self, bound: &Bound) -> Result<Box<Bound>> {
+    pub(super) fn duplicate_bound(&mut self, bound: &Bound) -> Result<Box<Bound>> {
         let expression = self.duplicate(&bound.expression, bound.position)?;
         Ok(Bound::new(expression, bound.sql_type, bound.nullable, bound.position))
     }
@@ -26,7 +27,7 @@ impl Binder<'_> {
         &mut self,
         case: &Case<'_>,
         position: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let operand = match &case.operand {
             Some(operand) => {
@@ -84,7 +85,7 @@ impl Binder<'_> {
         &mut self,
         arguments: &[Expr<'_>],
         position: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let arguments = self.bind_all(arguments, context)?;
         let (arguments, sql_type) = self.coerce_to_common_type(arguments, "COALESCE")?;
@@ -98,7 +99,7 @@ impl Binder<'_> {
         &mut self,
         arguments: &[Expr<'_>; 2],
         position: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let left = self.bind(&arguments[0], context)?;
         let right = self.bind(&arguments[1], context)?;
@@ -138,7 +139,7 @@ impl Binder<'_> {
         name: &'static str,
         arguments: &[Expr<'_>],
         position: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let arguments = self.bind_all(arguments, context)?;
         self.finish_extreme(name, arguments, position)
@@ -211,7 +212,7 @@ impl Binder<'_> {
         &mut self,
         between: &Between<'_>,
         start: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let input = self.bind(&between.input, context)?;
         let lower = self.bind(&between.lower, context)?;
@@ -262,7 +263,7 @@ impl Binder<'_> {
         &mut self,
         like: &Like<'_>,
         start: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let position = like.span.position();
         let symbol = match (like.kind, like.negated) {
@@ -289,8 +290,11 @@ impl Binder<'_> {
         list: &[Expr<'_>],
         negated: bool,
         start: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
+        if let Some(fields) = row_fields(input) {
+            return self.bind_row_in_list(fields, list, negated, start, context);
+        }
         let input = self.bind(input, context)?;
         let list = self.bind_all(list, context)?;
         self.finish_in_list(input, list, negated, start)

@@ -171,8 +171,7 @@ impl Binder<'_> {
 
     /// Binds a default, and gives the text to store.
     fn check_default(&mut self, column: &ColumnDefinition, value: &Expr<'_>) -> Result<String> {
-        let scope = Scope::default();
-        let bound = self.bind(value, &mut Context::new(&scope, Place::Default))?;
+        let bound = self.bind(value, &mut Context::empty(Place::Default))?;
         let (from, position) = (bound.data_type(), bound.position);
         let assigned = self.coerce(bound, column.sql_type, CastContext::Assignment)?;
         if assigned.is_none() {
@@ -223,13 +222,7 @@ impl Binder<'_> {
         for column in &draft.columns {
             columns.push(self.new_column(&*column.name, column.sql_type, !column.not_null));
         }
-        let relation = ScopeRelation {
-            name: draft.name.to_owned(),
-            schema: None,
-            hidden_name: None,
-            columns,
-            key: None,
-        };
+        let relation = ScopeRelation::new(draft.name, columns);
         let scope = Scope::of(relation);
         let explicit: Vec<&str> =
             draft.checks.iter().filter_map(|check| check.name).map(|name| name.text).collect();
@@ -254,7 +247,7 @@ impl Binder<'_> {
                     walk::columns_of(&bound.expression, &mut used);
                     used.dedup();
                     let column = match used.as_slice() {
-                        [only] => scope.relations[0].columns.iter().find(|column| column.id == *only),
+                        [only] => scope.items[0].relation.columns.iter().find(|column| column.id == *only),
                         _ => None,
                     };
                     first_free(draft.name, column.map(|column| &*column.name), "check", |name| {

@@ -4,12 +4,15 @@
 //! Sequences of AND, OR and operators are loops, so a long one needs no stack.
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::expression::{BinarySequence, Cast, Expr, ExprKind, Literal, Operator, SpecialValue};
+use crate::sql::ast::expression::{
+    BinarySequence, BinaryStep, Cast, Expr, ExprKind, Literal, Operator, SpecialValue,
+};
 use crate::sql::ast::{IntervalField, ObjectName};
 use crate::sql::binder::binder::{Binder, null_constant};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::{Choice, Signature, choose_operator};
 use crate::sql::binder::scope::{Context, Place};
+use crate::sql::binder::subquery::row_fields;
 use crate::sql::binder::type_name;
 use crate::sql::functions::registry::{Registry, ScalarFunction};
 use crate::sql::plan::expression::Expression;
@@ -18,14 +21,14 @@ use crate::sql::types::datum::Datum;
 
 impl Binder<'_> {
     /// Binds an expression. An untyped literal stays `Unknown`: the caller decides what it is.
-    pub(super) fn bind(&mut self, expr: &Expr<'_>, context: &mut Context<'_>) -> Result<Box<Bound>> {
+    pub(super) fn bind(&mut self, expr: &Expr<'_>, context: &mut Context) -> Result<Box<Bound>> {
         self.enter(1, expr.span.position())?;
         let bound = self.bind_kind(expr, context);
         self.leave(1);
         bound
     }
 
-    fn bind_kind(&mut self, expr: &Expr<'_>, context: &mut Context<'_>) -> Result<Box<Bound>> {
+    fn bind_kind(&mut self, expr: &Expr<'_>, context: &mut Context) -> Result<Box<Bound>> {
         let position = expr.span.position();
         match &expr.kind {
             ExprKind::Literal(literal) => self.bind_literal(literal, position),
@@ -57,6 +60,12 @@ impl Binder<'_> {
             ExprKind::Greatest(arguments) => self.bind_extreme("greatest", arguments, position, context),
             ExprKind::Least(arguments) => self.bind_extreme("least", arguments, position, context),
             ExprKind::Special { value, precision } => self.bind_special(*value, *precision, position),
+            ExprKind::InQuery { input, query, negated } => {
+                self.bind_in_query(input, query, *negated, position, context)
+            }
+            ExprKind::Exists(query) => self.bind_exists(query, position, context),
+            ExprKind::ScalarQuery(query) => self.bind_scalar_query(query, position, context),
+            ExprKind::Quantified(quantified) => self.bind_quantified(quantified, position, context),
             other => Err(unsupported(other).at(position)),
         }
     }
@@ -65,7 +74,7 @@ impl Binder<'_> {
     pub(super) fn bind_all(
         &mut self,
         expressions: &[Expr<'_>],
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Vec<Box<Bound>>> {
         let mut bound = Vec::with_capacity(expressions.len());
         for expression in expressions {
@@ -79,7 +88,7 @@ impl Binder<'_> {
         &mut self,
         expr: &Expr<'_>,
         construct: &str,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let bound = self.bind(expr, context)?;
         self.coerce_to_boolean(bound, construct)
@@ -117,29 +126,7 @@ impl Binder<'_> {
     }
 
     #[inline(never)]
-    fn bind_column(&mut self, name: &ObjectName<'_>, context: &mut Context<'_>) -> Result<Box<Bound>> {
-        let position = name.position();
-        if context.place == Place::Default {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cannot use column reference in DEFAULT expression",
-            )
-            .at(position));
-        }
-        let (_, column) = context.scope.column(name)?;
-        if matches!(context.place, Place::Limit | Place::Offset) {
-            let message = format!("argument of {} must not contain variables", context.place.name());
-            return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(position));
-        }
-        if context.place.allows_aggregates() {
-            context.references.push((column.id, position));
-        }
-        let expression = Expression::Column { id: column.id, data_type: column.sql_type.data_type };
-        Ok(Bound::new(expression, column.sql_type, column.nullable, position))
-    }
-
-    #[inline(never)]
-    fn bind_parameter(&mut self, index: usize, position: usize, context: &Context<'_>) -> Result<Box<Bound>> {
+    fn bind_parameter(&mut self, index: usize, position: usize, context: &Context) -> Result<Box<Bound>> {
         if matches!(context.place, Place::Default | Place::Check) {
             let message = format!("there is no parameter ${}", index + 1);
             return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message).at(position));
@@ -148,13 +135,12 @@ impl Binder<'_> {
         Ok(Bound::new(Expression::Parameter { index, data_type }, data_type, true, position))
     }
 
-    fn bind_binary(
-        &mut self,
-        sequence: &BinarySequence<'_>,
-        context: &mut Context<'_>,
-    ) -> Result<Box<Bound>> {
+    fn bind_binary(&mut self, sequence: &BinarySequence<'_>, context: &mut Context) -> Result<Box<Bound>> {
         // The plan of a sequence is as deep as the sequence is long.
         let levels = sequence.rest.len() - 1;
+        if let (Some(fields), [step]) = (row_fields(&sequence.first), sequence.rest) {
+            return self.bind_row_comparison(fields, step, context);
+        }
         self.enter(levels, sequence.first.span.position())?;
         let mut left = self.bind(&sequence.first, context)?;
         for step in sequence.rest {
@@ -163,6 +149,26 @@ impl Binder<'_> {
         }
         self.leave(levels);
         Ok(left)
+    }
+
+    /// `(a, b) operator (c, d)` or `(a, b) operator (query)`.
+    #[inline(never)]
+    fn bind_row_comparison(
+        &mut self,
+        fields: &[Expr<'_>],
+        step: &BinaryStep<'_>,
+        context: &mut Context,
+    ) -> Result<Box<Bound>> {
+        let (symbol, position) = (step.operator.symbol, step.operator.span.position());
+        match &step.right.kind {
+            ExprKind::Row(others) => {
+                let left = self.bind_all(fields, context)?;
+                let right = self.bind_all(others, context)?;
+                self.compare_rows(symbol, left, right, position)
+            }
+            ExprKind::ScalarQuery(query) => self.bind_row_query(symbol, fields, query, position, context),
+            _ => Err(Error::not_supported("a row value").at(position)),
+        }
     }
 
     #[inline(never)]
@@ -276,7 +282,7 @@ impl Binder<'_> {
         &mut self,
         operator: &Operator<'_>,
         input: &Expr<'_>,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let position = operator.span.position();
         if operator.symbol == "-"
@@ -311,7 +317,7 @@ impl Binder<'_> {
         operands: &[Expr<'_>],
         construct: &'static str,
         position: usize,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let mut bound = Vec::with_capacity(operands.len());
         let mut nullable = false;
@@ -324,24 +330,17 @@ impl Binder<'_> {
         Ok(Bound::new(expression, DataType::Boolean, nullable, position))
     }
 
-    fn bind_not(
-        &mut self,
-        input: &Expr<'_>,
-        position: usize,
-        context: &mut Context<'_>,
-    ) -> Result<Box<Bound>> {
+    fn bind_not(&mut self, input: &Expr<'_>, position: usize, context: &mut Context) -> Result<Box<Bound>> {
         let mut bound = self.bind_condition(input, "NOT", context)?;
         wrap(&mut bound, Expression::Not);
         bound.position = position;
         Ok(bound)
     }
 
-    fn bind_is_null(
-        &mut self,
-        input: &Expr<'_>,
-        negated: bool,
-        context: &mut Context<'_>,
-    ) -> Result<Box<Bound>> {
+    fn bind_is_null(&mut self, input: &Expr<'_>, negated: bool, context: &mut Context) -> Result<Box<Bound>> {
+        if let Some(fields) = row_fields(input) {
+            return self.bind_row_is_null(fields, negated, input.span.position(), context);
+        }
         let bound = self.bind(input, context)?;
         // A parameter stays open here: another use may decide its type.
         let mut bound = match bound.expression {
@@ -359,7 +358,7 @@ impl Binder<'_> {
         input: &Expr<'_>,
         truth: Option<bool>,
         negated: bool,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let construct = match (truth, negated) {
             (Some(true), false) => "IS TRUE",
@@ -383,9 +382,12 @@ impl Binder<'_> {
         left: &Expr<'_>,
         right: &Expr<'_>,
         negated: bool,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         let start = left.span.position();
+        if let (Some(left), Some(right)) = (row_fields(left), row_fields(right)) {
+            return self.bind_row_is_distinct(left, right, negated, start, context);
+        }
         let left = self.bind(left, context)?;
         let right = self.bind(right, context)?;
         let (left, right) = self.make_equal_types(left, right, start)?;
@@ -411,12 +413,7 @@ impl Binder<'_> {
         Ok((left, right))
     }
 
-    fn bind_cast(
-        &mut self,
-        cast: &Cast<'_>,
-        position: usize,
-        context: &mut Context<'_>,
-    ) -> Result<Box<Bound>> {
+    fn bind_cast(&mut self, cast: &Cast<'_>, position: usize, context: &mut Context) -> Result<Box<Bound>> {
         if let Some(bound) = self.bind_unit_interval(cast)? {
             return Ok(bound);
         }
@@ -458,7 +455,7 @@ impl Binder<'_> {
         &mut self,
         input: &Expr<'_>,
         collation: &ObjectName<'_>,
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Box<Bound>> {
         check_collation(collation)?;
         let bound = self.bind(input, context)?;
@@ -554,10 +551,6 @@ fn unsupported(kind: &ExprKind<'_>) -> Error {
         ExprKind::Default => {
             return Error::new(SqlState::SYNTAX_ERROR, "DEFAULT is not allowed in this context");
         }
-        ExprKind::InQuery { .. } => "IN (SELECT …)",
-        ExprKind::Exists(_) => "EXISTS",
-        ExprKind::ScalarQuery(_) => "a subquery as a value",
-        ExprKind::Quantified(_) => "a comparison with ANY or ALL",
         ExprKind::ArrayQuery(_) | ExprKind::Array(_) => "an array",
         ExprKind::Row(_) => "a row value",
         ExprKind::Grouping(_) => "GROUPING",

@@ -5,11 +5,12 @@ use crate::sql::ast::expression::Expr;
 use crate::sql::ast::query::{GroupBy, GroupingElement};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::coercion::Bound;
-use crate::sql::binder::scope::{Context, Place, Scope};
-use crate::sql::binder::select::{Item, Named, column_expression, item_named, position_or_name};
+use crate::sql::binder::scope::{Context, Place, Scope, column_expression};
+use crate::sql::binder::select::{Item, Named, item_named, position_or_name};
 use crate::sql::binder::walk;
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::LogicalPlan;
+use std::rc::Rc;
 
 impl Binder<'_> {
     /// The expressions of GROUP BY; `None` without the clause.
@@ -17,7 +18,7 @@ impl Binder<'_> {
         &mut self,
         group_by: Option<&GroupBy<'_>>,
         items: &[Item],
-        context: &mut Context<'_>,
+        context: &mut Context,
     ) -> Result<Option<Vec<Box<Bound>>>> {
         let Some(group_by) = group_by else { return Ok(None) };
         context.place = Place::GroupBy;
@@ -45,21 +46,12 @@ impl Binder<'_> {
     }
 
     /// An element of GROUP BY: an input column's name first, then an output name, a position, an expression.
-    fn bind_group(
-        &mut self,
-        expr: &Expr<'_>,
-        items: &[Item],
-        context: &mut Context<'_>,
-    ) -> Result<Box<Bound>> {
+    fn bind_group(&mut self, expr: &Expr<'_>, items: &[Item], context: &mut Context) -> Result<Box<Bound>> {
         let position = expr.span.position();
         let item = match position_or_name(expr, "GROUP BY", items.len())? {
             Named::Position(index) => Some(index),
             Named::Name(name) => {
-                let is_input = context
-                    .scope
-                    .relations
-                    .iter()
-                    .any(|relation| relation.columns.iter().any(|column| column.name == name));
+                let is_input = context.scope.visible_columns().any(|column| column.output().name == name);
                 if is_input { None } else { item_named(name, items, "GROUP BY", position)? }
             }
             Named::Neither => None,
@@ -75,34 +67,36 @@ impl Binder<'_> {
             let message = "aggregate functions are not allowed in GROUP BY";
             return Err(Error::new(SqlState::GROUPING_ERROR, message).at(value.position));
         }
-        let expression = self.duplicate(&value.expression, position)?;
+        // A copy as it is: the item itself becomes a reference to the group.
+        let expression = value.expression.clone();
         Ok(Bound::new(expression, value.sql_type, value.nullable, position))
     }
 }
 
 /// Turns expressions over a query's input into expressions over its groups.
-pub(super) struct Grouping<'g> {
-    scope: &'g Scope,
+pub(super) struct Grouping {
+    scope: Rc<Scope>,
     groups: Vec<Expression>,
     group_columns: Vec<OutputColumn>,
     /// Every use of a column outside aggregates.
     references: Vec<(ColumnId, usize)>,
 }
 
-impl<'g> Grouping<'g> {
+impl Grouping {
     /// Groups by `groups`. Where the primary key of a table is among them, its other columns are determined, and
     /// so are groups as well.
     pub(super) fn new(
         binder: &mut Binder<'_>,
-        scope: &'g Scope,
+        scope: &Rc<Scope>,
         groups: Vec<Box<Bound>>,
         references: Vec<(ColumnId, usize)>,
-    ) -> Grouping<'g> {
+    ) -> Grouping {
+        let scope = Rc::clone(scope);
         let mut grouping = Grouping { scope, groups: Vec::new(), group_columns: Vec::new(), references };
         for group in groups {
-            let name = scope
-                .relations
-                .iter()
+            let name = grouping
+                .scope
+                .relations()
                 .flat_map(|relation| &relation.columns)
                 .find(|column| matches!(&group.expression, Expression::Column { id, .. } if *id == column.id))
                 .map_or("group", |column| &column.name);
@@ -115,7 +109,8 @@ impl<'g> Grouping<'g> {
     }
 
     fn add_determined_columns(&mut self, binder: &mut Binder<'_>) {
-        for relation in &self.scope.relations {
+        for item in &self.scope.items {
+            let relation = &item.relation;
             let Some(key) = &relation.key else { continue };
             let is_group = |groups: &[Expression], wanted: &OutputColumn| {
                 groups.iter().any(|group| matches!(group, Expression::Column { id, .. } if *id == wanted.id))
@@ -127,7 +122,8 @@ impl<'g> Grouping<'g> {
                 let used = self.references.iter().any(|(id, _)| *id == column.id);
                 if used && !is_group(&self.groups, column) {
                     self.groups.push(column_expression(column));
-                    let output = binder.new_column(&*column.name, column.sql_type, column.nullable);
+                    let nullable = column.nullable || item.nullable;
+                    let output = binder.new_column(&*column.name, column.sql_type, nullable);
                     self.group_columns.push(output);
                 }
             }
@@ -137,61 +133,83 @@ impl<'g> Grouping<'g> {
     /// Builds the aggregation with HAVING over `plan` and rewrites `items` over it.
     pub(super) fn finish(
         self,
-        plan: LogicalPlan,
+        plan: Box<LogicalPlan>,
         aggregates: Vec<AggregateCall>,
         having: Option<Box<Bound>>,
         items: &mut [Item],
-    ) -> Result<LogicalPlan> {
+    ) -> Result<Box<LogicalPlan>> {
         for item in items.iter_mut() {
-            self.rewrite(&mut item.value.expression, &aggregates)?;
+            self.rewrite(&mut item.value.expression, &aggregates, false)?;
         }
         let having = match having {
             Some(mut having) => {
-                self.rewrite(&mut having.expression, &aggregates)?;
+                self.rewrite(&mut having.expression, &aggregates, false)?;
                 Some(having.expression)
             }
             None => None,
         };
-        let plan = LogicalPlan::Aggregate {
-            input: Box::new(plan),
+        let plan = Box::new(LogicalPlan::Aggregate {
+            input: plan,
             groups: self.groups,
             group_columns: self.group_columns,
             aggregates,
-        };
+        });
         Ok(match having {
-            Some(predicate) => LogicalPlan::Filter { input: Box::new(plan), predicate },
+            Some(predicate) => Box::new(LogicalPlan::Filter { input: plan, predicate }),
             None => plan,
         })
     }
 
-    fn rewrite(&self, expression: &mut Expression, aggregates: &[AggregateCall]) -> Result<()> {
-        if let Some(group) = self.groups.iter().position(|group| walk::same(group, expression)) {
+    /// `inside`: in a query of the expression, where constant groups are not looked for.
+    fn rewrite(&self, expression: &mut Expression, aggregates: &[AggregateCall], inside: bool) -> Result<()> {
+        let is_group =
+            |group: &Expression| walk::same(group, expression) && (!inside || walk::has_columns(group));
+        if let Some(group) = self.groups.iter().position(is_group) {
             *expression = column_expression(&self.group_columns[group]);
             return Ok(());
         }
-        if let Expression::Column { id, .. } = expression {
-            let is_aggregate = aggregates.iter().any(|aggregate| aggregate.output.id == *id);
-            return if is_aggregate { Ok(()) } else { Err(self.ungrouped(*id)) };
+        match expression {
+            Expression::Column { id, .. } => {
+                let is_aggregate = aggregates.iter().any(|aggregate| aggregate.output.id == *id);
+                if is_aggregate || !self.scope.has_column_id(*id) {
+                    return Ok(());
+                }
+                return Err(self.ungrouped(*id, inside));
+            }
+            Expression::Subquery(subquery) => self.rewrite_plan(&mut subquery.plan, aggregates)?,
+            _ => {}
         }
-        expression.each_operand_mut(&mut |operand| self.rewrite(operand, aggregates))
+        expression.each_operand_mut(&mut |operand| self.rewrite(operand, aggregates, inside))
+    }
+
+    fn rewrite_plan(&self, plan: &mut LogicalPlan, aggregates: &[AggregateCall]) -> Result<()> {
+        plan.each_own_expression_mut(&mut |expression| self.rewrite(expression, aggregates, true))?;
+        plan.inputs_mut().into_iter().try_for_each(|input| self.rewrite_plan(input, aggregates))
     }
 
     #[inline(never)]
-    fn ungrouped(&self, id: ColumnId) -> Error {
-        let name = self
-            .scope
-            .relations
-            .iter()
+    fn ungrouped(&self, id: ColumnId, inside: bool) -> Error {
+        let relations = || self.scope.relations().filter(|relation| !relation.name.is_empty());
+        let name = relations()
             .find_map(|relation| {
                 let column = relation.columns.iter().find(|column| column.id == id)?;
                 Some(format!("{}.{}", relation.name, column.name))
             })
             .unwrap_or_default();
+        let position = self.references.iter().find(|(column, _)| *column == id);
+        if inside {
+            let message = format!("subquery uses ungrouped column \"{name}\" from outer query");
+            let error = Error::new(SqlState::GROUPING_ERROR, message);
+            return match position {
+                Some((_, position)) => error.at(*position),
+                None => error,
+            };
+        }
         let message = format!(
             "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
         );
         let error = Error::new(SqlState::GROUPING_ERROR, message);
-        match self.references.iter().find(|(column, _)| *column == id) {
+        match position {
             Some((_, position)) => error.at(*position),
             None => error,
         }

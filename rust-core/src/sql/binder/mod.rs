@@ -14,18 +14,26 @@ mod binder;
 pub mod bound;
 mod call;
 mod coercion;
+mod common_table;
 mod conditional;
 mod control;
 mod define;
 mod expression;
+mod from;
 mod grouping;
 mod key_names;
 mod modify;
+mod names;
 mod overload;
 mod parameters;
+mod query;
 mod scope;
 mod select;
+mod set_operation;
+mod subquery;
+mod table_function;
 mod type_name;
+mod view;
 mod walk;
 
 use crate::catalog::snapshot::CatalogSnapshot;
@@ -34,7 +42,7 @@ use crate::sql::ast::Statement;
 use crate::sql::ast::control::Notify;
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{BindOptions, BoundStatement};
-use crate::sql::binder::select::Untyped;
+use crate::sql::binder::query::Untyped;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
 
@@ -50,7 +58,7 @@ pub fn bind(
     let mut binder = Binder::new(catalog, options);
     let (plan, kind) = match statement {
         Statement::Query(query) => {
-            (binder.bind_query(query, Untyped::BecomesText)?.plan, StatementKind::Select)
+            (*binder.bind_query(query, Untyped::BecomesText)?.plan, StatementKind::Select)
         }
         Statement::Insert(insert) => (binder.bind_insert(insert)?, StatementKind::Insert),
         Statement::Update(update) => (binder.bind_update(update)?, StatementKind::Update),

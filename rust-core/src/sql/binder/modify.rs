@@ -3,25 +3,27 @@
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::arena::Arena;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::Name;
 use crate::sql::ast::expression::{Expr, ExprKind};
 use crate::sql::ast::modify::{Assignment, Condition, Delete, Insert, InsertSource, TargetColumn, Update};
-use crate::sql::ast::query::{FromItem, Query, QueryBody, SelectItem, TableReference, With};
+use crate::sql::ast::query::{FromItem, Query, QueryBody, SelectItem, TableReference};
+use crate::sql::ast::{Name, ObjectName};
 use crate::sql::binder::binder::{Binder, null_constant};
 use crate::sql::binder::coercion::Bound;
-use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
-use crate::sql::binder::select::{Untyped, column_expression, named_relation};
+use crate::sql::binder::from::{alias_relation, table_relation};
+use crate::sql::binder::query::Untyped;
+use crate::sql::binder::scope::{Context, Place, Scope, ScopeItem, column_expression};
+use crate::sql::binder::set_operation::projection;
 use crate::sql::binder::walk;
 use crate::sql::parser::parse_expression;
-use crate::sql::plan::expression::{Expression, OutputColumn};
-use crate::sql::plan::logical::{BoundCheck, LogicalPlan, Returning};
+use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, Subquery, SubqueryForm};
+use crate::sql::plan::logical::{BoundCheck, JoinKind, LogicalPlan, Returning};
 use crate::sql::types::cast::CastContext;
 use crate::sql::types::data_type::DataType;
+use std::rc::Rc;
 use std::sync::Arc;
 
 impl Binder<'_> {
     pub(super) fn bind_insert(&mut self, insert: &Insert<'_>) -> Result<LogicalPlan> {
-        check_with(insert.with)?;
         if let Some(conflict) = insert.on_conflict {
             return Err(Error::not_supported("ON CONFLICT").at(conflict.span.position()));
         }
@@ -29,27 +31,42 @@ impl Binder<'_> {
         if insert.overriding.is_some() {
             return Err(Error::not_supported("OVERRIDING").at(start));
         }
-        let table = self.find_table(&insert.table)?;
+        let definitions = self.bind_with(insert.with)?;
+        let table = self.find_target(&insert.table, "insert into")?;
         let targets = insert_targets(&table, insert.columns)?;
         let defaults = self.bind_defaults(&table, start)?;
         let input = match &insert.source {
             InsertSource::DefaultValues => {
-                LogicalPlan::Values { rows: vec![defaults], columns: self.table_columns(&table) }
+                let columns = self.table_columns(&table);
+                Box::new(LogicalPlan::Values { rows: vec![defaults], columns })
             }
             InsertSource::Query(query) => match plain_values(query) {
                 Some(rows) => self.insert_rows(&table, insert, &targets, &defaults, rows)?,
                 None => self.insert_query(&table, insert, &targets, defaults, query)?,
             },
         };
+        let input = self.finish_with(definitions, input);
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, start)?;
-        let mut relation = named_relation(&table, new_columns.clone(), None)?;
+        let mut relation = table_relation(&table, new_columns.clone());
         if let Some(alias) = insert.alias {
             relation.hidden_name = Some(std::mem::replace(&mut relation.name, alias.text.to_owned()));
             relation.schema = None;
         }
-        let returning = self.bind_returning(insert.returning, relation)?;
-        Ok(LogicalPlan::Insert { table, input: Box::new(input), checks, new_columns, returning })
+        let returning = self.bind_returning(insert.returning, vec![ScopeItem::new(relation)])?;
+        Ok(LogicalPlan::Insert { table, input, checks, new_columns, returning })
+    }
+
+    /// The table that a data change is about.
+    pub(super) fn find_target(&self, name: &ObjectName<'_>, what: &str) -> Result<Arc<TableDefinition>> {
+        let schema = name.schema().map(|schema| schema.text);
+        if name.parts.len() <= 2 && self.catalog.view(schema, name.object().text).is_some() {
+            let message = format!("cannot {what} view \"{}\"", name.object().text);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                .detail("Views cannot be changed through.")
+                .at(name.position()));
+        }
+        self.find_table(name)
     }
 
     fn insert_rows(
@@ -59,9 +76,8 @@ impl Binder<'_> {
         targets: &[usize],
         defaults: &[Expression],
         rows: &[&[Expr<'_>]],
-    ) -> Result<LogicalPlan> {
-        let scope = Scope::default();
-        let mut context = Context::new(&scope, Place::Values);
+    ) -> Result<Box<LogicalPlan>> {
+        let mut context = Context::empty(Place::Values);
         let width = rows.first().map_or(0, |row| row.len());
         let mut bound_rows = Vec::with_capacity(rows.len());
         for row in rows {
@@ -81,7 +97,8 @@ impl Binder<'_> {
             }
             bound_rows.push(new_row);
         }
-        Ok(LogicalPlan::Values { rows: bound_rows, columns: self.table_columns(table) })
+        let columns = self.table_columns(table);
+        Ok(self.rows_of(bound_rows, &columns))
     }
 
     fn insert_query(
@@ -91,7 +108,7 @@ impl Binder<'_> {
         targets: &[usize],
         defaults: Vec<Expression>,
         query: &Query<'_>,
-    ) -> Result<LogicalPlan> {
+    ) -> Result<Box<LogicalPlan>> {
         let bound = self.bind_query(query, Untyped::Stays)?;
         let count = bound.columns.len();
         check_target_count(insert, targets, count, |index| bound.positions.get(index).copied())?;
@@ -110,7 +127,7 @@ impl Binder<'_> {
         }
         self.drop_untyped(&mut plan)?;
         let columns = self.table_columns(table);
-        Ok(LogicalPlan::Project { input: Box::new(plan), expressions, columns })
+        Ok(Box::new(LogicalPlan::Project { input: plan, expressions, columns }))
     }
 
     /// Untyped items that the INSERT has taken over stay in the query as text: nobody reads them.
@@ -133,7 +150,12 @@ impl Binder<'_> {
     }
 
     /// `value` as the column `target` takes it.
-    fn assign(&mut self, table: &TableDefinition, target: usize, value: Box<Bound>) -> Result<Expression> {
+    pub(super) fn assign(
+        &mut self,
+        table: &TableDefinition,
+        target: usize,
+        value: Box<Bound>,
+    ) -> Result<Expression> {
         let column = &table.columns[target];
         let (from, position) = (value.data_type(), value.position);
         let assigned = self.coerce(value, column.sql_type, CastContext::Assignment)?;
@@ -151,7 +173,11 @@ impl Binder<'_> {
     }
 
     /// The default of every column.
-    fn bind_defaults(&mut self, table: &TableDefinition, position: usize) -> Result<Vec<Expression>> {
+    pub(super) fn bind_defaults(
+        &mut self,
+        table: &TableDefinition,
+        position: usize,
+    ) -> Result<Vec<Expression>> {
         (0..table.columns.len()).map(|column| self.bind_default(table, column, position)).collect()
     }
 
@@ -168,21 +194,20 @@ impl Binder<'_> {
         let stored = |error: Error| stored_error(error, position);
         let arena = Arena::new();
         let expr = parse_expression(text, &arena).map_err(stored)?;
-        let scope = Scope::default();
-        let bound = self.bind(expr, &mut Context::new(&scope, Place::Default)).map_err(stored)?;
+        let bound = self.bind(expr, &mut Context::empty(Place::Default)).map_err(stored)?;
         let mut expression = self.assign(table, column, bound).map_err(stored)?;
         walk::move_to(&mut expression, position)?;
         Ok(expression)
     }
 
     /// The check constraints of a table over the columns of a new row.
-    fn bind_checks(
+    pub(super) fn bind_checks(
         &mut self,
         table: &TableDefinition,
         new_columns: &[OutputColumn],
         position: usize,
     ) -> Result<Vec<BoundCheck>> {
-        let scope = Scope::of(named_relation(table, new_columns.to_vec(), None)?);
+        let scope = Scope::of(table_relation(table, new_columns.to_vec()));
         let mut checks = Vec::with_capacity(table.checks.len());
         for check in &table.checks {
             let stored = |error: Error| stored_error(error, position);
@@ -199,12 +224,12 @@ impl Binder<'_> {
     fn bind_returning(
         &mut self,
         items: &[SelectItem<'_>],
-        relation: ScopeRelation,
+        relations: Vec<ScopeItem>,
     ) -> Result<Option<Returning>> {
         if items.is_empty() {
             return Ok(None);
         }
-        let scope = Scope::of(relation);
+        let scope = Scope::of_items(relations);
         let mut context = Context::new(&scope, Place::Returning);
         let items = self.bind_items(items, &mut context, Untyped::BecomesText)?;
         let (mut expressions, mut columns) = (Vec::new(), Vec::new());
@@ -218,25 +243,25 @@ impl Binder<'_> {
     }
 
     pub(super) fn bind_update(&mut self, update: &Update<'_>) -> Result<LogicalPlan> {
-        check_with(update.with)?;
-        check_one_table(update.from, "UPDATE … FROM")?;
-        let (table, old_columns, relation) = self.bind_target(&update.table)?;
-        let scope = Scope::of(relation);
-        let assignments = self.bind_assignments(&table, update, &scope)?;
-        let row_id = self.new_column("row id", DataType::BigInt, false);
-        let (input, recheck) =
-            self.filtered_scan(&table, &old_columns, &row_id, update.filter.as_ref(), &scope)?;
+        let definitions = self.bind_with(update.with)?;
+        let change = self.bind_changed_rows(&update.table, "update", update.from, update.filter.as_ref())?;
+        let ChangedRows { table, old_columns, row_id, input, items, recheck } = change;
+        let scope = Scope::of_items(items.clone());
+        let (input, assignments) = self.bind_assignments(&table, update, input, &scope)?;
+        let input = self.finish_with(definitions, input);
         let start = update.span.position();
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, start)?;
-        let relation = named_relation(&table, new_columns.clone(), update.table.alias.as_ref())?;
-        let returning = self.bind_returning(update.returning, relation)?;
-        let input = Box::new(input);
+        let relation = table_relation(&table, new_columns.clone());
+        let relation = alias_relation(relation, update.table.alias.as_ref())?;
+        let mut relations = items;
+        relations[0] = ScopeItem::new(relation);
+        let returning = self.bind_returning(update.returning, relations)?;
         Ok(LogicalPlan::Update {
             table,
             input,
             old_columns,
-            row_id: row_id.id,
+            row_id,
             assignments,
             recheck,
             checks,
@@ -246,95 +271,171 @@ impl Binder<'_> {
     }
 
     pub(super) fn bind_delete(&mut self, delete: &Delete<'_>) -> Result<LogicalPlan> {
-        check_with(delete.with)?;
-        check_one_table(delete.using, "DELETE … USING")?;
-        let (table, old_columns, relation) = self.bind_target(&delete.table)?;
-        let scope = Scope::of(relation.clone());
-        let row_id = self.new_column("row id", DataType::BigInt, false);
-        let (input, recheck) =
-            self.filtered_scan(&table, &old_columns, &row_id, delete.filter.as_ref(), &scope)?;
-        let input = Box::new(input);
-        let returning = self.bind_returning(delete.returning, relation)?;
-        Ok(LogicalPlan::Delete { table, input, old_columns, row_id: row_id.id, recheck, returning })
+        let definitions = self.bind_with(delete.with)?;
+        let change =
+            self.bind_changed_rows(&delete.table, "delete from", delete.using, delete.filter.as_ref())?;
+        let ChangedRows { table, old_columns, row_id, input, items, recheck } = change;
+        let input = self.finish_with(definitions, input);
+        let returning = self.bind_returning(delete.returning, items)?;
+        Ok(LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning })
     }
 
-    fn bind_target(
+    /// The rows that UPDATE and DELETE change: the target joined with other tables, and WHERE.
+    fn bind_changed_rows(
         &mut self,
         reference: &TableReference<'_>,
-    ) -> Result<(Arc<TableDefinition>, Vec<OutputColumn>, ScopeRelation)> {
-        let (plan, relation) = self.bind_table(reference)?;
-        match plan {
-            LogicalPlan::Scan { table, columns, .. } => Ok((table, columns, relation)),
-            _ => Err(Error::internal("a table is bound as a scan")),
-        }
-    }
-
-    fn filtered_scan(
-        &mut self,
-        table: &Arc<TableDefinition>,
-        columns: &[OutputColumn],
-        row_id: &OutputColumn,
+        what: &str,
+        others: &[FromItem<'_>],
         filter: Option<&Condition<'_>>,
-        scope: &Scope,
-    ) -> Result<(LogicalPlan, Option<Expression>)> {
+    ) -> Result<ChangedRows> {
+        let table = self.find_target(&reference.name, what)?;
+        let old_columns = self.table_columns(&table);
+        let relation = table_relation(&table, old_columns.clone());
+        let relation = alias_relation(relation, reference.alias.as_ref())?;
+        self.range_names.push(vec![relation.name.clone()]);
+        let row_id = self.new_column("row id", DataType::BigInt, false);
         let scan = LogicalPlan::Scan {
-            table: Arc::clone(table),
-            columns: columns.to_vec(),
+            table: Arc::clone(&table),
+            columns: old_columns.clone(),
             row_id: Some(row_id.clone()),
         };
+        let mut input = Box::new(scan);
+        // What stands in FROM may not use the target.
+        let target = ScopeItem { is_lateral: true, lateral_allowed: false, ..ScopeItem::new(relation) };
+        let (joined, mut items) = self.bind_from(others, vec![target])?;
+        items[0].is_lateral = false;
+        if let Some(right) = joined {
+            let kind = JoinKind::Inner;
+            input = Box::new(LogicalPlan::Join { kind, left: input, right, condition: None });
+        }
+        let mut recheck = None;
         match filter {
-            None => Ok((scan, None)),
+            None => {}
             Some(Condition::CurrentOf(name)) => {
-                Err(Error::not_supported("WHERE CURRENT OF").at(name.position()))
+                return Err(Error::not_supported("WHERE CURRENT OF").at(name.position()));
             }
             Some(Condition::Expression(expr)) => {
-                let mut context = Context::new(scope, Place::Where);
+                let mut context = Context::new(&Scope::of_items(items.clone()), Place::Where);
                 let predicate = self.bind_condition(expr, "WHERE", &mut context)?.expression;
-                let recheck = Some(predicate.clone());
-                Ok((LogicalPlan::Filter { input: Box::new(scan), predicate }, recheck))
+                recheck = without_subqueries(&predicate);
+                input = Box::new(LogicalPlan::Filter { input, predicate });
             }
         }
+        Ok(ChangedRows { table, old_columns, row_id: row_id.id, input, items, recheck })
     }
 
+    /// SET. Queries in it are joined to the rows, so that the values are expressions over columns.
     fn bind_assignments(
         &mut self,
         table: &TableDefinition,
         update: &Update<'_>,
-        scope: &Scope,
-    ) -> Result<Vec<(usize, Expression)>> {
+        mut input: Box<LogicalPlan>,
+        scope: &Rc<Scope>,
+    ) -> Result<(Box<LogicalPlan>, Vec<(usize, Expression)>)> {
         let mut context = Context::new(scope, Place::UpdateSource);
         let mut assigned: Vec<(usize, Expression)> = Vec::new();
         for assignment in update.assignments {
-            match assignment {
+            let (targets, value, span) = match assignment {
                 Assignment::Column { target, value } => {
                     self.bind_assignment(table, target, value, &mut context, &mut assigned)?;
+                    continue;
                 }
-                Assignment::Columns { targets, value, span } => {
-                    let values = match (&value.kind, targets.len()) {
-                        (ExprKind::Row(values), _) => *values,
-                        (ExprKind::ScalarQuery(_), _) => {
-                            return Err(
-                                Error::not_supported("SET (…) = (SELECT …)").at(value.span.position())
-                            );
-                        }
-                        (_, 1) => std::slice::from_ref(value),
-                        _ => {
-                            let message = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
-                            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
-                                .at(value.span.position()));
-                        }
-                    };
-                    if values.len() != targets.len() {
-                        let message = "number of columns does not match number of values";
-                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(span.position()));
-                    }
-                    for (target, value) in targets.iter().zip(values) {
-                        self.bind_assignment(table, target, value, &mut context, &mut assigned)?;
-                    }
+                Assignment::Columns { targets, value, span } => (targets, value, span),
+            };
+            if let ExprKind::ScalarQuery(query) = &value.kind {
+                input = self.assign_query(table, targets, query, input, &mut context, &mut assigned)?;
+                continue;
+            }
+            let values = match (&value.kind, targets.len()) {
+                (ExprKind::Row(values), _) => *values,
+                (_, 1) => std::slice::from_ref(value),
+                _ => {
+                    let message =
+                        "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
+                    return Err(
+                        Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(value.span.position())
+                    );
                 }
+            };
+            if values.len() != targets.len() {
+                let message = "number of columns does not match number of values";
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(span.position()));
+            }
+            for (target, value) in targets.iter().zip(values) {
+                self.bind_assignment(table, target, value, &mut context, &mut assigned)?;
             }
         }
-        Ok(assigned)
+        for (_, value) in &mut assigned {
+            input = self.join_subqueries(input, value)?;
+        }
+        Ok((input, assigned))
+    }
+
+    /// `(a, b) = (SELECT …)`: the query is joined to the rows.
+    fn assign_query(
+        &mut self,
+        table: &TableDefinition,
+        targets: &[TargetColumn<'_>],
+        query: &Query<'_>,
+        input: Box<LogicalPlan>,
+        context: &mut Context,
+        assigned: &mut Vec<(usize, Expression)>,
+    ) -> Result<Box<LogicalPlan>> {
+        let bound = self.bind_inner_query(query, context)?;
+        if bound.columns.len() != targets.len() {
+            let message = "number of columns does not match number of values";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(query.span.position()));
+        }
+        for ((target, column), position) in targets.iter().zip(&bound.columns).zip(&bound.positions) {
+            let value = Bound::new(column_expression(column), column.sql_type, true, *position);
+            let column = assigned_column(table, target, assigned)?;
+            let value = self.assign(table, column, value)?;
+            assigned.push((column, value));
+        }
+        let (left, right) = (input, bound.plan);
+        Ok(Box::new(LogicalPlan::Join { kind: JoinKind::Single, left, right, condition: None }))
+    }
+
+    /// Joins the queries in `expression` to `input`; what stood for them becomes a column.
+    fn join_subqueries(
+        &mut self,
+        mut input: Box<LogicalPlan>,
+        expression: &mut Expression,
+    ) -> Result<Box<LogicalPlan>> {
+        if !walk::has_subquery(expression) {
+            return Ok(input);
+        }
+        let mut holder = Some(input);
+        // The test of an ANY may hold queries itself: those first.
+        expression.each_operand_mut(&mut |operand| {
+            let input = holder.take().ok_or_else(|| Error::internal("the input is put back"))?;
+            holder = Some(self.join_subqueries(input, operand)?);
+            Ok(())
+        })?;
+        input = holder.ok_or_else(|| Error::internal("the input is put back"))?;
+        if !matches!(expression, Expression::Subquery(_)) {
+            return Ok(input);
+        }
+        let taken = std::mem::replace(expression, null_constant(DataType::Boolean));
+        let Expression::Subquery(subquery) = taken else { return Ok(input) };
+        let Subquery { form, plan, .. } = *subquery;
+        let (kind, condition) = match form {
+            SubqueryForm::Scalar { data_type } => {
+                let column = plan.output_columns().swap_remove(0);
+                *expression = Expression::Column { id: column.id, data_type };
+                (JoinKind::Single, None)
+            }
+            SubqueryForm::Exists | SubqueryForm::Any { .. } => {
+                let mark = self.new_column("mark", DataType::Boolean, true);
+                *expression = column_expression(&mark);
+                let condition = match form {
+                    SubqueryForm::Any { test } => Some(test),
+                    _ => None,
+                };
+                (JoinKind::Mark(mark), condition)
+            }
+        };
+        Ok(Box::new(LogicalPlan::Join { kind, left: input, right: Box::new(plan), condition }))
     }
 
     fn bind_assignment(
@@ -342,14 +443,10 @@ impl Binder<'_> {
         table: &TableDefinition,
         target: &TargetColumn<'_>,
         value: &Expr<'_>,
-        context: &mut Context<'_>,
+        context: &mut Context,
         assigned: &mut Vec<(usize, Expression)>,
     ) -> Result<()> {
-        let column = target_column(table, target)?;
-        if assigned.iter().any(|(known, _)| *known == column) {
-            let message = format!("multiple assignments to same column \"{}\"", target.name.text);
-            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(target.name.position()));
-        }
+        let column = assigned_column(table, target, assigned)?;
         let value = if matches!(value.kind, ExprKind::Default) {
             self.bind_default(table, column, value.span.position())?
         } else {
@@ -359,6 +456,43 @@ impl Binder<'_> {
         assigned.push((column, value));
         Ok(())
     }
+}
+
+/// What UPDATE and DELETE have in common.
+struct ChangedRows {
+    table: Arc<TableDefinition>,
+    old_columns: Vec<OutputColumn>,
+    row_id: ColumnId,
+    input: Box<LogicalPlan>,
+    /// The names in force; the target is the first.
+    items: Vec<ScopeItem>,
+    recheck: Option<Expression>,
+}
+
+/// The part of a condition that can be evaluated for one row alone.
+fn without_subqueries(predicate: &Expression) -> Option<Expression> {
+    match predicate {
+        Expression::And(operands) => {
+            let mut kept: Vec<Expression> =
+                operands.iter().filter(|operand| !walk::has_subquery(operand)).cloned().collect();
+            if kept.len() > 1 { Some(Expression::And(kept)) } else { kept.pop() }
+        }
+        other => (!walk::has_subquery(other)).then(|| other.clone()),
+    }
+}
+
+/// The column that an element of SET changes.
+fn assigned_column(
+    table: &TableDefinition,
+    target: &TargetColumn<'_>,
+    assigned: &[(usize, Expression)],
+) -> Result<usize> {
+    let column = target_column(table, target)?;
+    if assigned.iter().any(|(known, _)| *known == column) {
+        let message = format!("multiple assignments to same column \"{}\"", target.name.text);
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(target.name.position()));
+    }
+    Ok(column)
 }
 
 /// An error in stored text: its place there means nothing to the user.
@@ -372,17 +506,6 @@ fn untyped_type() -> crate::sql::types::data_type::DataType {
 
 fn untyped_of(column: &OutputColumn) -> bool {
     column.sql_type.data_type == untyped_type()
-}
-
-/// The projection on top of a query that may hold untyped literals.
-fn projection(plan: &mut LogicalPlan) -> Option<(&mut Vec<Expression>, &mut Vec<OutputColumn>)> {
-    match plan {
-        LogicalPlan::Project { expressions, columns, .. } => Some((expressions, columns)),
-        LogicalPlan::Sort { input, .. }
-        | LogicalPlan::Limit { input, .. }
-        | LogicalPlan::Distinct { input } => projection(input),
-        _ => None,
-    }
 }
 
 /// The untyped literals of a query's select list, by column: the INSERT converts them itself.
@@ -456,22 +579,4 @@ fn check_target_count(
         return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position));
     }
     Ok(())
-}
-
-fn check_with(with: Option<&With<'_>>) -> Result<()> {
-    match with {
-        Some(with) => Err(Error::not_supported("WITH").at(with.span.position())),
-        None => Ok(()),
-    }
-}
-
-fn check_one_table(others: &[FromItem<'_>], what: &str) -> Result<()> {
-    let position = match others.first() {
-        None => return Ok(()),
-        Some(FromItem::Table(table)) => table.span.position(),
-        Some(FromItem::Query(query)) => query.span.position(),
-        Some(FromItem::Function(function)) => function.span.position(),
-        Some(FromItem::Join(join)) => join.span.position(),
-    };
-    Err(Error::not_supported(what).at(position))
 }

@@ -2,8 +2,9 @@
 
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::ObjectName;
-use crate::sql::plan::expression::{AggregateCall, ColumnId, OutputColumn};
+use crate::sql::ast::Name;
+use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
+use std::rc::Rc;
 
 /// Where an expression stands: decides what it may contain, and names itself in messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,12 @@ pub(super) enum Place {
     AggregateArgument,
     Default,
     Check,
+    /// The condition of a join.
+    JoinCondition,
+    /// A query in FROM.
+    FromQuery,
+    /// An argument of a function in FROM.
+    FromFunction,
 }
 
 impl Place {
@@ -42,6 +49,9 @@ impl Place {
             Place::AggregateArgument => "aggregate arguments",
             Place::Default => "DEFAULT expressions",
             Place::Check => "check constraints",
+            Place::JoinCondition => "JOIN conditions",
+            Place::FromQuery => "FROM clause of their own query level",
+            Place::FromFunction => "functions in FROM",
         }
     }
 
@@ -54,7 +64,7 @@ impl Place {
 /// Something in FROM, or the target of a data change.
 #[derive(Clone, Debug)]
 pub(super) struct ScopeRelation {
-    /// The name it goes by: its alias, else its own.
+    /// The name it goes by: its alias, else its own; empty for a join without an alias.
     pub(super) name: String,
     /// The schema, where it goes by its own name.
     pub(super) schema: Option<String>,
@@ -62,121 +72,223 @@ pub(super) struct ScopeRelation {
     pub(super) hidden_name: Option<String>,
     /// Its columns, named as they can be used.
     pub(super) columns: Vec<OutputColumn>,
+    /// Columns by position that are no column of the plan but an expression: those that USING merged.
+    pub(super) merged: Vec<(usize, Expression)>,
     /// Columns of its primary key, by position, when it is a table that has one: the others depend on them.
     pub(super) key: Option<Vec<usize>>,
 }
 
-/// The names in force.
+impl ScopeRelation {
+    /// A relation without a schema and without a key.
+    pub(super) fn new(name: impl Into<String>, columns: Vec<OutputColumn>) -> ScopeRelation {
+        ScopeRelation {
+            name: name.into(),
+            schema: None,
+            hidden_name: None,
+            columns,
+            merged: Vec::new(),
+            key: None,
+        }
+    }
+
+    /// The value of a column by position.
+    pub(super) fn value(&self, column: usize) -> Expression {
+        match self.merged.iter().find(|(position, _)| *position == column) {
+            Some((_, expression)) => expression.clone(),
+            None => column_expression(&self.columns[column]),
+        }
+    }
+
+    /// Whether names with `schema` and `name` mean this relation.
+    fn is_named(&self, schema: Option<&str>, name: &str) -> bool {
+        self.name == name && schema.is_none_or(|schema| self.schema.as_deref() == Some(schema))
+    }
+}
+
+/// A relation at one place of a query, with what may be used of it there.
+#[derive(Clone, Debug)]
+pub(super) struct ScopeItem {
+    pub(super) relation: Rc<ScopeRelation>,
+    /// Its name may qualify columns.
+    pub(super) is_named: bool,
+    /// Its columns may be used without a qualifier, and `*` means them.
+    pub(super) has_columns: bool,
+    /// It stands to the left in FROM: only LATERAL may use it.
+    pub(super) is_lateral: bool,
+    /// Whether LATERAL may: not from the right side of RIGHT and FULL JOIN.
+    pub(super) lateral_allowed: bool,
+    /// An outer join may have put NULLs in the place of its rows.
+    pub(super) nullable: bool,
+}
+
+impl ScopeItem {
+    /// A relation of which everything may be used.
+    pub(super) fn new(relation: ScopeRelation) -> ScopeItem {
+        ScopeItem {
+            relation: Rc::new(relation),
+            is_named: true,
+            has_columns: true,
+            is_lateral: false,
+            lateral_allowed: true,
+            nullable: false,
+        }
+    }
+}
+
+/// The names of one query level that are in force at one place.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
-    /// What is in FROM, in order.
-    pub(super) relations: Vec<ScopeRelation>,
+    /// What is in FROM, in order; also what joins hide, because keys and messages are about that too.
+    pub(super) items: Vec<ScopeItem>,
+}
+
+/// A column of a scope.
+#[derive(Clone, Copy)]
+pub(super) struct ScopeColumn<'s> {
+    pub(super) item: &'s ScopeItem,
+    /// Position in the relation.
+    pub(super) column: usize,
+}
+
+impl<'s> ScopeColumn<'s> {
+    /// What is known of it.
+    pub(super) fn output(self) -> &'s OutputColumn {
+        &self.item.relation.columns[self.column]
+    }
+
+    /// Whether it can be NULL.
+    pub(super) fn nullable(self) -> bool {
+        self.item.nullable || self.output().nullable
+    }
 }
 
 impl Scope {
     /// A scope of one relation.
-    pub(super) fn of(relation: ScopeRelation) -> Scope {
-        Scope { relations: vec![relation] }
+    pub(super) fn of(relation: ScopeRelation) -> Rc<Scope> {
+        Rc::new(Scope { items: vec![ScopeItem::new(relation)] })
     }
 
-    /// The column that `name` means.
+    /// A scope of these items.
+    pub(super) fn of_items(items: Vec<ScopeItem>) -> Rc<Scope> {
+        Rc::new(Scope { items })
+    }
+
+    /// Every relation, also hidden ones.
+    pub(super) fn relations(&self) -> impl Iterator<Item = &ScopeRelation> {
+        self.items.iter().map(|item| &*item.relation)
+    }
+
+    /// The columns that may be used without a qualifier, in the order of `*`.
+    pub(super) fn visible_columns(&self) -> impl Iterator<Item = ScopeColumn<'_>> {
+        self.items.iter().filter(|item| item.has_columns).flat_map(columns_of)
+    }
+
+    /// The column that a name without a qualifier means at this level; `lateral`: LATERAL may look to the left.
     /// # Errors
-    /// `42703`, `42702`, `42P01`, each at the name; `0A000` for a whole row.
-    pub(super) fn column(&self, name: &ObjectName<'_>) -> Result<(&ScopeRelation, &OutputColumn)> {
-        if name.parts.len() > 1 {
-            return self.qualified_column(name);
-        }
-        let wanted = name.object();
-        let mut found = None;
-        for relation in &self.relations {
-            for column in relation.columns.iter().filter(|column| column.name == wanted.text) {
+    /// `42702` where it means several; `42P10` where a join forbids the reference.
+    pub(super) fn column(&self, name: Name<'_>, lateral: bool) -> Result<Option<ScopeColumn<'_>>> {
+        let mut found: Option<ScopeColumn<'_>> = None;
+        for item in self.items.iter().filter(|item| item.has_columns && (lateral || !item.is_lateral)) {
+            for column in columns_of(item).filter(|column| column.output().name == name.text) {
                 if found.is_some() {
-                    let message = format!("column reference \"{}\" is ambiguous", wanted.text);
+                    let message = format!("column reference \"{}\" is ambiguous", name.text);
                     return Err(Error::new(SqlState::AMBIGUOUS_COLUMN, message)
                         .hint("Qualify it with the name of its table.")
-                        .at(wanted.position()));
+                        .at(name.position()));
                 }
-                found = Some((relation, column));
+                check_lateral(item, name.position())?;
+                found = Some(column);
             }
         }
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        if self.relations.iter().any(|relation| relation.name == wanted.text) {
-            return Err(Error::not_supported("a whole row as a value").at(wanted.position()));
-        }
-        let message = format!("column \"{}\" does not exist", wanted.text);
-        let names = self.relations.iter().flat_map(|relation| &relation.columns).map(|column| &*column.name);
-        Err(Error::new(SqlState::UNDEFINED_COLUMN, message)
-            .hint_near_miss(wanted.text, names)
-            .at(wanted.position()))
+        Ok(found)
     }
 
-    fn qualified_column(&self, name: &ObjectName<'_>) -> Result<(&ScopeRelation, &OutputColumn)> {
-        let wanted = name.object();
-        let relation = self.relation(name, name.parts.len() - 1)?;
-        let mut matching = relation.columns.iter().filter(|column| column.name == wanted.text);
-        match (matching.next(), matching.next()) {
-            (Some(column), None) => Ok((relation, column)),
-            (Some(_), Some(_)) => {
-                let message = format!("column reference \"{}\" is ambiguous", wanted.text);
-                Err(Error::new(SqlState::AMBIGUOUS_COLUMN, message).at(name.position()))
-            }
-            (None, _) => {
-                let message = format!("column {}.{} does not exist", relation.name, wanted.text);
-                let names = relation.columns.iter().map(|column| &*column.name);
-                Err(Error::new(SqlState::UNDEFINED_COLUMN, message)
-                    .hint_near_miss(wanted.text, names)
-                    .at(name.position()))
+    /// The relation of this name at this level.
+    /// # Errors
+    /// `42P09` where it means several; `42P10` where a join forbids the reference.
+    pub(super) fn relation(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        lateral: bool,
+        position: usize,
+    ) -> Result<Option<&ScopeItem>> {
+        let mut found: Option<&ScopeItem> = None;
+        for item in self.items.iter().filter(|item| item.is_named && (lateral || !item.is_lateral)) {
+            if item.relation.is_named(schema, name) {
+                if found.is_some() {
+                    let message = format!("table reference \"{name}\" is ambiguous");
+                    return Err(Error::new(SqlState::AMBIGUOUS_ALIAS, message).at(position));
+                }
+                check_lateral(item, position)?;
+                found = Some(item);
             }
         }
+        Ok(found)
     }
 
-    /// The relation that the first `count` parts of `name` mean.
-    pub(super) fn relation(&self, name: &ObjectName<'_>, count: usize) -> Result<&ScopeRelation> {
-        let position = name.position();
-        let (schema, table) = match &name.parts[..count] {
-            [table] => (None, table.text),
-            [schema, table] => (Some(schema.text), table.text),
-            [_, _, _] => return Err(Error::not_supported("a reference to another database").at(position)),
-            _ => {
-                let message = format!("improper qualified name (too many dotted names): {name}");
-                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position));
-            }
-        };
-        let found = self.relations.iter().find(|relation| {
-            relation.name == table && schema.is_none_or(|schema| relation.schema.as_deref() == Some(schema))
-        });
-        if let Some(relation) = found {
-            return Ok(relation);
-        }
-        let hidden = self.relations.iter().find(|relation| relation.hidden_name.as_deref() == Some(table));
-        if let Some(relation) = hidden {
-            let message = format!("invalid reference to FROM-clause entry for table \"{table}\"");
-            let hint = format!("Perhaps you meant to reference the table alias \"{}\".", relation.name);
-            return Err(Error::new(SqlState::UNDEFINED_TABLE, message).hint(hint).at(position));
-        }
-        let message = format!("missing FROM-clause entry for table \"{table}\"");
-        let names = self.relations.iter().map(|relation| &*relation.name);
-        Err(Error::new(SqlState::UNDEFINED_TABLE, message).hint_near_miss(table, names).at(position))
+    /// Whether a column of the plan is one of this level's.
+    pub(super) fn has_column_id(&self, id: ColumnId) -> bool {
+        self.relations().any(|relation| relation.columns.iter().any(|column| column.id == id))
     }
 }
 
-/// What expressions of one place are bound against, and what they turned out to use.
-pub(super) struct Context<'s> {
+/// The columns of an item.
+pub(super) fn columns_of(item: &ScopeItem) -> impl Iterator<Item = ScopeColumn<'_>> {
+    (0..item.relation.columns.len()).map(move |column| ScopeColumn { item, column })
+}
+
+fn check_lateral(item: &ScopeItem, position: usize) -> Result<()> {
+    if !item.is_lateral || item.lateral_allowed {
+        return Ok(());
+    }
+    let message = format!("invalid reference to FROM-clause entry for table \"{}\"", item.relation.name);
+    Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+        .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
+        .at(position))
+}
+
+/// A column as an expression.
+pub(super) fn column_expression(column: &OutputColumn) -> Expression {
+    Expression::Column { id: column.id, data_type: column.sql_type.data_type }
+}
+
+/// What expressions of one place are bound against, and what they turned out to use. While a query inside an
+/// expression is bound, the context of the expression waits in [`super::binder::Binder::outer`].
+#[derive(Debug)]
+pub(super) struct Context {
     /// The names.
-    pub(super) scope: &'s Scope,
+    pub(super) scope: Rc<Scope>,
     /// Where the expression stands now.
     pub(super) place: Place,
+    /// Whether what stands to the left in FROM may be used.
+    pub(super) lateral: bool,
     /// The aggregates met so far; equal ones once.
     pub(super) aggregates: Vec<AggregateCall>,
-    /// Columns used outside aggregates, with their places and the names messages give them.
+    /// Where the first of them stands.
+    pub(super) aggregate_position: Option<usize>,
+    /// The order that aggregates want their rows in; all the same.
+    pub(super) aggregate_order: Vec<SortKey>,
+    /// Columns used outside aggregates, with their places; also those that subqueries use.
     pub(super) references: Vec<(ColumnId, usize)>,
 }
 
-impl<'s> Context<'s> {
-    pub(super) fn new(scope: &'s Scope, place: Place) -> Context<'s> {
-        Context { scope, place, aggregates: Vec::new(), references: Vec::new() }
+impl Context {
+    pub(super) fn new(scope: &Rc<Scope>, place: Place) -> Context {
+        Context {
+            scope: Rc::clone(scope),
+            place,
+            lateral: false,
+            aggregates: Vec::new(),
+            aggregate_position: None,
+            aggregate_order: Vec::new(),
+            references: Vec::new(),
+        }
+    }
+
+    /// A context without names.
+    pub(super) fn empty(place: Place) -> Context {
+        Context::new(&Rc::default(), place)
     }
 }
 

@@ -48,6 +48,19 @@ pub fn parse_first<'a>(text: &'a str, arena: &'a Arena) -> Result<Option<(Statem
     Ok(parser.next_statement()?.map(|statement| (statement, parser.previous_end as usize)))
 }
 
+/// [`parse_first`] for a stored query, with `depth` levels of nesting around it already.
+/// # Errors
+/// As [`parse`].
+pub fn parse_first_within<'a>(
+    text: &'a str,
+    arena: &'a Arena,
+    depth: usize,
+) -> Result<Option<StatementWithSpan<'a>>> {
+    let mut parser = Parser::new(text, arena);
+    parser.descend(depth)?;
+    parser.next_statement()
+}
+
 /// One expression: a stored default or check.
 /// # Errors
 /// As [`parse`].

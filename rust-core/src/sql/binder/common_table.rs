@@ -1,0 +1,330 @@
+//! WITH: queries with a name, and those that refer to themselves.
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::query::{CommonTable, Query, QueryBody, SetOperations, SetOperator, With};
+use crate::sql::ast::{Name, Statement};
+use crate::sql::binder::binder::Binder;
+use crate::sql::binder::query::{BoundQuery, Untyped};
+use crate::sql::binder::scope::ScopeRelation;
+use crate::sql::plan::expression::OutputColumn;
+use crate::sql::plan::logical::{CommonTableId, LogicalPlan};
+
+/// A query of WITH while its name is in force.
+#[derive(Debug)]
+pub(super) struct CommonEntry {
+    name: String,
+    state: CommonState,
+}
+
+#[derive(Debug)]
+enum CommonState {
+    /// It is bound.
+    Ready { id: CommonTableId, columns: Vec<OutputColumn>, scans: usize },
+    /// Its recursive term is being bound.
+    Working { id: CommonTableId, columns: Vec<OutputColumn>, scans: usize },
+    /// It must not be referred to yet.
+    Refused(&'static str),
+    /// Stands further down in a WITH RECURSIVE.
+    Later,
+}
+
+/// Where, within a recursive term, a reference to the query itself stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RecursionPlace {
+    Allowed,
+    Subquery,
+    OuterJoin,
+    Intersect,
+    Except,
+}
+
+impl RecursionPlace {
+    fn name(self) -> &'static str {
+        match self {
+            RecursionPlace::Allowed => "its recursive term",
+            RecursionPlace::Subquery => "a subquery",
+            RecursionPlace::OuterJoin => "an outer join",
+            RecursionPlace::Intersect => "INTERSECT",
+            RecursionPlace::Except => "EXCEPT",
+        }
+    }
+}
+
+/// A bound query of WITH, to be put around what uses it.
+pub(super) struct Definition {
+    id: CommonTableId,
+    name: String,
+    materialized: Option<bool>,
+    plan: Box<LogicalPlan>,
+}
+
+const NOT_IN_FIRST_TERM: &str = "must not appear within its non-recursive term";
+const NO_UNION: &str = "does not have the form non-recursive-term UNION [ALL] recursive-term";
+
+impl Binder<'_> {
+    /// Binds the queries of WITH and puts their names in force until [`Binder::finish_with`].
+    pub(super) fn bind_with(&mut self, with: Option<&With<'_>>) -> Result<Vec<Definition>> {
+        let Some(with) = with else { return Ok(Vec::new()) };
+        for (index, table) in with.tables.iter().enumerate() {
+            if with.tables[..index].iter().any(|other| other.name.text == table.name.text) {
+                let message = format!("WITH query name \"{}\" specified more than once", table.name.text);
+                return Err(Error::new(SqlState::DUPLICATE_ALIAS, message).at(table.name.position()));
+            }
+        }
+        let first = self.common_tables.len();
+        if with.recursive {
+            // Every name is in force from the start.
+            for table in with.tables {
+                self.common_tables
+                    .push(CommonEntry { name: table.name.text.to_owned(), state: CommonState::Later });
+            }
+        }
+        let mut definitions = Vec::with_capacity(with.tables.len());
+        for (index, table) in with.tables.iter().enumerate() {
+            let (definition, columns) = self.bind_common_table(table, with.recursive, first + index)?;
+            let state = CommonState::Ready { id: definition.id, columns, scans: 0 };
+            let entry = CommonEntry { name: definition.name.clone(), state };
+            if with.recursive {
+                self.common_tables[first + index] = entry;
+            } else {
+                self.common_tables.push(entry);
+            }
+            definitions.push(definition);
+        }
+        Ok(definitions)
+    }
+
+    /// Takes the names out of force and puts the definitions that are used around `plan`.
+    pub(super) fn finish_with(
+        &mut self,
+        definitions: Vec<Definition>,
+        mut plan: Box<LogicalPlan>,
+    ) -> Box<LogicalPlan> {
+        for definition in definitions.into_iter().rev() {
+            let entry = self.common_tables.pop();
+            let is_used = matches!(
+                entry.map(|entry| entry.state),
+                Some(CommonState::Ready { scans, .. }) if scans > 0
+            );
+            // What nobody reads is not run, as in PostgreSQL.
+            if is_used {
+                let Definition { id, name, materialized, plan: definition } = definition;
+                plan = Box::new(LogicalPlan::With { id, name, materialized, definition, input: plan });
+            }
+        }
+        plan
+    }
+
+    #[inline(never)]
+    fn bind_common_table(
+        &mut self,
+        table: &CommonTable<'_>,
+        recursive: bool,
+        entry: usize,
+    ) -> Result<(Definition, Vec<OutputColumn>)> {
+        let Statement::Query(query) = table.statement else {
+            return Err(Error::not_supported("a data change in WITH").at(table.span.position()));
+        };
+        let bound = if recursive {
+            self.bind_recursive(table, query, entry)?
+        } else {
+            self.bind_query(query, Untyped::BecomesText)?
+        };
+        let mut columns = bound.columns;
+        name_columns(&mut columns, table)?;
+        let definition = Definition {
+            id: self.new_common_table_id(),
+            name: table.name.text.to_owned(),
+            materialized: table.materialized,
+            plan: bound.plan,
+        };
+        Ok((definition, columns))
+    }
+
+    fn bind_recursive(
+        &mut self,
+        table: &CommonTable<'_>,
+        query: &Query<'_>,
+        entry: usize,
+    ) -> Result<BoundQuery> {
+        let place = std::mem::replace(&mut self.recursion, RecursionPlace::Allowed);
+        let bound = match &query.body {
+            QueryBody::SetOperations(operations)
+                if operations.rest.last().is_some_and(|last| last.operator == SetOperator::Union) =>
+            {
+                self.bind_recursive_union(table, query, operations, entry)
+            }
+            _ => {
+                self.common_tables[entry].state = CommonState::Refused(NO_UNION);
+                self.bind_query(query, Untyped::BecomesText)
+            }
+        };
+        self.recursion = place;
+        bound
+    }
+
+    #[inline(never)]
+    fn bind_recursive_union(
+        &mut self,
+        table: &CommonTable<'_>,
+        query: &Query<'_>,
+        operations: &SetOperations<'_>,
+        entry: usize,
+    ) -> Result<BoundQuery> {
+        self.enter(1, query.span.position())?;
+        let definitions = self.bind_with(query.with)?;
+        let (last, before) = operations.rest.split_last().expect("there is a step");
+        self.common_tables[entry].state = CommonState::Refused(NOT_IN_FIRST_TERM);
+        let initial = if before.is_empty() {
+            self.bind_body(&operations.first, Untyped::BecomesText)?
+        } else {
+            let left = SetOperations { first: operations.first, rest: before };
+            self.bind_set_operations(&left)?
+        };
+        let mut columns = initial.columns.clone();
+        for column in &mut columns {
+            column.nullable = true;
+            column.origin = None;
+        }
+        name_columns(&mut columns, table)?;
+        let id = self.new_common_table_id();
+        self.common_tables[entry].state = CommonState::Working { id, columns: columns.clone(), scans: 0 };
+        let recursive = self.bind_body(&last.right, Untyped::Stays)?;
+        let scans = match &self.common_tables[entry].state {
+            CommonState::Working { scans, .. } => *scans,
+            _ => 0,
+        };
+        let bound = if scans == 0 {
+            // It does not refer to itself: a union like others.
+            self.common_tables[entry].state = CommonState::Refused(NO_UNION);
+            let union = self.unite(initial, recursive, last)?;
+            self.order_outputs(union, "", query, true)?
+        } else {
+            refuse_around_recursion(query)?;
+            self.finish_recursive(table, initial, recursive, last.all, id, columns)?
+        };
+        let plan = self.finish_with(definitions, bound.plan);
+        self.leave(1);
+        Ok(BoundQuery { plan, ..bound })
+    }
+
+    fn finish_recursive(
+        &mut self,
+        table: &CommonTable<'_>,
+        initial: BoundQuery,
+        recursive: BoundQuery,
+        all: bool,
+        id: CommonTableId,
+        mut columns: Vec<OutputColumn>,
+    ) -> Result<BoundQuery> {
+        let types = self.common_types(&initial.columns, &recursive, "UNION")?;
+        for (index, (column, sql_type)) in columns.iter().zip(&types).enumerate() {
+            if column.sql_type.data_type != sql_type.data_type {
+                let message = format!(
+                    "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
+                    table.name.text,
+                    index + 1,
+                    column.sql_type.data_type.name(),
+                    sql_type.data_type.name()
+                );
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
+                    .hint("Cast the output of the non-recursive term to the correct type.")
+                    .at(initial.positions.get(index).copied().unwrap_or(0)));
+            }
+        }
+        let types: Vec<_> = columns.iter().map(|column| column.sql_type).collect();
+        let recursive = self.convert_columns(recursive, &types)?;
+        for column in &mut columns {
+            column.id = self.new_column_id();
+        }
+        let plan = Box::new(LogicalPlan::RecursiveUnion {
+            id,
+            all,
+            initial: initial.plan,
+            recursive: recursive.plan,
+            columns: columns.clone(),
+        });
+        Ok(BoundQuery { plan, columns, positions: initial.positions })
+    }
+
+    /// The query of WITH that `name` means, as a relation.
+    pub(super) fn bind_common_scan(
+        &mut self,
+        name: Name<'_>,
+    ) -> Result<Option<(Box<LogicalPlan>, ScopeRelation)>> {
+        let Some(index) = self.common_tables.iter().rposition(|entry| entry.name == name.text) else {
+            return Ok(None);
+        };
+        let refuse = |what: String| {
+            let message = format!("recursive reference to query \"{}\" {what}", name.text);
+            Err(Error::new(SqlState::INVALID_RECURSION, message).at(name.position()))
+        };
+        let place = self.recursion;
+        let (id, columns) = match &mut self.common_tables[index].state {
+            CommonState::Ready { id, columns, scans } => {
+                *scans += 1;
+                (*id, columns.clone())
+            }
+            CommonState::Working { id, columns, scans } => {
+                if place != RecursionPlace::Allowed {
+                    return refuse(format!("must not appear within {}", place.name()));
+                }
+                if *scans > 0 {
+                    return refuse("must not appear more than once".to_owned());
+                }
+                *scans += 1;
+                self.working_scans += 1;
+                (*id, columns.clone())
+            }
+            CommonState::Refused(NO_UNION) => {
+                let message = format!("recursive query \"{}\" {NO_UNION}", name.text);
+                return Err(Error::new(SqlState::INVALID_RECURSION, message).at(name.position()));
+            }
+            CommonState::Refused(why) => return refuse((*why).to_owned()),
+            CommonState::Later => {
+                let what = "a reference to a query that stands further down in WITH RECURSIVE";
+                return Err(Error::not_supported(what).at(name.position()));
+            }
+        };
+        let mut columns = columns;
+        for column in &mut columns {
+            column.id = self.new_column_id();
+        }
+        let relation = ScopeRelation::new(name.text, columns.clone());
+        let plan = LogicalPlan::CommonScan { id, name: name.text.to_owned(), columns };
+        Ok(Some((Box::new(plan), relation)))
+    }
+}
+
+fn name_columns(columns: &mut [OutputColumn], table: &CommonTable<'_>) -> Result<()> {
+    if table.columns.len() > columns.len() {
+        let message = format!(
+            "WITH query \"{}\" has {} columns available but {} columns specified",
+            table.name.text,
+            columns.len(),
+            table.columns.len()
+        );
+        return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(table.name.position()));
+    }
+    for (column, name) in columns.iter_mut().zip(table.columns) {
+        column.name = name.text.to_owned();
+    }
+    Ok(())
+}
+
+/// ORDER BY and the like would have to wait for the last row.
+fn refuse_around_recursion(query: &Query<'_>) -> Result<()> {
+    let (what, position) = if let Some(order) = query.order_by.first() {
+        ("ORDER BY", order.value.span.position())
+    } else if let Some(offset) = query.offset {
+        ("OFFSET", offset.span.position())
+    } else if let Some(limit) = query.limit {
+        ("LIMIT", limit.span.position())
+    } else if let Some(locking) = query.locking.first() {
+        ("FOR UPDATE/SHARE", locking.span.position())
+    } else {
+        return Ok(());
+    };
+    let message = format!("{what} in a recursive query is not implemented");
+    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position))
+}
