@@ -330,6 +330,7 @@ pub(super) fn no_function(name: &str, inputs: &[DataType], choice: Choice) -> Er
 /// The name PostgreSQL gives an unnamed column of a select list.
 pub(super) fn column_name<'a>(expr: &Expr<'a>) -> std::borrow::Cow<'a, str> {
     use crate::sql::ast::expression::{ExprKind, SpecialValue};
+    use crate::sql::ast::query::{QueryBody, SelectItem};
     use std::borrow::Cow;
     fn name_of<'a>(expr: &Expr<'a>) -> Option<(Cow<'a, str>, bool)> {
         // The flag: a strong name; a cast's type name is a weak one that an inner name replaces.
@@ -356,6 +357,7 @@ pub(super) fn column_name<'a>(expr: &Expr<'a>) -> std::borrow::Cow<'a, str> {
                 _ => Some((Cow::Borrowed(cast.target.name.object().text), false)),
             },
             ExprKind::Collate { input, .. } => name_of(input),
+            ExprKind::ScalarQuery(query) => Some((query_name(&query.body), true)),
             ExprKind::Special { value, .. } => strong(match value {
                 SpecialValue::CurrentDate => "current_date",
                 SpecialValue::CurrentTime => "current_time",
@@ -368,6 +370,20 @@ pub(super) fn column_name<'a>(expr: &Expr<'a>) -> std::borrow::Cow<'a, str> {
                 SpecialValue::CurrentSchema => "current_schema",
             }),
             _ => None,
+        }
+    }
+    /// The name of a query's first column.
+    fn query_name<'a>(body: &QueryBody<'a>) -> Cow<'a, str> {
+        match body {
+            QueryBody::Select(select) => match select.items.first() {
+                Some(SelectItem::Expression { alias: Some(alias), .. }) => Cow::Borrowed(alias.text),
+                Some(SelectItem::Expression { value, .. }) => column_name(value),
+                _ => Cow::Borrowed("?column?"),
+            },
+            QueryBody::Values(_) => Cow::Borrowed("column1"),
+            QueryBody::Table(_) => Cow::Borrowed("?column?"),
+            QueryBody::Query(query) => query_name(&query.body),
+            QueryBody::SetOperations(operations) => query_name(&operations.first),
         }
     }
     name_of(expr).map_or(Cow::Borrowed("?column?"), |(name, _)| name)

@@ -2,19 +2,27 @@
 
 use crate::error::{Error, Result};
 use crate::sql::ast::expression::{Between, Case, Expr, Like, LikeKind};
-use crate::sql::binder::binder::Binder;
+use crate::sql::binder::binder::{Binder, null_constant};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::common_type;
-use crate::sql::binder::scope::Context;
+use crate::sql::binder::scope::{Context, Place, column_expression};
+use crate::sql::binder::select::one_row;
 use crate::sql::binder::subquery::row_fields;
 use crate::sql::binder::walk;
 use crate::sql::functions::registry::Registry;
-use crate::sql::plan::expression::Expression;
+use crate::sql::plan::expression::{Expression, OutputColumn, Subquery, SubqueryForm};
+use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::types::compare::compare;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::Datum;
 use std::cmp::Ordering;
 use std::sync::Arc;
+
+/// An operand that is computed once for several uses.
+struct Held {
+    expression: Expression,
+    column: OutputColumn,
+}
 
 impl Binder<'_> {
     /// A copy of a bound operand.
@@ -23,18 +31,54 @@ impl Binder<'_> {
         Ok(Bound::new(expression, bound.sql_type, bound.nullable, bound.position))
     }
 
+    /// Makes an operand that a construct uses several times, and that differs each time, a column that holds one
+    /// value of it: [`Binder::release`] puts what computes it around the construct.
+    #[inline(never)]
+    fn hold(&mut self, operand: Box<Bound>, context: &Context) -> (Box<Bound>, Option<Box<Held>>) {
+        // Stored expressions are evaluated without a plan.
+        let is_stored = matches!(context.place, Place::Default | Place::Check);
+        if is_stored || !walk::is_volatile(&operand.expression) {
+            return (operand, None);
+        }
+        let column = self.new_column("operand", operand.sql_type, operand.nullable);
+        let value = column_expression(&column);
+        let bound = Bound::new(value, operand.sql_type, operand.nullable, operand.position);
+        (bound, Some(Box::new(Held { expression: operand.expression, column })))
+    }
+
+    /// Undoes [`Binder::hold`] around a construct.
+    #[inline(never)]
+    fn release(&mut self, held: Option<Box<Held>>, mut result: Box<Bound>) -> Box<Bound> {
+        let Some(held) = held else { return result };
+        let Held { expression, column } = *held;
+        let output = self.new_column("?column?", result.sql_type, result.nullable);
+        let input = Box::new(LogicalPlan::Project {
+            input: one_row(),
+            expressions: vec![expression],
+            columns: vec![column],
+        });
+        let value = std::mem::replace(&mut result.expression, null_constant(DataType::Unknown));
+        let plan = LogicalPlan::Project { input, expressions: vec![value], columns: vec![output] };
+        let form = SubqueryForm::Scalar { data_type: result.data_type() };
+        let position = result.position;
+        result.expression = Expression::Subquery(Box::new(Subquery { form, plan, position }));
+        result
+    }
+
     pub(super) fn bind_case(
         &mut self,
         case: &Case<'_>,
         position: usize,
         context: &mut Context,
     ) -> Result<Box<Bound>> {
-        let operand = match &case.operand {
+        let (operand, held) = match &case.operand {
             Some(operand) => {
                 let operand = self.bind(operand, context)?;
-                Some(self.default_to_text(operand)?)
+                let operand = self.default_to_text(operand)?;
+                let (operand, held) = self.hold(operand, context);
+                (Some(operand), held)
             }
-            None => None,
+            None => (None, None),
         };
         let mut conditions = Vec::with_capacity(case.branches.len());
         // ELSE is first, because PostgreSQL looks for the common type in this order.
@@ -55,7 +99,8 @@ impl Binder<'_> {
             });
             results.push(self.bind(result, context)?);
         }
-        self.finish_case(conditions, results, position)
+        let bound = self.finish_case(conditions, results, position)?;
+        Ok(self.release(held, bound))
     }
 
     #[inline(never)]
@@ -103,7 +148,9 @@ impl Binder<'_> {
     ) -> Result<Box<Bound>> {
         let left = self.bind(&arguments[0], context)?;
         let right = self.bind(&arguments[1], context)?;
-        self.finish_null_if(left, right, position)
+        let (left, held) = self.hold(left, context);
+        let bound = self.finish_null_if(left, right, position)?;
+        Ok(self.release(held, bound))
     }
 
     #[inline(never)]
@@ -217,7 +264,9 @@ impl Binder<'_> {
         let input = self.bind(&between.input, context)?;
         let lower = self.bind(&between.lower, context)?;
         let upper = self.bind(&between.upper, context)?;
-        self.finish_between(between, [input, lower, upper], start)
+        let (input, held) = self.hold(input, context);
+        let bound = self.finish_between(between, [input, lower, upper], start)?;
+        Ok(self.release(held, bound))
     }
 
     #[inline(never)]
@@ -297,7 +346,9 @@ impl Binder<'_> {
         }
         let input = self.bind(input, context)?;
         let list = self.bind_all(list, context)?;
-        self.finish_in_list(input, list, negated, start)
+        let (input, held) = self.hold(input, context);
+        let bound = self.finish_in_list(input, list, negated, start)?;
+        Ok(self.release(held, bound))
     }
 
     /// Values without columns are compared as one type; what is constant goes into one set, the rest is compared

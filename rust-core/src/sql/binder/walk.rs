@@ -38,7 +38,6 @@ pub(super) fn has_subquery(expression: &Expression) -> bool {
     found
 }
 
-#[expect(dead_code, reason = "for copies of operands, which come next")]
 /// Whether two evaluations of an expression may differ.
 pub(super) fn is_volatile(expression: &Expression) -> bool {
     let mut found = matches!(

@@ -310,8 +310,8 @@ fn updates_and_deletes() {
     );
     check(
         "UPDATE t SET (b, f) = (SELECT y::text, true FROM u v WHERE v.x = t.a) FROM u WHERE t.a = u.s AND EXISTS (SELECT 1) RETURNING t.b, u.x",
-        "((scan t inner join scan u) | filter ((a = s:integer) AND exists <values () | project [1] as [?column?]>) \
-         single join scan u | filter (x' = a:bigint) | project [y'::text, true] as [y, bool]) \
+        "((scan t inner join scan u) | filter ((a = s) AND exists <values () | project [1] as [?column?]>) \
+         single join scan u | filter (x' = a) | project [y'::text, true] as [y, bool]) \
          | update t set b = y'', f = bool check t_d_check (d > 0e-0) returning [b, ?5] as [b, x]",
     );
     check(

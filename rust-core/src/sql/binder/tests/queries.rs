@@ -6,7 +6,7 @@ use super::{check, check_error};
 fn joins_name_their_columns() {
     check(
         "SELECT * FROM t, u WHERE a = x",
-        "(scan t inner join scan u) | filter (a:bigint = x) | project [a, b, c, d, f, x, y, z, s] as [a, b, c, d, f, x, y, z, s]",
+        "(scan t inner join scan u) | filter (a = x) | project [a, b, c, d, f, x, y, z, s] as [a, b, c, d, f, x, y, z, s]",
     );
     check(
         "SELECT t.a FROM t LEFT JOIN t t2 ON t.a = t2.a AND t2.f",
@@ -19,7 +19,7 @@ fn joins_name_their_columns() {
     );
     check(
         "SELECT *, q.k FROM (SELECT 1 k) p NATURAL RIGHT JOIN (SELECT 3::bigint k) q",
-        "(values () | project [1] as [k] right join values () | project [3l] as [k] on (k:bigint = k')) \
+        "(values () | project [1] as [k] right join values () | project [3l] as [k] on (k = k')) \
          | project [k', k'] as [k, k]",
     );
     check(
@@ -56,7 +56,7 @@ fn joins_name_their_columns() {
 fn lateral_sees_what_stands_to_its_left() {
     check(
         "SELECT n FROM t, LATERAL (SELECT t.a + x AS n FROM u) s",
-        "(scan t inner join scan u | project [(a:bigint + x)] as [n]) | project [n] as [n]",
+        "(scan t inner join scan u | project [(a + x)] as [n]) | project [n] as [n]",
     );
     check(
         "SELECT g FROM t LEFT JOIN generate_series(1, a) WITH ORDINALITY AS g(g, n) ON n > 1",
@@ -84,22 +84,22 @@ fn lateral_sees_what_stands_to_its_left() {
 fn queries_stand_in_expressions() {
     check(
         "SELECT (SELECT max(x) FROM u WHERE s = t.a) FROM t",
-        "scan t | project [<scan u | filter (s:integer = a) | group [] [max(x)] | project [max] as [max]>] as [max]",
+        "scan t | project [<scan u | filter (s = a) | group [] [max(x)] | project [max] as [max]>] as [max]",
     );
     check(
         "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE x = a) AND a NOT IN (SELECT s FROM u)",
-        "scan t | filter (exists <scan u | filter (x = a:bigint) | project [1] as [?column?]> \
-         AND NOT any (a = s':integer) <scan u | project [s] as [s']>) | project [a] as [a]",
+        "scan t | filter (exists <scan u | filter (x = a) | project [1] as [?column?]> \
+         AND NOT any (a = s') <scan u | project [s] as [s]>) | project [a] as [a]",
     );
     check(
         "SELECT a > ALL (SELECT s FROM u), (a, 1) IN (SELECT s, s FROM u) FROM t",
-        "scan t | project [NOT any NOT (a > s':integer) <scan u | project [s] as [s']>, \
-         any ((a = s':integer) AND (1 = s'':integer)) <scan u | project [s, s] as [s', s'']>] as [?column?, ?column?]",
+        "scan t | project [NOT any NOT (a > s') <scan u | project [s] as [s]>, \
+         any ((a = s') AND (1 = s'')) <scan u | project [s, s] as [s, s]>] as [?column?, ?column?]",
     );
     check(
         "SELECT (1, a) < (2, 3), (a, b) IS NULL, (1, 2) = (SELECT a, a) FROM t",
         "scan t | project [((1 < 2) OR ((1 = 2) AND (a < 3))), (a IS NULL AND b IS NULL), \
-         <values () | project [a, a] as [a', a''] | project [((1 = a') AND (2 = a''))] as [?column?]>] as [?column?, ?column?, ?column?]",
+         <values () | project [a, a] as [a, a] | project [((1 = a') AND (2 = a''))] as [?column?]>] as [?column?, ?column?, ?column?]",
     );
     check_error("SELECT ^(SELECT 1, 2)", "42601", "subquery must return only one column");
     check_error("SELECT ^1 IN (SELECT 1, 2)", "42601", "subquery has too many columns");
@@ -116,12 +116,12 @@ fn queries_stand_in_expressions() {
 fn aggregates_belong_to_the_innermost_level_they_use() {
     check(
         "SELECT (SELECT sum(t.a) FROM u LIMIT 1) FROM t",
-        "scan t | group [] [sum(a)] | project [<scan u | project [sum] as [sum'] | limit 1l offset 0>] as [sum]",
+        "scan t | group [] [sum(a)] | project [<scan u | project [sum] as [sum] | limit 1l offset 0>] as [sum]",
     );
     check(
         "SELECT b, (SELECT count(*) FROM u WHERE s = max(t.a)) FROM t GROUP BY b",
-        "scan t | group [b] [max(a)] | project [b', <scan u | filter (s:integer = max) | group [] [count()] \
-         | project [count] as [count']>] as [b, count]",
+        "scan t | group [b] [max(a)] | project [b', <scan u | filter (s = max) | group [] [count()] \
+         | project [count] as [count]>] as [b, count]",
     );
     check_error(
         "SELECT b, (SELECT 1 FROM u WHERE s = ^t.a) FROM t GROUP BY b",
@@ -135,7 +135,7 @@ fn aggregates_belong_to_the_innermost_level_they_use() {
     );
     check(
         "SELECT (SELECT x FROM u LIMIT 1), count(*) FROM t GROUP BY 1",
-        "scan t | group [<scan u | project [x] as [x'] | limit 1l offset 0>] [count()] | project [group, count] as [x, count]",
+        "scan t | group [<scan u | project [x] as [x] | limit 1l offset 0>] [count()] | project [group, count] as [x, count]",
     );
     check(
         "SELECT (SELECT 1) FROM t GROUP BY (SELECT 1)",
