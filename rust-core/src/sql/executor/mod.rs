@@ -30,6 +30,9 @@ mod stage;
 mod store;
 mod top_n;
 
+#[cfg(test)]
+mod tests;
+
 pub use execution::{Execution, start, start_instrumented};
 pub use instrument::NodeStatistics;
 
