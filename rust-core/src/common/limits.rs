@@ -9,6 +9,8 @@ pub const STATEMENT_BYTES_DEFAULT: usize = 64 << 20;
 /// Nesting of expressions and sub-selects. Beyond it: 54001. Sized so that parser, binder and planner
 /// stay within a 128 KiB stack.
 pub const NESTING_DEPTH_MAX: usize = 200;
+/// Levels of a query's plan, those of subqueries counted where they stand. Beyond it: 54001.
+pub const PLAN_DEPTH_MAX: usize = 500;
 /// Columns of a table.
 pub const TABLE_COLUMNS_MAX: usize = 1600;
 /// Columns of an index.

@@ -99,11 +99,11 @@ fn finish(binder: Binder<'_>, mut plan: LogicalPlan, kind: StatementKind) -> Res
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::sql) mod tests;
 
 /// Turns CREATE TABLE and CREATE INDEX into a catalog, as the session does, but without trees.
 #[cfg(test)]
-mod fixture {
+pub(in crate::sql) mod fixture {
     use super::bound::{BindOptions, BoundStatement, NewIndex};
     use crate::catalog::snapshot::CatalogSnapshot;
     use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
@@ -131,7 +131,7 @@ mod fixture {
         table.indexes.push(IndexDefinition { id, name: index.name, constraint: index.constraint });
     }
 
-    pub(super) fn catalog(definitions: &[&str]) -> CatalogSnapshot {
+    pub(in crate::sql) fn catalog(definitions: &[&str]) -> CatalogSnapshot {
         let mut catalog = CatalogSnapshot::empty();
         for (number, text) in definitions.iter().enumerate() {
             let arena = Arena::new();

@@ -3,7 +3,7 @@
 
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, result_type};
-use crate::sql::functions::registry::{Environment, Volatility};
+use crate::sql::functions::registry::{Environment, Registry, ScalarFunction, Volatility};
 use crate::sql::plan::expression::{Expression, SubqueryForm};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
@@ -156,11 +156,7 @@ fn fold_simple(expression: Expression) -> Expression {
             let cast = Expression::Cast { input, target, explicit, position };
             if constant { compute(cast) } else { cast }
         }
-        Expression::Not(input) => match *input {
-            Expression::Not(inner) => *inner,
-            input if is_constant(&input) => compute(Expression::Not(Box::new(input))),
-            input => Expression::Not(Box::new(input)),
-        },
+        Expression::Not(input) => not(*input),
         Expression::IsNull { input, negated } => {
             let constant = is_constant(&input);
             let test = Expression::IsNull { input, negated };
@@ -191,6 +187,53 @@ fn fold_simple(expression: Expression) -> Expression {
         }
         other => other,
     }
+}
+
+/// NOT moves to where it costs nothing: into tests and comparisons, by De Morgan's laws into AND and OR. All of them
+/// hold for NULL as well.
+fn not(input: Expression) -> Expression {
+    match input {
+        Expression::Not(inner) => *inner,
+        Expression::And(operands) => fold_logical(operands.into_iter().map(not).collect(), true),
+        Expression::Or(operands) => fold_logical(operands.into_iter().map(not).collect(), false),
+        Expression::IsNull { input, negated } => Expression::IsNull { input, negated: !negated },
+        Expression::IsTruth { input, truth, negated } => {
+            Expression::IsTruth { input, truth, negated: !negated }
+        }
+        Expression::IsDistinct { left, right, negated } => {
+            Expression::IsDistinct { left, right, negated: !negated }
+        }
+        Expression::InSet { input, values, has_null, negated } => {
+            Expression::InSet { input, values, has_null, negated: !negated }
+        }
+        Expression::Call { function, arguments, position } => match opposite(function) {
+            Some(function) => Expression::Call { function, arguments, position },
+            None => Expression::Not(Box::new(Expression::Call { function, arguments, position })),
+        },
+        input if is_constant(&input) => compute(Expression::Not(Box::new(input))),
+        input => Expression::Not(Box::new(input)),
+    }
+}
+
+/// The comparison that is true where `function` is false. Types are ordered totally, also floating point ones.
+fn opposite(function: &'static ScalarFunction) -> Option<&'static ScalarFunction> {
+    let name = match function.name {
+        "=" => "<>",
+        "<>" => "=",
+        "<" => ">=",
+        "<=" => ">",
+        ">" => "<=",
+        ">=" => "<",
+        "~~" => "!~~",
+        "!~~" => "~~",
+        "~~*" => "!~~*",
+        "!~~*" => "~~*",
+        "~" => "!~",
+        "!~" => "~",
+        _ => return None,
+    };
+    let found = Registry::get().scalar_exact(name, function.arguments)?;
+    (function.strict && found.strict && found.returns == DataType::Boolean).then_some(found)
 }
 
 /// Casts that depend on nothing but the value: text forms of moments and zones belong to the session.

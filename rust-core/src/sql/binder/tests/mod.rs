@@ -1,6 +1,6 @@
 //! Statements and what they are bound to, or the code and place of their error. The plans are printed as nested calls.
 
-mod printer;
+pub(in crate::sql) mod printer;
 mod queries;
 
 use self::printer::Printer;

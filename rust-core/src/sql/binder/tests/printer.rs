@@ -1,14 +1,14 @@
 //! Plans as text: nested calls from the first input to the result, with columns by name.
 
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, SubqueryForm};
-use crate::sql::plan::logical::{JoinKind, LogicalPlan, Returning};
+use crate::sql::plan::logical::{InitialForm, JoinKind, LogicalPlan, Returning};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
 use std::collections::BTreeMap;
 
 /// Prints plans with columns by name: `name`, or `name'` for a later column of the same name.
 #[derive(Default)]
-pub(super) struct Printer {
+pub(in crate::sql) struct Printer {
     names: BTreeMap<ColumnId, String>,
 }
 
@@ -115,7 +115,7 @@ impl Printer {
         }
     }
 
-    pub(super) fn plan(&mut self, plan: &LogicalPlan) -> String {
+    pub(in crate::sql) fn plan(&mut self, plan: &LogicalPlan) -> String {
         match plan {
             LogicalPlan::Scan { table, columns, .. } => {
                 self.define(columns);
@@ -282,7 +282,15 @@ impl Printer {
                 self.define(columns);
                 "supplied".to_owned()
             }
-            LogicalPlan::Initial { .. } => "made by the optimizer".to_owned(),
+            LogicalPlan::Initial { queries, input } => {
+                let mut text = String::new();
+                for query in queries {
+                    let mut inner = Printer { names: self.names.clone() };
+                    let exists = if query.form == InitialForm::Exists { "exists " } else { "" };
+                    text += &format!("${} = {exists}<{}>; ", query.parameter + 1, inner.plan(&query.plan));
+                }
+                text + &self.plan(input)
+            }
         }
     }
 }

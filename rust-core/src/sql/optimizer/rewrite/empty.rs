@@ -23,9 +23,9 @@ fn is_empty(plan: &LogicalPlan) -> bool {
 fn is_never(condition: &Expression) -> bool {
     let mut terms = Vec::new();
     split_conjunction(condition.clone(), &mut terms);
-    terms.iter().any(|term| {
-        matches!(term, Expression::Constant { value: Datum::Boolean(false) | Datum::Null, .. })
-    })
+    terms
+        .iter()
+        .any(|term| matches!(term, Expression::Constant { value: Datum::Boolean(false) | Datum::Null, .. }))
 }
 
 fn is_zero(limit: Option<&Expression>) -> bool {

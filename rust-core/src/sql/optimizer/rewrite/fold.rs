@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::sql::evaluate::fold::fold;
+use crate::sql::optimizer::rewrite::simplify::simplify;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::types::data_type::DataType;
@@ -14,6 +15,7 @@ pub(super) fn fold_plan(plan: &mut LogicalPlan) -> Result<()> {
     plan.each_own_expression_mut(&mut |expression| {
         let nothing = Expression::Constant { value: Datum::Null, data_type: DataType::Unknown };
         *expression = fold(std::mem::replace(expression, nothing));
+        simplify(expression)?;
         fold_subqueries(expression)
     })?;
     if let LogicalPlan::Sort { keys, .. } = plan {

@@ -1,17 +1,27 @@
-//! Rewrites of logical plans that never make them worse, in order: constants are folded, then filters and limits
-//! move down and projections are merged.
+//! Rewrites of logical plans, in order: constants are folded; subqueries leave expressions; common tables that need
+//! not be kept go; conditions move down; joins no longer depend on their left rows; conditions move down again, what
+//! has no rows and what nobody needs goes, limits move down.
 
 mod cardinality_bounds;
+mod common_table;
+mod depth;
+mod empty;
 mod fold;
 mod limit;
 mod null_rejection;
 mod numbering;
+mod projection;
 mod push_down;
 mod references;
+mod required;
 mod same;
+mod simplify;
 mod subquery;
 mod transitive;
 mod unnest;
+
+#[cfg(test)]
+mod tests;
 
 use crate::error::Result;
 use crate::sql::optimizer::rewrite::numbering::Numbering;
@@ -32,12 +42,21 @@ pub(super) struct Rewritten {
 /// `0A000` for a subquery where none can be, `54001` for a plan that is too deep, `XX000` for a plan that contradicts
 /// itself.
 pub(super) fn rewrite(mut plan: LogicalPlan, parameters: &[DataType]) -> Result<Rewritten> {
+    depth::check(&plan)?;
     fold::fold_plan(&mut plan)?;
     let mut numbering = Numbering::new(&plan, parameters.len());
     subquery::extract(&mut plan, &mut numbering)?;
+    depth::check(&plan)?;
+    common_table::inline(&mut plan, &mut numbering)?;
     push_down::push_down(&mut plan)?;
+    empty::remove(&mut plan)?;
     unnest::unnest(&mut plan, &mut numbering)?;
+    depth::check(&plan)?;
+    required::prune(&mut plan)?;
+    projection::lift(&mut plan)?;
     push_down::push_down(&mut plan)?;
+    empty::remove(&mut plan)?;
+    required::prune(&mut plan)?;
     limit::lower_limits(&mut plan)?;
     Ok(Rewritten { plan, run_time_parameters: numbering.run_time_parameters })
 }

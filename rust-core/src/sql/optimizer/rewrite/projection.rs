@@ -42,7 +42,8 @@ fn taken_off(plan: &mut LogicalPlan, replacements: &mut Replacements) {
 }
 
 fn put_on(plan: &mut LogicalPlan, columns: Vec<OutputColumn>, replacements: &Replacements) {
-    let expression = |output: &OutputColumn| replacements.get(&output.id).cloned().unwrap_or_else(|| column(output));
+    let expression =
+        |output: &OutputColumn| replacements.get(&output.id).cloned().unwrap_or_else(|| column(output));
     let expressions = columns.iter().map(expression).collect();
     *plan = LogicalPlan::Project { input: Box::new(take(plan)), expressions, columns };
 }

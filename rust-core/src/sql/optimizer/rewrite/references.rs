@@ -94,7 +94,38 @@ pub(super) fn plan_uses_any(plan: &LogicalPlan, columns: &ColumnSet) -> bool {
 
 /// The columns that `plan` puts out.
 pub(super) fn output_set(plan: &LogicalPlan) -> ColumnSet {
-    plan.output_columns().iter().map(|column| column.id).collect()
+    let mut out = ColumnSet::new();
+    let mut waiting = vec![plan];
+    while let Some(node) = waiting.pop() {
+        match node {
+            LogicalPlan::Filter { input, .. }
+            | LogicalPlan::Distinct { input }
+            | LogicalPlan::DistinctOn { input, .. }
+            | LogicalPlan::Sort { input, .. }
+            | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::With { input, .. }
+            | LogicalPlan::Initial { input, .. } => waiting.push(input),
+            LogicalPlan::Join { kind, left, right, .. } => {
+                waiting.push(left);
+                match kind {
+                    JoinKind::Semi | JoinKind::Anti => {}
+                    JoinKind::Mark(mark) => {
+                        out.insert(mark.id);
+                    }
+                    _ => waiting.push(right),
+                }
+            }
+            LogicalPlan::Insert { returning, .. }
+            | LogicalPlan::Update { returning, .. }
+            | LogicalPlan::Delete { returning, .. } => {
+                out.extend(returning.iter().flat_map(|returning| &returning.columns).map(|column| column.id));
+            }
+            other => each_made(other, &mut |column| {
+                out.insert(column.id);
+            }),
+        }
+    }
+    out
 }
 
 /// Calls `visit` with each column that this node alone makes.

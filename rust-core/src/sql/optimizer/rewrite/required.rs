@@ -55,12 +55,10 @@ fn of_inputs(plan: &mut LogicalPlan, need: Need) -> Vec<Need> {
             add(predicate, &mut columns);
             vec![Need { columns, exact, ordered, duplicates }]
         }
-        LogicalPlan::Project { expressions, columns: names, .. } => {
-            if !exact {
-                keep_used(expressions, names, &columns);
-            }
+        LogicalPlan::Project { expressions, .. } => {
             let mut used = ColumnSet::new();
             expressions.iter().for_each(|expression| add(expression, &mut used));
+            let duplicates = duplicates || expressions.iter().any(is_volatile);
             vec![Need { columns: used, exact: false, ordered, duplicates }]
         }
         LogicalPlan::Aggregate { groups, aggregates, .. } => {
@@ -93,14 +91,12 @@ fn of_inputs(plan: &mut LogicalPlan, need: Need) -> Vec<Need> {
             let tests_only = matches!(kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_));
             // A dependent right side uses columns of the left one.
             columns.extend(free_columns(right));
-            let left = Need { columns, exact, ordered, duplicates };
+            // Fewer rows to join are worth dropping duplicates below a join, even where that changes nothing.
+            let left = Need { columns, exact, ordered, duplicates: true };
             let mut right = Need { ordered: false, ..left.clone() };
             if tests_only {
                 right.exact = false;
                 right.duplicates = false;
-            }
-            if matches!(kind, JoinKind::Single) {
-                right.duplicates = true;
             }
             vec![left, right]
         }
@@ -152,7 +148,11 @@ fn simplified(plan: &mut LogicalPlan, need: &Need) -> bool {
         LogicalPlan::Distinct { input } if !need.duplicates || !unique_keys(input).is_empty() => {
             *plan = take(input);
         }
-        LogicalPlan::Project { input, expressions, columns } if !need.exact && narrows(expressions, columns) => {
+        LogicalPlan::Project { input, expressions, columns } if !need.exact => {
+            keep_used(expressions, columns, &need.columns);
+            if !narrows(expressions, columns) {
+                return false;
+            }
             *plan = take(input);
         }
         LogicalPlan::Aggregate { input, groups, group_columns, aggregates } => {
@@ -178,9 +178,10 @@ fn simplified(plan: &mut LogicalPlan, need: &Need) -> bool {
 
 /// Whether a projection only leaves columns out.
 fn narrows(expressions: &[Expression], columns: &[OutputColumn]) -> bool {
-    columns.iter().zip(expressions).all(|(column, expression)| {
-        matches!(expression, Expression::Column { id, .. } if *id == column.id)
-    })
+    columns
+        .iter()
+        .zip(expressions)
+        .all(|(column, expression)| matches!(expression, Expression::Column { id, .. } if *id == column.id))
 }
 
 /// Whether no two rows of `input` have the same values of `groups`.

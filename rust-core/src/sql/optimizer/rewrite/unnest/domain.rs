@@ -3,6 +3,7 @@
 //! beside each row.
 
 use crate::error::Result;
+use crate::sql::optimizer::rewrite::common_table::{may_copy, replace_scans, scans_of};
 use crate::sql::optimizer::rewrite::numbering::Numbering;
 use crate::sql::optimizer::rewrite::references::{
     ColumnSet, Replacements, column, free_columns, narrowed, node_count, nothing, plan_is_volatile,
@@ -184,7 +185,16 @@ impl Domain {
                 substitute_in_plan(&mut function, &self.replacements(&values))?;
                 Ok(Some((join(JoinKind::Inner, domain, function, None), values)))
             }
-            LogicalPlan::With { definition, .. } if plan_uses_any(&definition, &self.outer_set) => Ok(None),
+            LogicalPlan::With { id, ref definition, ref input, .. }
+                if plan_uses_any(definition, &self.outer_set) =>
+            {
+                if !may_copy(definition, scans_of(input, id).count) {
+                    return Ok(None);
+                }
+                let mut plan = plan;
+                replace_scans(&mut plan, numbering)?;
+                self.push(plan, numbering)
+            }
             LogicalPlan::Filter { .. }
             | LogicalPlan::Project { .. }
             | LogicalPlan::Sort { .. }

@@ -191,6 +191,9 @@ impl Dependent {
 
     /// The join with what correlated it in its condition, where that is all.
     fn pulled_up(&mut self, mut top: Peeled, numbering: &mut Numbering) -> Result<Option<LogicalPlan>> {
+        if is_existence(&self.kind) {
+            pull_up::join_for_existence(&mut top.base, &self.outer_set);
+        }
         let pulled = pull_up::pull(&mut top.base, &self.outer_set, numbering)?;
         if plan_uses_any(&top.base, &self.outer_set) {
             return Ok(None);
@@ -309,6 +312,7 @@ fn join(kind: JoinKind, left: LogicalPlan, right: LogicalPlan, condition: Option
 fn all(condition: Option<Expression>, more: Vec<Expression>) -> Option<Expression> {
     let mut terms = Vec::new();
     condition.into_iter().chain(more).for_each(|condition| split_conjunction(condition, &mut terms));
+    terms.retain(|term| !matches!(term, Expression::Constant { value: Datum::Boolean(true), .. }));
     conjunction(terms)
 }
 

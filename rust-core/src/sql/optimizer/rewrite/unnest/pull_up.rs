@@ -7,8 +7,8 @@ use crate::sql::optimizer::columns::{conjunction, split_conjunction};
 use crate::sql::optimizer::rewrite::cardinality_bounds::equality;
 use crate::sql::optimizer::rewrite::numbering::Numbering;
 use crate::sql::optimizer::rewrite::references::{
-    ColumnSet, Replacements, column, expression_columns, is_volatile, output_set, replace_columns, take,
-    uses_any,
+    ColumnSet, Replacements, column, expression_columns, is_volatile, output_set, plan_uses_any,
+    replace_columns, take, uses_any,
 };
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::logical::{JoinKind, LogicalPlan};
@@ -67,6 +67,33 @@ pub(super) fn pull(
             JoinKind::Full => Ok(Vec::new()),
         },
         _ => Ok(Vec::new()),
+    }
+}
+
+/// Where only the existence of a row counts, a semi join that uses outer columns is as good as an inner join, which
+/// their conditions can leave.
+pub(super) fn join_for_existence(plan: &mut LogicalPlan, outer: &ColumnSet) {
+    let mut waiting = vec![plan];
+    while let Some(node) = waiting.pop() {
+        match node {
+            LogicalPlan::Filter { input, .. }
+            | LogicalPlan::Project { input, .. }
+            | LogicalPlan::Sort { input, .. }
+            | LogicalPlan::Distinct { input } => waiting.push(input),
+            LogicalPlan::Join { kind: kind @ (JoinKind::Inner | JoinKind::Semi), left, right, condition } => {
+                if let JoinKind::Semi = kind
+                    && (plan_uses_any(right, outer)
+                        || condition.as_ref().is_some_and(|condition| uses_any(condition, outer)))
+                {
+                    *kind = JoinKind::Inner;
+                }
+                waiting.push(left);
+                if let JoinKind::Inner = kind {
+                    waiting.push(right);
+                }
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,0 +1,95 @@
+//! AND and OR with terms that repeat: duplicates go, and what every alternative of an OR demands is demanded once
+//! (`(a AND b) OR (a AND c)` is `a AND (b OR c)`), where joins and indexes can use it. All of it holds in
+//! three-valued logic.
+
+use crate::error::Result;
+use crate::sql::optimizer::columns::split_conjunction;
+use crate::sql::optimizer::rewrite::references::{has_subquery, is_volatile, take_expression};
+use crate::sql::optimizer::rewrite::same::{add_term, same};
+use crate::sql::plan::expression::Expression;
+
+/// Simplifies `expression` and its operands.
+/// # Errors
+/// None of its own.
+pub(super) fn simplify(expression: &mut Expression) -> Result<()> {
+    expression.each_operand_mut(&mut simplify)?;
+    if let Expression::And(_) | Expression::Or(_) = expression {
+        simplify_node(expression);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn simplify_node(expression: &mut Expression) {
+    *expression = match take_expression(expression) {
+        Expression::And(terms) => {
+            let mut flat = Vec::with_capacity(terms.len());
+            split_conjunction(Expression::And(terms), &mut flat);
+            one_of(distinct(flat), Expression::And)
+        }
+        Expression::Or(alternatives) => factored(distinct(alternatives)),
+        other => other,
+    };
+}
+
+fn distinct(terms: Vec<Expression>) -> Vec<Expression> {
+    let mut kept = Vec::with_capacity(terms.len());
+    for term in terms {
+        if is_volatile(&term) || has_subquery(&term) {
+            kept.push(term);
+        } else {
+            add_term(&mut kept, term);
+        }
+    }
+    kept
+}
+
+fn one_of(mut terms: Vec<Expression>, whole: fn(Vec<Expression>) -> Expression) -> Expression {
+    match terms.pop() {
+        Some(only) if terms.is_empty() => only,
+        Some(last) => {
+            terms.push(last);
+            whole(terms)
+        }
+        None => whole(terms),
+    }
+}
+
+fn demands(alternative: &Expression, term: &Expression) -> bool {
+    match alternative {
+        Expression::And(terms) => terms.iter().any(|own| same(own, term)),
+        own => same(own, term),
+    }
+}
+
+/// The OR with what all its alternatives demand outside.
+fn factored(mut alternatives: Vec<Expression>) -> Expression {
+    let candidates = match alternatives.first() {
+        Some(Expression::And(terms)) => terms.clone(),
+        Some(other) if alternatives.len() > 1 => vec![other.clone()],
+        _ => Vec::new(),
+    };
+    let mut common: Vec<Expression> = Vec::new();
+    for term in candidates {
+        let everywhere = alternatives.iter().all(|alternative| demands(alternative, &term));
+        if everywhere && !is_volatile(&term) && !has_subquery(&term) {
+            common.push(term);
+        }
+    }
+    if common.is_empty() || alternatives.len() < 2 {
+        return one_of(alternatives, Expression::Or);
+    }
+    let mut free = false;
+    for alternative in &mut alternatives {
+        let mut rest = Vec::new();
+        split_conjunction(take_expression(alternative), &mut rest);
+        rest.retain(|term| !common.iter().any(|known| same(known, term)));
+        // An alternative that demands nothing else makes the others needless.
+        free |= rest.is_empty();
+        *alternative = one_of(rest, Expression::And);
+    }
+    if !free {
+        common.push(one_of(alternatives, Expression::Or));
+    }
+    one_of(common, Expression::And)
+}
