@@ -1,5 +1,6 @@
 //! Queries as written: SELECT, VALUES, TABLE, WITH, set operations, FROM.
 
+use crate::sql::ast::define::Persistence;
 use crate::sql::ast::expression::{Expr, FunctionCall, Window};
 use crate::sql::ast::{Name, ObjectName, Span, Statement, TypeName};
 
@@ -88,8 +89,8 @@ pub struct Select<'a> {
     pub distinct: Option<Distinct<'a>>,
     /// The select list; may be empty.
     pub items: &'a [SelectItem<'a>],
-    /// INTO: where it stands (refused; CREATE TABLE AS is the way).
-    pub into: Option<Span>,
+    /// INTO.
+    pub into: Option<&'a Into<'a>>,
     /// FROM; several are a cross join.
     pub from: &'a [FromItem<'a>],
     /// WHERE.
@@ -101,6 +102,17 @@ pub struct Select<'a> {
     /// WINDOW.
     pub windows: &'a [NamedWindow<'a>],
     /// Its text.
+    pub span: Span,
+}
+
+/// `INTO table` of a SELECT, which makes the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Into<'a> {
+    /// TEMPORARY, UNLOGGED.
+    pub persistence: Persistence,
+    /// Its name.
+    pub name: ObjectName<'a>,
+    /// Its text, from the word INTO on.
     pub span: Span,
 }
 

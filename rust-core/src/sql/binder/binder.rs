@@ -4,6 +4,7 @@ use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::ids::ObjectId;
 use crate::common::limits::NESTING_DEPTH_MAX;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::Span;
 use crate::sql::ast::query::Query;
 use crate::sql::binder::bound::BindOptions;
 use crate::sql::binder::common_table::{CommonEntry, RecursionPlace};
@@ -49,6 +50,10 @@ pub(super) struct Binder<'b> {
     pub(super) recursion: RecursionPlace,
     /// How many references to recursive queries from their recursive terms there are so far.
     pub(super) working_scans: usize,
+    /// Whether parameters may not be used: in what is stored, and in COPY.
+    pub(super) parameters_refused: bool,
+    /// The INTO that makes the statement a CREATE TABLE AS.
+    pub(super) into_allowed: Option<Span>,
     /// Tables and views that the statement reads.
     pub(super) dependencies: Vec<ObjectId>,
     next_column: u32,
@@ -69,6 +74,8 @@ impl<'b> Binder<'b> {
             common_tables: Vec::new(),
             recursion: RecursionPlace::Allowed,
             working_scans: 0,
+            parameters_refused: false,
+            into_allowed: None,
             dependencies: Vec::new(),
             next_column: 0,
             next_common_table: 0,

@@ -29,8 +29,16 @@ impl Binder<'_> {
         if !Registry::get().aggregates(name).is_empty() {
             return self.bind_aggregate(call, position, context);
         }
+        if Registry::get().scalar(name).is_empty() && !Registry::get().table_functions_named(name).is_empty()
+        {
+            return self.bind_set_function(call, position, context);
+        }
         check_scalar_form(call, position)?;
         let arguments = self.bind_all(call.arguments, context)?;
+        if name == "overlaps" && arguments.len() == 4 {
+            let operands = <[Box<Bound>; 4]>::try_from(arguments);
+            return self.bind_overlaps(operands.expect("there are four"), position);
+        }
         self.call_named(name, arguments, position)
     }
 

@@ -193,7 +193,7 @@ impl Binder<'_> {
     }
 
     #[inline(never)]
-    fn finish_extreme(
+    pub(super) fn finish_extreme(
         &mut self,
         name: &'static str,
         arguments: Vec<Box<Bound>>,

@@ -72,7 +72,7 @@ impl Binder<'_> {
     }
 
     /// The schema that a new object goes into.
-    fn creation_schema(&self, name: &AstName<'_>) -> Result<String> {
+    pub(super) fn creation_schema(&self, name: &AstName<'_>) -> Result<String> {
         if name.parts.len() > 2 {
             return Err(Error::not_supported("a reference to another database").at(name.position()));
         }
@@ -387,6 +387,7 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
     match drop.kind {
         ObjectKind::Table => Ok(BoundStatement::DropTable(objects)),
         ObjectKind::Index => Ok(BoundStatement::DropIndex(objects)),
+        ObjectKind::View => Ok(BoundStatement::DropView(objects)),
         _ => Err(unsupported_statement(statement)),
     }
 }
@@ -451,7 +452,12 @@ fn check_table_form(create: &ast::CreateTable<'_>) -> Result<()> {
         Persistence::Temporary => return refuse("a temporary table", create.span),
         Persistence::Unlogged => return refuse("an unlogged table", create.span),
     }
-    let options = &create.options;
+    check_table_options(&create.options)
+}
+
+/// Refuses what may follow the columns of a table.
+pub(super) fn check_table_options(options: &ast::TableOptions<'_>) -> Result<()> {
+    let refuse = |what: &str, span: Span| Err(Error::not_supported(what).at(span.position()));
     if let Some(span) = options.inherits {
         return refuse("INHERITS", span);
     }

@@ -127,7 +127,7 @@ impl Binder<'_> {
 
     #[inline(never)]
     fn bind_parameter(&mut self, index: usize, position: usize, context: &Context) -> Result<Box<Bound>> {
-        if matches!(context.place, Place::Default | Place::Check) {
+        if self.parameters_refused || matches!(context.place, Place::Default | Place::Check) {
             let message = format!("there is no parameter ${}", index + 1);
             return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message).at(position));
         }

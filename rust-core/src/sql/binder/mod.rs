@@ -17,13 +17,17 @@ mod coercion;
 mod common_table;
 mod conditional;
 mod control;
+mod copy;
 mod define;
+mod define_query;
+mod explain;
 mod expression;
 mod from;
 mod grouping;
 mod key_names;
 mod modify;
 mod names;
+mod overlaps;
 mod overload;
 mod parameters;
 mod query;
@@ -42,9 +46,10 @@ use crate::sql::ast::Statement;
 use crate::sql::ast::control::Notify;
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{BindOptions, BoundStatement};
-use crate::sql::binder::query::Untyped;
+use crate::sql::binder::parameters::Parameters;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
+use crate::sql::types::data_type::DataType;
 
 /// Resolves every name and type of `statement` against `catalog`. `options.text` is the text the statement was
 /// parsed from; positions of errors are byte offsets in it.
@@ -56,46 +61,56 @@ pub fn bind(
     options: &BindOptions<'_>,
 ) -> Result<BoundStatement> {
     let mut binder = Binder::new(catalog, options);
-    let (plan, kind) = match statement {
-        Statement::Query(query) => {
-            (*binder.bind_query(query, Untyped::BecomesText)?.plan, StatementKind::Select)
-        }
-        Statement::Insert(insert) => (binder.bind_insert(insert)?, StatementKind::Insert),
-        Statement::Update(update) => (binder.bind_update(update)?, StatementKind::Update),
-        Statement::Delete(delete) => (binder.bind_delete(delete)?, StatementKind::Delete),
-        Statement::CreateTable(create) => return binder.bind_create_table(create),
-        Statement::CreateIndex(create) => return binder.bind_create_index(create),
-        Statement::Drop(drop) => return define::bind_drop(drop, statement),
-        Statement::Transaction(transaction) => return control::bind_transaction(transaction),
-        Statement::Set(set) => return control::bind_set(set),
+    if let Statement::Query(query) = statement
+        && let Some(into) = define_query::into_of(query)
+    {
+        return binder.bind_select_into(into, query);
+    }
+    if let Some((plan, kind)) = binder.bind_planned(statement)? {
+        return finish(binder, plan, kind);
+    }
+    match statement {
+        Statement::CreateTable(create) => binder.bind_create_table(create),
+        Statement::CreateTableAs(create) => binder.bind_create_table_as(create),
+        Statement::CreateView(create) => binder.bind_create_view(create),
+        Statement::CreateIndex(create) => binder.bind_create_index(create),
+        Statement::Drop(drop) => define::bind_drop(drop, statement),
+        Statement::Explain(explain) => binder.bind_explain(explain),
+        Statement::Analyze(analyze) => binder.bind_analyze(analyze),
+        Statement::Copy(copy) => binder.bind_copy(copy),
+        Statement::Transaction(transaction) => control::bind_transaction(transaction),
+        Statement::Set(set) => control::bind_set(set),
         Statement::Show(show) => {
             let position = show.name.map_or(show.span.position(), |name| name.position());
             let name = show.name.map(|name| name.to_string().to_ascii_lowercase());
-            return Ok(BoundStatement::Show { name, position });
+            Ok(BoundStatement::Show { name, position })
         }
-        Statement::Checkpoint { .. } => return Ok(BoundStatement::Checkpoint),
+        Statement::Checkpoint { .. } => Ok(BoundStatement::Checkpoint),
         Statement::Notify(notify) => {
             let (what, span) = match notify {
                 Notify::Listen { span, .. } => ("LISTEN", span),
                 Notify::Unlisten { span, .. } => ("UNLISTEN", span),
                 Notify::Notify { span, .. } => ("NOTIFY", span),
             };
-            return Err(Error::not_supported(what).at(span.position()));
+            Err(Error::not_supported(what).at(span.position()))
         }
-        other => return Err(control::unsupported_statement(other)),
-    };
-    finish(binder, plan, kind)
+        other => Err(control::unsupported_statement(other)),
+    }
 }
 
 /// Gives every parameter its final type.
 fn finish(binder: Binder<'_>, mut plan: LogicalPlan, kind: StatementKind) -> Result<BoundStatement> {
-    let parameters = binder.parameters.finish();
-    if !parameters.is_empty() {
-        walk::each_plan_expression(&mut plan, &mut |expression| {
-            walk::type_parameters(expression, &parameters)
-        })?;
-    }
+    let parameters = type_all_parameters(binder.parameters, &mut plan)?;
     Ok(BoundStatement::Query { plan, parameters, kind })
+}
+
+/// The final types of all parameters, also put into the plan.
+fn type_all_parameters(parameters: Parameters, plan: &mut LogicalPlan) -> Result<Vec<DataType>> {
+    let parameters = parameters.finish();
+    if !parameters.is_empty() {
+        walk::each_plan_expression(plan, &mut |expression| walk::type_parameters(expression, &parameters))?;
+    }
+    Ok(parameters)
 }
 
 #[cfg(test)]
@@ -107,6 +122,7 @@ pub(in crate::sql) mod fixture {
     use super::bound::{BindOptions, BoundStatement, NewIndex};
     use crate::catalog::snapshot::CatalogSnapshot;
     use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
+    use crate::catalog::view_definition::ViewDefinition;
     use crate::common::arena::Arena;
     use crate::common::ids::{ObjectId, TreeId};
     use crate::table::layout::{IndexColumn, IndexLayout, RowIdSource, TableLayout};
@@ -164,6 +180,18 @@ pub(in crate::sql) mod fixture {
                     let mut table = (*catalog.table(None, &create.table).unwrap()).clone();
                     add_index(&mut table, create.index);
                     catalog = catalog.with_table(Arc::new(table));
+                }
+                BoundStatement::CreateView(create) => {
+                    let (columns, types) = create.columns.into_iter().unzip();
+                    catalog = catalog.with_view(Arc::new(ViewDefinition {
+                        id: ObjectId(number as u32 + 1),
+                        schema: create.schema,
+                        name: create.name,
+                        columns,
+                        types,
+                        query: create.query,
+                        dependencies: create.dependencies,
+                    }));
                 }
                 other => panic!("not a definition: {other:?}"),
             }

@@ -182,7 +182,7 @@ impl Binder<'_> {
     }
 
     /// The default of a column from its stored text; `position` stands in for the places in that text.
-    fn bind_default(
+    pub(super) fn bind_default(
         &mut self,
         table: &TableDefinition,
         column: usize,

@@ -4,6 +4,7 @@ use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::Name;
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
+use crate::sql::plan::logical::LogicalPlan;
 use std::rc::Rc;
 
 /// Where an expression stands: decides what it may contain, and names itself in messages.
@@ -29,6 +30,8 @@ pub(super) enum Place {
     FromQuery,
     /// An argument of a function in FROM.
     FromFunction,
+    /// WHERE of COPY FROM.
+    CopyFilter,
 }
 
 impl Place {
@@ -52,6 +55,7 @@ impl Place {
             Place::JoinCondition => "JOIN conditions",
             Place::FromQuery => "FROM clause of their own query level",
             Place::FromFunction => "functions in FROM",
+            Place::CopyFilter => "COPY FROM WHERE conditions",
         }
     }
 
@@ -269,6 +273,8 @@ pub(super) struct Context {
     pub(super) aggregate_position: Option<usize>,
     /// The order that aggregates want their rows in; all the same.
     pub(super) aggregate_order: Vec<SortKey>,
+    /// A function of several rows in the select list.
+    pub(super) set_function: Option<Box<LogicalPlan>>,
     /// Columns used outside aggregates, with their places; also those that subqueries use.
     pub(super) references: Vec<(ColumnId, usize)>,
 }
@@ -282,6 +288,7 @@ impl Context {
             aggregates: Vec::new(),
             aggregate_position: None,
             aggregate_order: Vec::new(),
+            set_function: None,
             references: Vec::new(),
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::common::limits::TARGET_LIST_MAX;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::ObjectName;
 use crate::sql::ast::expression::{Expr, ExprKind, Literal};
 use crate::sql::ast::query::{Distinct, OrderItem, Query, Select, SelectItem};
+use crate::sql::ast::{ObjectName, Span};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::call::column_name;
 use crate::sql::binder::coercion::Bound;
@@ -13,7 +13,7 @@ use crate::sql::binder::query::{BoundQuery, Untyped};
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeColumn, column_expression, columns_of};
 use crate::sql::binder::walk;
 use crate::sql::plan::expression::{ColumnId, Expression, SortKey};
-use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::plan::logical::{JoinKind, LogicalPlan};
 use std::rc::Rc;
 
 /// An expression of a select list.
@@ -119,7 +119,7 @@ impl Binder<'_> {
         query: &Query<'_>,
         untyped: Untyped,
     ) -> Result<BoundQuery> {
-        check_select_form(select)?;
+        check_select_form(select, self.into_allowed)?;
         self.range_names.push(Vec::new());
         let recursive_scans = self.working_scans;
         let (from, from_items) = self.bind_from(select.from, Vec::new())?;
@@ -172,6 +172,13 @@ impl Binder<'_> {
             return Err(distinct_order_error(items[key.item].value.position));
         }
         let aggregates = std::mem::take(&mut context.aggregates);
+        let set_function = context.set_function.take();
+        if let Some(LogicalPlan::TableFunction { position, .. }) = set_function.as_deref()
+            && (groups.is_some() || having.is_some() || !aggregates.is_empty())
+        {
+            let what = "a set-returning function in a select list with aggregates";
+            return Err(Error::not_supported(what).at(*position));
+        }
         if groups.is_some() || having.is_some() || !aggregates.is_empty() {
             let order = std::mem::take(&mut context.aggregate_order);
             if !order.is_empty() {
@@ -183,6 +190,10 @@ impl Binder<'_> {
             plan = grouping.finish(plan, aggregates, having, &mut items)?;
         }
         let ordering = Ordering { keys, distinct_on, visible };
+        if let Some(function) = set_function {
+            let (kind, left, right) = (JoinKind::Inner, plan, function);
+            plan = Box::new(LogicalPlan::Join { kind, left, right, condition: None });
+        }
         self.finish_select(plan, select, query, items, ordering, &context.scope)
     }
 
@@ -404,9 +415,12 @@ fn distinct_order_error(position: usize) -> Error {
     .at(position)
 }
 
-fn check_select_form(select: &Select<'_>) -> Result<()> {
-    if let Some(span) = select.into {
-        return Err(Error::not_supported("SELECT INTO").at(span.position()));
+fn check_select_form(select: &Select<'_>, into_allowed: Option<Span>) -> Result<()> {
+    if let Some(into) = select.into
+        && into_allowed != Some(into.span)
+    {
+        let message = "SELECT ... INTO is not allowed here";
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(into.span.position()));
     }
     if let Some(window) = select.windows.first() {
         return Err(Error::not_supported("WINDOW").at(window.name.position()));

@@ -351,6 +351,7 @@ fn check_place(place: Place, position: usize) -> Result<()> {
     let message = match place {
         Place::Default => "cannot use subquery in DEFAULT expression",
         Place::Check => "cannot use subquery in check constraint",
+        Place::CopyFilter => "cannot use subquery in COPY FROM WHERE condition",
         _ => return Ok(()),
     };
     Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position))

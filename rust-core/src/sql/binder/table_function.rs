@@ -7,7 +7,7 @@ use crate::sql::binder::binder::Binder;
 use crate::sql::binder::call::{check_form, column_name, no_function};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::{Choice, Signature, choose_function};
-use crate::sql::binder::scope::{Context, Place, Scope, ScopeItem, ScopeRelation};
+use crate::sql::binder::scope::{Context, Place, Scope, ScopeItem, ScopeRelation, column_expression};
 use crate::sql::functions::registry::Registry;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::types::data_type::{DataType, SqlType};
@@ -116,6 +116,36 @@ impl Binder<'_> {
             converted.push(self.coerce_implicitly(argument, *wanted)?.expression);
         }
         Ok((function, converted))
+    }
+
+    /// A function with several rows in a select list: it is joined to the rows of the query.
+    #[inline(never)]
+    pub(super) fn bind_set_function(
+        &mut self,
+        call: &FunctionCall<'_>,
+        position: usize,
+        context: &mut Context,
+    ) -> Result<Box<Bound>> {
+        if context.place != Place::SelectList {
+            let message = format!("set-returning functions are not allowed in {}", context.place.name());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+        }
+        let arguments = self.bind_all(call.arguments, context)?;
+        let (function, arguments) = self.choose_table_function(call, arguments, position)?;
+        let [(name, data_type)] = function.columns else {
+            return Err(Error::not_supported("a function of several columns as a value").at(position));
+        };
+        if context.set_function.is_some() {
+            return Err(
+                Error::not_supported("several set-returning functions in one select list").at(position)
+            );
+        }
+        let column = self.new_column(*name, *data_type, true);
+        let value = Bound::new(column_expression(&column), *data_type, true, position);
+        let columns = vec![column];
+        let plan = LogicalPlan::TableFunction { function, arguments, columns, ordinality: false, position };
+        context.set_function = Some(Box::new(plan));
+        Ok(value)
     }
 
     /// A scalar function in FROM: one row of one value.

@@ -34,6 +34,7 @@ impl Binder<'_> {
         let bound = self.bind_view_text(&view.query).map_err(|error| error.at(position))?;
         self.leave(VIEW_DEPTH);
         let BoundQuery { mut plan, mut columns, .. } = bound;
+        columns.truncate(view.columns.len());
         // Places in the view's text mean nothing in the statement.
         walk::move_plan_to(&mut plan, position)?;
         for (column, name) in columns.iter_mut().zip(&view.columns) {

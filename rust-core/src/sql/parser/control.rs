@@ -506,14 +506,33 @@ impl<'a> Parser<'a> {
                     let text = if word == Keyword::Delimiters { "delimiter" } else { word.text() };
                     UtilityOption { name: name(text), value }
                 }
-                Keyword::Force => {
-                    return Err(Error::not_supported("FORCE outside of parentheses").at(token.start as usize));
-                }
+                Keyword::Force => self.force_option()?,
                 _ => break,
             };
             options.push(option);
         }
         Ok(options.into_bump_slice())
+    }
+
+    /// `FORCE QUOTE columns`, `FORCE NOT NULL columns`, `FORCE NULL columns`.
+    fn force_option(&mut self) -> Result<UtilityOption<'a>> {
+        let start = self.advance().start;
+        let text = if self.accept_word(Keyword::Quote) {
+            "force_quote"
+        } else if self.accept_word(Keyword::Not) {
+            self.expect_word(Keyword::Null)?;
+            "force_not_null"
+        } else {
+            self.expect_word(Keyword::Null)?;
+            "force_null"
+        };
+        let name = Name { text, span: self.span_from(start) };
+        let value = if self.accept(TokenKind::Star) {
+            OptionValue::Star
+        } else {
+            OptionValue::Names(self.comma_list(Parser::name)?)
+        };
+        Ok(UtilityOption { name, value: Some(value) })
     }
 
     pub(super) fn prepare(&mut self) -> Result<Statement<'a>> {

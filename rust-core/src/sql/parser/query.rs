@@ -3,11 +3,12 @@
 use crate::common::arena::ArenaVec;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::Statement;
+use crate::sql::ast::define::Persistence;
 use crate::sql::ast::expression::{Expr, ExprKind, Literal};
 use crate::sql::ast::query::{
-    CommonTable, Distinct, GroupBy, GroupingElement, Locking, LockingStrength, LockingWait, NamedWindow,
-    OrderItem, Query, QueryBody, Select, SelectItem, SetOperations, SetOperator, SetStep, TableReference,
-    Values, With,
+    CommonTable, Distinct, GroupBy, GroupingElement, Into, Locking, LockingStrength, LockingWait,
+    NamedWindow, OrderItem, Query, QueryBody, Select, SelectItem, SetOperations, SetOperator, SetStep,
+    TableReference, Values, With,
 };
 use crate::sql::lexer::TokenKind;
 use crate::sql::lexer::keyword::Keyword;
@@ -300,15 +301,7 @@ impl<'a> Parser<'a> {
         }
         select.items = self.select_items(select.distinct.is_some())?;
         if self.is_word(Keyword::Into) {
-            let token = self.advance();
-            select.into = Some(Parser::span_of(token));
-            while matches!(
-                self.keyword(),
-                Some(Keyword::Temp | Keyword::Temporary | Keyword::Unlogged | Keyword::Table)
-            ) {
-                self.advance();
-            }
-            self.object_name()?;
+            select.into = Some(self.into_clause()?);
         }
         if self.accept_word(Keyword::From) {
             select.from = self.comma_list(Parser::relation)?;
@@ -321,6 +314,22 @@ impl<'a> Parser<'a> {
         }
         select.span = self.span_from(start);
         Ok(self.arena.alloc(select))
+    }
+
+    #[inline(never)]
+    fn into_clause(&mut self) -> Result<&'a Into<'a>> {
+        let start = self.advance().start;
+        let persistence = match self.keyword() {
+            Some(Keyword::Temp | Keyword::Temporary) => Persistence::Temporary,
+            Some(Keyword::Unlogged) => Persistence::Unlogged,
+            _ => Persistence::Permanent,
+        };
+        if persistence != Persistence::Permanent {
+            self.advance();
+        }
+        self.accept_word(Keyword::Table);
+        let name = self.object_name()?;
+        Ok(self.arena.alloc(Into { persistence, name, span: self.span_from(start) }))
     }
 
     #[inline(never)]

@@ -2,6 +2,7 @@
 
 pub(in crate::sql) mod printer;
 mod queries;
+mod utilities;
 
 use self::printer::Printer;
 use crate::catalog::snapshot::CatalogSnapshot;
@@ -18,6 +19,7 @@ fn tables() -> CatalogSnapshot {
     fixture::catalog(&[
         "CREATE TABLE t (a int PRIMARY KEY, b text, c varchar(3) DEFAULT 'x', d numeric(8,2) CHECK (d > 0), f boolean)",
         "CREATE TABLE u (x bigint NOT NULL, y date, z timestamptz DEFAULT now(), s smallint DEFAULT 1 + 1, UNIQUE (x, s))",
+        "CREATE VIEW v (n, k) AS SELECT a, b FROM t WHERE f",
     ])
 }
 
@@ -462,6 +464,51 @@ fn long_flat_statements_bind_on_a_small_stack() {
     bind_on_small_stack(&format!("SELECT a IN ({}) FROM t", numbers.join(","))).unwrap();
     let error = bind_on_small_stack(&format!("SELECT 1{}", " + 1".repeat(5000))).unwrap_err();
     assert_eq!(error.state().as_str(), "54001", "a deep plan is refused");
+}
+
+#[test]
+fn long_queries_bind_on_a_small_stack() {
+    for union in [" UNION ALL ", " UNION "] {
+        let terms = vec!["SELECT a FROM t"; 1000].join(union);
+        bind_on_small_stack(&terms).unwrap();
+    }
+    let tables: Vec<String> = (0..150).map(|number| format!("t AS t{number}")).collect();
+    bind_on_small_stack(&format!("SELECT 1 FROM {}", tables.join(", "))).unwrap();
+    bind_on_small_stack(&format!("SELECT 1 FROM {}", tables.join(" NATURAL JOIN "))).unwrap();
+    let tables: Vec<String> = (0..1000).map(|number| format!("t AS t{number}")).collect();
+    let error = bind_on_small_stack(&format!("SELECT 1 FROM {}", tables.join(", "))).unwrap_err();
+    assert_eq!(error.state().as_str(), "54001");
+    let error = bind_on_small_stack(&vec!["SELECT 1"; 1000].join(" EXCEPT ")).unwrap_err();
+    assert_eq!(error.state().as_str(), "54001");
+}
+
+#[test]
+fn nested_queries_bind_on_a_small_stack() {
+    for (open, close) in [
+        ("SELECT (", ")"),
+        ("SELECT 1 WHERE EXISTS (", ")"),
+        ("SELECT 1 WHERE 1 IN (", ")"),
+        ("SELECT * FROM (", ") s"),
+        ("SELECT 1 UNION (", ")"),
+        ("WITH q AS (", ") SELECT * FROM q"),
+        ("SELECT sum((", "))"),
+        ("SELECT 1 FROM t, LATERAL (", ") s"),
+    ] {
+        for depth in [15, 200] {
+            let sql = format!("{}SELECT 1{}", open.repeat(depth), close.repeat(depth));
+            match bind_on_small_stack(&sql) {
+                Ok(()) => {}
+                Err(error) => {
+                    assert_eq!(
+                        (error.state().as_str(), depth),
+                        ("54001", 200),
+                        "{open}: {}",
+                        error.message()
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! EXPLAIN and ANALYZE.
+
+use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::Statement;
+use crate::sql::ast::control::{Analyze, Explain, UtilityOption};
+use crate::sql::ast::define::OptionValue;
+use crate::sql::ast::expression::Literal;
+use crate::sql::binder::binder::Binder;
+use crate::sql::binder::bound::{BoundStatement, ExplainFormat, ExplainStatement, ObjectName};
+
+/// What the options of an EXPLAIN say; `None`: nothing.
+#[derive(Default)]
+struct Options {
+    analyze: bool,
+    verbose: bool,
+    costs: Option<bool>,
+    timing: Option<bool>,
+    summary: Option<bool>,
+    json: bool,
+}
+
+impl Binder<'_> {
+    pub(super) fn bind_explain(mut self, explain: &Explain<'_>) -> Result<BoundStatement> {
+        let mut options = Options::default();
+        for option in explain.options {
+            read_explain_option(option, &mut options)?;
+        }
+        if options.timing == Some(true) && !options.analyze {
+            let message = "EXPLAIN option TIMING requires ANALYZE";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        let Some((mut plan, kind)) = self.bind_planned(&explain.statement)? else {
+            return Err(Error::not_supported("EXPLAIN of this kind of statement").at(explain.span.position()));
+        };
+        let parameters = super::type_all_parameters(self.parameters, &mut plan)?;
+        Ok(BoundStatement::Explain(Box::new(ExplainStatement {
+            plan,
+            parameters,
+            kind,
+            analyze: options.analyze,
+            verbose: options.verbose,
+            costs: options.costs.unwrap_or(true),
+            timing: options.timing.unwrap_or(options.analyze),
+            summary: options.summary.unwrap_or(options.analyze),
+            format: if options.json { ExplainFormat::Json } else { ExplainFormat::Text },
+        })))
+    }
+
+    pub(super) fn bind_analyze(&self, analyze: &Analyze<'_>) -> Result<BoundStatement> {
+        for option in analyze.options {
+            if !matches!(option.name.text, "verbose" | "skip_locked" | "buffer_usage_limit") {
+                let message = format!("unrecognized ANALYZE option \"{}\"", option.name.text);
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(option.name.position()));
+            }
+            if option.value.is_some() && !boolean(option)? {
+                continue;
+            }
+            let what = format!("ANALYZE with {}", option.name.text.to_ascii_uppercase());
+            return Err(Error::not_supported(what).at(option.name.position()));
+        }
+        let mut names = Vec::with_capacity(analyze.targets.len());
+        for target in analyze.targets {
+            let table = self.find_table(&target.table)?;
+            if let Some(column) = target.columns.first() {
+                return Err(Error::not_supported("ANALYZE of single columns").at(column.position()));
+            }
+            names.push(ObjectName {
+                schema: Some(table.schema.clone()),
+                name: table.name.clone(),
+                position: target.table.position(),
+            });
+        }
+        Ok(BoundStatement::Analyze(names))
+    }
+
+    /// A statement that has a plan; `None` for others.
+    pub(super) fn bind_planned(
+        &mut self,
+        statement: &Statement<'_>,
+    ) -> Result<Option<(crate::sql::plan::logical::LogicalPlan, crate::sql::plan::physical::StatementKind)>>
+    {
+        use crate::sql::binder::query::Untyped;
+        use crate::sql::plan::physical::StatementKind;
+        Ok(Some(match statement {
+            Statement::Query(query) => {
+                (*self.bind_query(query, Untyped::BecomesText)?.plan, StatementKind::Select)
+            }
+            Statement::Insert(insert) => (self.bind_insert(insert)?, StatementKind::Insert),
+            Statement::Update(update) => (self.bind_update(update)?, StatementKind::Update),
+            Statement::Delete(delete) => (self.bind_delete(delete)?, StatementKind::Delete),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn read_explain_option(option: &UtilityOption<'_>, options: &mut Options) -> Result<()> {
+    let name = option.name.text;
+    match name {
+        "analyze" | "analyse" => options.analyze = boolean(option)?,
+        "verbose" => options.verbose = boolean(option)?,
+        "costs" => options.costs = Some(boolean(option)?),
+        "timing" => options.timing = Some(boolean(option)?),
+        "summary" => options.summary = Some(boolean(option)?),
+        "buffers" | "wal" | "settings" => {
+            if boolean(option)? {
+                let what = format!("EXPLAIN with {}", name.to_ascii_uppercase());
+                return Err(Error::not_supported(what).at(option.name.position()));
+            }
+        }
+        "format" => {
+            let value = word(option).unwrap_or_default();
+            match &*value {
+                "text" => options.json = false,
+                "json" => options.json = true,
+                "xml" | "yaml" => {
+                    let what = format!("EXPLAIN (FORMAT {})", value.to_ascii_uppercase());
+                    return Err(Error::not_supported(what).at(option.name.position()));
+                }
+                _ => {
+                    let message = format!("unrecognized value for EXPLAIN option \"format\": \"{value}\"");
+                    return Err(
+                        Error::new(SqlState::INVALID_PARAMETER_VALUE, message).at(option.name.position())
+                    );
+                }
+            }
+        }
+        _ => {
+            let message = format!("unrecognized EXPLAIN option \"{name}\"");
+            let known = ["analyze", "verbose", "costs", "timing", "summary", "format"];
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message)
+                .hint_near_miss(name, known)
+                .at(option.name.position()));
+        }
+    }
+    Ok(())
+}
+
+/// The value of an option as a lower-case word.
+pub(super) fn word(option: &UtilityOption<'_>) -> Option<String> {
+    match option.value? {
+        OptionValue::Name(name) => Some(name.text.to_ascii_lowercase()),
+        OptionValue::Literal(Literal::String(text)) => Some(text.to_ascii_lowercase()),
+        OptionValue::Literal(Literal::Boolean(value)) => Some(value.to_string()),
+        OptionValue::Literal(Literal::Integer(value)) => Some(value.to_string()),
+        OptionValue::Literal(Literal::Number(digits)) => Some(digits.to_owned()),
+        _ => None,
+    }
+}
+
+/// The value of an option that is on or off; on without one.
+pub(super) fn boolean(option: &UtilityOption<'_>) -> Result<bool> {
+    if option.value.is_none() {
+        return Ok(true);
+    }
+    match word(option).as_deref() {
+        Some("true" | "on" | "1") => Ok(true),
+        Some("false" | "off" | "0") => Ok(false),
+        _ => {
+            let message = format!("{} requires a Boolean value", option.name.text);
+            Err(Error::new(SqlState::SYNTAX_ERROR, message).at(option.name.position()))
+        }
+    }
+}
