@@ -4,6 +4,7 @@
 //! Beyond PostgreSQL there are the parameters `?`, `:name` and `@name`: a `?` ends an operator before it, and an
 //! `@` before a letter does so too (`id=@id`), except in `<@`.
 
+pub mod fingerprint;
 pub mod keyword;
 pub mod literal;
 
