@@ -1,7 +1,7 @@
 # Lumos. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build-all
-.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
+.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt tpch crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -11,6 +11,7 @@ KILLS ?= 50
 BENCH ?=
 TARGET ?=
 SECONDS ?= 60
+SCALE ?= 0.01
 FILES ?= tests/sql/*.slt
 RELEASE := target/release
 
@@ -73,6 +74,9 @@ test-c: tools-c build-rust
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
 	@cargo run --release --quiet -p lumos-tests --bin slt -- $(ARGS) $(FILES)
 
+tpch: tools-rust ## TPC-H's 22 queries against known answers: make tpch SCALE=0.01|1 [ARGS="--path point Q5"]
+	@cargo run --release --quiet -p lumos-tests --bin tpch -- --scale $(SCALE) $(ARGS)
+
 crash: tools-rust ## Kill a writing process KILLS times and look for what was lost
 	@cargo run --release --quiet -p lumos-crash -- --kills $(KILLS)
 
@@ -82,8 +86,8 @@ crash-planted: tools-rust ## See that the crash harness reports mistakes planted
 fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder SECONDS=60
 	@./fuzz/run.sh "$(TARGET)" "$(SECONDS)"
 
-bench: build-rust ## Measure beside SQLite: make bench [BENCH="O1 O4"]
-	cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- $(BENCH)
+bench: build-rust ## Measure beside SQLite, DuckDB, other parsers: make bench [BENCH="O1 O4 tpch parser"]
+	@./bench/run.sh $(BENCH)
 
 bench-rust: bench
 
@@ -96,7 +100,7 @@ lint: tools-rust tools-go ## Formatting, clippy, go vet, header drift
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf lib/*.a lib/*.so lib/lumos.pc bin bench/compare/target
+	rm -rf lib/*.a lib/*.so lib/lumos.pc bin bench/compare/target bench/parser/target bench/.venv
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16

@@ -5,4 +5,5 @@ pub mod connection;
 pub mod corpora;
 pub mod report;
 pub mod run;
+pub mod tpch;
 pub mod value;

@@ -1,13 +1,15 @@
 //! Workloads side by side: Lumos and SQLite, each through its C interface, with the same data, statements,
 //! random streams and durability. Runs interleave; every figure is a median; ratios in one run count.
 //!
-//! `lumos-compare [--seconds S] [--runs N] [--rows N] [--dir PATH] [ROW…]` with rows such as `O1`, `O4`.
+//! `lumos-compare [--seconds S] [--runs N] [--rows N] [--scale S] [--dir PATH] [ROW…]` with rows such as `O1`, `O4`,
+//! `tpch`.
 
 mod lumos;
 mod measure;
 mod random;
 mod side;
 mod sqlite;
+mod tpch;
 mod workload;
 
 use lumos::LumosDatabase;
@@ -28,6 +30,7 @@ const COMPARED: usize = 2000;
 struct Options {
     plan: Plan,
     rows: i64,
+    scale: f64,
     directory: PathBuf,
     names: Vec<String>,
 }
@@ -36,6 +39,7 @@ fn options() -> Options {
     let mut options = Options {
         plan: Plan { warm_up: Duration::from_millis(500), length: Duration::from_secs(1), runs: 5 },
         rows: workload::ACCOUNTS,
+        scale: 0.1,
         directory: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data"),
         names: Vec::new(),
     };
@@ -49,6 +53,7 @@ fn options() -> Options {
             }
             "--runs" => options.plan.runs = value().parse().expect("a number of runs"),
             "--rows" => options.rows = value().parse().expect("a number of rows"),
+            "--scale" => options.scale = value().parse().expect("a scale"),
             "--dir" => options.directory = value().into(),
             name => options.names.push(name.to_uppercase()),
         }
@@ -323,6 +328,12 @@ fn batch(options: &Options, index: bool) {
 fn main() {
     let options = options();
     std::fs::create_dir_all(&options.directory).expect("a folder for the data");
+    if wanted(&options, "TPCH") {
+        tpch::run(&options.directory, options.scale, options.plan.runs);
+        if options.names.len() == 1 {
+            return;
+        }
+    }
     let sides = open(&options.directory, "accounts");
     {
         let (mut ours, mut theirs) = (sides.lumos.connect(Class::Full), sides.sqlite.connect(Class::Full));
