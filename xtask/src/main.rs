@@ -6,6 +6,8 @@
     reason = "a tool for the terminal, on ordinary files"
 )]
 
+mod sql_pages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,7 +33,13 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
     let outputs = match arguments.first().map(String::as_str) {
         Some("header") => header(&root).map(|text| vec![(root.join("include/lumos_core.h"), text)]),
-        Some("docs") => Ok(vec![(root.join("docs/errors.md"), errors_page())]),
+        Some("docs") => {
+            let mut outputs = vec![(root.join("docs/errors.md"), errors_page())];
+            outputs.extend(
+                sql_pages::all().into_iter().map(|(name, text)| (root.join("docs/sql").join(name), text)),
+            );
+            Ok(outputs)
+        }
         _ => Err(String::from("usage: xtask header|docs [--check]")),
     };
     match outputs.and_then(|outputs| write_all(outputs, check)) {

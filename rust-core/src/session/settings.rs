@@ -54,6 +54,29 @@ pub(crate) struct Definition {
     pub(crate) of_transaction: bool,
 }
 
+/// A setting as the documentation lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct SettingDescription {
+    /// Its name as SHOW prints it.
+    pub name: &'static str,
+    /// The value before any SET; empty where the database's options decide.
+    pub default: &'static str,
+    /// What it does.
+    pub description: &'static str,
+    /// Whether SET changes it.
+    pub can_change: bool,
+}
+
+/// Every setting, sorted by name without case.
+pub fn setting_descriptions() -> impl Iterator<Item = SettingDescription> {
+    DEFINITIONS.iter().map(|definition| SettingDescription {
+        name: definition.name,
+        default: definition.default,
+        description: definition.description,
+        can_change: definition.assign.is_some(),
+    })
+}
+
 const fn setting(
     name: &'static str,
     default: &'static str,

@@ -132,6 +132,11 @@ impl Keyword {
         None
     }
 
+    /// Every keyword, in alphabetical order.
+    pub fn all() -> impl Iterator<Item = Keyword> {
+        ALL.iter().copied()
+    }
+
     /// Its text, in lower case.
     pub fn text(self) -> &'static str {
         TABLE[self as usize].0

@@ -105,6 +105,32 @@ impl DataType {
         }
     }
 
+    /// What its values are, in a line for the documentation.
+    pub const fn documentation(self) -> &'static str {
+        match self {
+            DataType::Unknown => "a literal whose type its surroundings decide",
+            DataType::Boolean => "true, false",
+            DataType::SmallInt => "whole numbers of 16 bits",
+            DataType::Integer => "whole numbers of 32 bits (also int, int4)",
+            DataType::BigInt => "whole numbers of 64 bits (also int8)",
+            DataType::Real => "binary floating point, about 6 digits (also float4)",
+            DataType::Double => "binary floating point, about 15 digits (also float8, float)",
+            DataType::Numeric => {
+                "exact decimals of up to 38 digits, numeric(precision, scale); NaN and infinities (also decimal)"
+            }
+            DataType::Text => "text in UTF-8, up to 1 GiB; compared by bytes",
+            DataType::Varchar => "text of at most n characters, varchar(n)",
+            DataType::Char => "text of exactly n characters, char(n); blanks at the end do not count",
+            DataType::Bytea => "bytes, up to 1 GiB",
+            DataType::Date => "days from 4713 BC to 5874897 AD, and the infinities",
+            DataType::Timestamp => "date and time in microseconds, without a zone (also timestamp)",
+            DataType::TimestampTz => {
+                "a moment in microseconds, shown in the session's zone (also timestamptz)"
+            }
+            DataType::Interval => "months, days and microseconds, kept apart",
+        }
+    }
+
     /// Text, varchar, char and unknown: values held as UTF-8.
     pub const fn is_string(self) -> bool {
         matches!(self, DataType::Text | DataType::Varchar | DataType::Char | DataType::Unknown)

@@ -1,0 +1,230 @@
+//! Every statement that the parser knows, with its syntax, what it does, and an example: one table for the
+//! documentation, which a test holds against the parser and against what examples do. Runs nothing.
+
+/// How far a statement goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Support {
+    /// It works as described.
+    Works,
+    /// It is recognised and refused with `0A000` at its place.
+    Refused,
+}
+
+/// A statement as the documentation lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct StatementDescription {
+    /// Its name, as PostgreSQL's manual has it.
+    pub name: &'static str,
+    /// Its syntax, in the notation of PostgreSQL's manual.
+    pub syntax: &'static str,
+    /// What it does, in a sentence or two.
+    pub documentation: &'static str,
+    /// A text that works after the examples before it, or that is refused.
+    pub example: &'static str,
+    /// Whether it works.
+    pub support: Support,
+}
+
+const fn works(
+    name: &'static str,
+    syntax: &'static str,
+    documentation: &'static str,
+    example: &'static str,
+) -> StatementDescription {
+    StatementDescription { name, syntax, documentation, example, support: Support::Works }
+}
+
+/// Described already, refused until the executor has it.
+const fn not_yet(
+    name: &'static str,
+    syntax: &'static str,
+    documentation: &'static str,
+    example: &'static str,
+) -> StatementDescription {
+    StatementDescription { name, syntax, documentation, example, support: Support::Refused }
+}
+
+const fn refused(name: &'static str, example: &'static str) -> StatementDescription {
+    StatementDescription { name, syntax: "", documentation: "", example, support: Support::Refused }
+}
+
+/// All statements; those that work in an order in which their examples run.
+pub static STATEMENTS: &[StatementDescription] = &[
+    works(
+        "CREATE TABLE",
+        "CREATE TABLE [ IF NOT EXISTS ] name (
+    { column type [ [ CONSTRAINT name ] { NOT NULL | NULL | DEFAULT expression | CHECK ( expression )
+                    | UNIQUE | PRIMARY KEY } ... ]
+    | [ CONSTRAINT name ] { CHECK ( expression ) | UNIQUE ( column, ... ) | PRIMARY KEY ( column, ... ) } }, ...
+)",
+        "Makes a table. An integer primary key of one column is the row's place in the table itself; every other key gets an index.",
+        "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, born date, score numeric(6,2) DEFAULT 0 CHECK (score >= 0))",
+    ),
+    works(
+        "CREATE INDEX",
+        "CREATE [ UNIQUE ] INDEX [ [ IF NOT EXISTS ] name ] ON table
+    ( column [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... )",
+        "Makes an index and fills it from the table.",
+        "CREATE INDEX people_name ON people (name, born DESC)",
+    ),
+    works(
+        "INSERT",
+        "[ WITH ... ] INSERT INTO table [ AS alias ] [ ( column, ... ) ]
+    { DEFAULT VALUES | VALUES ( { expression | DEFAULT }, ... ), ... | query }
+    [ RETURNING { * | expression [ AS name ] }, ... ]",
+        "Adds rows: all of them or, when one is refused, none.",
+        "INSERT INTO people (id, name, born) VALUES (1, 'Ada', '1815-12-10'), (2, 'Charles', NULL) RETURNING id",
+    ),
+    works(
+        "SELECT",
+        "[ WITH [ RECURSIVE ] name [ ( column, ... ) ] AS [ [ NOT ] MATERIALIZED ] ( statement ), ... ]
+SELECT [ ALL | DISTINCT ] { * | table.* | expression [ [ AS ] name ] }, ...
+    [ FROM { table [ [ AS ] alias ] | ( query ) [ AS ] alias | function ( ... ) [ AS ] alias
+             | item { [ INNER ] | { LEFT | RIGHT | FULL } [ OUTER ] } JOIN item { ON condition | USING ( column, ... ) }
+             | item NATURAL ... JOIN item | item CROSS JOIN item }, ... ]
+    [ WHERE condition ]
+    [ GROUP BY { expression | position | name }, ... ] [ HAVING condition ]
+    [ { UNION | INTERSECT | EXCEPT } [ ALL | DISTINCT ] query ]
+    [ ORDER BY { expression | position | name } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... ]
+    [ LIMIT { count | ALL } ] [ OFFSET start [ ROWS ] ] [ FETCH { FIRST | NEXT } [ count ] ROWS ONLY ]",
+        "Computes rows. Subqueries may stand wherever an expression or a table may, correlated or not.",
+        "SELECT name, extract(year FROM born) AS year FROM people WHERE born IS NOT NULL ORDER BY name LIMIT 10",
+    ),
+    works(
+        "VALUES",
+        "VALUES ( expression, ... ), ... [ ORDER BY ... ] [ LIMIT ... ] [ OFFSET ... ]",
+        "Gives the rows written in it; also as a table in FROM.",
+        "VALUES (1, 'one'), (2, 'two')",
+    ),
+    works("TABLE", "TABLE name", "Short for SELECT * FROM name.", "TABLE people"),
+    works(
+        "UPDATE",
+        "[ WITH ... ] UPDATE table [ [ AS ] alias ] SET { column = { expression | DEFAULT } }, ...
+    [ FROM item, ... ] [ WHERE condition ] [ RETURNING { * | expression [ AS name ] }, ... ]",
+        "Changes the rows for which the condition holds.",
+        "UPDATE people SET score = score + 1 WHERE id = 1 RETURNING score",
+    ),
+    works(
+        "DELETE",
+        "[ WITH ... ] DELETE FROM table [ [ AS ] alias ] [ USING item, ... ] [ WHERE condition ]
+    [ RETURNING { * | expression [ AS name ] }, ... ]",
+        "Removes the rows for which the condition holds.",
+        "DELETE FROM people WHERE id = 2",
+    ),
+    not_yet(
+        "CREATE VIEW",
+        "CREATE [ OR REPLACE ] VIEW name [ ( column, ... ) ] AS query",
+        "Gives a query a name, under which it is read like a table.",
+        "CREATE VIEW adults AS SELECT id, name FROM people WHERE born < DATE '2000-01-01'",
+    ),
+    not_yet(
+        "DROP VIEW",
+        "DROP VIEW [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]",
+        "Removes views.",
+        "DROP VIEW adults",
+    ),
+    not_yet(
+        "CREATE TABLE AS",
+        "CREATE TABLE [ IF NOT EXISTS ] name [ ( column, ... ) ] AS query [ WITH [ NO ] DATA ]",
+        "Makes a table of a query's columns and fills it with its rows.",
+        "CREATE TABLE names AS SELECT id, name FROM people",
+    ),
+    not_yet(
+        "COPY",
+        "COPY table [ ( column, ... ) ] FROM { 'file' | STDIN } [ [ WITH ] ( option, ... ) ]
+COPY { table [ ( column, ... ) ] | ( query ) } TO { 'file' | STDOUT } [ [ WITH ] ( option, ... ) ]",
+        "Reads rows from a file or from the host, or writes them there, as CSV.",
+        "COPY (SELECT 1) TO STDOUT (FORMAT csv)",
+    ),
+    not_yet(
+        "ANALYZE",
+        "ANALYZE [ table [ ( column, ... ) ], ... ]",
+        "Counts and samples tables, so that the optimizer knows what is in them.",
+        "ANALYZE people",
+    ),
+    not_yet(
+        "EXPLAIN",
+        "EXPLAIN [ ANALYZE ] [ ( { ANALYZE [ boolean ] | FORMAT { TEXT | JSON } }, ... ) ] statement",
+        "Shows a statement's plan with estimates; with ANALYZE runs it and shows what happened.",
+        "EXPLAIN SELECT name FROM people WHERE id = 1",
+    ),
+    works("DROP INDEX", "DROP INDEX [ IF EXISTS ] name, ...", "Removes indexes.", "DROP INDEX people_name"),
+    works(
+        "DROP TABLE",
+        "DROP TABLE [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]",
+        "Removes tables with their indexes.",
+        "DROP TABLE IF EXISTS names",
+    ),
+    works(
+        "BEGIN",
+        "{ BEGIN [ WORK | TRANSACTION ] | START TRANSACTION }
+    [ ISOLATION LEVEL { READ COMMITTED | REPEATABLE READ } ] [ READ WRITE | READ ONLY ]",
+        "Starts a transaction block.",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ",
+    ),
+    works(
+        "SET TRANSACTION",
+        "SET TRANSACTION [ ISOLATION LEVEL ... ] [ READ WRITE | READ ONLY ]
+SET SESSION CHARACTERISTICS AS TRANSACTION ...",
+        "Chooses how the transaction, or those to come, run.",
+        "SET TRANSACTION READ ONLY",
+    ),
+    works(
+        "COMMIT",
+        "{ COMMIT | END } [ WORK | TRANSACTION ]",
+        "Ends the block and keeps what it did.",
+        "COMMIT",
+    ),
+    works(
+        "ROLLBACK",
+        "{ ROLLBACK | ABORT } [ WORK | TRANSACTION ]",
+        "Ends the block and undoes what it did.",
+        "START TRANSACTION; ROLLBACK",
+    ),
+    works(
+        "SET",
+        "SET [ SESSION | LOCAL ] name { TO | = } { value | 'value' | DEFAULT }
+SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
+        "Changes a setting for the session, or with LOCAL for the transaction.",
+        "SET timezone TO 'Europe/Oslo'",
+    ),
+    works("SHOW", "SHOW { name | ALL }", "Gives a setting, or all of them.", "SHOW timezone"),
+    works("RESET", "RESET { name | ALL }", "Puts settings back to their defaults.", "RESET timezone"),
+    works(
+        "CHECKPOINT",
+        "CHECKPOINT",
+        "Writes what is only in the log into the database file.",
+        "CHECKPOINT",
+    ),
+    refused("ALTER TABLE", "ALTER TABLE people ADD COLUMN height real"),
+    refused("CALL", "CALL something()"),
+    refused("CLOSE", "CLOSE c"),
+    refused("CLUSTER", "CLUSTER people"),
+    refused("COMMENT", "COMMENT ON TABLE people IS 'x'"),
+    refused("CREATE SEQUENCE", "CREATE SEQUENCE s"),
+    refused("DEALLOCATE", "DEALLOCATE p"),
+    refused("DECLARE", "DECLARE c CURSOR FOR SELECT 1"),
+    refused("DISCARD", "DISCARD ALL"),
+    refused("DO", "DO 'x'"),
+    refused("EXECUTE", "EXECUTE p"),
+    refused("FETCH", "FETCH c"),
+    refused("GRANT", "GRANT SELECT ON people TO somebody"),
+    refused("IMPORT FOREIGN SCHEMA", "IMPORT FOREIGN SCHEMA x FROM SERVER y INTO z"),
+    refused("LISTEN", "LISTEN channel"),
+    refused("LOAD", "LOAD 'x'"),
+    refused("LOCK", "LOCK TABLE people"),
+    refused("MERGE", "MERGE INTO people USING people AS p ON people.id = p.id WHEN MATCHED THEN DELETE"),
+    refused("MOVE", "MOVE c"),
+    refused("NOTIFY", "NOTIFY channel"),
+    refused("PREPARE", "PREPARE p AS SELECT 1"),
+    refused("REASSIGN OWNED", "REASSIGN OWNED BY a TO b"),
+    refused("REFRESH MATERIALIZED VIEW", "REFRESH MATERIALIZED VIEW v"),
+    refused("REINDEX", "REINDEX TABLE people"),
+    refused("RELEASE SAVEPOINT", "RELEASE SAVEPOINT s"),
+    refused("REVOKE", "REVOKE SELECT ON people FROM somebody"),
+    refused("SAVEPOINT", "SAVEPOINT s"),
+    refused("SECURITY LABEL", "SECURITY LABEL ON TABLE people IS 'x'"),
+    refused("TRUNCATE", "TRUNCATE people"),
+    refused("UNLISTEN", "UNLISTEN channel"),
+    refused("VACUUM", "VACUUM"),
+];
