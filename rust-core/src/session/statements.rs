@@ -138,7 +138,7 @@ COPY { table [ ( column, ... ) ] | ( query ) } TO { 'file' | STDOUT } [ [ WITH ]
     ),
     not_yet(
         "ANALYZE",
-        "ANALYZE [ table [ ( column, ... ) ], ... ]",
+        "{ ANALYZE | ANALYSE } [ table [ ( column, ... ) ], ... ]",
         "Counts and samples tables, so that the optimizer knows what is in them.",
         "ANALYZE people",
     ),
