@@ -10,8 +10,9 @@ use std::path::Path;
 /// What `\?` prints.
 const HELP: &str = "\
   \\?                   this list
-  \\d [NAME]            list tables, or describe a table or an index
+  \\d [NAME]            list tables and views, or describe a table, a view or an index
   \\dt [PATTERN]        list tables; in a pattern, * is any text and ? any character
+  \\dv [PATTERN]        list views
   \\di [PATTERN]        list indexes
   \\i FILE              run the statements of a file
   \\pset format FORMAT  how rows are written: table, csv, json
@@ -51,6 +52,8 @@ impl Shell<'_> {
             ("\\d", [name]) => self.describe(Some(name)),
             ("\\dt", []) => self.list(Kinds::Tables, None),
             ("\\dt", [pattern]) => self.list(Kinds::Tables, Some(pattern)),
+            ("\\dv", []) => self.list(Kinds::Views, None),
+            ("\\dv", [pattern]) => self.list(Kinds::Views, Some(pattern)),
             ("\\di", []) => self.list(Kinds::Indexes, None),
             ("\\di", [pattern]) => self.list(Kinds::Indexes, Some(pattern)),
             ("\\i" | "\\include", [file]) => {
@@ -69,7 +72,8 @@ impl Shell<'_> {
                 None => self.failed(&format!("{place}\\pset format: table, csv or json, not \"{word}\"")),
             },
             (
-                "\\d" | "\\dt" | "\\di" | "\\i" | "\\include" | "\\timing" | "\\pset" | "\\q" | "\\r" | "\\?",
+                "\\d" | "\\dt" | "\\dv" | "\\di" | "\\i" | "\\include" | "\\timing" | "\\pset" | "\\q"
+                | "\\r" | "\\?",
                 _,
             ) => self.failed(&format!("{place}{name}: wrong arguments; \\? lists the commands")),
             _ => self.failed(&format!("{place}invalid command {name}; \\? lists the commands")),

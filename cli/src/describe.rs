@@ -6,13 +6,28 @@ use lumos_core::catalog::table_definition::{ConstraintKind, TableDefinition};
 use lumos_core::catalog::view_definition::ViewDefinition;
 use std::io::{self, Write};
 
-/// `\d`, `\dt`, `\di`: which kinds of relation are listed.
+/// Which kinds of relation are listed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kinds {
-    /// Tables.
+    /// `\d`: tables and views.
+    All,
+    /// `\dt`.
     Tables,
-    /// Indexes.
+    /// `\dv`.
+    Views,
+    /// `\di`.
     Indexes,
+}
+
+impl Kinds {
+    fn title(self) -> &'static str {
+        match self {
+            Kinds::All => "List of relations",
+            Kinds::Tables => "List of tables",
+            Kinds::Views => "List of views",
+            Kinds::Indexes => "List of indexes",
+        }
+    }
 }
 
 /// Whether `name` fits a pattern of psql's kind: `*` is any text, `?` any character; case counts as in SQL, so that
@@ -33,7 +48,7 @@ pub(crate) fn fits(name: &str, pattern: &str) -> bool {
     fit(&name, &pattern)
 }
 
-/// Writes the list of tables or indexes whose names fit; gives how many there are.
+/// Writes the list of the relations whose names fit; gives how many there are.
 pub(crate) fn list(
     catalog: &CatalogSnapshot,
     kinds: Kinds,
@@ -43,10 +58,15 @@ pub(crate) fn list(
     let wanted = |name: &str| pattern.is_none_or(|pattern| fits(name, pattern));
     let mut rows: Vec<Vec<String>> = Vec::new();
     let heads: &[&str] = match kinds {
-        Kinds::Tables => {
-            for table in catalog.tables().filter(|table| wanted(&table.name)) {
-                rows.push(vec![table.schema.clone(), table.name.clone(), "table".to_owned()]);
+        Kinds::All | Kinds::Tables | Kinds::Views => {
+            let tables = catalog.tables().map(|table| (&table.schema, &table.name, "table"));
+            let views = catalog.views().map(|view| (&view.schema, &view.name, "view"));
+            let listed =
+                tables.filter(|_| kinds != Kinds::Views).chain(views.filter(|_| kinds != Kinds::Tables));
+            for (schema, name, kind) in listed.filter(|(_, name, _)| wanted(name)) {
+                rows.push(vec![schema.clone(), name.clone(), kind.to_owned()]);
             }
+            rows.sort();
             &["Schema", "Name", "Type"]
         }
         Kinds::Indexes => {
@@ -70,8 +90,7 @@ pub(crate) fn list(
     if rows.is_empty() {
         return Ok(0);
     }
-    let title = if kinds == Kinds::Tables { "List of tables" } else { "List of indexes" };
-    draw(title, heads, &rows, out)?;
+    draw(kinds.title(), heads, &rows, out)?;
     writeln!(out, "({} {})\n", rows.len(), if rows.len() == 1 { "row" } else { "rows" })?;
     Ok(rows.len())
 }
@@ -98,14 +117,6 @@ pub(crate) fn describe(catalog: &CatalogSnapshot, name: &str, out: &mut dyn Writ
         Some(Relation::View(view)) => describe_view(&view, out).map(|()| true),
         None => Ok(false),
     }
-}
-
-fn describe_view(view: &ViewDefinition, out: &mut dyn Write) -> io::Result<()> {
-    let types = view.types.iter().map(ToString::to_string);
-    let rows: Vec<Vec<String>> =
-        view.columns.iter().cloned().zip(types).map(|(name, sql_type)| vec![name, sql_type]).collect();
-    draw(&format!("View \"{}.{}\"", view.schema, view.name), &["Column", "Type"], &rows, out)?;
-    writeln!(out, "View definition:\n{}\n", view.query)
 }
 
 fn describe_table(table: &TableDefinition, out: &mut dyn Write) -> io::Result<()> {
@@ -143,6 +154,21 @@ fn describe_table(table: &TableDefinition, out: &mut dyn Write) -> io::Result<()
     }
     for check in &table.checks {
         writeln!(out, "    \"{}\" CHECK ({})", check.name, check.condition)?;
+    }
+    writeln!(out)
+}
+
+fn describe_view(view: &ViewDefinition, out: &mut dyn Write) -> io::Result<()> {
+    let rows: Vec<Vec<String>> = view
+        .columns
+        .iter()
+        .zip(&view.types)
+        .map(|(name, sql_type)| vec![name.clone(), sql_type.to_string()])
+        .collect();
+    draw(&format!("View \"{}.{}\"", view.schema, view.name), &["Column", "Type"], &rows, out)?;
+    writeln!(out, "View definition:")?;
+    for line in view.query.lines() {
+        writeln!(out, "    {line}")?;
     }
     writeln!(out)
 }

@@ -287,13 +287,13 @@ impl Shell<'_> {
     pub(crate) fn describe(&mut self, name: Option<&str>) -> io::Result<Outcome> {
         let catalog = self.session.definitions();
         match name {
-            None => self.list(describe::Kinds::Tables, None),
+            None => self.list(describe::Kinds::All, None),
             Some(name) if describe::describe(&catalog, name, self.out)? => Ok(Outcome::Done),
             Some(name) => self.failed(&format!("Did not find any relation named \"{name}\".")),
         }
     }
 
-    /// `\dt`, `\di`.
+    /// `\dt`, `\dv`, `\di`.
     pub(crate) fn list(&mut self, kinds: describe::Kinds, pattern: Option<&str>) -> io::Result<Outcome> {
         let catalog = self.session.definitions();
         if describe::list(&catalog, kinds, pattern, self.out)? == 0 {

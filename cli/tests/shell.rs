@@ -203,7 +203,7 @@ fn relations_are_listed_by_pattern() {
     let input = format!("{PEOPLE}CREATE TABLE pets (name text);\n\\d\n\\dt pe?s\n\\di *born\n");
     let out = succeeds(&["--format", "csv"], &input);
     let expected = concat!(
-        "     List of tables\n",
+        "    List of relations\n",
         " Schema |  Name  | Type\n",
         "--------+--------+-------\n",
         " public | people | table\n",
