@@ -11,6 +11,11 @@ use crate::sql::types::datum::Datum;
 /// The environment of planning: immutable functions do not look at it.
 struct NoSession;
 
+/// An environment for immutable expressions, which do not look at it.
+pub fn planning_environment() -> &'static dyn Environment {
+    &NoSession
+}
+
 impl Environment for NoSession {
     fn statement_time(&self) -> i64 {
         0

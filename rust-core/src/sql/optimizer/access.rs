@@ -5,10 +5,12 @@
 
 use crate::catalog::table_definition::TableDefinition;
 use crate::sql::optimizer::columns::operator_count;
-use crate::sql::optimizer::sargable::{Comparison, Sargable, sargable};
-use crate::sql::optimizer::{cardinality, cost};
+use crate::sql::optimizer::cost;
+use crate::sql::optimizer::knowledge::Knowledge;
+use crate::sql::optimizer::sargable::{Comparison, Sargable, sargable, text_after};
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::physical::KeyBound;
+use crate::sql::types::datum::Datum;
 
 /// A sort key that is a column of the table.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +82,10 @@ struct Term {
 struct Bounds {
     lower: Option<KeyBound>,
     upper: Option<KeyBound>,
+    /// Predicates that the bounds answer.
     used: Vec<usize>,
+    /// Predicates that the bounds follow from, but that remain to be checked.
+    implied: Vec<usize>,
 }
 
 /// Everything that the choice depends on.
@@ -89,6 +94,7 @@ struct Choice<'a> {
     predicates: &'a [Expression],
     terms: Vec<Term>,
     order: Option<&'a WantedOrder>,
+    knowledge: &'a Knowledge<'a>,
     rows: f64,
     rows_out: f64,
 }
@@ -99,7 +105,7 @@ pub(super) fn choose(
     columns: &[OutputColumn],
     predicates: &[Expression],
     order: Option<&WantedOrder>,
-    row_count: u64,
+    knowledge: &mut Knowledge<'_>,
 ) -> Access {
     let terms: Vec<Term> = predicates
         .iter()
@@ -110,12 +116,19 @@ pub(super) fn choose(
             Some(Term { position, column, comparison })
         })
         .collect();
-    let rows = (row_count as f64).max(cardinality::TABLE_ROWS_MIN);
-    let mut choice = Choice { table, predicates, terms, order, rows, rows_out: rows };
-    choice.rows_out = rows * choice.selectivity((0..predicates.len()).collect::<Vec<_>>().as_slice());
+    // A look-up of one row needs no statistics.
+    let choice = Choice { table, predicates, terms, order, knowledge, rows: 1.0, rows_out: 1.0 };
     if let Some(access) = choice.row_id_lookup().or_else(|| choice.unique_lookup()) {
         return access;
     }
+    let terms = choice.terms;
+    knowledge.learn_table(table, columns);
+    let knowledge = &*knowledge;
+    let facts = columns.first().and_then(|column| knowledge.column(column.id));
+    let rows =
+        facts.map_or_else(|| knowledge.table_rows(table), |facts| knowledge.relation(facts.relation).rows);
+    let rows_out = rows * knowledge.table_share(columns, &predicates.iter().collect::<Vec<_>>());
+    let choice = Choice { table, predicates, terms, order, knowledge, rows, rows_out };
     let mut best = choice.table_scan();
     for index in 0..table.layout.indexes.len() {
         if let Some(access) = choice.index_scan(index)
@@ -130,22 +143,8 @@ pub(super) fn choose(
 impl Choice<'_> {
     /// Share of rows that fulfil these predicates.
     fn selectivity(&self, positions: &[usize]) -> f64 {
-        let mut share: f64 =
-            positions.iter().map(|position| cardinality::selectivity(&self.predicates[*position])).product();
-        // Two ends on one column are one range.
-        for column in 0..self.table.columns.len() {
-            let has = |wanted: fn(Comparison) -> bool| {
-                self.terms.iter().any(|term| {
-                    term.column == column
-                        && wanted(term.comparison.comparison)
-                        && positions.contains(&term.position)
-                })
-            };
-            if has(is_lower) && has(is_upper) {
-                share *= cardinality::RANGE / (cardinality::INEQUALITY * cardinality::INEQUALITY);
-            }
-        }
-        share.min(1.0)
+        let terms: Vec<&Expression> = positions.iter().map(|position| &self.predicates[*position]).collect();
+        self.knowledge.share_of_all(&terms)
     }
 
     fn equal(&self, column: usize) -> impl Iterator<Item = &Term> {
@@ -218,7 +217,26 @@ impl Choice<'_> {
                 bounds.used.push(term.position);
             }
         }
+        if bounds.lower.is_none() && bounds.upper.is_none() {
+            self.prefix_bounds(column, &mut bounds);
+        }
         bounds
+    }
+
+    /// The range that a LIKE pattern with a fixed beginning sets to `column`.
+    fn prefix_bounds(&self, column: usize, bounds: &mut Bounds) {
+        let is_prefix =
+            |term: &&Term| term.column == column && term.comparison.comparison == Comparison::Prefix;
+        let Some(term) = self.terms.iter().find(is_prefix) else { return };
+        let Expression::Constant { value: Datum::Text(prefix), .. } = &term.comparison.value else { return };
+        let text = |value: &str| Expression::Constant {
+            value: Datum::text(value),
+            data_type: term.comparison.column_type,
+        };
+        bounds.lower = Some(KeyBound { values: vec![text(prefix)], inclusive: true });
+        bounds.upper =
+            text_after(prefix).map(|after| KeyBound { values: vec![text(&after)], inclusive: false });
+        bounds.implied.push(term.position);
     }
 
     /// Completes a path: `scanned` rows cost `row_cost` each.
@@ -256,7 +274,7 @@ impl Choice<'_> {
             }
         });
         let scanned = self.rows * self.selectivity(&bounds.used);
-        let Bounds { lower, upper, used } = bounds;
+        let Bounds { lower, upper, used, .. } = bounds;
         let path = Path::Table { lower, upper, backward: direction == Some(true) };
         self.access(path, used, direction, scanned, cost::ROW_SCANNED)
     }
@@ -275,10 +293,11 @@ impl Choice<'_> {
         let bounds = next.map_or_else(Bounds::default, |next| self.bounds(next.column, Sargable::key_value));
         used.extend(&bounds.used);
         let direction = self.order.and_then(|order| self.index_direction(position, order));
-        if used.is_empty() && direction.is_none() {
+        if used.is_empty() && bounds.implied.is_empty() && direction.is_none() {
             return None;
         }
-        let scanned = self.rows * self.selectivity(&used);
+        let narrowing: Vec<usize> = used.iter().chain(&bounds.implied).copied().collect();
+        let scanned = (self.rows * self.selectivity(&narrowing)).max(self.rows_out);
         let Bounds { lower, upper, .. } = bounds;
         let backward = direction == Some(true);
         let path = Path::Index { index: position, equal, lower, upper, backward };

@@ -138,6 +138,24 @@ pub(super) fn output_ids(plan: &LogicalPlan, out: &mut Vec<ColumnId>) {
     }
 }
 
+/// A plan of nothing, to stand in the place of one that was taken out.
+pub(super) fn without() -> LogicalPlan {
+    LogicalPlan::Values { rows: Vec::new(), columns: Vec::new() }
+}
+
+/// Whether `plan` uses any of these columns.
+pub(super) fn uses_any(plan: &LogicalPlan, ids: &[ColumnId]) -> bool {
+    let mut uses = false;
+    plan.each_own_expression(&mut |expression| uses = uses || expression_uses_any(expression, ids));
+    uses || plan.inputs().into_iter().any(|input| uses_any(input, ids))
+}
+
+fn expression_uses_any(expression: &Expression, ids: &[ColumnId]) -> bool {
+    let mut uses = matches!(expression, Expression::Column { id, .. } if ids.contains(id));
+    expression.each_operand(&mut |operand| uses = uses || expression_uses_any(operand, ids));
+    uses
+}
+
 /// Whether a condition is never true.
 pub(super) fn is_never(predicate: &Expression) -> bool {
     matches!(predicate, Expression::Constant { value: Datum::Boolean(false) | Datum::Null, .. })

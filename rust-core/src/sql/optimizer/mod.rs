@@ -9,9 +9,12 @@ mod access;
 mod cardinality;
 mod columns;
 mod cost;
+mod knowledge;
 mod lowering;
+mod order;
 mod rewrite;
 mod sargable;
+mod selectivity;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,10 @@ pub fn optimize(
     parameters: &[DataType],
     statistics: &dyn StatisticsSource,
 ) -> Result<PhysicalPlan> {
-    let rewritten = rewrite::rewrite(plan, parameters)?;
-    lowering::lower_root(rewritten.plan, parameters, rewritten.run_time_parameters, statistics)
+    let mut rewritten = rewrite::rewrite(plan, parameters)?;
+    let mut knowledge = knowledge::Knowledge::new(statistics);
+    if !order::is_simple(&rewritten.plan) {
+        order::arrange(&mut rewritten.plan, &mut knowledge)?;
+    }
+    lowering::lower_root(rewritten.plan, parameters, rewritten.run_time_parameters, knowledge)
 }

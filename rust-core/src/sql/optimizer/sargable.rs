@@ -23,6 +23,8 @@ pub(super) enum Comparison {
     Greater,
     /// `>=`
     GreaterEqual,
+    /// LIKE with a pattern that begins with the value: a range contains all that match, and others.
+    Prefix,
 }
 
 /// `column comparison value`.
@@ -43,6 +45,9 @@ pub(super) fn sargable(predicate: &Expression) -> Option<Sargable> {
     match predicate {
         Expression::Call { function, arguments, .. } => {
             let [left, right] = arguments.as_slice() else { return None };
+            if function.name == "~~" {
+                return like(left, right);
+            }
             let comparison = match function.name {
                 "=" => Comparison::Equal,
                 "<" => Comparison::Less,
@@ -83,8 +88,57 @@ fn truth(column: ColumnId, value: bool) -> Sargable {
     Sargable { column, column_type: DataType::Boolean, comparison: Comparison::Equal, value }
 }
 
-fn flipped(comparison: Comparison) -> Comparison {
+/// A column LIKE a pattern with a fixed beginning.
+fn like(left: &Expression, right: &Expression) -> Option<Sargable> {
+    let (column, column_type) = plain_column(left)?;
+    if !is_plain_text(column_type) {
+        return None;
+    }
+    let prefix = like_prefix(right)?;
+    let value = Expression::Constant { value: Datum::text(&prefix.text), data_type: DataType::Text };
+    Some(Sargable { column, column_type, comparison: Comparison::Prefix, value })
+}
+
+/// What every text that matches a pattern begins with.
+pub(super) struct Prefix {
+    /// Not empty.
+    pub(super) text: String,
+    /// Whether the pattern matches nothing else.
+    pub(super) exact: bool,
+}
+
+/// The fixed beginning of a constant LIKE pattern, where it has one.
+pub(super) fn like_prefix(pattern: &Expression) -> Option<Prefix> {
+    let Expression::Constant { value: Datum::Text(pattern), .. } = pattern else { return None };
+    let mut text = String::new();
+    let mut characters = pattern.chars();
+    let exact = loop {
+        match characters.next() {
+            None => break true,
+            Some('%' | '_') => break false,
+            Some('\\') => text.push(characters.next()?),
+            Some(other) => text.push(other),
+        }
+    };
+    (!text.is_empty()).then_some(Prefix { text, exact })
+}
+
+/// The least text, by bytes, that comes after every text that begins with `prefix`.
+pub(super) fn text_after(prefix: &str) -> Option<String> {
+    let mut kept = prefix.to_string();
+    while let Some(last) = kept.pop() {
+        let next = if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(u32::from(last) + 1) };
+        if let Some(next) = next {
+            kept.push(next);
+            return Some(kept);
+        }
+    }
+    None
+}
+
+pub(super) fn flipped(comparison: Comparison) -> Comparison {
     match comparison {
+        Comparison::Prefix => Comparison::Prefix,
         Comparison::Equal => Comparison::Equal,
         Comparison::Less => Comparison::Greater,
         Comparison::LessEqual => Comparison::GreaterEqual,
@@ -111,7 +165,7 @@ fn width(data_type: DataType) -> u32 {
 }
 
 /// A column, also under a conversion that keeps its order and loses nothing.
-fn plain_column(expression: &Expression) -> Option<(ColumnId, DataType)> {
+pub(super) fn plain_column(expression: &Expression) -> Option<(ColumnId, DataType)> {
     match expression {
         Expression::Column { id, data_type } => Some((*id, *data_type)),
         Expression::Cast { input, target, .. } => {

@@ -454,4 +454,39 @@ impl PhysicalNode {
             Operator::RecursiveUnion { initial, recursive, .. } => vec![initial, recursive],
         }
     }
+
+    /// [`PhysicalNode::inputs`] for changing them.
+    pub fn inputs_mut(&mut self) -> Vec<&mut PhysicalNode> {
+        match &mut self.operator {
+            Operator::TableScan { .. }
+            | Operator::IndexScan { .. }
+            | Operator::RowIdLookup { .. }
+            | Operator::UniqueLookup { .. }
+            | Operator::Values { .. }
+            | Operator::Supplied { .. }
+            | Operator::CommonScan { .. }
+            | Operator::TableFunction { .. } => Vec::new(),
+            Operator::Filter { input, .. }
+            | Operator::Project { input, .. }
+            | Operator::HashAggregate { input, .. }
+            | Operator::DistinctOn { input, .. }
+            | Operator::Sort { input, .. }
+            | Operator::TopN { input, .. }
+            | Operator::Limit { input, .. }
+            | Operator::Insert { input, .. }
+            | Operator::Update { input, .. }
+            | Operator::Delete { input, .. } => vec![input],
+            Operator::HashJoin { left, right, .. }
+            | Operator::MergeJoin { left, right, .. }
+            | Operator::NestedLoopJoin { left, right, .. }
+            | Operator::Apply { left, right, .. }
+            | Operator::SetOperation { left, right, .. } => vec![left, right],
+            Operator::Append { inputs } => inputs.iter_mut().collect(),
+            Operator::InitialPlans { plans, input } => {
+                plans.iter_mut().map(|plan| &mut plan.plan).chain([&mut **input]).collect()
+            }
+            Operator::With { definition, input, .. } => vec![definition, input],
+            Operator::RecursiveUnion { initial, recursive, .. } => vec![initial, recursive],
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 use crate::error::Result;
 use crate::sql::optimizer::columns::{conjunction, is_always, to_inputs};
-use crate::sql::optimizer::lowering::{Lowered, Lowering};
+use crate::sql::optimizer::cost;
+use crate::sql::optimizer::lowering::{Lowered, Lowering, join, node};
 use crate::sql::plan::expression::{ColumnId, Expression};
-use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::plan::logical::{JoinKind, LogicalPlan};
+use crate::sql::plan::physical::Operator;
 use crate::sql::types::data_type::DataType;
 
 /// A column of the left side that is a parameter of the right one.
@@ -59,7 +61,7 @@ impl Lowering<'_> {
 }
 
 /// What the right side gets of each left row.
-pub(super) fn arguments(outer: &[OuterColumn], left: &Lowered) -> Result<Vec<(usize, Expression)>> {
+fn arguments(outer: &[OuterColumn], left: &Lowered) -> Result<Vec<(usize, Expression)>> {
     outer
         .iter()
         .map(|column| {
@@ -68,6 +70,36 @@ pub(super) fn arguments(outer: &[OuterColumn], left: &Lowered) -> Result<Vec<(us
             Ok((column.parameter, value))
         })
         .collect()
+}
+
+/// Cost of running `right` for each row of `left`, where `rows` come out.
+pub(super) fn cost(left: &Lowered, right: &Lowered, rows: f64) -> f64 {
+    let runs = left.node.estimated_rows;
+    left.node.estimated_cost + runs * (cost::RESTART + right.node.estimated_cost) + rows * cost::PAIR_MADE
+}
+
+/// The dependent join of two lowered sides.
+pub(super) fn applied(
+    kind: &JoinKind,
+    left: Lowered,
+    right: Lowered,
+    outer: &[OuterColumn],
+    terms: Vec<Expression>,
+    rows: f64,
+) -> Result<Lowered> {
+    let arguments = arguments(outer, &left)?;
+    let condition = join::pair_condition(terms, &left, &right)?;
+    let cost = cost(&left, &right, rows);
+    let layout = join::joined_layout(kind, &left.layout, &right.layout);
+    let (ordered, sorted_by) = (left.ordered, left.sorted_by);
+    let operator = Operator::Apply {
+        kind: join::join_kind(kind),
+        left: Box::new(left.node),
+        right: Box::new(right.node),
+        arguments,
+        condition,
+    };
+    Ok(Lowered { node: node(operator, rows, cost), layout, ordered, sorted_by })
 }
 
 /// `plan` with only the rows for which all `terms` are true.

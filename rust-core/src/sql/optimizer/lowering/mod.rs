@@ -3,16 +3,23 @@
 
 mod apply;
 mod common_table;
+mod in_list;
+mod index_join;
 mod join;
+mod least;
 mod modify;
 mod scan;
 mod set;
 mod unary;
 
+pub(super) use index_join::{Lookup, lookups};
+pub(super) use join::{is_equality, join_kind};
+
 use crate::error::{Error, Result};
 use crate::sql::optimizer::columns::{add_columns, operator_count, to_inputs};
+use crate::sql::optimizer::knowledge::Knowledge;
 use crate::sql::optimizer::lowering::common_table::CommonTables;
-use crate::sql::optimizer::{StatisticsSource, cost};
+use crate::sql::optimizer::{cardinality, cost};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{InitialForm, LogicalPlan};
 use crate::sql::plan::physical::{InitialPlan, Operator, PhysicalNode, PhysicalPlan, StatementKind};
@@ -29,6 +36,8 @@ struct Lowered {
     layout: Vec<ColumnId>,
     /// Whether the wanted order is there.
     ordered: bool,
+    /// A column that the rows ascend by, NULLs last.
+    sorted_by: Option<ColumnId>,
 }
 
 /// An order, over columns of the plan at hand.
@@ -46,7 +55,7 @@ struct WantedKey {
 }
 
 struct Lowering<'s> {
-    statistics: &'s dyn StatisticsSource,
+    knowledge: Knowledge<'s>,
     /// How many parameters the user gives; those that the plan computes follow.
     user_parameters: usize,
     /// Types of the parameters that the plan computes.
@@ -59,12 +68,12 @@ pub(super) fn lower_root(
     plan: LogicalPlan,
     parameters: &[DataType],
     run_time_parameters: Vec<DataType>,
-    statistics: &dyn StatisticsSource,
+    knowledge: Knowledge<'_>,
 ) -> Result<PhysicalPlan> {
     let kind = statement_kind(&plan);
     let columns = plan.output_columns();
     let mut lowering = Lowering {
-        statistics,
+        knowledge,
         user_parameters: parameters.len(),
         run_time_parameters,
         common_tables: CommonTables::default(),
@@ -155,9 +164,9 @@ impl Lowering<'_> {
                 Ok(with_initial(plans, input))
             }
             LogicalPlan::With { id, name, definition, input, .. } => {
-                let definition = self.define(id, *definition)?;
+                self.common_tables.open(id);
                 let input = self.statement(*input)?;
-                Ok(common_table::with(id, name, definition, input))
+                self.with(id, name, *definition, input)
             }
             query => self.exactly(query),
         }
@@ -190,13 +199,18 @@ impl Lowering<'_> {
                 let ordered = rows.len() <= 1;
                 let layout = ids(&columns);
                 let operator = Operator::Values { rows, types: types(&columns) };
-                Ok(Lowered { node: node(operator, count, cost), layout, ordered })
+                Ok(Lowered { node: node(operator, count, cost), layout, ordered, sorted_by: None })
             }
             LogicalPlan::Supplied { columns } => {
                 let layout = ids(&columns);
-                let rows = cost::SUPPLIED_ROWS;
+                let rows = cardinality::SUPPLIED_ROWS;
                 let operator = Operator::Supplied { types: types(&columns) };
-                Ok(Lowered { node: node(operator, rows, rows * cost::ROW_MADE), layout, ordered: false })
+                Ok(Lowered {
+                    node: node(operator, rows, rows * cost::ROW_MADE),
+                    layout,
+                    ordered: false,
+                    sorted_by: None,
+                })
             }
             LogicalPlan::Project { input, expressions, columns } => {
                 self.project(*input, expressions, &columns, required, wanted)
@@ -205,16 +219,16 @@ impl Lowering<'_> {
                 self.aggregate(*input, groups, &group_columns, aggregates, required)
             }
             LogicalPlan::Join { kind, left, right, condition } => {
-                self.join(kind, *left, *right, condition, required)
+                self.join(kind, *left, *right, condition, required, wanted)
             }
             LogicalPlan::Append { inputs, columns } => self.append(inputs, &columns, required),
             LogicalPlan::SetOperation { kind, all, left, right, columns } => {
                 self.set_operation(kind, all, *left, *right, &columns)
             }
             LogicalPlan::With { id, name, definition, input, .. } => {
-                let definition = self.define(id, *definition)?;
+                self.common_tables.open(id);
                 let lowered = self.lower(*input, required, wanted)?;
-                let node = common_table::with(id, name, definition, lowered.node);
+                let node = self.with(id, name, *definition, lowered.node)?;
                 Ok(Lowered { node, ..lowered })
             }
             LogicalPlan::CommonScan { id, name, columns } => self.common_scan(id, name, &columns, required),
@@ -222,10 +236,15 @@ impl Lowering<'_> {
                 self.recursive_union(id, all, *initial, *recursive, &columns)
             }
             LogicalPlan::TableFunction { function, arguments, columns, ordinality, position: _ } => {
-                let rows = cost::TABLE_FUNCTION_ROWS;
+                let rows = cardinality::TABLE_FUNCTION_ROWS;
                 let operator = Operator::TableFunction { function, arguments, ordinality };
                 let layout = ids(&columns);
-                Ok(Lowered { node: node(operator, rows, rows * cost::ROW_MADE), layout, ordered: false })
+                Ok(Lowered {
+                    node: node(operator, rows, rows * cost::ROW_MADE),
+                    layout,
+                    ordered: false,
+                    sorted_by: None,
+                })
             }
             LogicalPlan::Initial { queries, input } => {
                 let mut plans = Vec::with_capacity(queries.len());

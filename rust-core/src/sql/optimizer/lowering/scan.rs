@@ -20,6 +20,7 @@ impl Lowering<'_> {
         required: &[ColumnId],
         wanted: Option<&Wanted>,
     ) -> Result<Lowered> {
+        let row_id_column = row_id;
         let row_id = row_id.map(|column| column.id).filter(|id| required.contains(id));
         let position = |id: ColumnId| columns.iter().position(|column| column.id == id);
         let order = wanted.and_then(|wanted| {
@@ -29,8 +30,10 @@ impl Lowering<'_> {
             });
             Some(WantedOrder { keys: keys.collect::<Option<Vec<_>>>()?, limit: wanted.limit })
         });
-        let row_count = self.statistics.row_count(&table);
-        let access = access::choose(&table, columns, &predicates, order.as_ref(), row_count);
+        let access = access::choose(&table, columns, &predicates, order.as_ref(), &mut self.knowledge);
+        if let Some(lowered) = self.by_list(&table, columns, row_id_column, &predicates, required, &access)? {
+            return Ok(lowered);
+        }
         let mut index = 0;
         predicates.retain(|_| {
             index += 1;
@@ -59,6 +62,21 @@ impl Lowering<'_> {
             Path::Unique { index, key } => Operator::UniqueLookup { table, index, key, output },
         };
         let ordered = access.ordered && order.is_some();
-        Ok(Lowered { node: node(operator, access.rows, access.cost), layout, ordered })
+        let sorted_by =
+            ascending(&operator).and_then(|position| columns.get(position)).map(|column| column.id);
+        let sorted_by = sorted_by.filter(|id| layout.contains(id));
+        Ok(Lowered { node: node(operator, access.rows, access.cost), layout, ordered, sorted_by })
+    }
+}
+
+/// The table column that a scan ascends by, NULLs last, by position.
+fn ascending(operator: &Operator) -> Option<usize> {
+    match operator {
+        Operator::TableScan { table, backward: false, .. } => table.row_id_column(),
+        Operator::IndexScan { table, index, equal, backward: false, .. } => {
+            let column = table.layout.indexes.get(*index)?.columns.get(equal.len())?;
+            (!column.descending && !column.nulls_first).then_some(column.column)
+        }
+        _ => None,
     }
 }

@@ -32,7 +32,12 @@ impl Lowering<'_> {
             nodes.push(node);
         }
         let layout = positions.iter().map(|position| columns[*position].id).collect();
-        Ok(Lowered { node: node(Operator::Append { inputs: nodes }, rows, cost), layout, ordered: false })
+        Ok(Lowered {
+            node: node(Operator::Append { inputs: nodes }, rows, cost),
+            layout,
+            ordered: false,
+            sorted_by: None,
+        })
     }
 
     pub(super) fn set_operation(
@@ -52,6 +57,11 @@ impl Lowering<'_> {
         };
         let cost = left.estimated_cost + right.estimated_cost + (left_rows + right_rows) * cost::ROW_HASHED;
         let operator = Operator::SetOperation { kind, all, left: Box::new(left), right: Box::new(right) };
-        Ok(Lowered { node: node(operator, rows.max(1.0), cost), layout: ids(columns), ordered: false })
+        Ok(Lowered {
+            node: node(operator, rows.max(1.0), cost),
+            layout: ids(columns),
+            ordered: false,
+            sorted_by: None,
+        })
     }
 }

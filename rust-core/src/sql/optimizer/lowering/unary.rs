@@ -12,6 +12,23 @@ use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputCo
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::{Operator, PhysicalAggregate, PhysicalNode};
 
+/// The one group of a minimum or maximum over the only row that can have it.
+fn least_of(input: PhysicalNode, argument: Expression, aggregates: Vec<AggregateCall>) -> Lowered {
+    let layout = aggregates.iter().map(|aggregate| aggregate.output.id).collect();
+    let cost = input.estimated_cost + cost::OPERATOR;
+    let aggregates = aggregates
+        .into_iter()
+        .map(|call| PhysicalAggregate {
+            function: call.function,
+            arguments: vec![argument.clone()],
+            distinct: false,
+            filter: None,
+        })
+        .collect();
+    let operator = Operator::HashAggregate { input: Box::new(input), groups: Vec::new(), aggregates };
+    Lowered { node: node(operator, 1.0, cost), layout, ordered: false, sorted_by: None }
+}
+
 impl Lowering<'_> {
     pub(super) fn filter(
         &mut self,
@@ -32,11 +49,11 @@ impl Lowering<'_> {
             return self.scan(table, &columns, row_id.as_ref(), terms, required, wanted);
         }
         let lowered = self.lower(input, &with_columns(required, &terms), wanted)?;
+        let share = self.knowledge.share_of_all(&terms.iter().collect::<Vec<_>>());
         let Some(mut predicate) = conjunction(terms) else { return Ok(lowered) };
         to_inputs(&mut predicate, &lowered.layout)?;
         let rows = lowered.node.estimated_rows;
         let cost = lowered.node.estimated_cost + rows * cost::OPERATOR * operator_count(&predicate);
-        let share = cardinality::selectivity(&predicate);
         let operator = Operator::Filter { input: Box::new(lowered.node), predicate };
         Ok(Lowered { node: node(operator, rows * share, cost), ..lowered })
     }
@@ -68,11 +85,14 @@ impl Lowering<'_> {
         let needed = with_columns(&[], kept.iter().map(|(_, expression)| expression));
         let lowered = self.lower(input, &needed, wanted.as_ref())?;
         if let Some(layout) = renamed(&lowered.layout, &kept) {
-            return Ok(Lowered { layout, ..lowered });
+            let sorted_by = renamed_column(lowered.sorted_by, &kept);
+            return Ok(Lowered { layout, sorted_by, ..lowered });
         }
+        let sorted_by = renamed_column(lowered.sorted_by, &kept);
         let (layout, expressions): (Vec<ColumnId>, Vec<Expression>) = kept.into_iter().unzip();
         let expressions = mapped(expressions, &lowered.layout)?;
-        Ok(Lowered { node: projection(lowered.node, expressions), layout, ordered: lowered.ordered })
+        let node = projection(lowered.node, expressions);
+        Ok(Lowered { node, layout, ordered: lowered.ordered, sorted_by })
     }
 
     pub(super) fn aggregate(
@@ -84,6 +104,10 @@ impl Lowering<'_> {
         required: &[ColumnId],
     ) -> Result<Lowered> {
         aggregates.retain(|aggregate| required.contains(&aggregate.output.id));
+        let input = match self.least_by_index(input, &groups, &aggregates)? {
+            Ok((node, argument)) => return Ok(least_of(node, argument, aggregates)),
+            Err(input) => input,
+        };
         let mut needed = with_columns(&[], &groups);
         for aggregate in &aggregates {
             needed = with_columns(&needed, aggregate.arguments.iter().chain(&aggregate.filter));
@@ -95,7 +119,7 @@ impl Lowering<'_> {
             .map(|column| column.id)
             .chain(aggregates.iter().map(|aggregate| aggregate.output.id))
             .collect();
-        let rows = if groups.is_empty() { 1.0 } else { (rows_in * cardinality::DISTINCT).max(1.0) };
+        let rows = self.knowledge.group_count(&groups.iter().collect::<Vec<_>>(), rows_in);
         let groups = mapped(groups, &lowered.layout)?;
         let work = operators(&groups) + aggregates.len() as f64;
         let aggregates = aggregates
@@ -112,21 +136,21 @@ impl Lowering<'_> {
         let hashed = if groups.is_empty() { 0.0 } else { cost::ROW_HASHED };
         let cost = lowered.node.estimated_cost + rows_in * (hashed + work * cost::OPERATOR);
         let operator = Operator::HashAggregate { input: Box::new(lowered.node), groups, aggregates };
-        Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false })
+        Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false, sorted_by: None })
     }
 
     pub(super) fn distinct(&mut self, input: LogicalPlan) -> Result<Lowered> {
         let columns = input.output_columns();
         let layout = ids(&columns);
         let lowered = self.lower(input, &layout, None)?;
-        let groups = columns.iter().map(column).collect();
+        let groups: Vec<Expression> = columns.iter().map(column).collect();
+        let rows_in = lowered.node.estimated_rows;
+        let rows = self.knowledge.group_count(&groups.iter().collect::<Vec<_>>(), rows_in);
         let groups = mapped(groups, &lowered.layout)?;
-        let rows = lowered.node.estimated_rows;
-        let cost = lowered.node.estimated_cost + rows * cost::ROW_HASHED;
+        let cost = lowered.node.estimated_cost + rows_in * cost::ROW_HASHED;
         let input = Box::new(lowered.node);
         let operator = Operator::HashAggregate { input, groups, aggregates: Vec::new() };
-        let rows = (rows * cardinality::DISTINCT).max(1.0);
-        Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false })
+        Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false, sorted_by: None })
     }
 
     pub(super) fn distinct_on(
@@ -136,13 +160,18 @@ impl Lowering<'_> {
         required: &[ColumnId],
     ) -> Result<Lowered> {
         let lowered = self.lower(input, &with_columns(required, &keys), None)?;
-        let keys = mapped(keys, &lowered.layout)?;
         let rows_in = lowered.node.estimated_rows;
+        let rows = self.knowledge.group_count(&keys.iter().collect::<Vec<_>>(), rows_in).min(rows_in);
+        let keys = mapped(keys, &lowered.layout)?;
         let cost =
             lowered.node.estimated_cost + rows_in * (cost::ROW_HASHED + cost::OPERATOR * operators(&keys));
-        let rows = (rows_in * cardinality::DISTINCT).max(rows_in.min(1.0));
         let operator = Operator::DistinctOn { input: Box::new(lowered.node), keys };
-        Ok(Lowered { node: node(operator, rows, cost), ..lowered })
+        Ok(Lowered {
+            node: node(operator, rows, cost),
+            layout: lowered.layout,
+            ordered: false,
+            sorted_by: None,
+        })
     }
 
     /// Lowers what is sorted, and maps the keys to its output. It may come sorted already.
@@ -201,7 +230,7 @@ impl Lowering<'_> {
         let cost = lowered.node.estimated_cost + cost::sort(rows_in, kept);
         let operator = Operator::TopN { input: Box::new(lowered.node), keys, limit, offset };
         let node = node(operator, kept.min(rows_in), cost);
-        Ok(Lowered { node, layout: lowered.layout, ordered: false })
+        Ok(Lowered { node, layout: lowered.layout, ordered: false, sorted_by: None })
     }
 }
 
@@ -209,13 +238,21 @@ impl Lowering<'_> {
 pub(super) fn nothing(columns: &[OutputColumn]) -> Lowered {
     let types = columns.iter().map(|column| column.sql_type.data_type).collect();
     let operator = Operator::Values { rows: Vec::new(), types };
-    Lowered { node: node(operator, 0.0, 0.0), layout: ids(columns), ordered: true }
+    Lowered { node: node(operator, 0.0, 0.0), layout: ids(columns), ordered: true, sorted_by: None }
 }
 
 pub(super) fn projection(input: PhysicalNode, expressions: Vec<Expression>) -> PhysicalNode {
     let rows = input.estimated_rows;
     let cost = input.estimated_cost + rows * (cost::ROW_MADE + cost::OPERATOR * operators(&expressions));
     node(Operator::Project { input: Box::new(input), expressions }, rows, cost)
+}
+
+/// The column under its projected name.
+fn renamed_column(id: Option<ColumnId>, kept: &[(ColumnId, Expression)]) -> Option<ColumnId> {
+    let id = id?;
+    let is_it =
+        |expression: &Expression| matches!(expression, Expression::Column { id: known, .. } if *known == id);
+    kept.iter().find(|(_, expression)| is_it(expression)).map(|(name, _)| *name)
 }
 
 /// The layout under the projected names, where the projection only renames: no node is needed then.
@@ -237,7 +274,7 @@ pub(super) fn sorted(lowered: Lowered, keys: Vec<SortKey>) -> Lowered {
     let rows = lowered.node.estimated_rows;
     let cost = lowered.node.estimated_cost + cost::sort(rows, rows);
     let operator = Operator::Sort { input: Box::new(lowered.node), keys };
-    Lowered { node: node(operator, rows, cost), layout: lowered.layout, ordered: true }
+    Lowered { node: node(operator, rows, cost), layout: lowered.layout, ordered: true, sorted_by: None }
 }
 
 pub(super) fn limited(
