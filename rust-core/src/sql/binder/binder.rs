@@ -33,6 +33,17 @@ pub(super) struct OpenAggregate {
     pub(super) reference_counts: Vec<usize>,
 }
 
+/// The lengths of the binder's stacks at one moment.
+pub(super) struct Mark {
+    outer: usize,
+    range_names: usize,
+    open_aggregates: usize,
+    common_tables: usize,
+    recursion: RecursionPlace,
+    working_scans: usize,
+    depth: usize,
+}
+
 /// Binds one statement.
 pub(super) struct Binder<'b> {
     pub(super) catalog: &'b CatalogSnapshot,
@@ -46,6 +57,8 @@ pub(super) struct Binder<'b> {
     pub(super) open_aggregates: Vec<OpenAggregate>,
     /// Queries of WITH in force, the innermost last.
     pub(super) common_tables: Vec<CommonEntry>,
+    /// The query of WITH RECURSIVE that was referred to before it was bound.
+    pub(super) later_reference: Option<usize>,
     /// Where the recursive term of a recursive query may not refer to it.
     pub(super) recursion: RecursionPlace,
     /// How many references to recursive queries from their recursive terms there are so far.
@@ -72,6 +85,7 @@ impl<'b> Binder<'b> {
             range_names: Vec::new(),
             open_aggregates: Vec::new(),
             common_tables: Vec::new(),
+            later_reference: None,
             recursion: RecursionPlace::Allowed,
             working_scans: 0,
             parameters_refused: false,
@@ -118,6 +132,30 @@ impl<'b> Binder<'b> {
         }
         self.depth += levels;
         Ok(())
+    }
+
+    /// What an attempt that fails leaves behind is undone by [`Binder::reset`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            outer: self.outer.len(),
+            range_names: self.range_names.len(),
+            open_aggregates: self.open_aggregates.len(),
+            common_tables: self.common_tables.len(),
+            recursion: self.recursion,
+            working_scans: self.working_scans,
+            depth: self.depth,
+        }
+    }
+
+    /// Back to a mark.
+    pub(super) fn reset(&mut self, mark: Mark) {
+        self.outer.truncate(mark.outer);
+        self.range_names.truncate(mark.range_names);
+        self.open_aggregates.truncate(mark.open_aggregates);
+        self.common_tables.truncate(mark.common_tables);
+        self.recursion = mark.recursion;
+        self.working_scans = mark.working_scans;
+        self.depth = mark.depth;
     }
 
     /// How deep it is.

@@ -12,6 +12,7 @@ use crate::sql::binder::{type_name, walk};
 use crate::sql::functions::registry::{AggregateFunction, Registry};
 use crate::sql::plan::expression::{AggregateCall, Expression, SortKey};
 use crate::sql::types::data_type::{DataType, SqlType};
+use crate::sql::types::datum::Datum;
 
 const NO_FUNCTION_HINT: &str =
     "No function matches the given name and argument types. You might need to add explicit type casts.";
@@ -38,6 +39,10 @@ impl Binder<'_> {
         if name == "overlaps" && arguments.len() == 4 {
             let operands = <[Box<Bound>; 4]>::try_from(arguments);
             return self.bind_overlaps(operands.expect("there are four"), position);
+        }
+        if let ("pg_typeof", [argument]) = (name, arguments.as_slice()) {
+            let name = Datum::text(argument.data_type().name());
+            return Ok(Bound::constant(name, DataType::Text, position));
         }
         self.call_named(name, arguments, position)
     }

@@ -24,6 +24,8 @@ enum CommonState {
     Working { id: CommonTableId, columns: Vec<OutputColumn>, scans: usize },
     /// It must not be referred to yet.
     Refused(&'static str),
+    /// What stands around a recursive union is being bound.
+    Around,
     /// Stands further down in a WITH RECURSIVE.
     Later,
 }
@@ -50,8 +52,18 @@ impl RecursionPlace {
     }
 }
 
-/// A bound query of WITH, to be put around what uses it.
-pub(super) struct Definition {
+/// The bound queries of a WITH, to be put around what uses them.
+pub(super) struct Definitions {
+    /// How many names were in force before.
+    first: usize,
+    /// Each after those that it uses.
+    list: Vec<Definition>,
+}
+
+/// A bound query of WITH.
+struct Definition {
+    /// Its place among the names in force.
+    entry: usize,
     id: CommonTableId,
     name: String,
     materialized: Option<bool>,
@@ -63,55 +75,95 @@ const NO_UNION: &str = "does not have the form non-recursive-term UNION [ALL] re
 
 impl Binder<'_> {
     /// Binds the queries of WITH and puts their names in force until [`Binder::finish_with`].
-    pub(super) fn bind_with(&mut self, with: Option<&With<'_>>) -> Result<Vec<Definition>> {
-        let Some(with) = with else { return Ok(Vec::new()) };
+    pub(super) fn bind_with(&mut self, with: Option<&With<'_>>) -> Result<Definitions> {
+        let mut definitions = Definitions { first: self.common_tables.len(), list: Vec::new() };
+        let Some(with) = with else { return Ok(definitions) };
         for (index, table) in with.tables.iter().enumerate() {
             if with.tables[..index].iter().any(|other| other.name.text == table.name.text) {
                 let message = format!("WITH query name \"{}\" specified more than once", table.name.text);
                 return Err(Error::new(SqlState::DUPLICATE_ALIAS, message).at(table.name.position()));
             }
         }
-        let first = self.common_tables.len();
-        if with.recursive {
-            // Every name is in force from the start.
+        if !with.recursive {
             for table in with.tables {
-                self.common_tables
-                    .push(CommonEntry { name: table.name.text.to_owned(), state: CommonState::Later });
+                let entry = self.common_tables.len();
+                let (definition, columns) = self.bind_common_table(table, false, entry)?;
+                let state = CommonState::Ready { id: definition.id, columns, scans: 0 };
+                self.common_tables.push(CommonEntry { name: definition.name.clone(), state });
+                definitions.list.push(definition);
             }
+            return Ok(definitions);
         }
-        let mut definitions = Vec::with_capacity(with.tables.len());
-        for (index, table) in with.tables.iter().enumerate() {
-            let (definition, columns) = self.bind_common_table(table, with.recursive, first + index)?;
-            let state = CommonState::Ready { id: definition.id, columns, scans: 0 };
-            let entry = CommonEntry { name: definition.name.clone(), state };
-            if with.recursive {
-                self.common_tables[first + index] = entry;
-            } else {
-                self.common_tables.push(entry);
-            }
-            definitions.push(definition);
+        // Every name is in force from the start.
+        for table in with.tables {
+            let name = table.name.text.to_owned();
+            self.common_tables.push(CommonEntry { name, state: CommonState::Later });
+        }
+        for index in 0..with.tables.len() {
+            self.bind_in_order(with, index, &mut Vec::new(), &mut definitions)?;
         }
         Ok(definitions)
+    }
+
+    /// Binds a query of WITH RECURSIVE, and before it those further down that it uses. `waiting`: those that wait
+    /// for this one.
+    fn bind_in_order(
+        &mut self,
+        with: &With<'_>,
+        index: usize,
+        waiting: &mut Vec<usize>,
+        definitions: &mut Definitions,
+    ) -> Result<()> {
+        let (first, table) = (definitions.first, &with.tables[index]);
+        self.enter(1, table.span.position())?;
+        while matches!(self.common_tables[first + index].state, CommonState::Later) {
+            let mark = self.mark();
+            let error = match self.bind_common_table(table, true, first + index) {
+                Ok((definition, columns)) => {
+                    let state = CommonState::Ready { id: definition.id, columns, scans: 0 };
+                    self.common_tables[first + index].state = state;
+                    definitions.list.push(definition);
+                    break;
+                }
+                Err(error) => error,
+            };
+            let own = first..first + with.tables.len();
+            let Some(later) = self.later_reference.filter(|later| own.contains(later)) else {
+                return Err(error);
+            };
+            self.later_reference = None;
+            if waiting.contains(&(later - first)) {
+                let message = "mutual recursion between WITH items is not implemented";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(table.name.position()));
+            }
+            self.reset(mark);
+            self.common_tables[first + index].state = CommonState::Later;
+            waiting.push(index);
+            self.bind_in_order(with, later - first, waiting, definitions)?;
+            waiting.pop();
+        }
+        self.leave(1);
+        Ok(())
     }
 
     /// Takes the names out of force and puts the definitions that are used around `plan`.
     pub(super) fn finish_with(
         &mut self,
-        definitions: Vec<Definition>,
+        definitions: Definitions,
         mut plan: Box<LogicalPlan>,
     ) -> Box<LogicalPlan> {
-        for definition in definitions.into_iter().rev() {
-            let entry = self.common_tables.pop();
+        for definition in definitions.list.into_iter().rev() {
             let is_used = matches!(
-                entry.map(|entry| entry.state),
-                Some(CommonState::Ready { scans, .. }) if scans > 0
+                self.common_tables[definition.entry].state,
+                CommonState::Ready { scans, .. } if scans > 0
             );
             // What nobody reads is not run, as in PostgreSQL.
             if is_used {
-                let Definition { id, name, materialized, plan: definition } = definition;
+                let Definition { id, name, materialized, plan: definition, .. } = definition;
                 plan = Box::new(LogicalPlan::With { id, name, materialized, definition, input: plan });
             }
         }
+        self.common_tables.truncate(definitions.first);
         plan
     }
 
@@ -133,6 +185,7 @@ impl Binder<'_> {
         let mut columns = bound.columns;
         name_columns(&mut columns, table)?;
         let definition = Definition {
+            entry,
             id: self.new_common_table_id(),
             name: table.name.text.to_owned(),
             materialized: table.materialized,
@@ -148,6 +201,7 @@ impl Binder<'_> {
         entry: usize,
     ) -> Result<BoundQuery> {
         let place = std::mem::replace(&mut self.recursion, RecursionPlace::Allowed);
+        let scans = self.working_scans;
         let bound = match &query.body {
             QueryBody::SetOperations(operations)
                 if operations.rest.last().is_some_and(|last| last.operator == SetOperator::Union) =>
@@ -160,6 +214,7 @@ impl Binder<'_> {
             }
         };
         self.recursion = place;
+        self.working_scans = scans;
         bound
     }
 
@@ -172,9 +227,9 @@ impl Binder<'_> {
         entry: usize,
     ) -> Result<BoundQuery> {
         self.enter(1, query.span.position())?;
+        self.common_tables[entry].state = CommonState::Refused(NOT_IN_FIRST_TERM);
         let definitions = self.bind_with(query.with)?;
         let (last, before) = operations.rest.split_last().expect("there is a step");
-        self.common_tables[entry].state = CommonState::Refused(NOT_IN_FIRST_TERM);
         let initial = if before.is_empty() {
             self.bind_body(&operations.first, Untyped::BecomesText)?
         } else {
@@ -196,7 +251,7 @@ impl Binder<'_> {
         };
         let bound = if scans == 0 {
             // It does not refer to itself: a union like others.
-            self.common_tables[entry].state = CommonState::Refused(NO_UNION);
+            self.common_tables[entry].state = CommonState::Around;
             let union = self.unite(initial, recursive, last)?;
             self.order_outputs(union, "", query, true)?
         } else {
@@ -219,13 +274,13 @@ impl Binder<'_> {
     ) -> Result<BoundQuery> {
         let types = self.common_types(&initial.columns, &recursive, "UNION")?;
         for (index, (column, sql_type)) in columns.iter().zip(&types).enumerate() {
-            if column.sql_type.data_type != sql_type.data_type {
+            if column.sql_type != *sql_type {
                 let message = format!(
                     "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
                     table.name.text,
                     index + 1,
-                    column.sql_type.data_type.name(),
-                    sql_type.data_type.name()
+                    column.sql_type,
+                    sql_type
                 );
                 return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
                     .hint("Cast the output of the non-recursive term to the correct type.")
@@ -281,9 +336,14 @@ impl Binder<'_> {
                 return Err(Error::new(SqlState::INVALID_RECURSION, message).at(name.position()));
             }
             CommonState::Refused(why) => return refuse((*why).to_owned()),
+            CommonState::Around => {
+                let message = "ORDER BY in a recursive query is not implemented";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(name.position()));
+            }
             CommonState::Later => {
-                let what = "a reference to a query that stands further down in WITH RECURSIVE";
-                return Err(Error::not_supported(what).at(name.position()));
+                // Whoever binds that WITH binds the other query first and comes again.
+                self.later_reference = Some(index);
+                return Err(Error::internal("a query of WITH is used before it is bound").at(name.position()));
             }
         };
         let mut columns = columns;

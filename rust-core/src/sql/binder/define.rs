@@ -47,6 +47,12 @@ impl Binder<'_> {
     pub(super) fn bind_create_table(&mut self, create: &ast::CreateTable<'_>) -> Result<BoundStatement> {
         check_table_form(create)?;
         let schema = self.creation_schema(&create.name)?;
+        // Said before anything about the columns, as in PostgreSQL. (The session looks again when it runs.)
+        let name = create.name.object();
+        if !create.if_not_exists && self.catalog.relation(Some(&schema), name.text).is_some() {
+            let message = format!("relation \"{}\" already exists", name.text);
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, message).at(create.name.position()));
+        }
         let mut draft = TableDraft {
             name: create.name.object().text,
             columns: Vec::new(),

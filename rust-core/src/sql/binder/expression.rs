@@ -19,6 +19,9 @@ use crate::sql::plan::expression::Expression;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::Datum;
 
+/// Operators of a sequence that may nest as they are written.
+const LEVELS_MAX: usize = 100;
+
 impl Binder<'_> {
     /// Binds an expression. An untyped literal stays `Unknown`: the caller decides what it is.
     pub(super) fn bind(&mut self, expr: &Expr<'_>, context: &mut Context) -> Result<Box<Bound>> {
@@ -141,6 +144,9 @@ impl Binder<'_> {
         if let (Some(fields), [step]) = (row_fields(&sequence.first), sequence.rest) {
             return self.bind_row_comparison(fields, step, context);
         }
+        if levels > LEVELS_MAX && sequence.rest.iter().all(|step| step.operator.symbol == "||") {
+            return self.bind_long_concatenation(sequence, context);
+        }
         self.enter(levels, sequence.first.span.position())?;
         let mut left = self.bind(&sequence.first, context)?;
         for step in sequence.rest {
@@ -149,6 +155,40 @@ impl Binder<'_> {
         }
         self.leave(levels);
         Ok(left)
+    }
+
+    /// Texts are put together in any grouping with the same result: in pairs, and those in pairs, a long sequence
+    /// makes no deep plan.
+    #[inline(never)]
+    fn bind_long_concatenation(
+        &mut self,
+        sequence: &BinarySequence<'_>,
+        context: &mut Context,
+    ) -> Result<Box<Bound>> {
+        let mut parts = Vec::with_capacity(sequence.rest.len() + 1);
+        parts.push((self.bind(&sequence.first, context)?, 0));
+        for step in sequence.rest {
+            let position = step.operator.span.position();
+            let part = self.bind(&step.right, context)?;
+            if !part.data_type().is_string() && part.data_type() != DataType::Unknown {
+                return Err(Error::not_supported("a long sequence of || over other values than text")
+                    .hint("Cast the values to text.")
+                    .at(position));
+            }
+            parts.push((part, position));
+        }
+        while parts.len() > 1 {
+            let mut pairs = Vec::with_capacity(parts.len().div_ceil(2));
+            let mut rest = parts.into_iter();
+            while let Some((left, before)) = rest.next() {
+                pairs.push(match rest.next() {
+                    Some((right, position)) => (self.binary_operator("||", left, right, position)?, before),
+                    None => (left, before),
+                });
+            }
+            parts = pairs;
+        }
+        parts.pop().map(|(whole, _)| whole).ok_or_else(|| Error::internal("a sequence has parts"))
     }
 
     /// `(a, b) operator (c, d)` or `(a, b) operator (query)`.

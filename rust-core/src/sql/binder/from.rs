@@ -6,7 +6,7 @@
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::query::{
-    Alias, DerivedTable, FromItem, JoinCondition, JoinKind as AstJoinKind, JoinSequence, JoinStep,
+    Alias, DerivedTable, FromItem, JoinCondition, JoinKind as AstJoinKind, JoinSequence, JoinStep, QueryBody,
     TableReference,
 };
 use crate::sql::ast::{Name, ObjectName};
@@ -154,8 +154,12 @@ impl Binder<'_> {
         self.outer.pop();
         self.recursion = recursion;
         let Some(alias) = &derived.alias else {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "subquery in FROM must have an alias")
-                .hint("For example, FROM (SELECT ...) [AS] foo.")
+            let (what, example) = match derived.query.body {
+                QueryBody::Values(_) => ("VALUES", "VALUES ..."),
+                _ => ("subquery", "SELECT ..."),
+            };
+            return Err(Error::new(SqlState::SYNTAX_ERROR, format!("{what} in FROM must have an alias"))
+                .hint(format!("For example, FROM ({example}) [AS] foo."))
                 .at(derived.span.position()));
         };
         let relation = alias_relation(ScopeRelation::new("", query.columns), Some(alias))?;

@@ -45,9 +45,6 @@ impl Binder<'_> {
             body => self.bind_around(body, query, untyped)?,
         };
         self.leave(QUERY_DEPTH);
-        if definitions.is_empty() {
-            return Ok(bound);
-        }
         let plan = self.finish_with(definitions, bound.plan);
         Ok(BoundQuery { plan, ..bound })
     }

@@ -173,10 +173,11 @@ impl Binder<'_> {
         }
         let aggregates = std::mem::take(&mut context.aggregates);
         let set_function = context.set_function.take();
-        if let Some(LogicalPlan::TableFunction { position, .. }) = set_function.as_deref()
+        if let Some(LogicalPlan::TableFunction { arguments, position, .. }) = set_function.as_deref()
+            && arguments.iter().any(walk::has_columns)
             && (groups.is_some() || having.is_some() || !aggregates.is_empty())
         {
-            let what = "a set-returning function in a select list with aggregates";
+            let what = "a set-returning function over columns beside aggregates";
             return Err(Error::not_supported(what).at(*position));
         }
         if groups.is_some() || having.is_some() || !aggregates.is_empty() {

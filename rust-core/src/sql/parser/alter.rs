@@ -245,12 +245,19 @@ impl<'a> Parser<'a> {
                 }
                 ObjectKind::MaterializedView
             }
+            Some(Keyword::Trigger) => {
+                let refused = self.refuse_object("DROP", start);
+                self.advance();
+                self.if_exists();
+                self.object_name()?;
+                self.expect_word(Keyword::On)?;
+                return refused;
+            }
             Some(
                 Keyword::Function
                 | Keyword::Procedure
                 | Keyword::Routine
                 | Keyword::Aggregate
-                | Keyword::Trigger
                 | Keyword::Rule
                 | Keyword::Domain
                 | Keyword::Extension

@@ -54,10 +54,18 @@ impl<'a> Parser<'a> {
                 let span = self.span_from(start);
                 Ok(Statement::CreateSchema(self.arena.alloc(CreateSchema { if_not_exists, name, span })))
             }
+            Some(Keyword::Trigger) if persistence == Persistence::Permanent => {
+                let refused = self.refuse_object("CREATE", start);
+                self.advance();
+                self.name()?;
+                match self.keyword() {
+                    Some(Keyword::Before | Keyword::After | Keyword::Instead) => refused,
+                    _ => self.unexpected(),
+                }
+            }
             Some(
                 Keyword::Function
                 | Keyword::Procedure
-                | Keyword::Trigger
                 | Keyword::Constraint
                 | Keyword::Aggregate
                 | Keyword::Rule

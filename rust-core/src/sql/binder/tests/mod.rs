@@ -313,8 +313,8 @@ fn updates_and_deletes() {
     check(
         "UPDATE t SET (b, f) = (SELECT y::text, true FROM u v WHERE v.x = t.a) FROM u WHERE t.a = u.s AND EXISTS (SELECT 1) RETURNING t.b, u.x",
         "((scan t inner join scan u) | filter ((a = s) AND exists <values () | project [1] as [?column?]>) \
-         single join scan u | filter (x' = a) | project [y'::text, true] as [y, bool]) \
-         | update t set b = y'', f = bool check t_d_check (d > 0e-0) returning [b, ?5] as [b, x]",
+         single join scan u | filter (x' = a) | project [y'::text, true] as [y, ?column?]) \
+         | update t set b = y'', f = ?column? check t_d_check (d > 0e-0) returning [b, ?6] as [b, x]",
     );
     check(
         "WITH q AS (SELECT 1 AS k) DELETE FROM t USING q WHERE a = k",
@@ -464,6 +464,7 @@ fn long_flat_statements_bind_on_a_small_stack() {
     bind_on_small_stack(&format!("SELECT a IN ({}) FROM t", numbers.join(","))).unwrap();
     let error = bind_on_small_stack(&format!("SELECT 1{}", " + 1".repeat(5000))).unwrap_err();
     assert_eq!(error.state().as_str(), "54001", "a deep plan is refused");
+    bind_on_small_stack(&format!("SELECT b{} FROM t", " || 'x'".repeat(5000))).unwrap();
 }
 
 #[test]

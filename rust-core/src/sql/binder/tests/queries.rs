@@ -60,7 +60,7 @@ fn lateral_sees_what_stands_to_its_left() {
     );
     check(
         "SELECT g FROM t LEFT JOIN generate_series(1, a) WITH ORDINALITY AS g(g, n) ON n > 1",
-        "(scan t left join generate_series(1, a) numbered on (n > 1l)) | project [g] as [g]",
+        "(scan t left join generate_series(1, a) numbered on (ordinality > 1l)) | project [generate_series] as [g]",
     );
     let error = check_error(
         "SELECT 1 FROM t, (SELECT ^t.a) s",
@@ -94,7 +94,7 @@ fn queries_stand_in_expressions() {
     check(
         "SELECT a > ALL (SELECT s FROM u), (a, 1) IN (SELECT s, s FROM u) FROM t",
         "scan t | project [NOT any NOT (a > s') <scan u | project [s] as [s]>, \
-         any ((a = s') AND (1 = s'')) <scan u | project [s, s] as [s, s]>] as [?column?, ?column?]",
+         any ((a = s') AND (1s = s'')) <scan u | project [s, s] as [s, s]>] as [?column?, ?column?]",
     );
     check(
         "SELECT (1, a) < (2, 3), (a, b) IS NULL, (1, 2) = (SELECT a, a) FROM t",
@@ -186,6 +186,32 @@ fn common_tables_are_bound_once() {
     check(
         "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT i FROM n",
         "with n as (recursive all (values (1); common n | filter (i < 3) | project [(i + 1)] as [?column?])) common n | project [i''] as [i]",
+    );
+}
+
+#[test]
+fn recursive_queries_may_use_those_further_down() {
+    check(
+        "WITH RECURSIVE p AS (SELECT * FROM q), q AS (SELECT 1 AS k) SELECT k FROM p",
+        "with q as (values () | project [1] as [k]) with p as (common q | project [k'] as [k]) common p | project [k'''] as [k]",
+    );
+    check_error(
+        "WITH RECURSIVE p AS (SELECT 1 FROM q), ^q AS (SELECT 1 FROM p) SELECT 1",
+        "0A000",
+        "mutual recursion between WITH items is not implemented",
+    );
+}
+
+#[test]
+fn a_function_of_several_rows_stands_in_a_select_list() {
+    check(
+        "SELECT a, generate_series(1, a) AS g FROM t",
+        "(scan t inner join generate_series(1, a)) | project [a, generate_series] as [a, g]",
+    );
+    check_error(
+        "SELECT 1 FROM t WHERE ^generate_series(1, 2) > 1",
+        "0A000",
+        "set-returning functions are not allowed in WHERE",
     );
 }
 

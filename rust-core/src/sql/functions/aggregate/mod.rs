@@ -3,6 +3,7 @@
 
 mod number;
 mod order;
+mod regression;
 mod spread;
 mod text;
 mod truth;
@@ -115,4 +116,4 @@ macro_rules! aggregate {
 pub(super) use aggregate;
 
 pub(super) static TABLES: &[&[AggregateFunction]] =
-    &[number::TABLE, order::TABLE, spread::TABLE, text::TABLE, truth::TABLE];
+    &[number::TABLE, order::TABLE, regression::TABLE, spread::TABLE, text::TABLE, truth::TABLE];
