@@ -100,9 +100,11 @@ fn main() {
     }
     for engine in &mut engines {
         for (name, set) in &all {
-            for statement in set.iter().filter(|statement| !engine.accepts(statement)) {
-                let line: String = statement.chars().take(70).collect();
-                println!("{} refuses of set {name}: {line}", engine.name());
+            for statement in set {
+                if !engine.accepts(statement) {
+                    let line: String = statement.chars().take(70).collect();
+                    println!("{} refuses of set {name}: {line}", engine.name());
+                }
             }
         }
     }
