@@ -5,7 +5,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 work=${QUICKSTART_FOLDER:-$root/target/quickstart}
 mkdir -p "$work"
 [ -e "$root/lib/liblumos_core.so" ] || { echo "lib/liblumos_core.so is missing: run \`make\` first" >&2; exit 1; }
-if [ ! -e "$work/lineitem.tbl" ]; then
+if [ ! -e "$work/supplier.tbl" ]; then
     cargo run --release --quiet --manifest-path "$root/tools/quickstart-data/Cargo.toml" -- "$work" "${SCALE:-0.05}"
 fi
 cc -std=c99 -O2 -Wall -Wextra -I"$root/include" "$root/examples/c/quickstart.c" -o "$work/quickstart" \
