@@ -40,6 +40,7 @@ impl Session {
             block.transaction.lock_table(*table, *mode)?;
         }
         // After the locks, so that the snapshot has every row.
+        block.transaction.end_statement();
         block.transaction.start_statement()?;
         let mut context = self.context(block, parameters);
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;

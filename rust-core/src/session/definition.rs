@@ -45,21 +45,7 @@ impl Session {
         parameters: &[Datum],
     ) -> Result<Portal> {
         let parameters = parameters::converted(parameters, statement.parameters(), &self.environment)?;
-        let autocommit = self.block.is_none();
-        if autocommit {
-            self.begin_block(None, None, true);
-        }
-        let Some(mut block) = self.block.take() else {
-            return Err(Error::internal("a statement without a transaction"));
-        };
-        let result = self.change_definitions(statement, &parameters, &mut block);
-        block.started = true;
-        block.transaction.end_statement();
-        self.block = Some(block);
-        let rows = result?;
-        if autocommit {
-            self.commit_block()?;
-        }
+        let rows = self.in_block(|session, block| session.change_definitions(statement, &parameters, block))?;
         let state = PortalState::complete(VecDeque::new(), rows);
         Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
     }
@@ -74,10 +60,7 @@ impl Session {
         refuse_if_read_only(block, statement.kind())?;
         let base = self.lock_definitions(block)?;
         let arena = Arena::new();
-        let (Some(bound), _) = prepared::bind_first(statement.text(), &base, &arena)? else {
-            return Err(Error::internal("a prepared statement lost its text"));
-        };
-        match bound.statement {
+        match prepared::bind_again(statement, &base, &arena)? {
             BoundStatement::CreateTable(create) => {
                 self.create_table(&create, &base, block)?;
             }

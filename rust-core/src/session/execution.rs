@@ -29,6 +29,9 @@ impl Session {
         let result = match &statement.body {
             Body::Query(plan) => self.execute_query(statement, plan, parameters),
             Body::Definition => self.execute_definition(statement, parameters),
+            Body::Analyze => self.execute_analyze(statement),
+            Body::Explain => self.execute_explain(statement, parameters),
+            Body::Copy => self.execute_copy(statement),
             Body::Control(bound) => self.execute_control(statement, bound),
         };
         if result.is_err() {

@@ -4,6 +4,7 @@
 //! its tables are locked, the catalog is compared once more, it is planned, run, and committed or undone.
 //! Knows every layer below. Knows nothing of files, of other sessions, or of C.
 
+mod analyze;
 mod block;
 mod create_table_as;
 mod definition;
@@ -12,6 +13,7 @@ mod drop;
 pub mod engine;
 mod environment;
 mod execution;
+mod explain;
 mod notice;
 mod parameters;
 mod plan_cache;

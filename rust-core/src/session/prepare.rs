@@ -1,5 +1,6 @@
 //! From text to a plan, and a plan made anew when definitions have changed since.
 
+use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::arena::Arena;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
@@ -64,8 +65,17 @@ impl Session {
     }
 
     /// The catalog that a statement is bound against: the newest, with own definitions.
-    pub(crate) fn current_catalog(&self) -> (Stamp, Arc<crate::catalog::snapshot::CatalogSnapshot>) {
-        if let Some(own) = self.block.as_ref().and_then(|block| block.catalog.as_ref()) {
+    pub(crate) fn current_catalog(&self) -> (Stamp, Arc<CatalogSnapshot>) {
+        self.catalog_with(self.block.as_ref().and_then(|block| block.catalog.as_ref()))
+    }
+
+    /// The same for a statement that runs in `block`.
+    pub(crate) fn catalog_of(&self, block: &Block) -> (Stamp, Arc<CatalogSnapshot>) {
+        self.catalog_with(block.catalog.as_ref())
+    }
+
+    fn catalog_with(&self, own: Option<&Arc<CatalogSnapshot>>) -> (Stamp, Arc<CatalogSnapshot>) {
+        if let Some(own) = own {
             return (Stamp::Own(Arc::clone(own)), Arc::clone(own));
         }
         // The epoch first: a catalog that is newer than its plan's stamp only means planning once more.
@@ -102,18 +112,10 @@ impl Session {
 
     #[cold]
     pub(crate) fn plan_again(&self, statement: &Prepared, plan: &mut Plan, block: &Block) -> Result<()> {
-        let (stamp, catalog) = match &block.catalog {
-            Some(own) => (Stamp::Own(Arc::clone(own)), Arc::clone(own)),
-            None => {
-                let epoch = self.engine.definitions.stable_epoch();
-                (Stamp::Epoch(epoch), self.engine.catalog.current())
-            }
-        };
+        let (stamp, catalog) = self.catalog_of(block);
         let arena = Arena::new();
-        let (Some(bound), _) = prepared::bind_first(statement.text(), &catalog, &arena)? else {
-            return Err(Error::internal("a prepared statement lost its text"));
-        };
-        let new = prepared::plan(bound.statement, stamp, &catalog, &self.engine)?;
+        let bound = prepared::bind_again(statement, &catalog, &arena)?;
+        let new = prepared::plan(bound, stamp, &catalog, &self.engine)?;
         statement.check_same_result(&new)?;
         *plan = new;
         Ok(())

@@ -40,6 +40,12 @@ pub(crate) enum Body {
     Query(Box<Mutex<Plan>>),
     /// CREATE, DROP: bound again when it runs, under its locks.
     Definition,
+    /// ANALYZE: likewise.
+    Analyze,
+    /// EXPLAIN: likewise.
+    Explain,
+    /// COPY: likewise.
+    Copy,
     /// Transaction control, settings, maintenance: nothing in it depends on the catalog.
     Control(Box<BoundStatement>),
 }
@@ -77,6 +83,18 @@ pub(crate) fn bind_first(
 ) -> Result<(Option<Bound>, usize)> {
     let Some((statement, taken)) = parser::parse_first(text, arena)? else { return Ok((None, text.len())) };
     Ok((Some(bind(text, &statement, catalog)?), taken))
+}
+
+/// What a prepared statement means under the definitions that are in force when it runs.
+pub(crate) fn bind_again(
+    statement: &Prepared,
+    catalog: &CatalogSnapshot,
+    arena: &Arena,
+) -> Result<BoundStatement> {
+    match bind_first(statement.text(), catalog, arena)? {
+        (Some(bound), _) => Ok(bound.statement),
+        (None, _) => Err(Error::internal("a prepared statement lost its text")),
+    }
 }
 
 fn bind(text: &str, statement: &StatementWithSpan<'_>, catalog: &CatalogSnapshot) -> Result<Bound> {
@@ -196,6 +214,13 @@ impl Prepared {
                 parameters = create.parameters.into_boxed_slice();
                 Body::Definition
             }
+            BoundStatement::Analyze(_) => Body::Analyze,
+            BoundStatement::Explain(explain) => {
+                columns.push(ResultColumn::text("QUERY PLAN"));
+                parameters = explain.parameters.into_boxed_slice();
+                Body::Explain
+            }
+            BoundStatement::Copy(_) => Body::Copy,
             control => {
                 columns = super::utility::result_columns(&control)?;
                 Body::Control(Box::new(control))
@@ -253,7 +278,8 @@ impl Prepared {
             Body::Query(plan) => {
                 plan.try_lock().is_some_and(|plan| matches!(plan.stamp, Stamp::Epoch(made) if made == epoch))
             }
-            Body::Definition | Body::Control(_) => true,
+            // It is told of nothing that definitions could change.
+            Body::Definition | Body::Analyze | Body::Explain | Body::Copy | Body::Control(_) => true,
         }
     }
 

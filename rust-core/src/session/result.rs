@@ -150,6 +150,7 @@ impl PreparedKind {
                 | PreparedKind::CreateView
                 | PreparedKind::DropView
                 | PreparedKind::CreateTableAs
+                | PreparedKind::Analyze
         )
     }
 

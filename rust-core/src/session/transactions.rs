@@ -131,6 +131,27 @@ impl Session {
         Ok(())
     }
 
+    /// Runs a statement that is complete when it returns: in the open block, or in one of its own that is committed
+    /// after it. What an error leaves undone is for the caller of [`Session::fail_block`].
+    pub(crate) fn in_block<R>(&mut self, run: impl FnOnce(&mut Session, &mut Block) -> Result<R>) -> Result<R> {
+        let autocommit = self.block.is_none();
+        if autocommit {
+            self.begin_block(None, None, true);
+        }
+        let Some(mut block) = self.block.take() else {
+            return Err(Error::internal("a statement without a transaction"));
+        };
+        let result = run(self, &mut block);
+        block.started = true;
+        block.transaction.end_statement();
+        self.block = Some(block);
+        let result = result?;
+        if autocommit {
+            self.commit_block()?;
+        }
+        Ok(result)
+    }
+
     /// Commits the open block.
     pub(crate) fn commit_block(&mut self) -> Result<Option<Lsn>> {
         let Some(block) = self.block.take() else { return Ok(None) };

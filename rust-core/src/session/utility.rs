@@ -44,7 +44,7 @@ fn no_transaction() -> Error {
 }
 
 /// A batch of text rows.
-fn text_rows(width: usize, rows: &[Vec<String>]) -> VecDeque<Batch> {
+pub(crate) fn text_rows(width: usize, rows: &[Vec<String>]) -> VecDeque<Batch> {
     let mut batches = VecDeque::new();
     let columns = (0..width)
         .map(|index| {

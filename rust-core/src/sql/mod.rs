@@ -4,6 +4,7 @@ pub mod ast;
 pub mod binder;
 pub mod evaluate;
 pub mod executor;
+pub mod explain;
 pub mod functions;
 pub mod lexer;
 pub mod optimizer;

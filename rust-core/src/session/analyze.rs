@@ -1,0 +1,100 @@
+//! ANALYZE: tables are read once, what is found of their values is stored for the optimizer.
+
+use crate::batch::batch::Batch;
+use crate::catalog::snapshot::{CatalogSnapshot, Relation};
+use crate::catalog::table_definition::TableDefinition;
+use crate::common::arena::Arena;
+use crate::common::sync::Arc;
+use crate::error::{Error, Result, SqlState};
+use crate::session::block::Block;
+use crate::session::portal::{Portal, PortalState};
+use crate::session::prepared::{self, Prepared};
+use crate::session::session::Session;
+use crate::session::transactions::refuse_if_read_only;
+use crate::sql::binder::bound::{BoundStatement, ObjectName};
+use crate::sql::types::data_type::DataType;
+use crate::statistics::builder::StatisticsBuilder;
+use crate::statistics::table_statistics::TableStatistics;
+use crate::table::table::Table;
+use crate::transaction::types::TableLockMode;
+use std::collections::VecDeque;
+use std::ops::Bound;
+
+impl Session {
+    /// Runs ANALYZE.
+    pub(crate) fn execute_analyze(&mut self, statement: &Arc<Prepared>) -> Result<Portal> {
+        self.in_block(|session, block| session.analyze(statement, block))?;
+        let state = PortalState::complete(VecDeque::new(), None);
+        Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
+    }
+
+    fn analyze(&mut self, statement: &Prepared, block: &mut Block) -> Result<()> {
+        refuse_if_read_only(block, statement.kind())?;
+        let base = self.lock_definitions(block)?;
+        let arena = Arena::new();
+        let BoundStatement::Analyze(names) = prepared::bind_again(statement, &base, &arena)? else {
+            return Err(Error::internal("not ANALYZE"));
+        };
+        let tables = self.tables_to_analyze(&names, &base)?;
+        for table in &tables {
+            block.transaction.lock_table(table.id, TableLockMode::ShareUpdateExclusive)?;
+        }
+        block.transaction.start_statement()?;
+        let mut next = (*base).clone();
+        for table in tables {
+            let statistics = self.statistics_of(&table, block)?;
+            self.engine.catalog.write_statistics(&mut block.transaction, table.id, &statistics)?;
+            next = next.with_statistics(table.id, Arc::new(statistics));
+        }
+        block.catalog = Some(Arc::new(next));
+        block.transaction.next_command();
+        Ok(())
+    }
+
+    /// The tables of these names, or all, by number so that two sessions cannot cross.
+    fn tables_to_analyze(
+        &mut self,
+        names: &[ObjectName],
+        catalog: &CatalogSnapshot,
+    ) -> Result<Vec<Arc<TableDefinition>>> {
+        let mut tables = Vec::new();
+        for name in names {
+            match catalog.relation(name.schema.as_deref(), &name.name) {
+                Some(Relation::Table(table)) => tables.push(table),
+                Some(_) => self.notices.warning(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("skipping \"{}\" --- cannot analyze non-tables", name.name),
+                )),
+                None => {
+                    catalog
+                        .require_table(name.schema.as_deref(), &name.name)
+                        .map_err(|error| error.at_if_unset(name.position))?;
+                }
+            }
+        }
+        if names.is_empty() {
+            tables.extend(catalog.tables().cloned());
+        }
+        tables.sort_unstable_by_key(|table| table.id);
+        tables.dedup_by_key(|table| table.id);
+        Ok(tables)
+    }
+
+    /// Reads a table under the statement's snapshot.
+    fn statistics_of(&self, table: &TableDefinition, block: &Block) -> Result<TableStatistics> {
+        let types: Vec<DataType> = table.columns.iter().map(|column| column.sql_type.data_type).collect();
+        let columns: Vec<usize> = (0..types.len()).collect();
+        let reader = Table::open(&self.engine.manager, &block.transaction, &table.layout)?;
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let mut scan = reader.scan(&block.transaction, everything, false, &columns, false)?;
+        let mut builder = StatisticsBuilder::new(&types);
+        let mut memory = self.engine.memory.reservation();
+        let mut batch = Batch::default();
+        while scan.next_batch(&block.transaction, &mut batch)? {
+            self.cancel.check()?;
+            builder.add(&batch);
+            memory.resize(builder.memory_bytes())?;
+        }
+        Ok(builder.finish())
+    }
+}

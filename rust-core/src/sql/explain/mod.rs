@@ -1,0 +1,76 @@
+//! EXPLAIN: a physical plan as people read it, with what it was expected to cost and, after a run, what it did.
+//!
+//! The tree is PostgreSQL's where it can be: projections, filters, initial plans and common tables are shown with the
+//! node that they belong to. Knows plans and what the executor measures. Knows no text of the statement and runs nothing.
+
+mod describe;
+mod expression;
+mod json;
+mod node;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::Result;
+use crate::sql::executor::NodeStatistics;
+use crate::sql::explain::node::Node;
+use crate::sql::plan::physical::PhysicalPlan;
+use crate::sql::types::cast::CastEnvironment;
+
+/// What is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct ExplainOptions {
+    /// What each node puts out.
+    pub verbose: bool,
+    /// Estimates.
+    pub costs: bool,
+    /// The time of each node, where the plan was run.
+    pub timing: bool,
+    /// The times of planning and running.
+    pub summary: bool,
+}
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement<'a> {
+    /// One a node, a node before its inputs.
+    pub nodes: &'a [NodeStatistics],
+    /// How long the whole plan ran.
+    pub nanoseconds: u64,
+}
+
+/// A plan ready to be shown.
+#[derive(Debug)]
+pub struct Explained {
+    /// A node before its children.
+    nodes: Vec<Node>,
+    options: ExplainOptions,
+    planning_nanoseconds: u64,
+    execution_nanoseconds: Option<u64>,
+}
+
+impl Explained {
+    /// Describes a plan, and its run where it had one.
+    /// # Errors
+    /// None that a plan of ours could raise.
+    pub fn new(
+        plan: &PhysicalPlan,
+        options: ExplainOptions,
+        planning_nanoseconds: u64,
+        run: Option<Measurement<'_>>,
+        environment: &CastEnvironment<'_>,
+    ) -> Result<Explained> {
+        Ok(Explained {
+            nodes: describe::describe(plan, run.map_or(&[], |run| run.nodes), environment)?,
+            options,
+            planning_nanoseconds,
+            execution_nanoseconds: run.map(|run| run.nanoseconds),
+        })
+    }
+}
+
+/// Nanoseconds as milliseconds.
+fn milliseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e6
+}
