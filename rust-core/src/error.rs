@@ -161,6 +161,7 @@ struct Report {
     column: Option<String>,
     data_type: Option<String>,
     constraint: Option<String>,
+    context: Option<String>,
 }
 
 macro_rules! optional_field {
@@ -192,6 +193,7 @@ impl Error {
             column: None,
             data_type: None,
             constraint: None,
+            context: None,
         }))
     }
 
@@ -255,6 +257,9 @@ impl Error {
     optional_field!(
         /// Constraint that was violated.
         constraint, constraint_name, constraint);
+    optional_field!(
+        /// Where in the data the error arose: `COPY t, line 3, column a: "x"`.
+        context, context_text, context);
 
     /// Adds the hint `Perhaps you meant "…"` when one of `candidates` is close to `name`
     /// (edit distance at most a third of its length, or two, so that swapped letters are found).

@@ -17,6 +17,7 @@ pub mod batch;
 pub mod catalog;
 pub mod database;
 pub mod ffi;
+pub mod file;
 pub mod session;
 pub mod sql;
 pub mod statistics;

@@ -285,6 +285,7 @@ fn assemble(
         name: Arc::clone(&place.name),
     };
     let closing = Box::new(Arc::clone(&instance));
-    let engine = Engine::new(manager, catalog, memory, clock, engine_options, closing);
+    let files = options.vfs.clone().unwrap_or_else(|| Arc::new(OsVfs::new()));
+    let engine = Engine::new(manager, catalog, memory, clock, files, engine_options, closing);
     Ok(Opened { engine: Arc::new(engine), instance })
 }

@@ -37,6 +37,7 @@ impl ErrorObject {
             (b'c', error.column_name()),
             (b'd', error.data_type_name()),
             (b'n', error.constraint_name()),
+            (b'W', error.context_text()),
         ];
         fields.extend(optional.iter().filter_map(|(code, text)| text.map(|text| (*code, c_string(text)))));
         ErrorObject {
@@ -74,7 +75,8 @@ pub extern "C" fn lumos_error_message(error: *const lumos_error) -> *const c_cha
 }
 
 /// A field by PostgreSQL's letter: 'S' severity, 'C' SQLSTATE, 'M' message, 'D' detail, 'H' hint,
-/// 'P' position (from 1), 's' schema, 't' table, 'c' column, 'd' data type, 'n' constraint; null if absent;
+/// 'P' position (from 1), 's' schema, 't' table, 'c' column, 'd' data type, 'n' constraint, 'W' the place in the
+/// data of COPY; null if absent;
 /// borrowed until the error is freed. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_error_field(error: *const lumos_error, field: i32) -> *const c_char {

@@ -137,10 +137,11 @@ impl<'a> LineReader<'a> {
                     continue;
                 }
                 if in_quote {
-                    let counted = if self.line_end == LineEnd::Newline { b'\n' } else { b'\r' };
-                    if byte == counted || (self.line_end == LineEnd::Unknown && byte == b'\n') {
-                        self.number += 1;
-                    }
+                    let counted = match self.line_end {
+                        LineEnd::CarriageReturn | LineEnd::Both => b'\r',
+                        LineEnd::Newline | LineEnd::Unknown => b'\n',
+                    };
+                    self.number += u64::from(byte == counted);
                     after_escape = false;
                     at += 1;
                     continue;

@@ -149,11 +149,8 @@ impl<'a> RowReader<'a> {
     /// An error about the whole line.
     fn in_line(&self, error: Error) -> Error {
         let place = format!("COPY {}, line {}", self.relation, self.lines.number());
-        let context = if self.line.is_empty() {
-            place
-        } else {
-            format!("{place}: \"{}\"", shortened(&self.line))
-        };
+        let context =
+            if self.line.is_empty() { place } else { format!("{place}: \"{}\"", shortened(&self.line)) };
         error.context(context)
     }
 

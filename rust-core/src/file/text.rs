@@ -52,10 +52,8 @@ fn unescape(raw: &str, out: &mut String) -> Result<()> {
     while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
         out.push_str(&raw[at..at + found]);
         at += found + 1;
-        let Some(&escaped) = bytes.get(at) else {
-            out.push('\\');
-            return Ok(());
-        };
+        // A backslash at the end means nothing.
+        let Some(&escaped) = bytes.get(at) else { return Ok(()) };
         let plain = match escaped {
             b'b' => '\x08',
             b'f' => '\x0c',
@@ -91,10 +89,7 @@ fn unescape_bytes(raw: &str, from: usize, out: &mut String) -> Result<()> {
             made.push(byte);
             continue;
         }
-        let Some(&escaped) = bytes.get(at) else {
-            made.push(b'\\');
-            break;
-        };
+        let Some(&escaped) = bytes.get(at) else { break };
         let (base, digits, most) = match escaped {
             b'0'..=b'7' => (8, at, 3),
             b'x' => (16, at + 1, 2),

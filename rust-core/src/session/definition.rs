@@ -45,7 +45,8 @@ impl Session {
         parameters: &[Datum],
     ) -> Result<Portal> {
         let parameters = parameters::converted(parameters, statement.parameters(), &self.environment)?;
-        let rows = self.in_block(|session, block| session.change_definitions(statement, &parameters, block))?;
+        let rows =
+            self.in_block(|session, block| session.change_definitions(statement, &parameters, block))?;
         let state = PortalState::complete(VecDeque::new(), rows);
         Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
     }

@@ -9,6 +9,7 @@ use crate::common::sync::Arc;
 use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::durability::policy::Durability;
 use crate::error::Result;
+use crate::io::vfs::Vfs;
 use crate::session::definition_gate::DefinitionGate;
 use crate::transaction::manager::TransactionManager;
 use std::any::Any;
@@ -43,6 +44,8 @@ pub struct Engine {
     pub memory: Arc<MemoryAccount>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Where COPY finds its files.
+    pub files: Arc<dyn Vfs>,
     /// See there.
     pub options: EngineOptions,
     /// A session is checkpointing after its commit; others go on.
@@ -66,6 +69,7 @@ impl Engine {
         catalog: Arc<Catalog>,
         memory: Arc<MemoryAccount>,
         clock: Arc<dyn Clock>,
+        files: Arc<dyn Vfs>,
         options: EngineOptions,
         closing: Box<dyn Any + Send + Sync>,
     ) -> Engine {
@@ -77,6 +81,7 @@ impl Engine {
             definitions: DefinitionGate::default(),
             memory,
             clock,
+            files,
             options,
             checkpointing,
             checkpoint_at,

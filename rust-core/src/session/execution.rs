@@ -8,6 +8,7 @@ use crate::session::block::Block;
 use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{Body, Plan, Prepared};
+use crate::session::result::PreparedKind;
 use crate::session::session::Session;
 use crate::session::short_path::{BatchSink, takes_short_path};
 use crate::session::transactions::refuse_if_read_only;
@@ -20,24 +21,29 @@ impl Session {
     /// # Errors
     /// Whatever the statement raises. Outside a block its effects are undone; inside one the block is aborted.
     pub fn execute(&mut self, statement: &Arc<Prepared>, parameters: &[Datum]) -> Result<Portal> {
-        self.cancel.start_statement();
-        self.environment.start_statement();
-        if self.failed && !statement.kind().ends_transaction() {
-            self.refuse_if_failed()?;
-        }
-        self.settle_portals()?;
+        self.start_statement(statement.kind())?;
         let result = match &statement.body {
             Body::Query(plan) => self.execute_query(statement, plan, parameters),
             Body::Definition => self.execute_definition(statement, parameters),
             Body::Analyze => self.execute_analyze(statement),
             Body::Explain => self.execute_explain(statement, parameters),
-            Body::Copy => self.execute_copy(statement),
+            Body::Copy(_) => self.execute_copy(statement),
             Body::Control(bound) => self.execute_control(statement, bound),
         };
         if result.is_err() {
             self.fail_block();
         }
         result
+    }
+
+    /// What comes before every statement.
+    pub(crate) fn start_statement(&mut self, kind: PreparedKind) -> Result<()> {
+        self.cancel.start_statement();
+        self.environment.start_statement();
+        if self.failed && !kind.ends_transaction() {
+            self.refuse_if_failed()?;
+        }
+        self.settle_portals()
     }
 
     /// Before another statement of the same block: what its open portals still have to say is fetched now,

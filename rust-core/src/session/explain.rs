@@ -75,7 +75,8 @@ impl Session {
             let (stamp, catalog) = self.catalog_of(block);
             let arena = Arena::new();
             let started = self.engine.clock.monotonic_nanos();
-            let BoundStatement::Explain(mut explain) = prepared::bind_again(statement, &catalog, &arena)? else {
+            let BoundStatement::Explain(mut explain) = prepared::bind_again(statement, &catalog, &arena)?
+            else {
                 return Err(Error::internal("not EXPLAIN"));
             };
             let nothing = LogicalPlan::Values { rows: Vec::new(), columns: Vec::new() };

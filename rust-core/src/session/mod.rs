@@ -6,6 +6,7 @@
 
 mod analyze;
 mod block;
+mod copy;
 mod create_table_as;
 mod definition;
 mod definition_gate;
@@ -34,6 +35,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use copy::CopyDirection;
 pub use definition_gate::DefinitionGate;
 pub use notice::{Notice, Severity};
 pub use portal::Portal;

@@ -6,6 +6,7 @@ use crate::common::arena::Arena;
 use crate::common::ids::ObjectId;
 use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
+use crate::session::copy::{self, CopyDirection};
 use crate::session::engine::Engine;
 use crate::session::result::{PreparedKind, ResultColumn};
 use crate::sql::ast::StatementWithSpan;
@@ -44,8 +45,8 @@ pub(crate) enum Body {
     Analyze,
     /// EXPLAIN: likewise.
     Explain,
-    /// COPY: likewise.
-    Copy,
+    /// COPY: likewise; with the caller in this direction, or with a file.
+    Copy(Option<CopyDirection>),
     /// Transaction control, settings, maintenance: nothing in it depends on the catalog.
     Control(Box<BoundStatement>),
 }
@@ -220,7 +221,7 @@ impl Prepared {
                 parameters = explain.parameters.into_boxed_slice();
                 Body::Explain
             }
-            BoundStatement::Copy(_) => Body::Copy,
+            BoundStatement::Copy(copy) => Body::Copy(copy::direction(&copy)),
             control => {
                 columns = super::utility::result_columns(&control)?;
                 Body::Control(Box::new(control))
@@ -279,7 +280,7 @@ impl Prepared {
                 plan.try_lock().is_some_and(|plan| matches!(plan.stamp, Stamp::Epoch(made) if made == epoch))
             }
             // It is told of nothing that definitions could change.
-            Body::Definition | Body::Analyze | Body::Explain | Body::Copy | Body::Control(_) => true,
+            Body::Definition | Body::Analyze | Body::Explain | Body::Copy(_) | Body::Control(_) => true,
         }
     }
 

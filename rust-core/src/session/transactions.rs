@@ -133,7 +133,10 @@ impl Session {
 
     /// Runs a statement that is complete when it returns: in the open block, or in one of its own that is committed
     /// after it. What an error leaves undone is for the caller of [`Session::fail_block`].
-    pub(crate) fn in_block<R>(&mut self, run: impl FnOnce(&mut Session, &mut Block) -> Result<R>) -> Result<R> {
+    pub(crate) fn in_block<R>(
+        &mut self,
+        run: impl FnOnce(&mut Session, &mut Block) -> Result<R>,
+    ) -> Result<R> {
         let autocommit = self.block.is_none();
         if autocommit {
             self.begin_block(None, None, true);
@@ -215,10 +218,15 @@ impl Session {
 
 /// Refuses writing statements in a read-only transaction.
 pub(crate) fn refuse_if_read_only(block: &Block, kind: PreparedKind) -> Result<()> {
-    if block.read_only && kind.writes() {
+    if kind.writes() { refuse_read_only(block, kind.name()) } else { Ok(()) }
+}
+
+/// Refuses `what`, which writes, in a read-only transaction.
+pub(crate) fn refuse_read_only(block: &Block, what: &str) -> Result<()> {
+    if block.read_only {
         return Err(Error::new(
             SqlState::READ_ONLY_SQL_TRANSACTION,
-            format!("cannot execute {} in a read-only transaction", kind.name()),
+            format!("cannot execute {what} in a read-only transaction"),
         ));
     }
     Ok(())

@@ -43,6 +43,7 @@ impl Fixture {
 
     pub(super) fn with_memory(limit: usize) -> Fixture {
         let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new());
+        let files = Arc::clone(&vfs);
         let memory = MemoryAccount::new(limit);
         let clock = Arc::new(ManualClock::default());
         clock.set_unix_micros(1_700_000_000_000_000);
@@ -85,7 +86,7 @@ impl Fixture {
             max_statement_size: 1 << 20,
             name: Arc::from("test"),
         };
-        let engine = Engine::new(manager, catalog, memory, shared_clock, options, Box::new(()));
+        let engine = Engine::new(manager, catalog, memory, shared_clock, files, options, Box::new(()));
         Fixture { engine: Arc::new(engine), clock, sessions: std::cell::Cell::new(0) }
     }
 

@@ -1,16 +1,11 @@
 //! Walks a plan and says of each node what it is, with the names of columns inferred from the leaves up.
 
-use crate::catalog::table_definition::ColumnDefinition;
 use crate::error::{Error, Result};
 use crate::sql::executor::NodeStatistics;
-use crate::sql::explain::expression::{Column, Printer, data_type};
+use crate::sql::explain::expression::{Column, Printer};
 use crate::sql::explain::node::{Actual, Estimate, Node};
-use crate::sql::plan::expression::{Expression, SortKey};
-use crate::sql::plan::logical::{CommonTableId, SetOperationKind};
-use crate::sql::plan::physical::{
-    HashKey, KeyBound, KeyNulls, Operator, PhysicalAggregate, PhysicalJoinKind, PhysicalNode, PhysicalPlan,
-    ScanOutput,
-};
+use crate::sql::plan::logical::CommonTableId;
+use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan};
 use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::data_type::DataType;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,19 +30,19 @@ pub(super) fn describe(
     describer.number(&plan.root);
     describer.name_relations();
     describer.run()?;
-    describer.finish(plan)
+    describer.finish()
 }
 
 /// What is known of a node once its inputs are described.
 #[derive(Default)]
-struct Shown {
+pub(super) struct Shown {
     /// `None`: the node is shown as part of its input.
-    node: Option<Node>,
+    pub(super) node: Option<Node>,
     /// Numbers of the nodes shown below it, in order.
-    children: Vec<usize>,
-    columns: Vec<Column>,
+    pub(super) children: Vec<usize>,
+    pub(super) columns: Vec<Column>,
     /// The cost before the first row.
-    startup_cost: f64,
+    pub(super) startup_cost: f64,
 }
 
 enum Task {
@@ -58,19 +53,19 @@ enum Task {
     Finish(usize),
 }
 
-struct Describer<'a> {
+pub(super) struct Describer<'a> {
     /// All nodes, a node before its inputs.
-    nodes: Vec<&'a PhysicalNode>,
-    inputs: Vec<Vec<usize>>,
-    measured: &'a [NodeStatistics],
-    shown: Vec<Shown>,
-    printer: Printer<'a>,
+    pub(super) nodes: Vec<&'a PhysicalNode>,
+    pub(super) inputs: Vec<Vec<usize>>,
+    pub(super) measured: &'a [NodeStatistics],
+    pub(super) shown: Vec<Shown>,
+    pub(super) printer: Printer<'a>,
     /// By number: what a scanned table goes by.
-    aliases: Vec<String>,
+    pub(super) aliases: Vec<String>,
     /// Names and types of the columns of common and working tables.
-    common: BTreeMap<CommonTableId, Vec<Column>>,
-    working_tables: BTreeSet<CommonTableId>,
-    initial_plans: usize,
+    pub(super) common: BTreeMap<CommonTableId, Vec<Column>>,
+    pub(super) working_tables: BTreeSet<CommonTableId>,
+    pub(super) initial_plans: usize,
 }
 
 impl<'a> Describer<'a> {
@@ -160,316 +155,33 @@ impl<'a> Describer<'a> {
         }
     }
 
-    fn columns_of(&self, numbers: &[usize]) -> Vec<Column> {
+    pub(super) fn columns_of(&self, numbers: &[usize]) -> Vec<Column> {
         numbers.iter().flat_map(|number| self.shown[*number].columns.iter().cloned()).collect()
-    }
-
-    fn describe(&mut self, number: usize) {
-        let physical = self.nodes[number];
-        let inputs = self.inputs[number].clone();
-        let input_columns = self.columns_of(&inputs);
-        let is_first = |position: usize| inputs.get(position).copied();
-        let mut node = Node::default();
-        let mut startup_cost = is_first(0).map_or(0.0, |first| self.shown[first].startup_cost);
-        let whole_input = is_first(0).map_or(0.0, |first| self.nodes[first].estimated_cost);
-        let mut columns = input_columns.clone();
-        match &physical.operator {
-            Operator::TableScan { table, lower, upper, backward, output } => {
-                let key = table.row_id_column().map(|column| self.column(number, &table.columns[column].name));
-                let conditions = key.map_or_else(Vec::new, |key| {
-                    let key = [key];
-                    self.bounds(&key, lower.as_ref(), upper.as_ref())
-                });
-                match &table.row_id_constraint {
-                    Some(index) if !conditions.is_empty() || *backward => {
-                        self.index_scan(&mut node, number, index, &table.name, *backward);
-                    }
-                    _ => self.scan(&mut node, number, "Seq Scan", &table.name),
-                }
-                self.conditions(&mut node, "Index Cond", conditions);
-                columns = self.scanned(&mut node, number, &table.columns, output);
-            }
-            Operator::IndexScan { table, index, equal, lower, upper, backward, output } => {
-                self.index_scan(&mut node, number, &table.indexes[*index].name, &table.name, *backward);
-                let keys: Vec<String> = table.layout.indexes[*index]
-                    .columns
-                    .iter()
-                    .map(|key| self.column(number, &table.columns[key.column].name))
-                    .collect();
-                let mut conditions: Vec<String> = keys
-                    .iter()
-                    .zip(equal)
-                    .map(|(key, value)| format!("({key} = {})", self.printer.print(value, &[])))
-                    .collect();
-                let rest = keys.get(equal.len()..).unwrap_or(&[]);
-                conditions.extend(self.bounds(rest, lower.as_ref(), upper.as_ref()));
-                self.conditions(&mut node, "Index Cond", conditions);
-                columns = self.scanned(&mut node, number, &table.columns, output);
-            }
-            Operator::RowIdLookup { table, row_id, output } => {
-                match (&table.row_id_constraint, table.row_id_column()) {
-                    (Some(index), Some(column)) => {
-                        self.index_scan(&mut node, number, index, &table.name, false);
-                        let key = self.column(number, &table.columns[column].name);
-                        let value = self.printer.print(row_id, &[]);
-                        self.conditions(&mut node, "Index Cond", vec![format!("({key} = {value})")]);
-                    }
-                    _ => {
-                        self.scan(&mut node, number, "Row Id Scan", &table.name);
-                        node.text("Row Id", self.printer.print(row_id, &[]));
-                    }
-                }
-                columns = self.scanned(&mut node, number, &table.columns, output);
-            }
-            Operator::UniqueLookup { table, index, key, output } => {
-                self.index_scan(&mut node, number, &table.indexes[*index].name, &table.name, false);
-                let conditions = table.layout.indexes[*index]
-                    .columns
-                    .iter()
-                    .zip(key)
-                    .map(|(column, value)| {
-                        let column = self.column(number, &table.columns[column.column].name);
-                        format!("({column} = {})", self.printer.print(value, &[]))
-                    })
-                    .collect();
-                self.conditions(&mut node, "Index Cond", conditions);
-                columns = self.scanned(&mut node, number, &table.columns, output);
-            }
-            Operator::Values { rows, types } => {
-                if rows.len() == 1 {
-                    title(&mut node, "Result");
-                } else {
-                    title(&mut node, "Values Scan");
-                    node.title.push_str(" on \"*VALUES*\"");
-                }
-                columns = match &rows[..] {
-                    [row] => row
-                        .iter()
-                        .map(|value| Column {
-                            text: self.printer.print(value, &[]),
-                            data_type: data_type(value),
-                        })
-                        .collect(),
-                    _ => numbered(types),
-                };
-            }
-            Operator::Supplied { types } => {
-                title(&mut node, "Supplied Rows");
-                columns = numbered(types);
-            }
-            Operator::CommonScan { id, name, columns: positions, types } => {
-                let what =
-                    if self.working_tables.contains(id) { "WorkTable Scan" } else { "CTE Scan" };
-                self.scan(&mut node, number, what, name);
-                let known = self.common.get(id);
-                columns = positions
-                    .iter()
-                    .zip(types)
-                    .map(|(position, data_type)| {
-                        let text = known.and_then(|known| known.get(*position)).map(|column| &column.text);
-                        Column { text: self.renamed(number, text, *position), data_type: *data_type }
-                    })
-                    .collect();
-            }
-            Operator::TableFunction { function, arguments, ordinality } => {
-                self.scan(&mut node, number, "Function Scan", function.name);
-                let mut call = String::new();
-                self.printer.write_call(function.name, arguments, &[], &mut call);
-                node.verbose_text("Function Call", call);
-                columns = function
-                    .columns
-                    .iter()
-                    .map(|(name, data_type)| Column {
-                        text: self.column(number, name),
-                        data_type: *data_type,
-                    })
-                    .collect();
-                if *ordinality {
-                    let text = self.column(number, "ordinality");
-                    columns.push(Column { text, data_type: DataType::BigInt });
-                }
-            }
-            Operator::Filter { predicate, .. } => {
-                let condition = self.printer.print(predicate, &input_columns);
-                let removed = self.removed_by(number, inputs[0]);
-                if self.takes_filter(inputs[0])
-                    && let Some(mut shown) = self.take_input(number, inputs[0])
-                {
-                    shown.text("Filter", condition);
-                    if let Some(rows) = removed {
-                        shown.count("Rows Removed by Filter", rows);
-                    }
-                    return self.finish_merged(number, shown, columns, startup_cost);
-                }
-                title(&mut node, "Filter");
-                node.text("Filter", condition);
-                if let Some(rows) = removed {
-                    node.count("Rows Removed by Filter", rows);
-                }
-            }
-            Operator::Project { expressions, .. } => {
-                columns = expressions
-                    .iter()
-                    .map(|expression| Column {
-                        text: self.printer.print(expression, &input_columns),
-                        data_type: data_type(expression),
-                    })
-                    .collect();
-                if let Some(shown) = self.take_input(number, inputs[0]) {
-                    return self.finish_merged(number, shown, columns, startup_cost);
-                }
-                title(&mut node, "Project");
-            }
-            Operator::InitialPlans { plans, .. } => {
-                let last = inputs.len() - 1;
-                for (plan, input) in plans.iter().zip(&inputs) {
-                    self.initial_plans += 1;
-                    let label =
-                        format!("InitPlan {} (returns ${})", self.initial_plans, plan.parameter + 1);
-                    self.label(*input, label, "InitPlan");
-                }
-                columns = self.columns_of(&inputs[last..]);
-                return self.merge_with_subplans(number, &inputs, columns);
-            }
-            Operator::With { name, .. } => {
-                self.label(inputs[0], format!("CTE {name}"), "InitPlan");
-                columns = self.columns_of(&inputs[1..]);
-                return self.merge_with_subplans(number, &inputs, columns);
-            }
-            Operator::HashAggregate { groups, aggregates, .. } => {
-                let keys = self.printer.list(groups, &input_columns);
-                title(&mut node, if keys.is_empty() { "Aggregate" } else { "HashAggregate" });
-                columns = groups
-                    .iter()
-                    .zip(&keys)
-                    .map(|(group, text)| Column { text: text.clone(), data_type: data_type(group) })
-                    .collect();
-                columns.extend(aggregates.iter().map(|call| self.aggregate(call, &input_columns)));
-                if !keys.is_empty() {
-                    node.list("Group Key", keys);
-                }
-                startup_cost = whole_input;
-            }
-            Operator::DistinctOn { keys, .. } => {
-                title(&mut node, "Unique");
-                node.list("Distinct Key", self.printer.list(keys, &input_columns));
-            }
-            Operator::HashJoin { kind, keys, residual, .. } => {
-                join(&mut node, "Hash", *kind);
-                let condition = self.key_conditions(keys, &inputs);
-                node.text("Hash Cond", condition);
-                self.join_filter(&mut node, residual.as_ref(), &input_columns);
-                columns = self.joined(*kind, &inputs);
-                startup_cost += self.nodes[inputs[1]].estimated_cost;
-            }
-            Operator::MergeJoin { kind, keys, residual, .. } => {
-                join(&mut node, "Merge", *kind);
-                let condition = self.key_conditions(keys, &inputs);
-                node.text("Merge Cond", condition);
-                self.join_filter(&mut node, residual.as_ref(), &input_columns);
-                columns = self.joined(*kind, &inputs);
-                startup_cost += self.shown[inputs[1]].startup_cost;
-            }
-            Operator::NestedLoopJoin { kind, condition, .. } => {
-                join(&mut node, "Nested Loop", *kind);
-                self.join_filter(&mut node, condition.as_ref(), &input_columns);
-                columns = self.joined(*kind, &inputs);
-                startup_cost += self.nodes[inputs[1]].estimated_cost;
-            }
-            Operator::Apply { kind, arguments, condition, .. } => {
-                join(&mut node, "Nested Loop", *kind);
-                if !arguments.is_empty() {
-                    let left = &self.shown[inputs[0]].columns;
-                    let keys = arguments.iter().map(|(_, value)| self.printer.print(value, left)).collect();
-                    node.list("Parameters", keys);
-                }
-                self.join_filter(&mut node, condition.as_ref(), &input_columns);
-                columns = self.joined(*kind, &inputs);
-                startup_cost += self.shown[inputs[1]].startup_cost;
-            }
-            Operator::Append { .. } => {
-                title(&mut node, "Append");
-                columns = self.columns_of(&inputs[..1]);
-            }
-            Operator::SetOperation { kind, all, .. } => {
-                let what = match kind {
-                    SetOperationKind::Intersect => "HashSetOp Intersect",
-                    SetOperationKind::Except => "HashSetOp Except",
-                };
-                title(&mut node, what);
-                if *all {
-                    node.title.push_str(" All");
-                }
-                columns = self.columns_of(&inputs[..1]);
-                startup_cost = inputs.iter().map(|input| self.nodes[*input].estimated_cost).sum();
-            }
-            Operator::RecursiveUnion { .. } => {
-                title(&mut node, "Recursive Union");
-                columns = self.columns_of(&inputs[..1]);
-            }
-            Operator::Sort { keys, .. } => {
-                title(&mut node, "Sort");
-                node.list("Sort Key", self.sort_keys(keys, &input_columns));
-                startup_cost = whole_input;
-            }
-            Operator::TopN { keys, limit, offset, .. } => {
-                title(&mut node, "Top-N Sort");
-                node.list("Sort Key", self.sort_keys(keys, &input_columns));
-                self.limits(&mut node, Some(limit), offset.as_ref());
-                startup_cost = whole_input;
-            }
-            Operator::Limit { limit, offset, .. } => {
-                title(&mut node, "Limit");
-                self.limits(&mut node, limit.as_ref(), offset.as_ref());
-            }
-            Operator::Insert { table, returning, .. } => {
-                self.scan_title(&mut node, "Insert", &table.name);
-                columns = returned(&self.printer, returning.as_deref(), &table_columns(&table.columns));
-                startup_cost = whole_input;
-            }
-            Operator::Update { table, returning, .. } => {
-                self.scan_title(&mut node, "Update", &table.name);
-                let mut visible = table_columns(&table.columns);
-                visible.extend(input_columns.iter().skip(table.columns.len() + 1).cloned());
-                columns = returned(&self.printer, returning.as_deref(), &visible);
-                startup_cost = whole_input;
-            }
-            Operator::Delete { table, returning, .. } => {
-                self.scan_title(&mut node, "Delete", &table.name);
-                columns = returned(&self.printer, returning.as_deref(), &input_columns);
-                startup_cost = whole_input;
-            }
-        }
-        for (position, input) in inputs.iter().enumerate() {
-            let relationship = match (&physical.operator, position) {
-                (Operator::Append { .. }, _) => "Member",
-                (_, 0) => "Outer",
-                _ => "Inner",
-            };
-            self.relate(*input, relationship);
-        }
-        self.measure(number, &mut node, &columns, startup_cost);
-        self.shown[number] =
-            Shown { node: Some(node), children: inputs, columns, startup_cost };
     }
 
     // ---- nodes that are shown as part of their input ------------------------------------------------------
 
     /// Takes the node that stands for `input`, to be shown as that of `number`.
-    fn take_input(&mut self, number: usize, input: usize) -> Option<Node> {
+    pub(super) fn take_input(&mut self, number: usize, input: usize) -> Option<Node> {
         let shown = self.shown[input].node.take()?;
         self.shown[number].children = std::mem::take(&mut self.shown[input].children);
         Some(shown)
     }
 
-    fn finish_merged(&mut self, number: usize, mut node: Node, columns: Vec<Column>, startup_cost: f64) {
+    pub(super) fn finish_merged(
+        &mut self,
+        number: usize,
+        mut node: Node,
+        columns: Vec<Column>,
+        startup_cost: f64,
+    ) {
         self.measure(number, &mut node, &columns, startup_cost);
         let children = std::mem::take(&mut self.shown[number].children);
         self.shown[number] = Shown { node: Some(node), children, columns, startup_cost };
     }
 
     /// The last input stands for the node, with the others below it.
-    fn merge_with_subplans(&mut self, number: usize, inputs: &[usize], columns: Vec<Column>) {
+    pub(super) fn merge_with_subplans(&mut self, number: usize, inputs: &[usize], columns: Vec<Column>) {
         let Some((last, others)) = inputs.split_last() else { return };
         let Some(shown) = self.take_input(number, *last) else { return };
         let mut children = others.to_vec();
@@ -481,7 +193,7 @@ impl<'a> Describer<'a> {
 
     /// Whether what comes out of a node may be said to be filtered by it: not where that would change which rows
     /// it works on.
-    fn takes_filter(&self, input: usize) -> bool {
+    pub(super) fn takes_filter(&self, input: usize) -> bool {
         match &self.nodes[input].operator {
             Operator::Project { .. } | Operator::Filter { .. } => self.takes_filter(self.inputs[input][0]),
             Operator::TableScan { .. }
@@ -500,19 +212,19 @@ impl<'a> Describer<'a> {
         }
     }
 
-    fn removed_by(&self, number: usize, input: usize) -> Option<u64> {
+    pub(super) fn removed_by(&self, number: usize, input: usize) -> Option<u64> {
         let (filter, input) = (self.measured.get(number)?, self.measured.get(input)?);
         Some((input.rows.saturating_sub(filter.rows) as f64 / filter.loops.max(1) as f64).round() as u64)
     }
 
-    fn label(&mut self, number: usize, label: String, relationship: &str) {
+    pub(super) fn label(&mut self, number: usize, label: String, relationship: &str) {
         self.relate(number, relationship);
         if let Some(node) = &mut self.shown[number].node {
             node.label = Some(label);
         }
     }
 
-    fn relate(&mut self, number: usize, relationship: &str) {
+    pub(super) fn relate(&mut self, number: usize, relationship: &str) {
         if let Some(node) = &mut self.shown[number].node {
             node.fields.retain(|(name, _)| *name != "Parent Relationship");
             node.fields.insert(1, ("Parent Relationship", relationship.to_owned()));
@@ -521,7 +233,7 @@ impl<'a> Describer<'a> {
 
     // ---- numbers ------------------------------------------------------------------------------------------
 
-    fn measure(&self, number: usize, node: &mut Node, columns: &[Column], startup_cost: f64) {
+    pub(super) fn measure(&self, number: usize, node: &mut Node, columns: &[Column], startup_cost: f64) {
         let physical = self.nodes[number];
         node.estimate = Estimate {
             startup_cost: startup_cost.min(physical.estimated_cost),
@@ -542,172 +254,9 @@ impl<'a> Describer<'a> {
         }
     }
 
-    // ---- names --------------------------------------------------------------------------------------------
-
-    /// A column of a scanned relation: with the relation's name where there are several.
-    fn column(&self, number: usize, name: &str) -> String {
-        let several = self.aliases.iter().filter(|alias| !alias.is_empty()).count() > 1;
-        if several { format!("{}.{name}", self.aliases[number]) } else { name.to_owned() }
-    }
-
-    /// A column of a common table, which has no name of its own in a plan.
-    fn renamed(&self, number: usize, text: Option<&String>, position: usize) -> String {
-        let last = text.and_then(|text| text.rsplit('.').next());
-        let is_name = |name: &&str| {
-            !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_')
-                && !name.starts_with(|first: char| first.is_ascii_digit())
-        };
-        match last.filter(is_name) {
-            Some(name) => self.column(number, name),
-            None => self.column(number, &format!("column{}", position + 1)),
-        }
-    }
-
-    fn scan(&self, node: &mut Node, number: usize, what: &str, relation: &str) {
-        self.scan_title(node, what, relation);
-        let alias = &self.aliases[number];
-        if alias != relation {
-            node.title.push_str(&format!(" {alias}"));
-        }
-        node.fields.push(("Alias", alias.clone()));
-    }
-
-    fn scan_title(&self, node: &mut Node, what: &str, relation: &str) {
-        title(node, what);
-        node.title.push_str(&format!(" on {relation}"));
-        node.fields.push(("Relation Name", relation.to_owned()));
-    }
-
-    fn index_scan(&self, node: &mut Node, number: usize, index: &str, relation: &str, backward: bool) {
-        self.scan(node, number, "Index Scan", relation);
-        let direction = if backward { " Backward" } else { "" };
-        let rest = node.title.trim_start_matches("Index Scan").to_owned();
-        node.title = format!("Index Scan{direction} using {index}{rest}");
-        node.fields.push(("Index Name", index.to_owned()));
-        node.fields.push((
-            "Scan Direction",
-            String::from(if backward { "Backward" } else { "Forward" }),
-        ));
-    }
-
-    /// The columns of a scan; its predicate goes to the node.
-    fn scanned(
-        &self,
-        node: &mut Node,
-        number: usize,
-        columns: &[ColumnDefinition],
-        output: &ScanOutput,
-    ) -> Vec<Column> {
-        let mut named: Vec<Column> = output
-            .columns
-            .iter()
-            .map(|position| Column {
-                text: self.column(number, &columns[*position].name),
-                data_type: columns[*position].sql_type.data_type,
-            })
-            .collect();
-        if output.row_id {
-            named.push(Column { text: self.column(number, "ctid"), data_type: DataType::BigInt });
-        }
-        if let Some(predicate) = &output.predicate {
-            node.text("Filter", self.printer.print(predicate, &named));
-        }
-        named
-    }
-
-    fn conditions(&self, node: &mut Node, name: &'static str, conditions: Vec<String>) {
-        match &conditions[..] {
-            [] => {}
-            [only] => node.text(name, only.clone()),
-            several => node.text(name, format!("({})", several.join(" AND "))),
-        }
-    }
-
-    /// The conditions that bounds stand for.
-    fn bounds(&self, keys: &[String], lower: Option<&KeyBound>, upper: Option<&KeyBound>) -> Vec<String> {
-        [(lower, ">"), (upper, "<")]
-            .into_iter()
-            .filter_map(|(bound, sign)| bound.map(|bound| (bound, sign)))
-            .flat_map(|(bound, sign)| {
-                let equal = if bound.inclusive { "=" } else { "" };
-                bound.values.iter().zip(keys).map(move |(value, key)| {
-                    format!("({key} {sign}{equal} {})", self.printer.print(value, &[]))
-                })
-            })
-            .collect()
-    }
-
-    fn key_conditions(&self, keys: &[HashKey], inputs: &[usize]) -> String {
-        let (left, right) = (&self.shown[inputs[0]].columns, &self.shown[inputs[1]].columns);
-        let conditions: Vec<String> = keys
-            .iter()
-            .map(|key| {
-                let operator = match key.nulls {
-                    KeyNulls::NeverMatch | KeyNulls::Unknown => "=",
-                    KeyNulls::Equal => "IS NOT DISTINCT FROM",
-                };
-                let (left, right) =
-                    (self.printer.print(&key.left, left), self.printer.print(&key.right, right));
-                format!("({left} {operator} {right})")
-            })
-            .collect();
-        match &conditions[..] {
-            [only] => only.clone(),
-            several => format!("({})", several.join(" AND ")),
-        }
-    }
-
-    fn join_filter(&self, node: &mut Node, condition: Option<&Expression>, columns: &[Column]) {
-        if let Some(condition) = condition {
-            node.text("Join Filter", self.printer.print(condition, columns));
-        }
-    }
-
-    fn joined(&self, kind: PhysicalJoinKind, inputs: &[usize]) -> Vec<Column> {
-        match kind {
-            PhysicalJoinKind::Semi | PhysicalJoinKind::Anti => self.columns_of(&inputs[..1]),
-            PhysicalJoinKind::Mark => {
-                let mut columns = self.columns_of(&inputs[..1]);
-                columns.push(Column { text: String::from("mark"), data_type: DataType::Boolean });
-                columns
-            }
-            _ => self.columns_of(inputs),
-        }
-    }
-
-    fn sort_keys(&self, keys: &[SortKey], columns: &[Column]) -> Vec<String> {
-        keys.iter().map(|key| self.printer.sort_key(key, columns)).collect()
-    }
-
-    fn limits(&self, node: &mut Node, limit: Option<&Expression>, offset: Option<&Expression>) {
-        for (name, value) in [("Limit", limit), ("Offset", offset)] {
-            if let Some(value) = value {
-                node.verbose_text(name, self.printer.print(value, &[]));
-            }
-        }
-    }
-
-    fn aggregate(&self, call: &PhysicalAggregate, columns: &[Column]) -> Column {
-        let arguments = match &call.arguments[..] {
-            [] => String::from("*"),
-            arguments => self.printer.list(arguments, columns).join(", "),
-        };
-        let distinct = if call.distinct { "DISTINCT " } else { "" };
-        let mut text = format!("{}({distinct}{arguments})", call.function.name);
-        if let Some(filter) = &call.filter {
-            text.push_str(&format!(" FILTER (WHERE {})", self.printer.print(filter, columns)));
-        }
-        Column { text, data_type: call.function.returns }
-    }
-
     // ---- the result ---------------------------------------------------------------------------------------
 
-    fn finish(mut self, plan: &PhysicalPlan) -> Result<Vec<Node>> {
-        if let Some(root) = &mut self.shown[0].node
-            && self.shown[0].columns.is_empty()
-        {
-            root.output(plan.columns.iter().map(|column| column.name.clone()).collect());
-        }
+    fn finish(mut self) -> Result<Vec<Node>> {
         let mut ordered = Vec::new();
         let mut open = vec![(0, 0)];
         while let Some((number, depth)) = open.pop() {
@@ -719,58 +268,6 @@ impl<'a> Describer<'a> {
         }
         Ok(ordered)
     }
-}
-
-fn title(node: &mut Node, what: &str) {
-    node.title.push_str(what);
-    node.fields.push(("Node Type", what.to_owned()));
-}
-
-fn join(node: &mut Node, method: &str, kind: PhysicalJoinKind) {
-    let name = match kind {
-        PhysicalJoinKind::Inner => "Inner",
-        PhysicalJoinKind::Left => "Left",
-        PhysicalJoinKind::Right => "Right",
-        PhysicalJoinKind::Full => "Full",
-        PhysicalJoinKind::Semi => "Semi",
-        PhysicalJoinKind::Anti => "Anti",
-        PhysicalJoinKind::Mark => "Mark",
-        PhysicalJoinKind::Single => "Single",
-    };
-    node.title = match (kind, method) {
-        (PhysicalJoinKind::Inner, "Nested Loop") => method.to_owned(),
-        (PhysicalJoinKind::Inner, _) => format!("{method} Join"),
-        _ => format!("{method} {name} Join"),
-    };
-    let node_type = if method == "Nested Loop" { method.to_owned() } else { format!("{method} Join") };
-    node.fields.push(("Node Type", node_type));
-    node.fields.push(("Join Type", name.to_owned()));
-}
-
-fn numbered(types: &[DataType]) -> Vec<Column> {
-    types
-        .iter()
-        .enumerate()
-        .map(|(position, data_type)| Column {
-            text: format!("column{}", position + 1),
-            data_type: *data_type,
-        })
-        .collect()
-}
-
-fn table_columns(columns: &[ColumnDefinition]) -> Vec<Column> {
-    columns
-        .iter()
-        .map(|column| Column { text: column.name.clone(), data_type: column.sql_type.data_type })
-        .collect()
-}
-
-fn returned(printer: &Printer<'_>, returning: Option<&[Expression]>, columns: &[Column]) -> Vec<Column> {
-    returning
-        .unwrap_or(&[])
-        .iter()
-        .map(|value| Column { text: printer.print(value, columns), data_type: data_type(value) })
-        .collect()
 }
 
 /// Bytes that a value of the type takes in a row, about; PostgreSQL's guess where it depends on the value.

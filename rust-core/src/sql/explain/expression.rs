@@ -86,16 +86,18 @@ impl Printer<'_> {
                 Some(text) => out.push_str(text),
                 None => out.push_str(&format!("${}", index + 1)),
             },
-            Expression::Call { function, arguments, .. } if is_symbol(function.name) => match &arguments[..] {
-                [left, right] => self.write_infix(left, function.name, right, input, out),
-                operands => {
-                    out.push('(');
-                    out.push_str(function.name);
-                    out.push(' ');
-                    operands.iter().for_each(|operand| self.write(operand, input, out));
-                    out.push(')');
+            Expression::Call { function, arguments, .. } if is_symbol(function.name) => {
+                match &arguments[..] {
+                    [left, right] => self.write_infix(left, function.name, right, input, out),
+                    operands => {
+                        out.push('(');
+                        out.push_str(function.name);
+                        out.push(' ');
+                        operands.iter().for_each(|operand| self.write(operand, input, out));
+                        out.push(')');
+                    }
                 }
-            },
+            }
             Expression::Call { function, arguments, .. } => {
                 self.write_call(function.name, arguments, input, out);
             }
@@ -119,7 +121,8 @@ impl Printer<'_> {
             Expression::IsTruth { input: inner, truth, negated } => {
                 out.push('(');
                 self.write(inner, input, out);
-                let (not, truth) = (if *negated { "NOT " } else { "" }, if *truth { "TRUE" } else { "FALSE" });
+                let (not, truth) =
+                    (if *negated { "NOT " } else { "" }, if *truth { "TRUE" } else { "FALSE" });
                 out.push_str(&format!(" IS {not}{truth})"));
             }
             Expression::IsDistinct { left, right, negated } => {
@@ -235,10 +238,6 @@ impl Printer<'_> {
         let needs_quotes = text.is_empty()
             || text.eq_ignore_ascii_case("null")
             || text.contains(|c: char| matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_whitespace());
-        if needs_quotes {
-            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-        } else {
-            text
-        }
+        if needs_quotes { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) } else { text }
     }
 }

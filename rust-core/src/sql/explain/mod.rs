@@ -7,6 +7,7 @@ mod describe;
 mod expression;
 mod json;
 mod node;
+mod operators;
 mod text;
 
 #[cfg(test)]
