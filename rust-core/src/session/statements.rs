@@ -111,19 +111,19 @@ SELECT [ ALL | DISTINCT ] { * | table.* | expression [ [ AS ] name ] }, ...
         "Removes the rows for which the condition holds.",
         "DELETE FROM people WHERE id = 2",
     ),
-    not_yet(
+    works(
         "CREATE VIEW",
         "CREATE [ OR REPLACE ] VIEW name [ ( column, ... ) ] AS query",
         "Gives a query a name, under which it is read like a table.",
         "CREATE VIEW adults AS SELECT id, name FROM people WHERE born < DATE '2000-01-01'",
     ),
-    not_yet(
+    works(
         "DROP VIEW",
         "DROP VIEW [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]",
         "Removes views.",
         "DROP VIEW adults",
     ),
-    not_yet(
+    works(
         "CREATE TABLE AS",
         "CREATE TABLE [ IF NOT EXISTS ] name [ ( column, ... ) ] AS query [ WITH [ NO ] DATA ]",
         "Makes a table of a query's columns and fills it with its rows.",

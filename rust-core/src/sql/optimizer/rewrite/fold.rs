@@ -18,6 +18,14 @@ pub(super) fn fold_plan(plan: &mut LogicalPlan) -> Result<()> {
         simplify(expression)?;
         fold_subqueries(expression)
     })?;
+    // A condition that is NULL passes no row, whatever its other terms come to (or fail with).
+    if let LogicalPlan::Filter { predicate, .. } = plan
+        && let Expression::And(terms) = &*predicate
+        && terms.iter().any(|term| matches!(term, Expression::Constant { value: Datum::Null, .. }))
+    {
+        *predicate =
+            Expression::Constant { value: Datum::Boolean(false), data_type: DataType::Boolean };
+    }
     if let LogicalPlan::Sort { keys, .. } = plan {
         keys.retain(|key| !matches!(key.expression, Expression::Constant { .. }));
     }
