@@ -101,6 +101,7 @@ impl ColumnBuilder {
             (ColumnData::Float32(v), DataType::Real) => v.clear(),
             (ColumnData::Float64(v), DataType::Double) => v.clear(),
             (ColumnData::Interval(v), DataType::Interval) => v.clear(),
+            (ColumnData::Strings(v), DataType::Text | DataType::Varchar | DataType::Char) => v.clear(),
             _ => return ColumnBuilder::new(sql_type, capacity),
         }
         let column =
@@ -217,6 +218,21 @@ impl ColumnBuilder {
             _ => self.wrong("push_str"),
         }
         self.valid();
+    }
+
+    /// Adds the bytes of a text; `false`: they are no UTF-8, and nothing was added.
+    /// # Panics
+    /// When the column holds something else.
+    #[inline]
+    pub fn push_utf8(&mut self, bytes: &[u8]) -> bool {
+        let added = match &mut self.column.data {
+            ColumnData::Strings(values) => values.push_utf8(bytes),
+            _ => self.wrong("push_utf8"),
+        };
+        if added {
+            self.valid();
+        }
+        added
     }
 
     /// Adds a bytea.

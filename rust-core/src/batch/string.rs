@@ -18,9 +18,22 @@ impl StringView {
     #[inline]
     pub fn inline(bytes: &[u8]) -> StringView {
         debug_assert!(bytes.len() <= INLINE_BYTES_MAX);
-        let mut view = [0u8; 16];
-        view[0] = bytes.len() as u8;
-        view[4..4 + bytes.len()].copy_from_slice(bytes);
+        let len = bytes.len();
+        // Two loads that may overlap instead of a copy of unknown length.
+        let (low, high) = if len >= 8 {
+            let tail = eight(bytes, len - 8);
+            (eight(bytes, 0), if len == 8 { 0 } else { tail >> (8 * (16 - len)) })
+        } else if len >= 4 {
+            let tail = four(bytes, len - 4) >> (8 * (8 - len));
+            (four(bytes, 0) | tail << 32, 0)
+        } else {
+            (bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
+        };
+        let first = len as u64 | low << 32;
+        let second = low >> 32 | high << 32;
+        let mut view = [0; 16];
+        view[..8].copy_from_slice(&first.to_le_bytes());
+        view[8..].copy_from_slice(&second.to_le_bytes());
         StringView(view)
     }
 
@@ -49,10 +62,33 @@ impl StringView {
         self.len() <= INLINE_BYTES_MAX
     }
 
+    /// The view as two words: length and first four bytes, then the rest. Equal words are equal inline strings.
+    #[inline]
+    pub fn words(&self) -> (u64, u64) {
+        let word = |at: usize| u64::from(self.word(at)) | u64::from(self.word(at + 4)) << 32;
+        (word(0), word(8))
+    }
+
     #[inline]
     fn word(&self, at: usize) -> u32 {
         u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
     }
+}
+
+/// The eight bytes from `at` on.
+#[inline]
+fn eight(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}
+
+/// The four bytes from `at` on.
+#[inline]
+fn four(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 4];
+    word.copy_from_slice(&bytes[at..at + 4]);
+    u64::from(u32::from_le_bytes(word))
 }
 
 /// Strings as views into shared buffers.
@@ -126,6 +162,20 @@ impl StringColumn {
         &bytes[offset..offset + len]
     }
 
+    /// Whether row `row` has the bytes of row `other_row` of `other`.
+    #[inline]
+    pub fn is_equal(&self, row: usize, other: &StringColumn, other_row: usize) -> bool {
+        let ((start, rest), (other_start, other_rest)) =
+            (self.views[row].words(), other.views[other_row].words());
+        // Length and first bytes decide most.
+        start == other_start
+            && (if self.views[row].is_inline() {
+                rest == other_rest
+            } else {
+                self.get(row) == other.get(other_row)
+            })
+    }
+
     /// The text of row `row`.
     /// # Panics
     /// When the bytes are no UTF-8: text columns are filled with `str` only.
@@ -133,7 +183,7 @@ impl StringColumn {
     pub fn get_str(&self, row: usize) -> &str {
         let bytes = self.get(row);
         if self.utf8 {
-            // SAFETY: `utf8` holds only while every row was pushed as `str` or copied from a column for which it
+            // SAFETY: `utf8` holds only while every row was pushed as `str`, was checked, or was copied from a column for which it
             // holds; the fields are private, and this file never changes bytes that a view points to.
             unsafe { std::str::from_utf8_unchecked(bytes) }
         } else {
@@ -145,6 +195,26 @@ impl StringColumn {
     #[inline]
     pub fn push_str(&mut self, text: &str) {
         self.push_raw(text.as_bytes());
+    }
+
+    /// Adds the bytes of a text; `false`: they are no UTF-8, and nothing was added.
+    #[inline]
+    pub fn push_utf8(&mut self, bytes: &[u8]) -> bool {
+        const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+        if bytes.len() <= INLINE_BYTES_MAX {
+            let view = StringView::inline(bytes);
+            let (first, second) = view.words();
+            if (first | second) & NOT_ASCII != 0 && std::str::from_utf8(bytes).is_err() {
+                return false;
+            }
+            self.views.push(view);
+            return true;
+        }
+        if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
+            return false;
+        }
+        self.push_raw(bytes);
+        true
     }
 
     /// Adds bytes that need not be UTF-8.
@@ -278,6 +348,28 @@ impl StringColumn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_length_reads_back_and_only_utf8_is_text() {
+        let letters = b"abcdefghijklmnopq";
+        for len in 0..=letters.len() {
+            let mut column = StringColumn::new();
+            assert!(column.push_utf8(&letters[..len]));
+            column.push_str("x");
+            assert_eq!(column.get(0), &letters[..len]);
+            assert_eq!(column.get_str(1), "x");
+            for at in 0..len {
+                let mut broken = letters[..len].to_vec();
+                broken[at] = 0xFF;
+                assert!(!column.push_utf8(&broken), "byte {at} of {len}");
+            }
+            assert_eq!(column.len(), 2);
+            assert!(column.is_equal(0, &column.gather(&[1, 0]), 1));
+        }
+        let mut column = StringColumn::new();
+        assert!(column.push_utf8("é".as_bytes()) && column.push_utf8("ein längeres Wort".as_bytes()));
+        assert_eq!((column.get_str(0), column.get_str(1)), ("é", "ein längeres Wort"));
+    }
 
     #[test]
     fn short_and_long_strings_read_back_after_every_operation() {

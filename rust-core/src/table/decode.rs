@@ -174,8 +174,8 @@ fn push_column(
                     push_placeholder(builder, place.physical);
                 } else if place.physical == Physical::Bytes {
                     builder.push_bytes(bytes);
-                } else {
-                    builder.push_str(std::str::from_utf8(bytes).map_err(|_| damaged_row())?);
+                } else if !builder.push_utf8(bytes) {
+                    return Err(damaged_row());
                 }
             }
         }

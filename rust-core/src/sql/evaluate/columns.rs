@@ -17,8 +17,12 @@ use crate::sql::types::cast;
 use crate::sql::types::compare::equal;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef};
+use crate::sql::types::text::trim_blank_bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// A set of so many values is gone through one by one.
+const SET_LOOP_MAX: usize = 8;
 
 /// The expression's values for the selected rows of `batch`; other slots hold anything valid.
 /// # Errors
@@ -380,10 +384,54 @@ fn in_set_column(
     let count = row_count(rows);
     let mut bits = Bitmap::filled(count, false);
     let mut known: Option<Bitmap> = None;
-    each_row(rows, |row| match in_set(column.datum(row), values, has_null, data_type) {
+    let mut decide = |row: usize, found: Option<bool>| match found {
         Some(found) => bits.set(row, found != negated),
         None => known.get_or_insert_with(|| Bitmap::filled(count, true)).set(row, false),
-    });
+    };
+    let outcome = |found: bool| if !found && has_null { None } else { Some(found) };
+    match &column.data {
+        ColumnData::Strings(strings) => {
+            let trimmed = |bytes| if data_type == DataType::Char { trim_blank_bytes(bytes) } else { bytes };
+            let set: Vec<&[u8]> = values
+                .iter()
+                .filter_map(|value| match value {
+                    Datum::Text(text) => Some(trimmed(text.as_bytes())),
+                    Datum::Bytes(bytes) => Some(&**bytes),
+                    _ => None,
+                })
+                .collect();
+            each_row(rows, |row| {
+                let found = (!column.is_null(row)).then(|| {
+                    let bytes = trimmed(strings.get(column.slot(row)));
+                    match set.len() {
+                        0..=SET_LOOP_MAX => set.iter().any(|value| *value == bytes),
+                        _ => set.binary_search(&bytes).is_ok(),
+                    }
+                });
+                decide(row, found.and_then(outcome));
+            });
+        }
+        ColumnData::Int32(numbers) => {
+            let set: Vec<i32> = values
+                .iter()
+                .filter_map(|value| match value {
+                    Datum::Integer(number) | Datum::Date(number) => Some(*number),
+                    _ => None,
+                })
+                .collect();
+            each_row(rows, |row| {
+                let found = (!column.is_null(row)).then(|| {
+                    let number = numbers[column.slot(row)];
+                    match set.len() {
+                        0..=SET_LOOP_MAX => set.contains(&number),
+                        _ => set.binary_search(&number).is_ok(),
+                    }
+                });
+                decide(row, found.and_then(outcome));
+            });
+        }
+        _ => each_row(rows, |row| decide(row, in_set(column.datum(row), values, has_null, data_type))),
+    }
     Ok(boolean_column(bits, known))
 }
 

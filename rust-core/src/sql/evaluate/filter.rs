@@ -31,6 +31,18 @@ pub(super) fn select(
                 return comparison::select(comparison, &left, &right, rows)
                     .map_err(|error| error.at_if_unset(*position));
             }
+            if let ([left, right], Some(comparison)) =
+                (arguments.as_slice(), Comparison::from_symbol(function.name))
+                && let [DataType::Date, DataType::Timestamp] | [DataType::Timestamp, DataType::Date] =
+                    function.arguments
+            {
+                let left = evaluate_rows(left, columns, rows, context)?;
+                let right = evaluate_rows(right, columns, rows, context)?;
+                if let (Some(left), Some(right)) = (at_midnight(&left), at_midnight(&right)) {
+                    return comparison::select(comparison, &left, &right, rows)
+                        .map_err(|error| error.at_if_unset(*position));
+                }
+            }
             select_generic(expression, columns, rows, context)
         }
         Expression::IsNull { input, negated } => {
@@ -41,6 +53,24 @@ pub(super) fn select(
         }
         _ => select_generic(expression, columns, rows, context),
     }
+}
+
+/// Dates as their midnights, timestamps as they are; `None`: some date lies beyond the timestamps.
+fn at_midnight(column: &Arc<Column>) -> Option<Arc<Column>> {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    const DAYS_MAX: i32 = (i64::MAX / DAY_MICROS) as i32;
+    let ColumnData::Int32(days) = &column.data else { return Some(Arc::clone(column)) };
+    if days.iter().any(|days| !(-DAYS_MAX..=DAYS_MAX).contains(days)) {
+        return None;
+    }
+    let micros = days.iter().map(|days| i64::from(*days) * DAY_MICROS).collect();
+    Some(Arc::new(Column {
+        data_type: DataType::Timestamp,
+        form: column.form,
+        rows: column.rows,
+        data: ColumnData::Int64(micros),
+        validity: column.validity.clone(),
+    }))
 }
 
 /// Whether a comparison of these types needs nothing but the values (dates against timestamps need the zone).

@@ -243,13 +243,12 @@ impl Assembler {
                 let input = self.pipeline(node.child(1), wanted, context)?;
                 Box::new(With::new(table, input, definition_is_stable))
             }
-            Operator::RecursiveUnion { id, all, initial, .. } => {
-                let width = output_types(initial).len();
+            Operator::RecursiveUnion { id, all, .. } => {
                 let working = SharedRows::new(context);
                 let initial = self.pipeline(node.child(0), None, context)?;
                 self.common.insert(*id, Arc::clone(&working));
                 let recursive = self.pipeline(node.child(1), None, context)?;
-                Box::new(RecursiveUnion::new((initial, recursive), working, *all, width, context))
+                Box::new(RecursiveUnion::new((initial, recursive), working, *all, context))
             }
             Operator::CommonScan { id, name, .. } => match self.common.get(id) {
                 Some(table) => Box::new(CommonScan::new(node.clone(), Arc::clone(table))),

@@ -121,44 +121,46 @@ impl Source for CommonScan {
 /// Finds rows that did not come before.
 pub(super) struct NewRows {
     seen: GroupTable,
-    known: u32,
-    group_of_row: Vec<u32>,
-    memory: Reservation,
+    groups: Vec<u32>,
+    /// Groups that the batch at hand made: whether their first row was met.
+    met: Vec<bool>,
 }
 
 impl NewRows {
-    pub(super) fn new(key_count: usize, context: &ExecutionContext<'_>) -> NewRows {
-        let memory = context.memory.reservation();
-        NewRows { seen: GroupTable::new(key_count), known: 0, group_of_row: Vec::new(), memory }
+    pub(super) fn new() -> NewRows {
+        NewRows { seen: GroupTable::new(), groups: Vec::new(), met: Vec::new() }
     }
 
-    /// Narrows the batch to the rows whose `keys` never came before; of equal ones the first.
-    pub(super) fn retain(&mut self, batch: &mut Batch, keys: &[Arc<Column>]) -> Result<()> {
-        self.seen.assign(batch, keys, &mut self.group_of_row)?;
-        self.memory.resize(self.seen.memory_bytes())?;
-        // Groups are numbered in the order in which they come.
-        let mut rows = Vec::new();
-        for row in batch.row_numbers() {
-            if self.group_of_row[row] >= self.known {
-                self.known = self.group_of_row[row] + 1;
-                rows.push(row as u16);
+    /// The selected rows of the batch whose `keys` never came before; of equal ones the first.
+    pub(super) fn find(&mut self, batch: &Batch, keys: &[Arc<Column>]) -> Result<Vec<u16>> {
+        let known = self.seen.len();
+        self.seen.assign(batch, keys, &mut self.groups)?;
+        let made = self.seen.len() - known;
+        let mut rows = Vec::with_capacity(made);
+        if made > 0 {
+            self.met.clear();
+            self.met.resize(made, false);
+            for (row, group) in batch.row_numbers().zip(&self.groups) {
+                let group = *group as usize;
+                if group >= known && !std::mem::replace(&mut self.met[group - known], true) {
+                    rows.push(row as u16);
+                }
             }
         }
+        Ok(rows)
+    }
+
+    /// Narrows the batch to the rows that [`NewRows::find`] gives.
+    pub(super) fn retain(&mut self, batch: &mut Batch, keys: &[Arc<Column>]) -> Result<()> {
+        let rows = self.find(batch, keys)?;
         if rows.len() < batch.rows {
             batch.selection = Some(Selection(rows));
         }
         Ok(())
     }
 
-    pub(super) fn clear(&mut self, key_count: usize) {
-        self.seen = GroupTable::new(key_count);
-        self.known = 0;
-        // Giving back never fails.
-        let _ = self.memory.resize(0);
-    }
-
     pub(super) fn memory_bytes(&self) -> usize {
-        self.memory.bytes()
+        self.seen.memory_bytes()
     }
 }
 
@@ -169,7 +171,7 @@ pub(super) struct RecursiveUnion {
     working: Arc<Mutex<SharedRows>>,
     /// `None`: duplicates stay.
     new_rows: Option<NewRows>,
-    width: usize,
+    new_rows_memory: Reservation,
     /// The rows of this round: the working table of the next.
     round: Vec<Batch>,
     round_memory: Reservation,
@@ -182,15 +184,14 @@ impl RecursiveUnion {
         (initial, recursive): (Pipeline, Pipeline),
         working: Arc<Mutex<SharedRows>>,
         all: bool,
-        width: usize,
         context: &ExecutionContext<'_>,
     ) -> RecursiveUnion {
         RecursiveUnion {
             initial,
             recursive,
             working,
-            new_rows: (!all).then(|| NewRows::new(width, context)),
-            width,
+            new_rows: (!all).then(NewRows::new),
+            new_rows_memory: context.memory.reservation(),
             round: Vec::new(),
             round_memory: context.memory.reservation(),
             started: false,
@@ -222,6 +223,7 @@ impl Source for RecursiveUnion {
             if let Some(new_rows) = &mut self.new_rows {
                 let keys = batch.columns.clone();
                 new_rows.retain(&mut batch, &keys)?;
+                self.new_rows_memory.resize(new_rows.memory_bytes())?;
             }
             if batch.selected_rows() == 0 {
                 continue;
@@ -239,8 +241,9 @@ impl Source for RecursiveUnion {
         self.recursive.restart();
         self.working.lock().restart();
         if let Some(new_rows) = &mut self.new_rows {
-            new_rows.clear(self.width);
+            *new_rows = NewRows::new();
         }
+        let _ = self.new_rows_memory.resize(0);
         self.round.clear();
         // Giving back never fails.
         let _ = self.round_memory.resize(0);
@@ -248,6 +251,6 @@ impl Source for RecursiveUnion {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.round_memory.bytes() + self.new_rows.as_ref().map_or(0, NewRows::memory_bytes)
+        self.round_memory.bytes() + self.new_rows_memory.bytes()
     }
 }

@@ -7,7 +7,7 @@ use crate::sql::evaluate::columns;
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::aggregate::groups::GroupTable;
 use crate::sql::executor::common_table::NewRows;
-use crate::sql::executor::node::{NodeRef, output_types};
+use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Pipeline, Source, Transform};
 use crate::sql::plan::logical::SetOperationKind;
 use crate::sql::plan::physical::Operator;
@@ -45,38 +45,35 @@ impl Source for Append {
 pub(super) struct SetOperation {
     kind: SetOperationKind,
     all: bool,
-    width: usize,
     right: Pipeline,
     rows: GroupTable,
     /// By group: with ALL, right rows that no left row was set against yet. Else whether a left row may still come
     /// out: 1 for INTERSECT when the right side has it, 0 for EXCEPT when neither side had it.
     counts: Vec<u64>,
     is_built: bool,
-    group_of_row: Vec<u32>,
+    groups: Vec<u32>,
     memory: Reservation,
 }
 
 impl SetOperation {
     pub(super) fn new(node: &NodeRef, right: Pipeline, context: &ExecutionContext<'_>) -> SetOperation {
-        let Operator::SetOperation { kind, all, left, .. } = node.operator() else {
+        let Operator::SetOperation { kind, all, .. } = node.operator() else {
             unreachable!("made for a set operation");
         };
-        let width = output_types(left).len();
         SetOperation {
             kind: *kind,
             all: *all,
-            width,
             right,
-            rows: GroupTable::new(width),
+            rows: GroupTable::new(),
             counts: Vec::new(),
             is_built: false,
-            group_of_row: Vec::new(),
+            groups: Vec::new(),
             memory: context.memory.reservation(),
         }
     }
 
     fn assign(&mut self, batch: &Batch) -> Result<()> {
-        self.rows.assign(batch, &batch.columns, &mut self.group_of_row)?;
+        self.rows.assign(batch, &batch.columns, &mut self.groups)?;
         self.counts.resize(self.rows.len(), 0);
         self.memory.resize(self.rows.memory_bytes() + self.counts.capacity() * 8)
     }
@@ -89,8 +86,8 @@ impl Transform for SetOperation {
         }
         while let Some(batch) = self.right.next(context)? {
             self.assign(&batch)?;
-            for row in batch.row_numbers() {
-                let count = &mut self.counts[self.group_of_row[row] as usize];
+            for group in &self.groups {
+                let count = &mut self.counts[*group as usize];
                 *count = if self.all { *count + 1 } else { 1 };
             }
         }
@@ -106,8 +103,8 @@ impl Transform for SetOperation {
         let Some(mut batch) = input else { return Ok((None, Flow::NeedInput)) };
         self.assign(&batch)?;
         let mut rows = Vec::new();
-        for row in batch.row_numbers() {
-            let count = &mut self.counts[self.group_of_row[row] as usize];
+        for (row, group) in batch.row_numbers().zip(&self.groups) {
+            let count = &mut self.counts[*group as usize];
             let comes_out = match (self.kind, self.all) {
                 (SetOperationKind::Intersect, _) => {
                     let found = *count > 0;
@@ -141,7 +138,7 @@ impl Transform for SetOperation {
 
     fn restart(&mut self) {
         self.right.restart();
-        self.rows = GroupTable::new(self.width);
+        self.rows = GroupTable::new();
         self.counts.clear();
         self.is_built = false;
     }
@@ -155,19 +152,12 @@ impl Transform for SetOperation {
 pub(super) struct DistinctOn {
     node: NodeRef,
     new_rows: NewRows,
+    memory: Reservation,
 }
 
 impl DistinctOn {
     pub(super) fn new(node: NodeRef, context: &ExecutionContext<'_>) -> DistinctOn {
-        let new_rows = NewRows::new(key_count(&node), context);
-        DistinctOn { node, new_rows }
-    }
-}
-
-fn key_count(node: &NodeRef) -> usize {
-    match node.operator() {
-        Operator::DistinctOn { keys, .. } => keys.len(),
-        _ => unreachable!("made for DISTINCT ON"),
+        DistinctOn { node, new_rows: NewRows::new(), memory: context.memory.reservation() }
     }
 }
 
@@ -185,14 +175,17 @@ impl Transform for DistinctOn {
         let keys =
             keys.iter().map(|key| columns::evaluate(key, &batch, &evaluation)).collect::<Result<Vec<_>>>()?;
         self.new_rows.retain(&mut batch, &keys)?;
+        self.memory.resize(self.new_rows.memory_bytes())?;
         Ok((Some(batch), Flow::NeedInput))
     }
 
     fn restart(&mut self) {
-        self.new_rows.clear(key_count(&self.node));
+        self.new_rows = NewRows::new();
+        // Giving back never fails.
+        let _ = self.memory.resize(0);
     }
 
     fn memory_bytes(&self) -> usize {
-        self.new_rows.memory_bytes()
+        self.memory.bytes()
     }
 }

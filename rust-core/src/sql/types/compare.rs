@@ -92,9 +92,22 @@ pub fn hash_numeric(value: Numeric) -> u64 {
     combine(mix(mantissa as u64 ^ mix((mantissa >> 64) as u64)), scale as u64)
 }
 
+/// Hash of at most twelve bytes, as two words: their number and the first four, then the other eight.
+#[inline]
+pub const fn hash_words(first: u64, second: u64) -> u64 {
+    mix(first ^ mix(second))
+}
+
 /// Hash of bytes.
 #[inline]
 pub fn hash_bytes(bytes: &[u8]) -> u64 {
+    if bytes.len() <= 12 {
+        let mut words = [0u8; 16];
+        words[0] = bytes.len() as u8;
+        words[4..4 + bytes.len()].copy_from_slice(bytes);
+        let word = |at: usize| u64::from_le_bytes(words[at..at + 8].try_into().unwrap_or_default());
+        return hash_words(word(0), word(8));
+    }
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = foldhash::fast::FixedState::with_seed(0x004C_756D_6F73).build_hasher();
     hasher.write(bytes);

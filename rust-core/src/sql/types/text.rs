@@ -11,7 +11,17 @@ pub fn is_space(c: char) -> bool {
 /// The text without the blanks at its end: what `char(n)` is compared by.
 #[inline]
 pub fn trim_blanks(text: &str) -> &str {
-    text.trim_end_matches(' ')
+    &text[..trim_blank_bytes(text.as_bytes()).len()]
+}
+
+/// [`trim_blanks`] of the bytes of a text.
+#[inline]
+pub fn trim_blank_bytes(bytes: &[u8]) -> &[u8] {
+    let mut len = bytes.len();
+    while len > 0 && bytes[len - 1] == b' ' {
+        len -= 1;
+    }
+    &bytes[..len]
 }
 
 /// Bytes from outside as a value of type text.

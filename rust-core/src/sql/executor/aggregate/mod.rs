@@ -1,29 +1,29 @@
 //! GROUP BY and aggregates over a hash table: one group number a row, then each aggregate takes a batch at once.
 //! Groups come out in the order in which they were first seen.
 
-mod distinct;
 pub(super) mod groups;
 
-use crate::batch::batch::Batch;
-use crate::batch::column::Column;
+use crate::batch::batch::{Batch, Selection};
+use crate::batch::column::{Column, ColumnData};
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::sql::evaluate::columns;
 use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::common_table::NewRows;
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
 use crate::sql::functions::registry::{GroupStates, RowSet};
 use crate::sql::plan::physical::{Operator, PhysicalAggregate};
-use distinct::DistinctSet;
+use crate::sql::types::data_type::DataType;
 use groups::GroupTable;
 
 /// One aggregate's states.
 struct Running {
     states: Box<dyn GroupStates>,
     /// For DISTINCT: the (group, arguments) that were counted.
-    seen: Option<DistinctSet>,
+    seen: Option<NewRows>,
 }
 
 /// Collects groups and aggregate states.
@@ -32,10 +32,10 @@ pub(super) struct HashAggregate {
     /// `None`: no GROUP BY, one group.
     groups: Option<GroupTable>,
     aggregates: Vec<Running>,
-    /// The group of each row of the current batch, by row number.
-    group_of_row: Vec<u32>,
-    /// The groups of the rows that one aggregate takes.
+    /// The group of each selected row of the current batch.
     row_groups: Vec<u32>,
+    /// The groups of the rows that one aggregate takes, where that is not all of them.
+    some_groups: Vec<u32>,
     memory: Reservation,
 }
 
@@ -48,16 +48,16 @@ impl HashAggregate {
             .iter()
             .map(|aggregate| Running {
                 states: (aggregate.function.states)(),
-                seen: aggregate.distinct.then(DistinctSet::default),
+                seen: aggregate.distinct.then(NewRows::new),
             })
             .collect();
-        let groups = (!groups.is_empty()).then(|| GroupTable::new(groups.len()));
+        let groups = (!groups.is_empty()).then(GroupTable::new);
         HashAggregate {
             node,
             groups,
             aggregates,
-            group_of_row: Vec::new(),
             row_groups: Vec::new(),
+            some_groups: Vec::new(),
             memory: context.memory.reservation(),
         }
     }
@@ -67,7 +67,7 @@ impl HashAggregate {
             .aggregates
             .iter()
             .map(|running| {
-                running.states.memory_bytes() + running.seen.as_ref().map_or(0, DistinctSet::memory_bytes)
+                running.states.memory_bytes() + running.seen.as_ref().map_or(0, NewRows::memory_bytes)
             })
             .sum();
         self.memory.resize(states + self.groups.as_ref().map_or(0, GroupTable::memory_bytes))
@@ -82,14 +82,29 @@ fn row_set(batch: &Batch) -> RowSet<'_> {
     }
 }
 
+/// The groups of the rows of `some`, which are among those of `all`.
+fn narrow_groups(all: &Batch, groups: &[u32], some: &Batch, out: &mut Vec<u32>) {
+    out.clear();
+    match &all.selection {
+        None => out.extend(some.row_numbers().map(|row| groups[row])),
+        Some(_) => {
+            let mut numbered = all.row_numbers().zip(groups);
+            out.extend(
+                some.row_numbers()
+                    .filter_map(|row| numbered.find(|(number, _)| *number == row).map(|(_, group)| *group)),
+            );
+        }
+    }
+}
+
 impl Running {
-    /// Takes the rows of a batch; `grouped`: the group of each row by row number, `None` for one group.
+    /// Takes the rows of a batch; `groups`: the group of each selected row, `None` for one group.
     fn update(
         &mut self,
         aggregate: &PhysicalAggregate,
         batch: &Batch,
-        grouped: Option<&[u32]>,
-        row_groups: &mut Vec<u32>,
+        groups: Option<&[u32]>,
+        some_groups: &mut Vec<u32>,
         context: &ExecutionContext<'_>,
     ) -> Result<()> {
         let evaluation = context.evaluation();
@@ -108,19 +123,30 @@ impl Running {
             .map(|argument| columns::evaluate(argument, narrowed.as_ref().unwrap_or(batch), &evaluation))
             .collect::<Result<Vec<Arc<Column>>>>()?;
         if let Some(seen) = &mut self.seen {
-            let rows = seen.retain_new(narrowed.as_ref().unwrap_or(batch), &arguments, grouped);
-            if rows.0.is_empty() {
+            let rows = narrowed.as_ref().unwrap_or(batch);
+            let new = match groups {
+                None => seen.find(rows, &arguments)?,
+                Some(groups) => {
+                    let mut by_row = vec![0i32; batch.rows];
+                    batch.row_numbers().zip(groups).for_each(|(row, group)| by_row[row] = *group as i32);
+                    let by_row = Column::flat(DataType::Integer, ColumnData::Int32(by_row), None);
+                    let mut keys = vec![Arc::new(by_row)];
+                    keys.extend(arguments.iter().cloned());
+                    seen.find(rows, &keys)?
+                }
+            };
+            if new.is_empty() {
                 return Ok(());
             }
-            narrowed = Some(Batch { columns: Vec::new(), rows: batch.rows, selection: Some(rows) });
+            narrowed = Some(Batch { columns: Vec::new(), rows: batch.rows, selection: Some(Selection(new)) });
         }
         let rows = narrowed.as_ref().unwrap_or(batch);
-        match grouped {
+        match groups {
             None => self.states.update_single(&arguments, row_set(rows)),
-            Some(group_of_row) => {
-                row_groups.clear();
-                row_groups.extend(rows.row_numbers().map(|row| group_of_row[row]));
-                self.states.update(&arguments, row_set(rows), row_groups)
+            Some(groups) if narrowed.is_none() => self.states.update(&arguments, row_set(rows), groups),
+            Some(groups) => {
+                narrow_groups(batch, groups, rows, some_groups);
+                self.states.update(&arguments, row_set(rows), some_groups)
             }
         }
     }
@@ -138,13 +164,13 @@ impl Sink for HashAggregate {
                 .iter()
                 .map(|group| columns::evaluate(group, &batch, &evaluation))
                 .collect::<Result<Vec<Arc<Column>>>>()?;
-            table.assign(&batch, &keys, &mut self.group_of_row)?;
+            table.assign(&batch, &keys, &mut self.row_groups)?;
             count = table.len();
         }
-        let grouped = self.groups.is_some().then_some(self.group_of_row.as_slice());
+        let row_groups = self.groups.is_some().then_some(self.row_groups.as_slice());
         for (running, aggregate) in self.aggregates.iter_mut().zip(aggregates) {
             running.states.resize(count)?;
-            running.update(aggregate, &batch, grouped, &mut self.row_groups, context)?;
+            running.update(aggregate, &batch, row_groups, &mut self.some_groups, context)?;
         }
         self.charge()?;
         Ok(Flow::NeedInput)

@@ -25,8 +25,8 @@ struct Cache {
     arguments: GroupTable,
     /// By group of arguments: the rows of the store that the right input gave.
     results: Vec<Option<(usize, usize)>>,
-    /// The group of each row of the left batch.
-    group_of_row: Vec<u32>,
+    /// The group of each row of the left batch that counts.
+    groups: Vec<u32>,
 }
 
 /// A join by running the right input for each left row.
@@ -56,16 +56,16 @@ impl Apply {
         wanted: Option<&[bool]>,
         context: &ExecutionContext<'_>,
     ) -> Apply {
-        let Operator::Apply { kind, left, right: second, condition, arguments } = node.operator() else {
+        let Operator::Apply { kind, left, right: second, condition, .. } = node.operator() else {
             unreachable!("made for an apply");
         };
         let columns = JoinColumns::new(output_types(left), output_types(second), wanted, condition.as_ref());
         let store = RowStore::new(columns.right_types.clone(), &columns.right_kept(*kind));
         let output = JoinOutput::new(*kind, columns);
         let cache = may_share.then(|| Cache {
-            arguments: GroupTable::new(arguments.len()),
+            arguments: GroupTable::new(),
             results: Vec::new(),
-            group_of_row: Vec::new(),
+            groups: Vec::new(),
         });
         Apply {
             right,
@@ -97,7 +97,7 @@ impl Apply {
         first_only: bool,
         context: &mut ExecutionContext<'_>,
     ) -> Result<(usize, usize)> {
-        let group = self.cache.as_ref().map(|cache| cache.group_of_row[usize::from(row)] as usize);
+        let group = self.cache.as_ref().map(|cache| cache.groups[self.position] as usize);
         if let (Some(cache), Some(group)) = (&self.cache, group)
             && let Some(result) = cache.results[group]
         {
@@ -209,11 +209,11 @@ impl Transform for Apply {
             }
             if let Some(cache) = &mut self.cache {
                 if cache.arguments.memory_bytes() > CACHE_BYTES_MAX {
-                    cache.arguments = GroupTable::new(arguments.len());
+                    cache.arguments = GroupTable::new();
                     cache.results.clear();
                     self.store.clear();
                 }
-                cache.arguments.assign(&batch, &self.arguments, &mut cache.group_of_row)?;
+                cache.arguments.assign(&batch, &self.arguments, &mut cache.groups)?;
                 cache.results.resize(cache.arguments.len(), None);
             }
             self.position = 0;

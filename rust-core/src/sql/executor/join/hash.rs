@@ -2,8 +2,8 @@
 
 use crate::batch::batch::Batch;
 use crate::batch::builder::ColumnBuilder;
-use crate::batch::column::{Column, ColumnData};
-use crate::batch::order::values_equal;
+use crate::batch::column::Column;
+use crate::batch::order::{each_difference, values_equal};
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
@@ -17,7 +17,7 @@ use crate::sql::executor::pipeline::{Flow, Pipeline, Transform};
 use crate::sql::executor::store::RowStore;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{HashKey, KeyNulls, Operator, PhysicalJoinKind};
-use crate::sql::types::data_type::{DataType, SqlType};
+use crate::sql::types::data_type::SqlType;
 
 /// Where the build side's values of a key are.
 enum BuildKey {
@@ -347,20 +347,16 @@ fn keep_where(pairs: &mut Pairs, keep: impl Fn(u16, u32) -> bool) {
 fn keep_equal(probe: &[Arc<Column>], build: &[BuildKey], store: &RowStore, pairs: &mut Pairs) {
     for (left, right) in probe.iter().zip(build) {
         let Some(right) = column_of(right, store) else { continue };
-        match (&left.data, &right.data) {
-            (ColumnData::Strings(l), ColumnData::Strings(r)) if left.data_type != DataType::Char => {
-                // Equal NULLs have equal hashes, and a NULL's slot says nothing.
-                keep_where(pairs, |row, partner| {
-                    let (row, partner) = (usize::from(row), partner as usize);
-                    match (left.is_null(row), right.is_null(partner)) {
-                        (false, false) => l.get(left.slot(row)) == r.get(right.slot(partner)),
-                        (left, right) => left == right,
-                    }
-                });
-            }
-            _ => keep_where(pairs, |row, partner| {
-                values_equal(left, usize::from(row), right, partner as usize)
-            }),
+        let mut different: Vec<u16> = Vec::new();
+        let numbers = pairs.rows.iter().zip(&pairs.partners);
+        each_difference(
+            left,
+            right,
+            numbers.map(|(row, partner)| (usize::from(*row), *partner as usize)),
+            |position| different.push(position as u16),
+        );
+        if !different.is_empty() {
+            pairs.remove(&different);
         }
     }
 }

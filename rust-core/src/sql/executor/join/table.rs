@@ -89,6 +89,22 @@ impl Pairs {
         self.partners.push(partner);
     }
 
+    /// Removes the pairs at these positions, ascending.
+    pub(super) fn remove(&mut self, positions: &[u16]) {
+        let mut gone = positions.iter().peekable();
+        let mut kept = 0;
+        for position in 0..self.rows.len() {
+            if gone.next_if(|gone| usize::from(**gone) == position).is_some() {
+                continue;
+            }
+            self.rows[kept] = self.rows[position];
+            self.partners[kept] = self.partners[position];
+            kept += 1;
+        }
+        self.rows.truncate(kept);
+        self.partners.truncate(kept);
+    }
+
     /// Keeps the pairs at these positions, ascending.
     pub(super) fn keep(&mut self, positions: &[u16]) {
         for (to, from) in positions.iter().enumerate() {

@@ -212,6 +212,41 @@ impl NumericSum {
         Ok(())
     }
 
+    /// Adds a mantissa of scale `scale`.
+    #[inline]
+    fn add_mantissa(&mut self, mantissa: i128, scale: u16) -> Result<()> {
+        if self.sum.scale == scale
+            && self.sum.kind == NumericKind::Finite
+            && let Some(sum) = self.sum.mantissa.checked_add(mantissa)
+        {
+            self.count += 1;
+            self.sum.mantissa = sum;
+            return Ok(());
+        }
+        self.add(Numeric::new(mantissa, scale))
+    }
+
+    fn add_grouped<S>(
+        states: &mut [S],
+        part: impl Fn(&mut S) -> &mut NumericSum,
+        column: &Column,
+        rows: RowSet<'_>,
+        groups: &[u32],
+    ) -> Result<bool> {
+        let mut groups = groups.iter();
+        let mut next = || groups.next().map_or(0, |group| *group as usize);
+        match &column.data {
+            ColumnData::Decimal64 { values, scale } => kernel::for_rows(rows, None, |row| {
+                part(&mut states[next()]).add_mantissa(i128::from(values[row]), *scale)
+            })?,
+            ColumnData::Decimal128 { values, scale } => kernel::for_rows(rows, None, |row| {
+                part(&mut states[next()]).add_mantissa(values[row], *scale)
+            })?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     fn add_dense(&mut self, column: &Column) -> Result<bool> {
         let ColumnData::Decimal64 { values, scale } = &column.data else { return Ok(false) };
         self.sum = self.sum.add(Numeric::new(dense_sum(values), *scale))?;
@@ -233,6 +268,9 @@ struct SumNumeric(NumericSum);
 impl State for SumNumeric {
     type Input = Num;
     type Output = Num;
+    fn add_grouped(states: &mut [Self], column: &Column, rows: RowSet<'_>, groups: &[u32]) -> Result<bool> {
+        NumericSum::add_grouped(states, |state| &mut state.0, column, rows, groups)
+    }
     #[inline]
     fn add(&mut self, value: Numeric) -> Result<()> {
         self.0.add(value)
@@ -251,6 +289,9 @@ struct AverageNumeric(NumericSum);
 impl State for AverageNumeric {
     type Input = Num;
     type Output = Num;
+    fn add_grouped(states: &mut [Self], column: &Column, rows: RowSet<'_>, groups: &[u32]) -> Result<bool> {
+        NumericSum::add_grouped(states, |state| &mut state.0, column, rows, groups)
+    }
     #[inline]
     fn add(&mut self, value: Numeric) -> Result<()> {
         self.0.add(value)
