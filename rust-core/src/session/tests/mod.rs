@@ -3,6 +3,7 @@
 mod definitions;
 mod paths;
 mod queries;
+mod rewrites;
 mod scripts;
 mod statements;
 mod transactions;

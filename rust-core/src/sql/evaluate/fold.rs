@@ -196,6 +196,7 @@ fn fold_simple(expression: Expression) -> Expression {
 
 /// NOT moves to where it costs nothing: into tests and comparisons, by De Morgan's laws into AND and OR. All of them
 /// hold for NULL as well.
+#[inline(never)]
 fn not(input: Expression) -> Expression {
     match input {
         Expression::Not(inner) => *inner,

@@ -27,6 +27,12 @@ use crate::sql::types::data_type::DataType;
 use crate::statistics::table_statistics::TableStatistics;
 use std::sync::Arc;
 
+#[cfg(test)]
+thread_local! {
+    /// Whether plans of this thread are only made runnable: subqueries become dependent joins and stay that.
+    pub(crate) static MINIMAL_REWRITES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// What the optimizer asks about tables.
 pub trait StatisticsSource {
     /// Rows of the table now, approximately.
