@@ -10,9 +10,34 @@ use std::path::{Path, PathBuf};
 
 /// Names and constants that only a corpus has; more are read from the corpora where they are.
 const DISTINCTIVE: [&str; 28] = [
-    "lineitem", "partsupp", "l_shipdate", "l_extendedprice", "o_orderkey", "ps_supplycost", "c_mktsegment", "n_nationkey",
-    "ANODIZED", "MIDDLE EAST", "forest%", "Brand#", "tenk1", "onek2", "int4_tbl", "int8_tbl", "float8_tbl", "varchar_tbl",
-    "aggtest", "hobbies_r", "bprime", "slt_good", "tab0", "col0", "pgbench_accounts", "abalance", "hermitage", "t1_mid",
+    "lineitem",
+    "partsupp",
+    "l_shipdate",
+    "l_extendedprice",
+    "o_orderkey",
+    "ps_supplycost",
+    "c_mktsegment",
+    "n_nationkey",
+    "ANODIZED",
+    "MIDDLE EAST",
+    "forest%",
+    "Brand#",
+    "tenk1",
+    "onek2",
+    "int4_tbl",
+    "int8_tbl",
+    "float8_tbl",
+    "varchar_tbl",
+    "aggtest",
+    "hobbies_r",
+    "bprime",
+    "slt_good",
+    "tab0",
+    "col0",
+    "pgbench_accounts",
+    "abalance",
+    "hermitage",
+    "t1_mid",
 ];
 
 /// Bytes of a corpus file that are looked at.
@@ -37,7 +62,10 @@ fn sources() -> Vec<(PathBuf, String)> {
     files(&corpora::repository().join("rust-core"), &["rs"], &mut found);
     found.retain(|path| !path.components().any(|part| part.as_os_str() == "target"));
     assert!(found.len() > 100, "the sources are not there");
-    found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap().to_lowercase())).collect()
+    found
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap().to_lowercase()))
+        .collect()
 }
 
 fn is_word(letter: char) -> bool {
@@ -99,6 +127,8 @@ fn no_name_of_a_corpus_occurs_in_the_engine() {
 
 #[test]
 fn the_search_finds_what_it_looks_for() {
-    let names = created("CREATE TABLE abc_1 (a int); create or replace VIEW v12; CREATE UNIQUE INDEX idx_x ON t; CREATE TABLE t");
+    let names = created(
+        "CREATE TABLE abc_1 (a int); create or replace VIEW v12; CREATE UNIQUE INDEX idx_x ON t; CREATE TABLE t",
+    );
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["abc_1", "idx_x"]);
 }

@@ -8,11 +8,12 @@ use crate::sql::optimizer::columns::{conjunction, operator_count, split_conjunct
 use crate::sql::optimizer::rewrite::cardinality_bounds::{never_null, not_null_columns};
 use crate::sql::optimizer::rewrite::null_rejection::{add_rejected, add_strict, rejects_null};
 use crate::sql::optimizer::rewrite::references::{
-    ColumnSet, Replacements, column, expression_columns, is_volatile, output_set, replace_columns, take,
+    ColumnSet, Replacements, boolean, column, expression_columns, is_volatile, output_set, replace_columns,
+    take, take_expression,
 };
-use crate::sql::optimizer::rewrite::same::add_term;
+use crate::sql::optimizer::rewrite::same::{add_term, same};
 use crate::sql::optimizer::rewrite::transitive;
-use crate::sql::plan::expression::{Expression, OutputColumn};
+use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{JoinKind, LogicalPlan};
 use crate::sql::types::datum::Datum;
 
@@ -48,7 +49,16 @@ fn push(plan: &mut LogicalPlan, asked: Asked) -> Result<()> {
 #[inline(never)]
 fn filter(plan: &mut LogicalPlan, terms: Vec<Expression>) {
     let mut kept = Vec::with_capacity(terms.len());
+    let mut never_null = None;
     for term in terms {
+        let term = without_self_comparison(term);
+        let term = match known_null_test(&term) {
+            Some((id, wanted)) => {
+                let never = never_null.get_or_insert_with(|| not_null_columns(plan)).contains(&id);
+                if never { boolean(wanted) } else { term }
+            }
+            None => term,
+        };
         let term = match term {
             // A filter takes unknown for false anyway.
             Expression::IsTruth { input, truth: true, negated: false } => *input,
@@ -61,6 +71,26 @@ fn filter(plan: &mut LogicalPlan, terms: Vec<Expression>) {
     if let Some(predicate) = conjunction(kept) {
         *plan = LogicalPlan::Filter { input: Box::new(take(plan)), predicate };
     }
+}
+
+/// A column that is compared with itself is equal where it is not NULL, which is all that a filter asks.
+fn without_self_comparison(mut term: Expression) -> Expression {
+    if let Expression::Call { function, arguments, .. } = &mut term
+        && function.strict
+        && function.name == "="
+        && let [left @ Expression::Column { .. }, right] = arguments.as_mut_slice()
+        && same(left, right)
+    {
+        return Expression::IsNull { input: Box::new(take_expression(left)), negated: true };
+    }
+    term
+}
+
+/// A test of one column for NULL, and what it comes to where the column never is.
+fn known_null_test(term: &Expression) -> Option<(ColumnId, bool)> {
+    let Expression::IsNull { input, negated } = term else { return None };
+    let Expression::Column { id, .. } = **input else { return None };
+    Some((id, *negated))
 }
 
 fn is_always(term: &Expression) -> bool {

@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::sql::functions::registry::Volatility;
 use crate::sql::optimizer::columns::substitute;
+use crate::sql::optimizer::rewrite::numbering::Numbering;
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{CommonTableId, JoinKind, LogicalPlan};
 use crate::sql::types::data_type::DataType;
@@ -287,5 +288,17 @@ pub(super) fn narrowed(plan: LogicalPlan, columns: Vec<OutputColumn>) -> Logical
         return plan;
     }
     let expressions = columns.iter().map(column).collect();
+    LogicalPlan::Project { input: Box::new(plan), expressions, columns }
+}
+
+/// `plan` with exactly `columns` in their order, under new numbers: for what reads it by position. The order in which
+/// joins put out their columns may still change.
+pub(super) fn by_position(
+    plan: LogicalPlan,
+    columns: &[OutputColumn],
+    numbering: &mut Numbering,
+) -> LogicalPlan {
+    let expressions = columns.iter().map(column).collect();
+    let columns = columns.iter().map(|column| numbering.column_like(column)).collect();
     LogicalPlan::Project { input: Box::new(plan), expressions, columns }
 }

@@ -9,6 +9,7 @@ use crate::sql::optimizer::rewrite::cardinality_bounds::{at_most_one_row, equali
 use crate::sql::optimizer::rewrite::references::{
     ColumnSet, expression_columns, free_columns, is_volatile, output_set, take,
 };
+use crate::sql::optimizer::rewrite::subquery::one_row;
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{JoinKind, LogicalPlan};
 
@@ -156,6 +157,13 @@ fn simplified(plan: &mut LogicalPlan, need: &Need) -> bool {
             *plan = take(input);
         }
         LogicalPlan::Aggregate { input, groups, group_columns, aggregates } => {
+            if groups.is_empty()
+                && !need.exact
+                && aggregates.iter().all(|call| !need.columns.contains(&call.output.id))
+            {
+                *plan = one_row();
+                return true;
+            }
             if groups.is_empty()
                 || !aggregates.iter().all(|call| !need.exact && !need.columns.contains(&call.output.id))
                 || !(!need.duplicates || has_key(input, groups))

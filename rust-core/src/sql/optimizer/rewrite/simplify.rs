@@ -3,20 +3,59 @@
 //! three-valued logic.
 
 use crate::error::Result;
+use crate::sql::functions::registry::Registry;
 use crate::sql::optimizer::columns::split_conjunction;
 use crate::sql::optimizer::rewrite::references::{has_subquery, is_volatile, take_expression};
 use crate::sql::optimizer::rewrite::same::{add_term, same};
 use crate::sql::plan::expression::Expression;
+use crate::sql::types::data_type::DataType;
+use crate::sql::types::datum::Datum;
 
 /// Simplifies `expression` and its operands.
 /// # Errors
 /// None of its own.
 pub(super) fn simplify(expression: &mut Expression) -> Result<()> {
     expression.each_operand_mut(&mut simplify)?;
-    if let Expression::And(_) | Expression::Or(_) = expression {
-        simplify_node(expression);
+    match expression {
+        Expression::And(_) | Expression::Or(_) => simplify_node(expression),
+        Expression::Call { .. } => simplify_comparison(expression),
+        _ => {}
     }
     Ok(())
+}
+
+/// A date compared with a moment that is a midnight is compared with that day: statistics and indexes know dates.
+#[inline(never)]
+fn simplify_comparison(expression: &mut Expression) {
+    let Expression::Call { function, arguments, .. } = expression else { return };
+    let [left, right] = arguments.as_mut_slice() else { return };
+    let comparison = matches!(function.name, "=" | "<>" | "<" | "<=" | ">" | ">=");
+    if !comparison || !function.strict {
+        return;
+    }
+    let dates = [DataType::Date, DataType::Date];
+    let day = match function.arguments {
+        [DataType::Date, DataType::Timestamp] => midnight(right).map(|day| (day, right)),
+        [DataType::Timestamp, DataType::Date] => midnight(left).map(|day| (day, left)),
+        _ => None,
+    };
+    if let Some((day, side)) = day {
+        if let Some(of_dates) = Registry::get().scalar_exact(function.name, &dates) {
+            *side = Expression::Constant { value: Datum::Date(day), data_type: DataType::Date };
+            *function = of_dates;
+        }
+    }
+}
+
+/// The day that a constant moment is the start of.
+fn midnight(moment: &Expression) -> Option<i32> {
+    const DAY_MICROSECONDS: i64 = 86_400_000_000;
+    match moment {
+        Expression::Constant { value: Datum::Timestamp(moment), .. } if moment % DAY_MICROSECONDS == 0 => {
+            i32::try_from(moment / DAY_MICROSECONDS).ok()
+        }
+        _ => None,
+    }
 }
 
 #[inline(never)]

@@ -140,7 +140,8 @@ mod statements {
         );
         check(
             "SELECT (SELECT s.b FROM s WHERE s.a = r.a ORDER BY s.b LIMIT 1) AS n FROM r",
-            "(scan r left join scan s | sort b' | distinct on a' on (a' = a)) | project [b'] as [n]",
+            "(scan r left join scan s | project [b', a'] as [b, a] | sort b'' | distinct on a'' on (a'' = a)) | \
+             project [b''] as [n]",
         );
     }
 

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::sql::optimizer::rewrite::common_table::{may_copy, replace_scans, scans_of};
 use crate::sql::optimizer::rewrite::numbering::Numbering;
 use crate::sql::optimizer::rewrite::references::{
-    ColumnSet, Replacements, column, free_columns, narrowed, node_count, nothing, plan_is_volatile,
+    ColumnSet, Replacements, by_position, column, free_columns, node_count, nothing, plan_is_volatile,
     plan_uses_any, replace_columns, substitute_in_plan, take,
 };
 use crate::sql::optimizer::rewrite::unnest::single_row::of_empty_groups;
@@ -110,17 +110,13 @@ impl Domain {
     }
 
     /// The left side as the join has it.
-    pub(super) fn left(&mut self, left: LogicalPlan) -> LogicalPlan {
+    pub(super) fn left(&mut self, left: LogicalPlan, numbering: &mut Numbering) -> LogicalPlan {
         match &mut self.shared {
             None => left,
             Some((id, definition)) => {
-                let scan = LogicalPlan::CommonScan {
-                    id: *id,
-                    name: "outer rows".into(),
-                    columns: left.output_columns(),
-                };
-                *definition = left;
-                scan
+                let columns = left.output_columns();
+                *definition = by_position(left, &columns, numbering);
+                LogicalPlan::CommonScan { id: *id, name: "outer rows".into(), columns }
             }
         }
     }
@@ -374,7 +370,7 @@ impl Domain {
             let mut wanted = input.output_columns();
             let Some((pushed, values)) = self.push(input, numbering)? else { return Ok(None) };
             wanted.extend(values);
-            pushed_inputs.push(narrowed(pushed, wanted));
+            pushed_inputs.push(by_position(pushed, &wanted, numbering));
         }
         let values: Vec<OutputColumn> =
             self.columns.iter().map(|column| numbering.column_like(column)).collect();

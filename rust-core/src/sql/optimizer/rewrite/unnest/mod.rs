@@ -298,7 +298,7 @@ impl Dependent {
             return Ok(self.unchanged());
         };
         let same = domain::same_values(&self.outer, &values);
-        let left = domain.left(take(&mut self.left));
+        let left = domain.left(take(&mut self.left), numbering);
         let joined = join(self.kind, left, right, all(self.condition, same));
         Ok(domain.around(narrowed(joined, before)))
     }

@@ -53,7 +53,7 @@ pub(super) fn joined(
                 return Ok(None);
             };
             let same = domain::same_values(&dependent.outer, &keys);
-            let left = domain.left(take(&mut dependent.left));
+            let left = domain.left(take(&mut dependent.left), numbering);
             let rows = join(JoinKind::Left, left, aggregate, all(None, same));
             above(dependent, rows, before, top).map(|plan| Some(domain.around(plan)))
         }
