@@ -30,10 +30,19 @@ pub(super) fn order(graph: &Graph) -> Result<Tree> {
     let mut candidates = Vec::new();
     for (index, one) in parts.iter().enumerate() {
         for other in &parts[index + 1..] {
-            candidates.extend(candidate(graph, &table, *one, *other));
+            candidates.extend(candidate(graph, &table, *one, *other, false));
         }
     }
     while parts.len() > 1 {
+        let is_forced = candidates.is_empty();
+        if is_forced {
+            // What a condition needs on one of its sides is connected by nothing else: a cross product.
+            for (index, one) in parts.iter().enumerate() {
+                for other in &parts[index + 1..] {
+                    candidates.extend(candidate(graph, &table, *one, *other, true));
+                }
+            }
+        }
         let mut best: Option<&Candidate> = None;
         for candidate in &candidates {
             if best.is_none_or(|best| candidate.is_before(best)) {
@@ -45,9 +54,12 @@ pub(super) fn order(graph: &Graph) -> Result<Tree> {
         let both = left | right;
         table.insert(both, entry);
         parts.retain(|part| part & both == 0);
+        if is_forced {
+            candidates.clear();
+        }
         candidates.retain(|candidate| (candidate.left | candidate.right) & both == 0);
         for part in &parts {
-            candidates.extend(candidate(graph, &table, *part, both));
+            candidates.extend(candidate(graph, &table, *part, both, false));
         }
         parts.push(both);
     }
@@ -59,8 +71,9 @@ fn candidate(
     table: &HashMap<RelationSet, Entry>,
     one: RelationSet,
     other: RelationSet,
+    unconnected: bool,
 ) -> Option<Candidate> {
-    if !graph.connects(one, other) {
+    if !unconnected && !graph.connects(one, other) {
         return None;
     }
     let (one, other) = if one < other { (one, other) } else { (other, one) };
