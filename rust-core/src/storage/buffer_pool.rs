@@ -8,6 +8,15 @@
 //! A changed page is never written over a block that the durable checkpoint names: each write takes a free
 //! block and notes it in the map; the old block is free when the next checkpoint is durable.
 
+mod ahead;
+mod counters;
+mod guard;
+
+pub(super) use ahead::PageAhead;
+use counters::PoolCounters;
+use guard::PageGuard;
+pub(super) use guard::{ExclusivePage, SharedPage};
+
 use super::free_space::FreeSpace;
 use super::page::{Node, NodeMut};
 use super::page_map::{PageEntry, PageMap};
@@ -18,10 +27,7 @@ use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
 use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::File;
-use crossbeam::utils::CachePadded;
 use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
-use std::cell::Cell;
-use std::ops::{Deref, DerefMut};
 
 /// Frames that the pool always may use: fewer could not hold the paths of a few writers.
 pub(super) const FRAMES_MIN: usize = 64;
@@ -30,45 +36,12 @@ const ARENA_BYTES_MAX: usize = 1 << 40;
 #[cfg(target_os = "linux")]
 const HUGE_ARENA_BYTES_MIN: usize = 64 << 20;
 const LOAD_LOCKS: usize = 64;
-const HIT_STRIPES: usize = 8;
 /// Rounds of the clock before the pool gives up finding a frame.
 const CLOCK_ROUNDS_MAX: usize = 200;
 
 /// Cache lines with a page's header and the first of its key heads.
 #[cfg(target_arch = "x86_64")]
 const SEARCHED_LINES: usize = 5;
-
-/// Bytes of a cache line, about.
-const LINE_BYTES: usize = 64;
-
-/// Where a page lies that will be read next: nothing but an address to fetch from, so it may be out of date.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PageAhead {
-    start: usize,
-    lines: usize,
-}
-
-impl PageAhead {
-    /// Lines a step, for the whole page in `steps` steps.
-    pub(super) fn lines_a_step(self, steps: usize) -> usize {
-        self.lines.div_ceil(steps.max(1))
-    }
-
-    /// Has the processor fetch `count` lines of the page, from line `from` on, as far as there are so many.
-    #[inline]
-    pub(super) fn fetch(self, from: usize, count: usize) {
-        let to = (from + count).min(self.lines);
-        #[cfg(target_arch = "x86_64")]
-        for line in from..to {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let address = std::ptr::without_provenance::<i8>(self.start + line * LINE_BYTES);
-            // SAFETY: a prefetch reads nothing and cannot fault, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (from, to, self.start);
-    }
-}
 
 /// What is known of a frame. 32 bytes, so that two share a cache line.
 #[repr(align(32))]
@@ -89,40 +62,6 @@ struct FrameStock {
     resident: usize,
 }
 
-/// Counters since the pool was made.
-#[derive(Debug, Default)]
-pub(super) struct PoolCounters {
-    hits: [CachePadded<AtomicU64>; HIT_STRIPES],
-    pub(super) misses: AtomicU64,
-    pub(super) reads: AtomicU64,
-    pub(super) writes: AtomicU64,
-    pub(super) evictions: AtomicU64,
-    pub(super) bytes_read: AtomicU64,
-    pub(super) bytes_written: AtomicU64,
-}
-
-impl PoolCounters {
-    /// Adds a hit; two threads of one stripe may lose one, which a statistic survives.
-    fn hit(&self) {
-        thread_local! {
-            static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
-        }
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let stripe = STRIPE.with(|stripe| {
-            if stripe.get() == usize::MAX {
-                stripe.set(NEXT.fetch_add(1, Ordering::Relaxed) % HIT_STRIPES);
-            }
-            stripe.get()
-        });
-        let counter = &self.hits[stripe];
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    pub(super) fn hits(&self) -> u64 {
-        self.hits.iter().map(|stripe| stripe.load(Ordering::Relaxed)).sum()
-    }
-}
-
 /// The pool of one database file.
 pub(super) struct BufferPool {
     file: Arc<dyn File>,
@@ -141,6 +80,8 @@ pub(super) struct BufferPool {
     stock: Mutex<FrameStock>,
     hand: AtomicUsize,
     dirty_count: AtomicUsize,
+    /// A panic came while a page was latched: it may be half changed.
+    interrupted: AtomicBool,
     /// One reader of a page from the file at a time.
     load_locks: [Mutex<()>; LOAD_LOCKS],
     generation: AtomicU64,
@@ -233,6 +174,7 @@ impl BufferPool {
             stock: Mutex::new(FrameStock::default()),
             hand: AtomicUsize::new(0),
             dirty_count: AtomicUsize::new(0),
+            interrupted: AtomicBool::new(false),
             load_locks: [const { Mutex::new(()) }; LOAD_LOCKS],
             generation: AtomicU64::new(1),
             read_only: options.read_only,
@@ -259,6 +201,10 @@ impl BufferPool {
     }
     pub(super) fn frames_resident(&self) -> usize {
         self.stock.lock().resident
+    }
+    /// Whether a panic came while a page was latched.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
     }
     pub(super) fn dirty_count(&self) -> usize {
         self.dirty_count.load(Ordering::Relaxed)
@@ -325,36 +271,21 @@ impl BufferPool {
             return PageAhead::default();
         }
         let start = self.bytes.wrapping_add((number - 1) * self.page_size).addr();
-        PageAhead { start, lines: self.page_size / LINE_BYTES }
+        PageAhead::new(start, self.page_size)
     }
 
     /// As [`BufferPool::fetch_shared`]; none when no such page exists (any more).
     pub(super) fn try_fetch_shared(&self, page: PageId) -> Result<Option<SharedPage<'_>>> {
-        let Some(entry) = self.map.entry(page) else { return Ok(None) };
-        loop {
-            let number = entry.frame.load(Ordering::Acquire);
-            if number == 0 {
-                if !self.load(page, entry)? {
-                    return Ok(None);
-                }
-                continue;
-            }
-            let frame = self.frame(number as usize - 1);
-            self.prefetch(number as usize - 1);
-            frame.latch.lock_shared();
-            let guard = SharedPage { pool: self, frame };
-            if frame.page.load(Ordering::Relaxed) == page.0 {
-                if !frame.referenced.load(Ordering::Relaxed) {
-                    frame.referenced.store(true, Ordering::Relaxed);
-                }
-                self.counters.hit();
-                return Ok(Some(guard));
-            }
-        }
+        self.try_fetch(page)
     }
 
     /// As [`BufferPool::fetch_exclusive`]; none when no such page exists (any more).
     pub(super) fn try_fetch_exclusive(&self, page: PageId) -> Result<Option<ExclusivePage<'_>>> {
+        self.try_fetch(page)
+    }
+
+    #[inline]
+    fn try_fetch<'p, G: PageGuard<'p>>(&'p self, page: PageId) -> Result<Option<G>> {
         let Some(entry) = self.map.entry(page) else { return Ok(None) };
         loop {
             let number = entry.frame.load(Ordering::Acquire);
@@ -366,8 +297,7 @@ impl BufferPool {
             }
             let frame = self.frame(number as usize - 1);
             self.prefetch(number as usize - 1);
-            frame.latch.lock_exclusive();
-            let guard = ExclusivePage { pool: self, frame };
+            let guard = G::latch(self, frame);
             if frame.page.load(Ordering::Relaxed) == page.0 {
                 if !frame.referenced.load(Ordering::Relaxed) {
                     frame.referenced.store(true, Ordering::Relaxed);
@@ -382,8 +312,7 @@ impl BufferPool {
     pub(super) fn dirty_shared(&self, page: PageId) -> Option<SharedPage<'_>> {
         let number = self.map.entry(page)?.frame.load(Ordering::Acquire);
         let frame = self.frame((number as usize).checked_sub(1)?);
-        frame.latch.lock_shared();
-        let guard = SharedPage { pool: self, frame };
+        let guard = SharedPage::latch(self, frame);
         (frame.page.load(Ordering::Relaxed) == page.0 && frame.dirty.load(Ordering::Relaxed)).then_some(guard)
     }
 
@@ -486,12 +415,12 @@ impl BufferPool {
         Ok(true)
     }
 
-    /// A new page, zeroed, changed, under its exclusive latch.
+    /// A new page, changed, under its exclusive latch. Its bytes are whatever the frame held: the caller formats it.
     /// # Errors
     /// `53200`, `54000` (not after a reservation), or what an eviction met.
     pub(super) fn allocate(&self) -> Result<ExclusivePage<'_>> {
         let page = self.map.allocate()?;
-        let mut guard = match self.take_frame() {
+        let guard = match self.take_frame() {
             Ok(guard) => guard,
             Err(error) => {
                 self.map.free(page);
@@ -501,7 +430,6 @@ impl BufferPool {
         let Some(entry) = self.map.entry(page) else {
             return Err(Error::internal("an allocated page has no map entry"));
         };
-        guard.bytes_mut().fill(0);
         guard.frame.referenced.store(true, Ordering::Relaxed);
         guard.frame.page.store(page.0, Ordering::Relaxed);
         guard.mark_dirty();
@@ -526,8 +454,7 @@ impl BufferPool {
                 return self.forget(page, || ());
             }
             let frame = self.frame(number as usize - 1);
-            frame.latch.lock_exclusive();
-            let guard = ExclusivePage { pool: self, frame };
+            let guard = ExclusivePage::latch(self, frame);
             if frame.page.load(Ordering::Relaxed) == page.0 {
                 return self.free(guard);
             }
@@ -565,8 +492,7 @@ impl BufferPool {
                 };
                 drop(stock);
                 let frame = self.frame(index);
-                frame.latch.lock_exclusive();
-                return Ok(ExclusivePage { pool: self, frame });
+                return Ok(ExclusivePage::latch(self, frame));
             }
         }
         self.evict(true)
@@ -619,7 +545,7 @@ impl BufferPool {
                 if (round == 0 && frame.dirty.load(Ordering::Relaxed)) || !frame.latch.try_lock_exclusive() {
                     continue;
                 }
-                let mut guard = ExclusivePage { pool: self, frame };
+                let mut guard = ExclusivePage::latched(self, frame);
                 match self.empty(&mut guard) {
                     Ok(true) => return Ok(guard),
                     Ok(false) => {}
@@ -682,89 +608,5 @@ impl Reclaim for BufferPool {
             freed += self.page_size;
         }
         freed
-    }
-}
-
-/// A page under its shared latch.
-pub(super) struct SharedPage<'p> {
-    pool: &'p BufferPool,
-    frame: &'p Frame,
-}
-
-impl Deref for SharedPage<'_> {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the frame's bytes lie in the arena, and this guard holds the shared latch until it is dropped.
-        unsafe { std::slice::from_raw_parts(self.pool.frame_bytes(self.frame), self.pool.page_size) }
-    }
-}
-
-impl SharedPage<'_> {
-    pub(super) fn node(&self) -> Node<'_> {
-        Node::new(self)
-    }
-}
-
-impl Drop for SharedPage<'_> {
-    fn drop(&mut self) {
-        // SAFETY: made only after `lock_shared` returned.
-        unsafe { self.frame.latch.unlock_shared() }
-    }
-}
-
-/// A page under its exclusive latch. Changing it marks it as changed.
-pub(super) struct ExclusivePage<'p> {
-    pool: &'p BufferPool,
-    frame: &'p Frame,
-}
-
-impl ExclusivePage<'_> {
-    pub(super) fn node(&self) -> Node<'_> {
-        Node::new(self)
-    }
-
-    /// Access for a change.
-    pub(super) fn node_mut(&mut self) -> NodeMut<'_> {
-        NodeMut::new(self)
-    }
-
-    pub(super) fn page(&self) -> PageId {
-        PageId(self.frame.page.load(Ordering::Relaxed))
-    }
-
-    fn mark_dirty(&self) {
-        if !self.frame.dirty.load(Ordering::Relaxed) {
-            self.frame.dirty.store(true, Ordering::Release);
-            self.pool.dirty_count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The bytes, without marking the page as changed.
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: the frame's bytes lie in the arena, this guard holds the exclusive latch, and `&mut self`
-        // keeps a second slice away.
-        unsafe { std::slice::from_raw_parts_mut(self.pool.frame_bytes(self.frame), self.pool.page_size) }
-    }
-}
-
-impl Deref for ExclusivePage<'_> {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the frame's bytes lie in the arena, and this guard holds the exclusive latch.
-        unsafe { std::slice::from_raw_parts(self.pool.frame_bytes(self.frame), self.pool.page_size) }
-    }
-}
-
-impl DerefMut for ExclusivePage<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.mark_dirty();
-        self.bytes_mut()
-    }
-}
-
-impl Drop for ExclusivePage<'_> {
-    fn drop(&mut self) {
-        // SAFETY: made only after the exclusive latch was granted.
-        unsafe { self.frame.latch.unlock_exclusive() }
     }
 }

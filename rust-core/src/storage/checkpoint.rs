@@ -37,6 +37,8 @@ impl Storage {
         self.check_writable()?;
         let mut slot = self.slot.lock();
         let _closed = self.gate.close();
+        // Whoever was inside may have left by a panic.
+        self.check_writable()?;
         let old = slot.record;
         let cut_lsn = log.tail();
         let record = CheckpointRecord {

@@ -5,6 +5,7 @@
 //! mutex: whoever holds the mutex is inside, so a closing gate never waits for somebody who waits for it.
 
 use crate::common::ids::Lsn;
+use crate::common::sync::atomic::{AtomicBool, Ordering};
 use crate::common::sync::{Condvar, Mutex};
 
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ struct GateState {
 pub struct ApplyGate {
     state: Mutex<GateState>,
     changed: Condvar,
+    /// Somebody left by a panic.
+    interrupted: AtomicBool,
 }
 
 impl ApplyGate {
@@ -44,6 +47,16 @@ impl ApplyGate {
     pub fn oldest(&self) -> Option<Lsn> {
         let state = self.state.lock();
         state.tickets.iter().flatten().copied().min().filter(|lsn| *lsn != Lsn::MAX)
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+
+    fn note_panic(&self) {
+        if std::thread::panicking() {
+            self.interrupted.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Closes the gate and waits until everyone inside has left.
@@ -76,6 +89,7 @@ impl ApplyTicket<'_> {
 
 impl Drop for ApplyTicket<'_> {
     fn drop(&mut self) {
+        self.gate.note_panic();
         let mut state = self.gate.state.lock();
         state.tickets[self.place] = None;
         state.free.push(self.place);
@@ -94,6 +108,7 @@ pub(super) struct ClosedGate<'a> {
 
 impl Drop for ClosedGate<'_> {
     fn drop(&mut self) {
+        self.gate.note_panic();
         self.gate.state.lock().closed = false;
         self.gate.changed.notify_all();
     }

@@ -407,10 +407,20 @@ impl Storage {
         if let Some(error) = self.poison.get() {
             return Err(error.clone());
         }
+        if self.is_interrupted() {
+            return Err(Error::internal("a change of a page was interrupted")
+                .hint("Close and reopen the database; it recovers every acknowledged commit."));
+        }
         if self.read_only {
             return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, "the database is read-only"));
         }
         Ok(())
+    }
+
+    /// Whether a panic came while a page was latched or the apply gate was held: what is in memory may be half of a
+    /// change, and must neither be built on nor written.
+    pub fn is_interrupted(&self) -> bool {
+        self.pool.is_interrupted() || self.gate.is_interrupted()
     }
 
     /// A tree's handle. One look-up in a shared table when the tree was asked for before.

@@ -247,6 +247,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether a key that is not below the lower fence belongs here.
+    pub(super) fn is_below_upper_fence(self, key: &[u8]) -> bool {
+        if !self.has_upper_fence() {
+            return true;
+        }
+        match key.strip_prefix(self.prefix()) {
+            Some(suffix) => suffix < self.upper_suffix(),
+            None => key < self.prefix(),
+        }
+    }
+
     /// As [`Node::search`]; one comparison for a key behind all others on the tree's last leaf.
     pub(super) fn search_to_append(self, key: &[u8]) -> Result<usize, usize> {
         let count = self.count();

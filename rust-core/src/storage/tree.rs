@@ -152,18 +152,7 @@ impl Tree {
         timestamp: Lsn,
         sink: Option<&dyn VersionSink>,
     ) -> Result<()> {
-        let value_len = match change {
-            Change::Put(value) | Change::Or(value) => value.len(),
-            Change::Delete => 0,
-            Change::Max(_) => 8,
-        };
-        if key.len() > self.key_bytes_max() || value_len > self.value_bytes_max() {
-            return Err(Error::internal(format!(
-                "an entry of {} + {value_len} bytes does not fit on a page of tree {}",
-                key.len(),
-                self.id
-            )));
-        }
+        let value_len = self.check_entry(key, change)?;
         if !matches!(change, Change::Delete)
             && let Some(mut leaf) = self.append_leaf(key)?
             && matches!(self.change_leaf(&mut leaf, key, change, timestamp, sink), Outcome::Done)
@@ -183,6 +172,64 @@ impl Tree {
             drop(leaf);
             self.split_for(key, value_len)?;
         }
+    }
+
+    /// Changes keys in ascending order, as [`Tree::apply`] does one by one; the leaf stays latched while the next key
+    /// belongs there. To be called under an [`super::ApplyTicket`], with a reservation.
+    /// # Errors
+    /// As [`Tree::apply`].
+    pub fn apply_sorted<'c>(
+        &self,
+        changes: impl Iterator<Item = (&'c [u8], Change<'c>)>,
+        timestamp: Lsn,
+        sink: Option<&dyn VersionSink>,
+    ) -> Result<()> {
+        let mut held: Option<ExclusivePage<'_>> = None;
+        for (key, change) in changes {
+            let value_len = self.check_entry(key, change)?;
+            loop {
+                // Latches are taken downwards: the one that is held goes before a descent.
+                let mut leaf = match held.take().filter(|leaf| leaf.node().is_below_upper_fence(key)) {
+                    Some(leaf) => leaf,
+                    None => match self.append_leaf(key)? {
+                        Some(leaf) => leaf,
+                        None => self.leaf_exclusive(key)?,
+                    },
+                };
+                match self.change_leaf(&mut leaf, key, change, timestamp, sink) {
+                    Outcome::Done => {
+                        held = Some(leaf);
+                        break;
+                    }
+                    Outcome::Emptied => {
+                        drop(leaf);
+                        self.unlink_empty_leaf(key)?;
+                        break;
+                    }
+                    Outcome::Full => {}
+                }
+                drop(leaf);
+                self.split_for(key, value_len)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of a change's value, which must fit.
+    fn check_entry(&self, key: &[u8], change: Change<'_>) -> Result<usize> {
+        let value_len = match change {
+            Change::Put(value) | Change::Or(value) => value.len(),
+            Change::Delete => 0,
+            Change::Max(_) => 8,
+        };
+        if key.len() > self.key_bytes_max() || value_len > self.value_bytes_max() {
+            return Err(Error::internal(format!(
+                "an entry of {} + {value_len} bytes does not fit on a page of tree {}",
+                key.len(),
+                self.id
+            )));
+        }
+        Ok(value_len)
     }
 
     /// Removes a ghost whose deletion is at or below `horizon`, and the leaf when it has no entry left.

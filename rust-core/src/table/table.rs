@@ -462,7 +462,12 @@ impl Table {
         }
         self.write_row(transaction, encoder, row_id, row, &mut OldLargeValues::default())?;
         for (index, layout) in self.layout.indexes.iter().enumerate() {
-            transaction.put(layout.tree, new_keys.key(index), &row_id_key(row_id))?;
+            // A unique key was looked up just now; others nobody reads soon.
+            if new_keys.is_unique(index) {
+                transaction.put(layout.tree, new_keys.key(index), &row_id_key(row_id))?;
+            } else {
+                transaction.put_unordered(layout.tree, new_keys.key(index), &row_id_key(row_id))?;
+            }
         }
         Ok(InsertOutcome::Inserted(row_id))
     }

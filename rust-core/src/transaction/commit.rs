@@ -26,16 +26,18 @@ use crate::error::{Error, Result};
 use crate::storage::{ApplyEstimate, ApplyReservation, ApplyTicket, Change, Tree};
 use crate::transaction::garbage::{Garbage, purge};
 use crate::transaction::manager::{Scratch, TransactionManager};
-use crate::transaction::mvcc::{CommitSink, ENTRY_BYTES, is_declared};
+use crate::transaction::mvcc::{Batch, CommitSink, ENTRY_BYTES, is_declared};
 use crate::transaction::publish::PublishTicket;
-use crate::transaction::write_set::decode_number;
-use crate::wal::entry::Operation;
+use crate::transaction::write_set::{TreeCommit, decode_number};
+use crate::wal::entry::{Operation, OperationBuffer};
 use crate::wal::frame::FrameKind;
 use smallvec::SmallVec;
 
 /// Consecutive inserts past a tree's end get one version entry when there are at least this many.
 const RUN_LENGTH_MIN: usize = 64;
-/// With more runs than this in the version store, look-ups would become slow.
+/// A commit that changes at least so many keys of a tree keeps the versions of new ones in a batch.
+const BATCH_LENGTH_MIN: usize = 64;
+/// With more runs and batches than this in the version store, look-ups would become slow.
 const RUN_COUNT_MAX: usize = 256;
 /// Upper bound of what an operation's encoding adds to its key and value.
 const OPERATION_OVERHEAD_BYTES: usize = 32;
@@ -59,6 +61,8 @@ impl Drop for InDoubt<'_> {
 struct Prepared {
     /// The trees written, those created by the transaction excepted.
     trees: SmallVec<[Arc<Tree>; 8]>,
+    /// Trees that get a batch of versions, with the number of keys, about.
+    batches: SmallVec<[(TreeId, usize); 8]>,
     space: ApplyReservation,
     memory: Reservation,
 }
@@ -87,6 +91,7 @@ impl TransactionManager {
         let (timestamp, publication, ticket) = stream.append_last(scratch)?;
         let mut in_doubt = InDoubt { manager: self, settled: false };
         let outcome = self.apply_writes(scratch, &prepared, timestamp);
+        let outcome = outcome.map(|by_key| scratch.versions_by_key = by_key);
         drop(ticket);
         drop(prepared);
         self.versions.settle();
@@ -114,8 +119,9 @@ impl TransactionManager {
         let estimate = ApplyEstimate { operations: writes.len(), bytes: writes.bytes() };
         let space = self.storage.reserve(estimate)?;
         runs.clear();
-        let mut in_runs = 0;
-        if self.versions.run_count() < RUN_COUNT_MAX {
+        let mut in_runs: SmallVec<[(TreeId, usize); 8]> = SmallVec::new();
+        let is_crowded = self.versions.run_count() >= RUN_COUNT_MAX;
+        if !is_crowded {
             let mut last_key = Vec::new();
             writes.consecutive_runs(RUN_LENGTH_MIN, |tree, created, first, last, count| {
                 let is_past_end = created
@@ -125,53 +131,77 @@ impl TransactionManager {
                     };
                 if is_past_end {
                     runs.push((tree, first.into(), last.into()));
-                    in_runs += count;
+                    in_runs.push((tree, count));
                 }
                 Ok(())
             })?;
         }
-        let alone = writes.len() - in_runs;
+        let value_bytes = writes.bytes() / writes.len().max(1);
+        let mut batches = SmallVec::new();
+        let mut version_bytes = 0;
+        for writes in writes.trees().filter(|writes| !writes.is_dropped()) {
+            let tree = writes.tree();
+            let declared: usize = in_runs.iter().filter(|(of, _)| *of == tree).map(|(_, count)| count).sum();
+            let alone = writes.len() - declared;
+            let is_batch = alone >= BATCH_LENGTH_MIN && !is_crowded;
+            if is_batch {
+                batches.push((tree, alone));
+            }
+            version_bytes += alone * (value_bytes + if is_batch { size_of::<usize>() } else { ENTRY_BYTES });
+        }
         let mut memory = self.memory.reservation();
-        memory.grow(alone * ENTRY_BYTES + writes.bytes() / writes.len().max(1) * alone)?;
-        Ok(Prepared { trees, space, memory })
+        memory.grow(version_bytes)?;
+        Ok(Prepared { trees, batches, space, memory })
     }
 
-    /// Applies every operation to its page, the replaced rows to the version store.
-    fn apply_writes(&self, scratch: &Scratch, prepared: &Prepared, timestamp: Lsn) -> Result<()> {
-        let Prepared { trees, space: _space, memory: _memory } = prepared;
+    /// Applies every operation to its page, the replaced rows to the version store. Gives the trees with versions that
+    /// must be dropped key by key.
+    fn apply_writes(
+        &self,
+        scratch: &Scratch,
+        prepared: &Prepared,
+        timestamp: Lsn,
+    ) -> Result<SmallVec<[TreeId; 8]>> {
+        let Prepared { trees, batches, space: _space, memory: _memory } = prepared;
         for (tree, first, last) in &scratch.runs {
             self.versions.add_run(*tree, timestamp, first, last);
         }
-        let sink = CommitSink::new(&self.versions, &scratch.runs);
-        let mut current: Option<Arc<Tree>> = None;
-        let mut tree_of = |id: TreeId| -> Result<Arc<Tree>> {
-            match &current {
-                Some(tree) if tree.id() == id => Ok(Arc::clone(tree)),
-                _ => {
-                    let known = trees.iter().find(|tree| tree.id() == id);
-                    let tree = known.map_or_else(|| self.storage.tree(id), |tree| Ok(Arc::clone(tree)))?;
-                    current = Some(Arc::clone(&tree));
-                    Ok(tree)
+        let batches: SmallVec<[Arc<Batch>; 8]> =
+            batches.iter().map(|(tree, keys)| self.versions.add_batch(*tree, timestamp, *keys)).collect();
+        let sink = CommitSink::new(&self.versions, &scratch.runs, &batches);
+        let mut by_key = SmallVec::new();
+        for writes in scratch.writes.trees() {
+            let id = writes.tree();
+            if writes.is_dropped() {
+                self.storage.drop_tree(id, timestamp)?;
+                continue;
+            }
+            if writes.is_created() {
+                self.storage.create_tree(id, timestamp)?;
+            }
+            let before = sink.kept_by_key();
+            let known = trees.iter().find(|tree| tree.id() == id);
+            let tree = known.map_or_else(|| self.storage.tree(id), |tree| Ok(Arc::clone(tree)))?;
+            let mut deletes = false;
+            let changes = writes.operations().filter_map(|operation| match operation {
+                Operation::Put { key, value, .. } => Some((key, Change::Put(value))),
+                Operation::Delete { key, .. } => {
+                    deletes = true;
+                    Some((key, Change::Delete))
                 }
+                Operation::Or { key, bits, .. } => Some((key, Change::Or(bits))),
+                Operation::Max { key, number, .. } => Some((key, Change::Max(number))),
+                Operation::TreeCreate { .. } | Operation::TreeDrop { .. } | Operation::Message { .. } => None,
+            });
+            tree.apply_sorted(changes, timestamp, Some(&sink))?;
+            if deletes || sink.kept_by_key() > before {
+                by_key.push(id);
             }
-        };
-        scratch.writes.for_each_operation(|operation| match *operation {
-            Operation::Put { tree, key, value } => {
-                tree_of(tree)?.apply(key, Change::Put(value), timestamp, Some(&sink))
-            }
-            Operation::Delete { tree, key } => {
-                tree_of(tree)?.apply(key, Change::Delete, timestamp, Some(&sink))
-            }
-            Operation::Or { tree, key, bits } => {
-                tree_of(tree)?.apply(key, Change::Or(bits), timestamp, Some(&sink))
-            }
-            Operation::Max { tree, key, number } => {
-                tree_of(tree)?.apply(key, Change::Max(number), timestamp, Some(&sink))
-            }
-            Operation::TreeCreate { tree } => self.storage.create_tree(tree, timestamp),
-            Operation::TreeDrop { tree } => self.storage.drop_tree(tree, timestamp),
-            Operation::Message { .. } => Ok(()),
-        })
+        }
+        for batch in &batches {
+            self.versions.seal_batch(batch);
+        }
+        Ok(by_key)
     }
 
     /// Drops the versions and ghosts of a published commit, or leaves them to the garbage queue while an older
@@ -180,36 +210,50 @@ impl TransactionManager {
         let horizon = self.snapshots.horizon();
         let is_free = horizon >= timestamp;
         let mut garbage = Garbage::new(timestamp);
-        if is_free && !scratch.runs.is_empty() {
+        if is_free {
             self.versions.drop_runs(horizon);
         }
-        let walked = scratch.writes.for_each_operation(|operation| {
-            let (tree, key, ghost) = match *operation {
+        for writes in scratch.writes.trees().filter(|writes| scratch.versions_by_key.contains(&writes.tree()))
+        {
+            self.clean_up_tree(scratch, writes, horizon, is_free, &mut garbage);
+        }
+        if !garbage.is_empty() || (!is_free && self.versions.run_count() > 0) {
+            self.garbage.push(garbage, &self.versions);
+        }
+        self.collect_some_garbage();
+        self.versions.settle();
+    }
+}
+
+impl TransactionManager {
+    fn clean_up_tree(
+        &self,
+        scratch: &Scratch,
+        writes: TreeCommit<'_>,
+        horizon: Lsn,
+        is_free: bool,
+        garbage: &mut Garbage,
+    ) {
+        for operation in writes.operations() {
+            let (tree, key, ghost) = match operation {
                 Operation::Put { tree, key, .. }
                 | Operation::Max { tree, key, .. }
                 | Operation::Or { tree, key, .. } => (tree, key, false),
                 Operation::Delete { tree, key } => (tree, key, true),
-                _ => return Ok(()),
+                _ => continue,
             };
             if !ghost && is_declared(&scratch.runs, tree, key) {
-                return Ok(());
+                continue;
             }
             if !is_free {
                 garbage.add(tree, key, ghost);
-                return Ok(());
+                continue;
             }
             self.versions.drop_key(tree, key, horizon);
             if ghost && !purge(&self.storage, tree, key, horizon) {
                 garbage.add(tree, key, true);
             }
-            Ok(())
-        });
-        walked.expect("nothing above returns an error");
-        if !garbage.is_empty() || (!is_free && !scratch.runs.is_empty()) {
-            self.garbage.push(garbage, &self.versions);
         }
-        self.collect_some_garbage();
-        self.versions.settle();
     }
 }
 
@@ -227,32 +271,60 @@ impl<'a> FrameStream<'a> {
     fn encode(&mut self, scratch: &mut Scratch, cancel: &CancelToken) -> Result<()> {
         let Scratch { writes, operations, .. } = scratch;
         operations.clear();
-        writes.for_each_operation(|operation| {
-            let bytes = match operation {
-                Operation::Put { key, value, .. } => key.len() + value.len(),
-                Operation::Delete { key, .. } | Operation::Max { key, .. } => key.len(),
-                Operation::Or { key, bits, .. } => key.len() + bits.len(),
-                Operation::Message { data } => data.len(),
-                Operation::TreeCreate { .. } | Operation::TreeDrop { .. } => 0,
-            };
-            let is_full = operations.len_bytes() + bytes + OPERATION_OVERHEAD_BYTES > LOG_FRAME_PAYLOAD_MAX;
-            if is_full && operations.count() > 0 {
-                cancel.check()?;
-                let manager = self.manager;
-                let ticket = self.ticket.get_or_insert_with(|| manager.storage.gate().enter());
-                manager.log.prepare(operations.len_bytes())?;
-                let kind = FrameKind::Chunk { sequence: self.chunk_count };
-                let position = manager.log.append(kind, self.id, operations)?;
-                if self.chunk_count == 0 {
-                    self.first_lsn = position.start;
-                    ticket.set_start(position.start);
-                }
-                self.chunk_count += 1;
-                operations.clear();
+        for message in writes.messages() {
+            self.push(operations, &message, cancel)?;
+        }
+        for writes in writes.trees() {
+            let tree = writes.tree();
+            if writes.is_dropped() {
+                self.push(operations, &Operation::TreeDrop { tree }, cancel)?;
+                continue;
             }
-            operations.push(operation);
-            Ok(())
-        })
+            if writes.is_created() {
+                self.push(operations, &Operation::TreeCreate { tree }, cancel)?;
+            }
+            for operation in writes.operations() {
+                self.push(operations, &operation, cancel)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        operations: &mut OperationBuffer,
+        operation: &Operation<'_>,
+        cancel: &CancelToken,
+    ) -> Result<()> {
+        let bytes = match operation {
+            Operation::Put { key, value, .. } => key.len() + value.len(),
+            Operation::Delete { key, .. } | Operation::Max { key, .. } => key.len(),
+            Operation::Or { key, bits, .. } => key.len() + bits.len(),
+            Operation::Message { data } => data.len(),
+            Operation::TreeCreate { .. } | Operation::TreeDrop { .. } => 0,
+        };
+        let is_full = operations.len_bytes() + bytes + OPERATION_OVERHEAD_BYTES > LOG_FRAME_PAYLOAD_MAX;
+        if is_full && operations.count() > 0 {
+            cancel.check()?;
+            self.append_chunk(operations)?;
+        }
+        operations.push(operation);
+        Ok(())
+    }
+
+    fn append_chunk(&mut self, operations: &mut OperationBuffer) -> Result<()> {
+        let manager = self.manager;
+        let ticket = self.ticket.get_or_insert_with(|| manager.storage.gate().enter());
+        manager.log.prepare(operations.len_bytes())?;
+        let kind = FrameKind::Chunk { sequence: self.chunk_count };
+        let position = manager.log.append(kind, self.id, operations)?;
+        if self.chunk_count == 0 {
+            self.first_lsn = position.start;
+            ticket.set_start(position.start);
+        }
+        self.chunk_count += 1;
+        operations.clear();
+        Ok(())
     }
 
     /// Appends the frame that decides. An error: nothing counts.

@@ -3,7 +3,7 @@
 
 use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
-use crate::common::ids::{Lsn, TransactionId};
+use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex};
@@ -23,6 +23,7 @@ use crate::transaction::write_set::WriteSet;
 use crate::wal::entry::OperationBuffer;
 use crate::wal::manager::Log;
 use crossbeam::queue::ArrayQueue;
+use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::OnceLock;
 
@@ -40,6 +41,8 @@ pub(super) struct Scratch {
     pub(super) writes: WriteSet,
     pub(super) operations: OperationBuffer,
     pub(super) runs: Vec<DeclaredRun>,
+    /// Trees in which the last commit left versions or ghosts to be dropped key by key.
+    pub(super) versions_by_key: SmallVec<[TreeId; 8]>,
     /// For a value copied out of a page.
     pub(super) buffer: Cell<Vec<u8>>,
 }
@@ -149,6 +152,7 @@ impl TransactionManager {
                 writes: WriteSet::new(&self.memory),
                 operations: OperationBuffer::new(),
                 runs: Vec::new(),
+                versions_by_key: SmallVec::new(),
                 buffer: Cell::default(),
             })
         });
@@ -205,11 +209,14 @@ impl TransactionManager {
 
     /// Whether writes are refused, and why.
     pub fn poisoned(&self) -> Option<&Error> {
+        if self.storage.is_interrupted() && self.poison.get().is_none() {
+            self.poison(Error::internal("a change of a page was interrupted"));
+        }
         self.poison.get()
     }
 
     pub(super) fn check_poison(&self) -> Result<()> {
-        match self.poison.get() {
+        match self.poisoned() {
             None => Ok(()),
             Some(error) => Err(Error::new(error.state(), "the database stopped writing after an error")
                 .detail(error.to_string())

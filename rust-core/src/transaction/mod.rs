@@ -20,6 +20,7 @@ pub mod snapshot;
 #[allow(clippy::module_inception, reason = "the file holds the type that the layer is named for")]
 pub mod transaction;
 pub mod types;
+mod unordered;
 mod write_set;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::storage::{Before, VersionSink};
 use crossbeam::utils::CachePadded;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
 
 const SHARD_COUNT: usize = 64;
@@ -67,6 +68,64 @@ impl Run {
     }
 }
 
+/// Keys that one commit added to a tree, when there are many: in key order, one after the other, without a hash table.
+/// It fills while the commit applies; a key is here before its page shows it.
+#[derive(Debug)]
+pub(super) struct Batch {
+    tree: TreeId,
+    timestamp: Lsn,
+    keys: Mutex<BatchKeys>,
+}
+
+#[derive(Debug, Default)]
+struct BatchKeys {
+    bytes: Vec<u8>,
+    /// Where each key ends.
+    ends: Vec<usize>,
+}
+
+impl BatchKeys {
+    fn key(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start..self.ends[index]]
+    }
+
+    fn holds(&self, key: &[u8]) -> bool {
+        let (mut low, mut high) = (0, self.ends.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.key(middle) < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low < self.ends.len() && self.key(low) == key
+    }
+}
+
+impl Batch {
+    fn holds(&self, tree: TreeId, key: &[u8]) -> bool {
+        self.tree == tree && self.keys.lock().holds(key)
+    }
+
+    fn bytes(&self) -> usize {
+        let keys = self.keys.lock();
+        keys.bytes.capacity() + keys.ends.capacity() * size_of::<usize>()
+    }
+
+    fn push(&self, key: &[u8]) {
+        let mut keys = self.keys.lock();
+        assert!(
+            keys.ends.is_empty() || keys.key(keys.ends.len() - 1) < key,
+            "a commit changes the keys of a tree in ascending order"
+        );
+        keys.bytes.extend_from_slice(key);
+        let end = keys.bytes.len();
+        keys.ends.push(end);
+    }
+}
+
 /// What the store says of a key at a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resolution {
@@ -83,6 +142,7 @@ pub(super) struct VersionStore {
     hasher: foldhash::fast::RandomState,
     shards: Box<[CachePadded<Mutex<HashTable<Chain>>>]>,
     runs: RwLock<Vec<Run>>,
+    batches: RwLock<Vec<Arc<Batch>>>,
     /// Versions and runs; above zero from before a page shows the first change.
     count: AtomicUsize,
     bytes: AtomicUsize,
@@ -101,6 +161,7 @@ impl VersionStore {
             hasher: foldhash::fast::RandomState::default(),
             shards: (0..SHARD_COUNT).map(|_| CachePadded::new(Mutex::new(HashTable::new()))).collect(),
             runs: RwLock::new(Vec::new()),
+            batches: RwLock::new(Vec::new()),
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             charged: Mutex::new(memory.reservation()),
@@ -130,6 +191,12 @@ impl VersionStore {
             oldest_run = Some(oldest_run.map_or(run.timestamp, |oldest| oldest.min(run.timestamp)));
         }
         drop(runs);
+        for batch in self.batches.read().iter() {
+            let is_older = oldest_run.is_none_or(|oldest| batch.timestamp < oldest);
+            if batch.timestamp > snapshot && is_older && batch.holds(tree, key) {
+                oldest_run = Some(batch.timestamp);
+            }
+        }
         let shard = self.shard(hash).lock();
         let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
         let version =
@@ -150,8 +217,11 @@ impl VersionStore {
     /// Whether a commit newer than `snapshot` changed the key.
     pub(super) fn changed_since(&self, tree: TreeId, key: &[u8], snapshot: Lsn) -> bool {
         let in_run = self.runs.read().iter().any(|run| run.timestamp > snapshot && run.holds(tree, key));
+        let is_newer = |batch: &&Arc<Batch>| batch.timestamp > snapshot;
+        let in_batch = || self.batches.read().iter().filter(is_newer).any(|batch| batch.holds(tree, key));
         let hash = self.hash(tree, key);
         in_run
+            || in_batch()
             || self
                 .shard(hash)
                 .lock()
@@ -169,20 +239,46 @@ impl VersionStore {
         self.runs.write().push(run);
     }
 
-    /// How many runs are declared: more than a few make look-ups slow.
-    pub(super) fn run_count(&self) -> usize {
-        self.runs.read().len()
+    /// Makes room for the keys that commit `timestamp` is about to add to a tree, `keys` of them, about.
+    pub(super) fn add_batch(&self, tree: TreeId, timestamp: Lsn, keys: usize) -> Arc<Batch> {
+        let places = BatchKeys { bytes: Vec::new(), ends: Vec::with_capacity(keys) };
+        let batch = Arc::new(Batch { tree, timestamp, keys: Mutex::new(places) });
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.batches.write().push(Arc::clone(&batch));
+        batch
     }
 
-    /// Drops the runs of commits at or below `horizon`.
+    /// Counts the bytes of a batch that is complete.
+    pub(super) fn seal_batch(&self, batch: &Batch) {
+        self.add_bytes(batch.bytes());
+    }
+
+    /// How many runs and batches there are: more than a few make look-ups slow.
+    pub(super) fn run_count(&self) -> usize {
+        self.runs.read().len() + self.batches.read().len()
+    }
+
+    /// Drops the runs and batches of commits at or below `horizon`; they are published, so their batches are sealed.
     pub(super) fn drop_runs(&self, horizon: Lsn) {
-        if self.runs.read().is_empty() {
+        if self.run_count() == 0 {
             return;
         }
         let mut runs = self.runs.write();
         let before = runs.len();
         runs.retain(|run| run.timestamp > horizon);
         self.count.fetch_sub(before - runs.len(), Ordering::SeqCst);
+        drop(runs);
+        let mut old = Vec::new();
+        self.batches.write().retain(|batch| {
+            if batch.timestamp <= horizon {
+                old.push(Arc::clone(batch));
+            }
+            batch.timestamp > horizon
+        });
+        for batch in old {
+            self.remove_bytes(batch.bytes());
+            self.count.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     /// Drops the versions of a key that commits at or below `horizon` made.
@@ -285,17 +381,30 @@ pub(super) fn is_declared(runs: &[DeclaredRun], tree: TreeId, key: &[u8]) -> boo
     })
 }
 
-/// The sink of one commit: skips what its runs speak for.
+/// The sink of one commit: skips what its runs speak for, and fills its batches.
 pub(super) struct CommitSink<'a> {
     store: &'a VersionStore,
     /// Runs declared for this commit: tree, first and last key.
     runs: &'a [DeclaredRun],
+    batches: &'a [Arc<Batch>],
+    /// Versions that are kept by key.
+    kept_by_key: Cell<usize>,
 }
 
 impl<'a> CommitSink<'a> {
-    /// `runs` were all handed to [`VersionStore::add_run`] with the commit's timestamp.
-    pub(super) fn new(store: &'a VersionStore, runs: &'a [DeclaredRun]) -> CommitSink<'a> {
-        CommitSink { store, runs }
+    /// `runs` were all handed to [`VersionStore::add_run`] with the commit's timestamp, and `batches` came from
+    /// [`VersionStore::add_batch`].
+    pub(super) fn new(
+        store: &'a VersionStore,
+        runs: &'a [DeclaredRun],
+        batches: &'a [Arc<Batch>],
+    ) -> CommitSink<'a> {
+        CommitSink { store, runs, batches, kept_by_key: Cell::new(0) }
+    }
+
+    /// Versions so far that are neither in a run nor in a batch.
+    pub(super) fn kept_by_key(&self) -> usize {
+        self.kept_by_key.get()
     }
 }
 
@@ -307,9 +416,13 @@ impl VersionSink for CommitSink<'_> {
                 if is_declared(self.runs, tree, key) {
                     return;
                 }
+                if let Some(batch) = self.batches.iter().find(|batch| batch.tree == tree) {
+                    return batch.push(key);
+                }
                 None
             }
         };
+        self.kept_by_key.set(self.kept_by_key.get() + 1);
         self.store.add(tree, key, timestamp, before);
     }
 }
@@ -363,7 +476,7 @@ mod tests {
         let key = |number: u64| number.to_be_bytes();
         store.add_run(TREE, Lsn(10), &key(5), &key(9));
         let runs = [(TREE, Key::from_slice(&key(5)), Key::from_slice(&key(9)))];
-        let sink = CommitSink::new(&store, &runs);
+        let sink = CommitSink::new(&store, &runs, &[]);
         sink.replaced(TREE, &key(7), Lsn(10), Before::Absent);
         assert_eq!(store.count(), 1);
         sink.replaced(TREE, &key(70), Lsn(10), Before::Absent);

@@ -336,6 +336,15 @@ impl Transaction {
         self.scratch_mut().writes.put(tree, key, value, command)
     }
 
+    /// As [`Transaction::put`], for keys that come in no order and are hardly read before the commit: they are sorted
+    /// once, when somebody looks.
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn put_unordered(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<()> {
+        let command = self.start_write()?;
+        self.scratch_mut().writes.put_unordered(tree, key, value, command)
+    }
+
     /// Deletes a key; one that does not exist stays so. The caller holds its lock.
     /// # Errors
     /// As [`Transaction::put`].

@@ -79,6 +79,49 @@ fn a_lost_update_is_refused_at_repeatable_read() {
 }
 
 #[test]
+fn a_panic_under_a_latch_ends_writing_but_not_reading() {
+    for under_latch in [true, false] {
+        let fixture = Fixture::new();
+        fixture.write(&[(b"k", Some(b"one"))]);
+        let storage = fixture.manager.storage();
+        let tree = storage.tree(fixture.tree).unwrap();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            if under_latch {
+                tree.get(b"k", |_, _| panic!("a planted panic under a latch")).unwrap()
+            } else {
+                let _ticket = storage.gate().enter();
+                panic!("a planted panic inside the gate")
+            }
+        }));
+        assert!(outcome.is_err());
+        assert!(storage.is_interrupted());
+        let mut writer = fixture.begin();
+        assert_eq!(writer.put(fixture.tree, b"k", b"two").unwrap_err().state(), SqlState::INTERNAL_ERROR);
+        assert!(
+            fixture.manager.checkpoint(false).is_err(),
+            "a checkpoint would write what may be half a change"
+        );
+        assert!(fixture.manager.poisoned().is_some());
+        assert_eq!(text(fixture.read(&mut fixture.begin(), b"k")), Some("one".into()));
+    }
+}
+
+#[test]
+fn a_panic_outside_of_latches_ends_only_its_transaction() {
+    let fixture = Fixture::new();
+    fixture.write(&[(b"k", Some(b"one"))]);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut writer = fixture.begin();
+        writer.put(fixture.tree, b"k", b"two").unwrap();
+        panic!("a planted panic in a transaction");
+    }));
+    assert!(outcome.is_err());
+    assert!(fixture.manager.poisoned().is_none());
+    fixture.write(&[(b"k", Some(b"three"))]);
+    assert_eq!(text(fixture.read(&mut fixture.begin(), b"k")), Some("three".into()));
+}
+
+#[test]
 fn write_skew_is_possible_below_serializable() {
     let fixture = Fixture::new();
     fixture.write(&[(b"a", Some(b"on")), (b"b", Some(b"on"))]);
@@ -241,6 +284,51 @@ fn an_older_snapshot_sees_nothing_of_a_bulk_insert_and_keeps_one_version_for_it(
     old.rollback();
     assert_eq!(fixture.all(&mut fixture.begin()).len(), 19_999);
     assert_eq!(fixture.manager.statistics().versions, 0);
+}
+
+#[test]
+fn an_older_snapshot_sees_what_was_there_before_many_keys_were_added_in_no_order() {
+    for seed in 1..4 {
+        let fixture = Fixture::new();
+        let mut random = Random::new(seed);
+        let mut key = || random.below(1 << 40).to_be_bytes();
+        let first: Vec<[u8; 8]> = (0..300).map(|_| key()).collect();
+        let second: Vec<[u8; 8]> = (0..300).map(|_| key()).collect();
+        let put = |keys: &[[u8; 8]], value: &[u8], deleted: &[[u8; 8]]| {
+            let mut writer = fixture.begin();
+            for key in keys {
+                writer.put_unordered(fixture.tree, key, value).unwrap();
+            }
+            for key in deleted {
+                writer.delete(fixture.tree, key).unwrap();
+            }
+            assert!(writer.commit(Durability::Full).unwrap().is_some());
+        };
+        let mut oldest = fixture.begin_repeatable();
+        assert!(fixture.all(&mut oldest).is_empty());
+        put(&first, b"first", &[]);
+        assert_eq!(fixture.manager.statistics().versions, 1, "one batch");
+        let mut old = fixture.begin_repeatable();
+        let seen = fixture.all(&mut old);
+        assert_eq!(seen.len(), first.len());
+        put(&second, b"second", &first[..50]);
+        put(&first[..80], b"third", &second[..10]);
+        assert!(fixture.all(&mut oldest).is_empty(), "seed {seed}");
+        assert_eq!(fixture.all(&mut old), seen, "seed {seed}");
+        for key in &first {
+            assert!(fixture.read(&mut oldest, key).is_none(), "seed {seed}");
+            assert_eq!(text(fixture.read(&mut old, key)), Some("first".into()), "seed {seed}");
+        }
+        assert!(fixture.read(&mut old, &second[20]).is_none(), "seed {seed}");
+        let tree = oldest.tree_handle(fixture.tree).unwrap();
+        oldest.start_statement().unwrap();
+        assert!(oldest.changed_since_snapshot(&tree, &first[200]).unwrap(), "seed {seed}");
+        oldest.rollback();
+        old.rollback();
+        let now = fixture.all(&mut fixture.begin());
+        assert_eq!(now.len(), first.len() + second.len() - 10, "seed {seed}");
+        assert_eq!(fixture.manager.statistics().versions, 0, "seed {seed}");
+    }
 }
 
 #[test]
