@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use std::ops::{Bound, Range};
 
 /// Charged for a put besides its version: its number, and a place in the sorted copy.
-pub(super) const UNORDERED_BYTES: usize = size_of::<u32>() + size_of::<Place>() + size_of::<(u64, u32)>();
+pub(super) const UNORDERED_BYTES: usize = size_of::<u32>() + size_of::<Place>() + size_of::<Sortable>();
 
 /// The versions of puts, oldest first, and their sorted copy once it was asked for.
 #[derive(Debug, Default)]
@@ -76,23 +76,22 @@ impl Unordered {
     }
 }
 
-/// The first eight bytes of a key after `skip` as a number that sorts like them.
-fn head_of(key: &[u8], skip: usize) -> u64 {
-    let rest = &key[skip..];
-    match rest.first_chunk::<8>() {
-        Some(head) => u64::from_be_bytes(*head),
-        None => {
-            let mut head = [0; 8];
-            head[..rest.len()].copy_from_slice(rest);
-            u64::from_be_bytes(head)
-        }
-    }
+/// Sixteen bytes of a key, as numbers that sort like them, and its version. Most comparisons end there.
+type Sortable = ([u64; 2], u32);
+
+/// The bytes of a key after `skip`, padded with zeros.
+fn head_of(key: &[u8], skip: usize) -> [u64; 2] {
+    let mut head = [0; 16];
+    let length = (key.len() - skip).min(head.len());
+    head[..length].copy_from_slice(&key[skip..skip + length]);
+    let (words, _) = head.as_chunks::<8>();
+    [u64::from_be_bytes(words[0]), u64::from_be_bytes(words[1])]
 }
 
 impl Sorted {
     fn new<'a>(versions: &[u32], entry: impl Fn(u32) -> (&'a [u8], &'a [u8])) -> Sorted {
         let Some(first) = versions.first() else { return Sorted::default() };
-        // What all keys begin with tells nothing; the next eight bytes tell most.
+        // What all keys begin with tells nothing; the next sixteen bytes tell most.
         let first = entry(*first).0;
         let mut shared = first.len();
         let mut bytes = 0;
@@ -103,7 +102,7 @@ impl Sorted {
             }
             bytes += key.len() + value.len();
         }
-        let mut order: Vec<(u64, u32)> =
+        let mut order: Vec<Sortable> =
             versions.iter().map(|version| (head_of(entry(*version).0, shared), *version)).collect();
         order.sort_unstable_by(|left, right| {
             let by_key = left.0.cmp(&right.0).then_with(|| entry(left.1).0.cmp(entry(right.1).0));
