@@ -137,20 +137,26 @@ pub(crate) fn decode_parameters(bytes: &[u8], out: &mut Vec<Datum>) -> Result<()
             continue;
         }
         let value = reader.take(length as usize)?;
+        if oid == BIGINT_OID
+            && let Some(number) = value.first_chunk::<8>().filter(|_| value.len() == 8)
+        {
+            out.push(Datum::BigInt(i64::from_be_bytes(*number)));
+            continue;
+        }
         let data_type = type_of_oid(oid).ok_or_else(|| {
             Error::not_supported(format!("parameter type with OID {oid}"))
                 .detail(format!("Parameter ${position}."))
         })?;
-        out.push(match (data_type, value.len()) {
-            (DataType::BigInt, 8) => Datum::BigInt(i64::from_be_bytes(Reader { rest: value }.array()?)),
-            _ => binary::decode(value, data_type)?,
-        });
+        out.push(binary::decode(value, data_type)?);
     }
     if !reader.rest.is_empty() {
         return Err(malformed());
     }
     Ok(())
 }
+
+/// PostgreSQL's OID of `bigint`, the type of most keys.
+const BIGINT_OID: u32 = 20;
 
 fn type_of_oid(oid: u32) -> Option<DataType> {
     if oid == 0 {

@@ -188,6 +188,25 @@ impl<'a> Node<'a> {
         #[cfg(not(target_arch = "x86_64"))]
         let _ = index;
     }
+    /// Hands every live value of `entries` with its entry to `each`. One pass over slots and record heads.
+    #[inline]
+    pub(super) fn for_each_live(
+        self,
+        entries: std::ops::Range<usize>,
+        mut each: impl FnMut(usize, &'a [u8]),
+    ) {
+        let slots = HEADER_BYTES + 4 * self.capacity();
+        let (slots, _) = self.bytes[slots + 2 * entries.start..slots + 2 * entries.end].as_chunks::<2>();
+        for (index, slot) in entries.zip(slots) {
+            let record = &self.bytes[usize::from(u16::from_le_bytes(*slot))..];
+            let key = u16::from_le_bytes([record[0], record[1]]);
+            if key & GHOST_BIT == 0 {
+                let start = RECORD_HEADER_BYTES + usize::from(key & LENGTH_MASK);
+                let value = usize::from(u16::from_le_bytes([record[2], record[3]]));
+                each(index, &record[start..start + value]);
+            }
+        }
+    }
     /// The value; `None` for a ghost.
     pub(super) fn live_value(self, index: usize) -> Option<&'a [u8]> {
         let (key, ghost, value, offset) = self.record(index);
@@ -548,12 +567,8 @@ impl<'a> NodeMut<'a> {
                 (&from.prefix()[new..], suffix)
             };
             let (value, ghost) = (from.raw_value(index), from.is_ghost(index));
-            if !self.insert_parts(at, first, rest, value, ghost) {
-                // Slots were added in a larger step than the source had room for.
-                self.compact();
-                let fits = self.insert_parts(at, first, rest, value, ghost);
-                assert!(fits, "the caller computed that the entries fit on the page");
-            }
+            let fits = self.insert_parts(at, first, rest, value, ghost);
+            assert!(fits, "the caller computed that the entries fit on the page");
         }
     }
 

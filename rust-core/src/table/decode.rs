@@ -66,15 +66,22 @@ impl RowCollector {
         }
     }
 
-    /// Adds the wanted columns of `rows`, which [`RowFormat::check`] has passed.
+    /// Adds the wanted columns of `rows`, which [`RowFormat::glance`] has passed; `has_null`: in some of them something
+    /// is NULL.
     pub(super) fn push_checked_rows(
         &mut self,
         format: &RowFormat,
         columns: &[usize],
         rows: &[&[u8]],
+        has_null: bool,
     ) -> Result<()> {
         for (output, column) in columns.iter().enumerate() {
-            push_column(&mut self.builders[output], &mut self.pending, format, (output, *column), rows)?;
+            let builder = &mut self.builders[output];
+            let first = builder.len();
+            push_column(builder, &mut self.pending, format, (output, *column), rows)?;
+            if has_null {
+                mark_nulls(builder, format, *column, first, rows);
+            }
         }
         self.rows += rows.len();
         Ok(())
@@ -138,7 +145,6 @@ fn push_column(
 ) -> Result<()> {
     let place = format.columns()[column];
     let at = place.place;
-    let first = builder.len();
     match place.physical {
         Physical::Boolean => rows.iter().for_each(|row| builder.push_bool(row[at] != 0)),
         Physical::Int16 => builder.extend_i16(rows.iter().map(|row| i16::from_le_bytes(fixed(row, at)))),
@@ -180,12 +186,15 @@ fn push_column(
             }
         }
     }
-    mark_nulls(builder, column, first, rows);
     Ok(())
 }
 
-/// NULLs were added as arbitrary values; most columns of most leaves have none.
-fn mark_nulls(builder: &mut ColumnBuilder, column: usize, first: usize, rows: &[&[u8]]) {
+/// NULLs of fixed width were added as arbitrary values; most columns of most leaves have none.
+fn mark_nulls(builder: &mut ColumnBuilder, format: &RowFormat, column: usize, first: usize, rows: &[&[u8]]) {
+    // These are NULL already.
+    if format.columns()[column].physical == Physical::Numeric {
+        return;
+    }
     if !rows.iter().any(|row| RowFormat::is_null(row, column)) {
         return;
     }

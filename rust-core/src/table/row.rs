@@ -114,12 +114,23 @@ pub struct RowFormat {
     /// Where the end offsets start.
     ends: usize,
     variable_count: usize,
+    null_bytes: usize,
+}
+
+/// See [`RowFormat::glance`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Glance {
+    /// Some column is NULL.
+    pub has_null: bool,
+    /// Some column is a pointer to a large value.
+    pub has_large: bool,
 }
 
 impl RowFormat {
     /// The format of rows with these columns.
     pub fn new(types: &[SqlType]) -> RowFormat {
-        let mut offset = HEADER_BYTES + types.len().div_ceil(8);
+        let null_bytes = types.len().div_ceil(8);
+        let mut offset = HEADER_BYTES + null_bytes;
         let mut variable_count = 0;
         let columns = types
             .iter()
@@ -138,7 +149,7 @@ impl RowFormat {
                 ColumnFormat { sql_type: *sql_type, physical, place }
             })
             .collect();
-        RowFormat { columns, ends: offset, variable_count }
+        RowFormat { columns, ends: offset, variable_count, null_bytes }
     }
 
     /// The columns, in table order.
@@ -188,6 +199,22 @@ impl RowFormat {
             && row[0] == VERSION
             && usize::from(u16::from_le_bytes([row[2], row[3]])) == self.columns.len();
         if fits { Ok(()) } else { Err(damaged_row()) }
+    }
+
+    /// As [`RowFormat::check`], with what the row's beginning tells: whether some column is NULL, and whether some column
+    /// is kept outside. `None`: it is no row of this table.
+    #[inline]
+    pub fn glance(&self, row: &[u8]) -> Option<Glance> {
+        let head = u32::from_le_bytes(*row.first_chunk::<HEADER_BYTES>()?);
+        let sound = (head & !(0xFF << 8)) == (u32::from(VERSION) | (self.columns.len() as u32) << 16);
+        if !sound || row.len() < self.fixed_bytes() {
+            return None;
+        }
+        let has_null = match row.get(HEADER_BYTES..HEADER_BYTES + self.null_bytes) {
+            Some([bits]) => *bits != 0,
+            bits => bits.is_some_and(|bits| bits.iter().any(|bits| *bits != 0)),
+        };
+        Some(Glance { has_null, has_large: head >> 8 & u32::from(FLAG_LARGE) != 0 })
     }
 
     /// That every byte of `row` has its place and every text is UTF-8: O(row), for verification.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::table::decode::{RowCollector, large_bytes};
 use crate::table::key::{row_id_key, row_id_of_key};
 use crate::table::layout::TableLayout;
-use crate::table::row::{RowFormat, damaged_row};
+use crate::table::row::{Glance, RowFormat, damaged_row};
 use crate::table::value_tree;
 use crate::transaction::scan::{ScanRows, TransactionScan};
 use crate::transaction::transaction::{Transaction, TreeHandle};
@@ -70,37 +70,41 @@ impl Collection {
         let format = self.layout.format();
         rows.prefetch();
         let lines_ahead = rows.lines_ahead();
-        let mut live = SmallVec::<[usize; 256]>::new();
+        let mut live = SmallVec::<[u32; 256]>::new();
         let mut bytes = SmallVec::<[&[u8]; 256]>::new();
-        for position in 0..rows.len() {
-            let index = if backward { rows.len() - 1 - position } else { position };
-            rows.prefetch_next(position * lines_ahead, lines_ahead);
-            if let Some(value) = rows.live_value(index) {
-                live.push(index);
-                bytes.push(value);
+        let (mut seen, mut sound) = (Glance::default(), true);
+        rows.for_each_live(|index, row| {
+            rows.prefetch_next(index * lines_ahead, lines_ahead);
+            match format.glance(row) {
+                Some(Glance { has_null, has_large }) => {
+                    seen.has_null |= has_null;
+                    seen.has_large |= has_large;
+                }
+                None => sound = false,
             }
+            live.push(index as u32);
+            bytes.push(row);
+        });
+        if !sound {
+            return Err(damaged_row());
+        }
+        if backward {
+            live.reverse();
+            bytes.reverse();
         }
         let mut key = Vec::new();
         let mut done = 0;
         while done < live.len() {
-            let format: &RowFormat = format;
-            let room = (BATCH_ROWS - self.current.rows).min(live.len() - done);
-            let mut count = room;
-            for (index, row) in bytes[done..done + room].iter().enumerate() {
-                format.check(row)?;
-                if RowFormat::has_large(row) {
-                    self.large_bytes += large_bytes(format, &self.columns, row);
-                    if self.large_bytes >= LARGE_BYTES_A_BATCH {
-                        count = index + 1;
-                        break;
-                    }
-                }
+            let mut count = (BATCH_ROWS - self.current.rows).min(live.len() - done);
+            if seen.has_large {
+                let rows = &bytes[done..done + count];
+                count = until_large_enough(format, &self.columns, rows, &mut self.large_bytes);
             }
             let chunk = done..done + count;
-            self.current.push_checked_rows(format, &self.columns, &bytes[chunk.clone()])?;
+            self.current.push_checked_rows(format, &self.columns, &bytes[chunk.clone()], seen.has_null)?;
             if let Some(ids) = &mut self.current.row_ids {
                 for index in &live[chunk] {
-                    rows.key_into(*index, &mut key);
+                    rows.key_into(*index as usize, &mut key);
                     ids.push_i64(row_id_of_key(&key).ok_or_else(damaged_row)?.0);
                 }
             }
@@ -113,14 +117,15 @@ impl Collection {
     }
 
     /// The rows of a leaf that no longer fit the current batch.
-    fn take_rest(&mut self, rows: &ScanRows<'_>, live: &[usize]) -> Result<()> {
+    fn take_rest(&mut self, rows: &ScanRows<'_>, live: &[u32]) -> Result<()> {
         let layout = Arc::clone(&self.layout);
         let format = layout.format();
         let mut key = Vec::new();
         self.flush();
         for index in live {
-            self.push_row(format, rows.value(*index), || {
-                rows.key_into(*index, &mut key);
+            let index = *index as usize;
+            self.push_row(format, rows.value(index), || {
+                rows.key_into(index, &mut key);
                 row_id_of_key(&key)
             })?;
         }
@@ -145,6 +150,17 @@ impl Collection {
         }
         Ok(())
     }
+}
+
+/// How many of `rows` go into a batch that has `large` bytes of large values, before these become too many.
+fn until_large_enough(format: &RowFormat, columns: &[usize], rows: &[&[u8]], large: &mut usize) -> usize {
+    for (index, row) in rows.iter().enumerate().filter(|(_, row)| RowFormat::has_large(row)) {
+        *large += large_bytes(format, columns, row);
+        if *large >= LARGE_BYTES_A_BATCH {
+            return index + 1;
+        }
+    }
+    rows.len()
 }
 
 /// Fetches what is missing and makes the batch. No latch is held here.

@@ -109,7 +109,7 @@ pub enum LockedRow {
     Unchanged,
     /// Others changed it since (read committed only): `get_datums` with the latest view has the new values.
     Changed,
-    /// Others deleted it since (read committed only).
+    /// Others deleted it since (read committed only), and perhaps added another one under its id.
     Gone,
 }
 
@@ -417,7 +417,9 @@ impl Table {
             return Err(concurrent_update());
         }
         let exists = transaction.get(&self.rows, &key, ReadView::Latest, |value| value.is_some())?;
-        Ok(if exists { LockedRow::Changed } else { LockedRow::Gone })
+        // Another row under the same key is not the row that the statement saw.
+        let is_gone = !exists || transaction.replaced_since_snapshot(&self.rows, &key)?;
+        Ok(if is_gone { LockedRow::Gone } else { LockedRow::Changed })
     }
 
     /// Locks a key that a write adds and tells whether another row has it.

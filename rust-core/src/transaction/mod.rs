@@ -14,11 +14,13 @@ mod lock_table;
 mod lock_wait;
 pub mod manager;
 mod mvcc;
+mod own_range;
 mod publish;
 pub mod scan;
 pub mod snapshot;
 #[allow(clippy::module_inception, reason = "the file holds the type that the layer is named for")]
 pub mod transaction;
+mod tree_commit;
 pub mod types;
 mod unordered;
 mod write_set;

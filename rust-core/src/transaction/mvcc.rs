@@ -231,6 +231,29 @@ impl VersionStore {
                 })
     }
 
+    /// Whether there was no row of the key at some moment after `snapshot`, though the snapshot sees one: it was deleted
+    /// and added again.
+    pub(super) fn was_absent_since(&self, tree: TreeId, key: &[u8], snapshot: Lsn) -> bool {
+        let hash = self.hash(tree, key);
+        let (mut first_change, mut last_absent) = (None, None);
+        let in_runs =
+            self.runs.read().iter().filter(|run| run.holds(tree, key)).map(|run| run.timestamp).max();
+        let batches = self.batches.read();
+        let in_batches =
+            batches.iter().filter(|batch| batch.holds(tree, key)).map(|batch| batch.timestamp).max();
+        drop(batches);
+        last_absent = last_absent.max(in_runs).max(in_batches);
+        let shard = self.shard(hash).lock();
+        let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
+        for version in chain.iter().flat_map(|chain| &chain.versions).filter(|one| one.timestamp > snapshot) {
+            match version.before {
+                Some(_) => first_change = first_change.or(Some(version.timestamp)),
+                None => last_absent = last_absent.max(Some(version.timestamp)),
+            }
+        }
+        first_change.is_some() && last_absent > first_change
+    }
+
     /// Declares that commit `timestamp` is about to add the keys from `first` to `last` and that none of them
     /// is in the tree.
     pub(super) fn add_run(&self, tree: TreeId, timestamp: Lsn, first: &[u8], last: &[u8]) {

@@ -91,12 +91,15 @@ impl ScanRows<'_> {
         }
     }
 
-    /// The value of row `index`, where it exists for the scan.
+    /// Hands every row that exists for the scan, with its index, to `each`, in key order.
     #[inline]
-    pub fn live_value(&self, index: usize) -> Option<&[u8]> {
+    pub fn for_each_live<'r>(&'r self, mut each: impl FnMut(usize, &'r [u8])) {
         match self {
-            ScanRows::Page { leaf, rows } => leaf.live_value(rows.start + index),
-            ScanRows::Resolved(rows) => Some(rows.value(index)),
+            ScanRows::Page { leaf, rows } => {
+                let first = rows.start;
+                leaf.for_each_live(rows.clone(), |entry, value| each(entry - first, value));
+            }
+            ScanRows::Resolved(rows) => (0..rows.len()).for_each(|index| each(index, rows.value(index))),
         }
     }
 

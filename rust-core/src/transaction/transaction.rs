@@ -311,6 +311,14 @@ impl Transaction {
         Ok(self.manager.versions.changed_since(tree.id(), key, snapshot.timestamp()))
     }
 
+    /// Whether the row that the snapshot sees was deleted, and another one added under the key, by commits since then.
+    /// # Errors
+    /// `XX000` outside a statement.
+    pub fn replaced_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
+        let Some(tree) = &tree.tree else { return Ok(false) };
+        Ok(self.manager.versions.was_absent_since(tree.id(), key, self.snapshot()?.timestamp()))
+    }
+
     /// The error of a repeatable read transaction that would overwrite what it cannot see.
     pub fn serialization_failure(&self) -> Error {
         Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")

@@ -16,11 +16,13 @@ use crate::common::ids::{CommandNumber, TreeId};
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::error::{Error, Result, SqlState};
 use crate::transaction::byte_arena::{ArenaMark, ByteArena, Slice};
+use crate::transaction::own_range::OwnRange;
+use crate::transaction::tree_commit::TreeCommit;
 use crate::transaction::unordered::{Sorted, UNORDERED_BYTES, Unordered};
 use crate::wal::entry::Operation;
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, btree_map};
-use std::ops::{Bound, Range};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 const NONE: u32 = u32::MAX;
@@ -35,7 +37,7 @@ const KEPT_ELEMENTS: usize = 1024;
 /// Charged for an overlay entry above its version: the map's node and the inline key.
 const OVERLAY_BYTES: usize = 64;
 
-type OverlayKey = SmallVec<[u8; 24]>;
+pub(super) type OverlayKey = SmallVec<[u8; 24]>;
 
 /// A place in the journal of a write set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,7 @@ pub(super) enum OwnWrite<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Put,
     Delete,
     Max,
@@ -79,14 +81,14 @@ struct Version {
 }
 
 #[derive(Debug, Default)]
-struct TreeWrites {
-    id: TreeId,
-    created: bool,
-    dropped: bool,
-    run: Vec<u32>,
-    overlay: BTreeMap<OverlayKey, u32>,
+pub(super) struct TreeWrites {
+    pub(super) id: TreeId,
+    pub(super) created: bool,
+    pub(super) dropped: bool,
+    pub(super) run: Vec<u32>,
+    pub(super) overlay: BTreeMap<OverlayKey, u32>,
     /// While there are any, `run` and `overlay` are empty.
-    unordered: Unordered,
+    pub(super) unordered: Unordered,
 }
 
 impl TreeWrites {
@@ -477,16 +479,21 @@ impl WriteSet {
     }
 
     /// Key and value of a version.
-    fn entry(&self, version: u32) -> (&[u8], &[u8]) {
+    pub(super) fn entry(&self, version: u32) -> (&[u8], &[u8]) {
         let version = &self.versions[version as usize];
         (self.arena.get(version.key), self.arena.get(version.value))
     }
 
-    fn sorted<'a>(&'a self, writes: &'a TreeWrites) -> &'a Sorted {
+    /// What a version does to its key.
+    pub(super) fn kind(&self, version: u32) -> Kind {
+        self.versions[version as usize].kind
+    }
+
+    pub(super) fn sorted<'a>(&'a self, writes: &'a TreeWrites) -> &'a Sorted {
         writes.unordered.sorted(|version| self.entry(version))
     }
 
-    fn is_before(&self, version: u32, before: Option<CommandNumber>) -> bool {
+    pub(super) fn is_before(&self, version: u32, before: Option<CommandNumber>) -> bool {
         before.is_none_or(|before| self.versions[version as usize].command < before)
     }
 
@@ -566,7 +573,7 @@ impl WriteSet {
         writes.overlay.get(key).map_or(Place::NewOverlay, |previous| Place::Overlay(*previous))
     }
 
-    fn visible(&self, head: u32, before: Option<CommandNumber>) -> Option<OwnWrite<'_>> {
+    pub(super) fn visible(&self, head: u32, before: Option<CommandNumber>) -> Option<OwnWrite<'_>> {
         let mut version = &self.versions[head as usize];
         if let Some(before) = before {
             while version.command >= before {
@@ -582,177 +589,11 @@ impl WriteSet {
     }
 }
 
-/// What a commit does with one tree.
-#[derive(Clone, Copy)]
-pub(super) struct TreeCommit<'a> {
-    set: &'a WriteSet,
-    writes: &'a TreeWrites,
-}
-
-impl<'a> TreeCommit<'a> {
-    pub(super) fn tree(&self) -> TreeId {
-        self.writes.id
-    }
-
-    /// Whether the commit makes the tree.
-    pub(super) fn is_created(&self) -> bool {
-        self.writes.created
-    }
-
-    /// Whether the commit drops the tree: then nothing else happens to it.
-    pub(super) fn is_dropped(&self) -> bool {
-        self.writes.dropped
-    }
-
-    /// Keys that change, about: a key counts as often as it was put while nobody looked.
-    pub(super) fn len(&self) -> usize {
-        self.writes.run.len() + self.writes.overlay.len() + self.writes.unordered.len()
-    }
-
-    /// The final state of every key, in key order.
-    pub(super) fn operations(&self) -> Operations<'a> {
-        let (set, writes) = (self.set, self.writes);
-        let alone = writes.unordered.alone();
-        let sorted = (alone.is_none() && !writes.unordered.is_empty()).then(|| set.sorted(writes));
-        let run = alone.unwrap_or(&writes.run);
-        let mut overlay = writes.overlay.iter();
-        let overlay_next = overlay.next();
-        Operations { set, tree: writes.id, run, overlay, overlay_next, sorted, put: 0 }
-    }
-}
-
-/// See [`TreeCommit::operations`].
-pub(super) struct Operations<'a> {
-    set: &'a WriteSet,
-    tree: TreeId,
-    run: &'a [u32],
-    overlay: btree_map::Iter<'a, OverlayKey, u32>,
-    overlay_next: Option<(&'a OverlayKey, &'a u32)>,
-    sorted: Option<&'a Sorted>,
-    /// The next of `sorted`.
-    put: usize,
-}
-
-impl<'a> Iterator for Operations<'a> {
-    type Item = Operation<'a>;
-
-    fn next(&mut self) -> Option<Operation<'a>> {
-        let tree = self.tree;
-        if let Some(sorted) = self.sorted {
-            let mut put = self.put;
-            if put >= sorted.len() {
-                return None;
-            }
-            // The newest of a key's puts is the last one.
-            while put + 1 < sorted.len() && sorted.key(put + 1) == sorted.key(put) {
-                put += 1;
-            }
-            self.put = put + 1;
-            return Some(Operation::Put { tree, key: sorted.key(put), value: sorted.value(put) });
-        }
-        let head = match (self.run.split_first(), self.overlay_next) {
-            (Some((head, _)), Some((key, overlay_head))) if self.set.entry(*head).0 > key.as_slice() => {
-                self.overlay_next = self.overlay.next();
-                *overlay_head
-            }
-            (Some((head, rest)), _) => {
-                self.run = rest;
-                *head
-            }
-            (None, Some((_, overlay_head))) => {
-                self.overlay_next = self.overlay.next();
-                *overlay_head
-            }
-            (None, None) => return None,
-        };
-        let (key, value) = self.set.entry(head);
-        Some(match self.set.versions[head as usize].kind {
-            Kind::Put => Operation::Put { tree, key, value },
-            Kind::Max => Operation::Max { tree, key, number: decode_number(value) },
-            _ => Operation::Delete { tree, key },
-        })
-    }
-}
-
 enum Place {
     AppendRun,
     Run(usize),
     Overlay(u32),
     NewOverlay,
-}
-
-/// Own writes of a range; see [`WriteSet::range`].
-pub(super) struct OwnRange<'a> {
-    set: &'a WriteSet,
-    run: &'a [u32],
-    overlay: Option<btree_map::Range<'a, OverlayKey, u32>>,
-    overlay_next: Option<(&'a [u8], u32)>,
-    /// Instead of run and overlay: unordered puts, and which of them are still to come.
-    sorted: Option<(&'a Sorted, Range<usize>)>,
-    descending: bool,
-    before: CommandNumber,
-}
-
-impl<'a> OwnRange<'a> {
-    fn advance_overlay(&mut self) {
-        let next = match (&mut self.overlay, self.descending) {
-            (None, _) => None,
-            (Some(range), false) => range.next(),
-            (Some(range), true) => range.next_back(),
-        };
-        self.overlay_next = next.map(|(key, head)| (key.as_slice(), *head));
-    }
-
-    fn next_head(&mut self) -> Option<(&'a [u8], u32)> {
-        let head = if self.descending { self.run.last() } else { self.run.first() };
-        let from_run = head.map(|head| (self.set.arena.get(self.set.versions[*head as usize].key), *head));
-        let take_run = match (from_run, self.overlay_next) {
-            (Some((run, _)), Some((overlay, _))) => (run < overlay) != self.descending,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if take_run {
-            self.run = if self.descending { &self.run[..self.run.len() - 1] } else { &self.run[1..] };
-            return from_run;
-        }
-        let found = self.overlay_next;
-        self.advance_overlay();
-        found
-    }
-}
-
-impl<'a> Iterator for OwnRange<'a> {
-    type Item = (&'a [u8], OwnWrite<'a>);
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some((sorted, rest)) = &mut self.sorted {
-            return next_put(self.set, sorted, rest, self.descending, self.before);
-        }
-        loop {
-            let (key, head) = self.next_head()?;
-            if let Some(write) = self.set.visible(head, Some(self.before)) {
-                return Some((key, write));
-            }
-        }
-    }
-}
-
-/// The next key of `rest` that a command before `before` put, with its newest such value.
-fn next_put<'a>(
-    set: &WriteSet,
-    sorted: &'a Sorted,
-    rest: &mut Range<usize>,
-    descending: bool,
-    before: CommandNumber,
-) -> Option<(&'a [u8], OwnWrite<'a>)> {
-    while rest.start < rest.end {
-        let key = sorted.key(if descending { rest.end - 1 } else { rest.start });
-        let same = sorted.range(Bound::Included(key), Bound::Included(key));
-        *rest = if descending { rest.start..same.start } else { same.end..rest.end };
-        if let Some(put) = same.rev().find(|put| set.is_before(sorted.version(*put), Some(before))) {
-            return Some((key, OwnWrite::Put(sorted.value(put))));
-        }
-    }
-    None
 }
 
 /// Whether no key of the same length lies between `key` and `next`: read as big-endian numbers, `next` is one

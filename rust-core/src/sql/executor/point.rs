@@ -397,24 +397,9 @@ impl Run<'_> {
         let Operator::Update { input, table, assignments, recheck, checks, returning } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
-        let target = self.take_target(operator, context)?;
-        let width = table.columns.len();
-        let mut count = 0;
-        let result = self.rows(input, context, &mut |context, row, _| {
-            let Some(id) = scan::row_id(row.datum(width))? else {
-                return Err(Error::internal("the source of a data change gives no row id"));
-            };
+        let source = Source { input, width: table.columns.len(), recheck: recheck.as_ref() };
+        self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
             let evaluation = evaluation_of(context);
-            let latest;
-            let row: &dyn RowSource = match target.lock(id, recheck.as_ref(), context)? {
-                Locked::Skip => return Ok(true),
-                Locked::Unchanged => row,
-                Locked::Changed(values) => {
-                    latest = values;
-                    &latest
-                }
-            };
-            let old: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
             let mut values = SmallVec::<[Value<'_>; 4]>::new();
             for (_, expression) in assignments {
                 values.push(row::value(expression, row, &evaluation)?);
@@ -423,13 +408,9 @@ impl Run<'_> {
             for ((column, _), value) in assignments.iter().zip(&values) {
                 new[*column] = value.as_datum();
             }
-            target.update(id, &old, &new, checks, context)?;
-            count += 1;
+            target.update(id, old, &new, checks, context)?;
             return_row(returning.as_deref(), &Borrowed(&new), context, emit)
-        });
-        *self.changed += count;
-        self.scratch.target = Some(target);
-        result
+        })
     }
 
     fn delete(
@@ -441,15 +422,30 @@ impl Run<'_> {
         let Operator::Delete { input, table, recheck, returning } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
+        let source = Source { input, width: table.columns.len(), recheck: recheck.as_ref() };
+        self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
+            target.table.delete(context.transaction, id, old)?;
+            return_row(returning.as_deref(), row, context, emit)
+        })
+    }
+
+    /// Locks the source's rows, and hands those that still qualify, as they are now, to `change`.
+    fn change_rows(
+        &mut self,
+        operator: &Operator,
+        source: Source<'_>,
+        context: &mut ExecutionContext<'_>,
+        change: &mut Change<'_>,
+    ) -> Result<bool> {
         let target = self.take_target(operator, context)?;
-        let width = table.columns.len();
+        let Source { input, width, recheck } = source;
         let mut count = 0;
         let result = self.rows(input, context, &mut |context, row, _| {
             let Some(id) = scan::row_id(row.datum(width))? else {
                 return Err(Error::internal("the source of a data change gives no row id"));
             };
             let latest;
-            let row: &dyn RowSource = match target.lock(id, recheck.as_ref(), context)? {
+            let row: &dyn RowSource = match target.lock(id, recheck, context)? {
                 Locked::Skip => return Ok(true),
                 Locked::Unchanged => row,
                 Locked::Changed(values) => {
@@ -458,15 +454,27 @@ impl Run<'_> {
                 }
             };
             let old: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
-            target.table.delete(context.transaction, id, &old)?;
             count += 1;
-            return_row(returning.as_deref(), row, context, emit)
+            change(&target, context, id, row, &old)
         });
         *self.changed += count;
         self.scratch.target = Some(target);
         result
     }
 }
+
+/// Where the rows to be changed come from.
+struct Source<'s> {
+    input: &'s PhysicalNode,
+    /// Columns of the table; the row id is behind them.
+    width: usize,
+    /// What a row that changed meanwhile must still satisfy.
+    recheck: Option<&'s Expression>,
+}
+
+/// Changes a locked row: its id, its values now; false: no more are wanted.
+type Change<'c> = dyn FnMut(&Target, &mut ExecutionContext<'_>, RowId, &dyn RowSource, &[DatumRef<'_>]) -> Result<bool>
+    + 'c;
 
 /// Values that were computed, borrowed where they could be.
 struct Computed<'a>(&'a [Value<'a>]);

@@ -221,6 +221,12 @@ impl<'a> LeafView<'a> {
         self.ahead.fetch(from, count);
     }
 
+    /// Hands every value of `entries` that is not deleted, with its entry, to `each`, in key order.
+    #[inline]
+    pub fn for_each_live(&self, entries: Range<usize>, each: impl FnMut(usize, &'a [u8])) {
+        self.node.for_each_live(entries, each);
+    }
+
     /// The value of entry `index`; `None` where it is deleted.
     pub fn live_value(&self, index: usize) -> Option<&'a [u8]> {
         self.node.live_value(index)

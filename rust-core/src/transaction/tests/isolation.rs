@@ -107,6 +107,20 @@ fn a_panic_under_a_latch_ends_writing_but_not_reading() {
 }
 
 #[test]
+fn a_row_deleted_and_added_again_is_another_row_and_a_changed_one_is_not() {
+    let fixture = Fixture::new();
+    fixture.write(&[(b"changed", Some(b"one")), (b"replaced", Some(b"one")), (b"kept", Some(b"one"))]);
+    let mut waiter = fixture.begin();
+    waiter.start_statement().unwrap();
+    fixture.write(&[(b"changed", Some(b"two")), (b"replaced", None), (b"new", Some(b"one"))]);
+    fixture.write(&[(b"changed", Some(b"three")), (b"replaced", Some(b"two"))]);
+    let tree = waiter.tree_handle(fixture.tree).unwrap();
+    let replaced = |key: &[u8]| waiter.replaced_since_snapshot(&tree, key).unwrap();
+    assert!(replaced(b"replaced"));
+    assert!(!replaced(b"changed") && !replaced(b"kept") && !replaced(b"new"));
+}
+
+#[test]
 fn a_panic_outside_of_latches_ends_only_its_transaction() {
     let fixture = Fixture::new();
     fixture.write(&[(b"k", Some(b"one"))]);
