@@ -1,4 +1,4 @@
-//! A page of a tree: slotted node with dense key heads, fences and a common prefix.
+//! A page of a tree: slotted node with dense key heads, fences and a common prefix; reading it. `change` changes it.
 //! Knows the layout of bytes. Knows nothing of frames, files or other pages.
 //!
 //! ```text
@@ -19,6 +19,10 @@
 //! once, in the lower fence. An inner node's first key is empty: below every other. The upper fence is stored
 //! without the prefix so that two long fences and one largest entry always fit on a page (see `split`).
 
+mod change;
+
+pub(super) use change::{NodeMut, NodeShape};
+
 use crate::common::checksum::crc32c;
 use crate::common::ids::{Lsn, PageId, TreeId};
 
@@ -33,7 +37,6 @@ const TYPE_INNER: u8 = 2;
 const FLAG_NO_UPPER_FENCE: u8 = 1;
 const GHOST_BIT: u16 = 1 << 15;
 const LENGTH_MASK: u16 = (1 << 14) - 1;
-const SLOT_CAPACITY_STEP: usize = 16;
 /// A node deeper than this is damage: even one-child nodes cannot stack up so far.
 pub(super) const LEVEL_MAX: u8 = 64;
 
@@ -394,251 +397,6 @@ impl<'a> Node<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// The fences and links of a node that is about to be laid out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NodeShape<'a> {
-    pub(super) page: PageId,
-    pub(super) tree: TreeId,
-    pub(super) level: u8,
-    pub(super) lower: &'a [u8],
-    pub(super) upper: Option<&'a [u8]>,
-    pub(super) right: PageId,
-    pub(super) max_timestamp: Lsn,
-}
-
-impl NodeShape<'_> {
-    fn prefix_len(&self) -> usize {
-        self.upper.map_or(0, |upper| common_prefix(self.lower, upper))
-    }
-
-    /// Bytes that a node of this shape needs for entries `range` of `from`.
-    pub(super) fn bytes_for(&self, from: Node<'_>, range: std::ops::Range<usize>) -> usize {
-        let prefix = self.prefix_len();
-        let fences = self.lower.len() + self.upper.map_or(0, |upper| upper.len() - prefix);
-        let grown = from.prefix_len() as isize - prefix as isize;
-        let entries: isize = range.map(|index| from.entry_bytes(index) as isize + grown).sum();
-        HEADER_BYTES + fences + entries.max(0) as usize
-    }
-}
-
-/// Changes a page. All methods keep it acceptable to [`Node::check`].
-#[derive(Debug)]
-pub(super) struct NodeMut<'a> {
-    bytes: &'a mut [u8],
-}
-
-impl<'a> NodeMut<'a> {
-    pub(super) fn new(bytes: &'a mut [u8]) -> NodeMut<'a> {
-        NodeMut { bytes }
-    }
-
-    pub(super) fn read(&self) -> Node<'_> {
-        Node { bytes: self.bytes }
-    }
-
-    fn set_u16(&mut self, offset: usize, number: usize) {
-        debug_assert!(number <= usize::from(u16::MAX));
-        self.bytes[offset..offset + 2].copy_from_slice(&(number as u16).to_le_bytes());
-    }
-    fn set_u32(&mut self, offset: usize, number: u32) {
-        self.bytes[offset..offset + 4].copy_from_slice(&number.to_le_bytes());
-    }
-    fn set_u64(&mut self, offset: usize, number: u64) {
-        self.bytes[offset..offset + 8].copy_from_slice(&number.to_le_bytes());
-    }
-
-    /// Lays out an empty node. Its old content is gone.
-    pub(super) fn format(&mut self, shape: &NodeShape<'_>) {
-        let size = self.bytes.len();
-        let prefix = shape.prefix_len();
-        let upper_suffix = shape.upper.map_or(&[][..], |upper| &upper[prefix..]);
-        self.bytes.fill(0);
-        self.set_u32(4, shape.page.0);
-        self.set_u32(8, shape.tree.0);
-        self.bytes[12] = if shape.level == 0 { TYPE_LEAF } else { TYPE_INNER };
-        self.bytes[13] = shape.level;
-        self.bytes[14] = if shape.upper.is_none() { FLAG_NO_UPPER_FENCE } else { 0 };
-        self.set_u64(24, shape.max_timestamp.0);
-        self.set_u16(36, prefix);
-        self.set_u16(38, shape.lower.len());
-        self.set_u16(40, upper_suffix.len());
-        self.set_u32(44, shape.right.0);
-        let lower_start = size - shape.lower.len();
-        let heap = lower_start - upper_suffix.len();
-        self.bytes[lower_start..].copy_from_slice(shape.lower);
-        self.bytes[heap..lower_start].copy_from_slice(upper_suffix);
-        self.set_u16(34, heap);
-    }
-
-    pub(super) fn raise_timestamp(&mut self, timestamp: Lsn) {
-        if timestamp > self.read().max_timestamp() {
-            self.set_u64(24, timestamp.0);
-        }
-    }
-
-    /// Makes place for one more slot, if there is room for it and for `record_bytes`.
-    fn grow_capacity(&mut self, record_bytes: usize) -> bool {
-        let node = self.read();
-        let (capacity, count) = (node.capacity(), node.count());
-        let room = node.heap() - HEADER_BYTES - SLOT_BYTES * capacity;
-        let Some(spare) = room.checked_sub(record_bytes) else { return false };
-        if count < capacity {
-            return true;
-        }
-        let step = (spare / SLOT_BYTES).min(SLOT_CAPACITY_STEP);
-        if step == 0 {
-            return false;
-        }
-        let from = HEADER_BYTES + 4 * capacity;
-        self.bytes.copy_within(from..from + 2 * count, HEADER_BYTES + 4 * (capacity + step));
-        self.set_u16(48, capacity + step);
-        true
-    }
-
-    /// Puts a record at `index`; the key's suffix is `first` followed by `rest`. There must be room
-    /// without compaction: `false` (and nothing changed that matters) when there is not.
-    fn insert_parts(&mut self, index: usize, first: &[u8], rest: &[u8], value: &[u8], ghost: bool) -> bool {
-        let suffix_len = first.len() + rest.len();
-        let record_bytes = RECORD_HEADER_BYTES + suffix_len + value.len();
-        if !self.grow_capacity(record_bytes) {
-            return false;
-        }
-        let (count, capacity, heap) = (self.read().count(), self.read().capacity(), self.read().heap());
-        let start = heap - record_bytes;
-        self.set_u16(start, suffix_len | if ghost { usize::from(GHOST_BIT) } else { 0 });
-        self.set_u16(start + 2, value.len());
-        let key_start = start + RECORD_HEADER_BYTES;
-        self.bytes[key_start..key_start + first.len()].copy_from_slice(first);
-        self.bytes[key_start + first.len()..key_start + suffix_len].copy_from_slice(rest);
-        self.bytes[key_start + suffix_len..heap].copy_from_slice(value);
-        let head = key_head(&self.bytes[key_start..key_start + suffix_len]);
-        let offsets = HEADER_BYTES + 4 * capacity;
-        if index < count {
-            let heads = HEADER_BYTES + 4 * index;
-            self.bytes.copy_within(heads..HEADER_BYTES + 4 * count, heads + 4);
-            self.bytes.copy_within(offsets + 2 * index..offsets + 2 * count, offsets + 2 * index + 2);
-        }
-        self.set_u32(HEADER_BYTES + 4 * index, head);
-        self.set_u16(offsets + 2 * index, start);
-        self.set_u16(32, count + 1);
-        self.set_u16(34, start);
-        true
-    }
-
-    /// Inserts a key (with its prefix) at `index`, compacting when needed. The caller saw that it has room.
-    pub(super) fn insert(&mut self, index: usize, key: &[u8], value: &[u8]) {
-        let prefix = self.read().prefix_len();
-        if !self.insert_parts(index, &key[prefix..], &[], value, false) {
-            self.compact();
-            let fits = self.insert_parts(index, &key[prefix..], &[], value, false);
-            assert!(fits, "the caller checked that the entry fits on the page");
-        }
-    }
-
-    /// Inserts a child under a separator, compacting when needed. The caller saw that it has room.
-    pub(super) fn insert_child(&mut self, index: usize, separator: &[u8], child: PageId) {
-        self.insert(index, separator, &child.0.to_le_bytes());
-    }
-
-    /// The only child of a new inner node.
-    pub(super) fn push_first_child(&mut self, child: PageId) {
-        let fits = self.insert_parts(0, &[], &[], &child.0.to_le_bytes(), false);
-        assert!(fits, "a new inner node has room for its first child");
-    }
-
-    /// Fills a new node with entries `range` of `from`, keys unchanged. The caller computed that they fit. The
-    /// entry that becomes the first of an inner node loses its key.
-    pub(super) fn append_from(&mut self, from: Node<'_>, range: std::ops::Range<usize>) {
-        assert!(self.read().count() == 0, "only a new node is filled");
-        // Exactly as many slots as entries: the page may be full to the last byte.
-        self.set_u16(48, range.len());
-        let (old, new) = (from.prefix_len(), self.read().prefix_len());
-        for index in range {
-            let suffix = from.suffix(index);
-            let at = self.read().count();
-            let (first, rest) = if !from.is_leaf() && at == 0 {
-                (&[][..], &[][..])
-            } else if new >= old {
-                (&suffix[new - old..], &[][..])
-            } else {
-                (&from.prefix()[new..], suffix)
-            };
-            let (value, ghost) = (from.raw_value(index), from.is_ghost(index));
-            let fits = self.insert_parts(at, first, rest, value, ghost);
-            assert!(fits, "the caller computed that the entries fit on the page");
-        }
-    }
-
-    /// Removes a record.
-    pub(super) fn remove(&mut self, index: usize) {
-        let node = self.read();
-        let (count, capacity) = (node.count(), node.capacity());
-        let garbage = node.garbage() + node.entry_bytes(index) - SLOT_BYTES;
-        let heads = HEADER_BYTES + 4 * index;
-        self.bytes.copy_within(heads + 4..HEADER_BYTES + 4 * count, heads);
-        let offsets = HEADER_BYTES + 4 * capacity;
-        self.bytes.copy_within(offsets + 2 * index + 2..offsets + 2 * count, offsets + 2 * index);
-        self.set_u16(32, count - 1);
-        self.set_u16(42, garbage);
-    }
-
-    /// Gives entry `index` a value and makes it live. The caller saw that it can.
-    pub(super) fn replace(&mut self, index: usize, value: &[u8]) {
-        let (suffix_len, _, old, start) = self.read().record(index);
-        if value.len() <= old {
-            self.set_u16(start - RECORD_HEADER_BYTES, suffix_len);
-            self.set_u16(start - 2, value.len());
-            self.bytes[start + suffix_len..start + suffix_len + value.len()].copy_from_slice(value);
-            let garbage = self.read().garbage() + old - value.len();
-            self.set_u16(42, garbage);
-            return;
-        }
-        let suffix = self.read().suffix(index).to_vec();
-        self.remove(index);
-        if !self.insert_parts(index, &suffix, &[], value, false) {
-            self.compact();
-            let fits = self.insert_parts(index, &suffix, &[], value, false);
-            assert!(fits, "the caller checked that the value fits on the page");
-        }
-    }
-
-    /// Turns entry `index` into a ghost deleted at `timestamp`.
-    pub(super) fn make_ghost(&mut self, index: usize, timestamp: Lsn) {
-        let (suffix_len, _, value, start) = self.read().record(index);
-        self.set_u16(start - RECORD_HEADER_BYTES, suffix_len | usize::from(GHOST_BIT));
-        if value >= 8 {
-            self.set_u16(start - 2, 8);
-            self.set_u64(start + suffix_len, timestamp.0);
-            let garbage = self.read().garbage() + value - 8;
-            self.set_u16(42, garbage);
-        }
-    }
-
-    /// Removes the garbage between records.
-    pub(super) fn compact(&mut self) {
-        let copy = self.bytes.to_vec();
-        let old = Node::new(&copy);
-        let heap = self.bytes.len() - old.lower_len() - old.upper_suffix_len();
-        self.set_u16(32, 0);
-        self.set_u16(34, heap);
-        self.set_u16(42, 0);
-        self.set_u16(48, old.count());
-        for index in 0..old.count() {
-            let fits =
-                self.insert_parts(index, old.suffix(index), &[], old.raw_value(index), old.is_ghost(index));
-            assert!(fits, "records that fitted before compaction fit after it");
-        }
-    }
-
-    /// Sets the fields that only a stored page has.
-    pub(super) fn stamp(&mut self, generation: u64) -> u32 {
-        self.set_u64(16, generation);
-        let crc = self.read().computed_crc();
-        self.set_u32(0, crc);
-        crc
     }
 }
 

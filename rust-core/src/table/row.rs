@@ -13,11 +13,16 @@
 //! `numeric(p ≤ 18, s)` is a 64-bit mantissa with the column's scale; other numerics are {kind and scale,
 //! mantissa in as few bytes as it needs}. Knows values and bytes. Knows nothing of trees or transactions.
 
+mod decimal;
+mod encode;
+
+pub(super) use decimal::{decimal64_value, is_special_decimal, read_numeric};
+pub use encode::RowEncoder;
+
 use crate::common::checksum::crc32c;
-use crate::common::limits::VALUE_BYTES_MAX;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::data_type::{DataType, SqlType};
-use crate::sql::types::datum::{Datum, DatumRef, Interval, Numeric, NumericKind};
+use crate::sql::types::datum::{Datum, DatumRef, Interval};
 
 const VERSION: u8 = 1;
 const FLAG_LARGE: u8 = 1;
@@ -25,11 +30,6 @@ const HEADER_BYTES: usize = 4;
 const LARGE_BIT: u16 = 1 << 15;
 /// Bytes of a pointer to a large value.
 pub const LARGE_POINTER_BYTES: usize = 16;
-
-// Mantissas of numeric(p ≤ 18, s) stay below 10^18, so the ends of the range are free for special values.
-const DECIMAL_NAN: i64 = i64::MIN;
-const DECIMAL_NEGATIVE_INFINITY: i64 = i64::MIN + 1;
-const DECIMAL_POSITIVE_INFINITY: i64 = i64::MAX;
 
 /// How the values of a column are kept in a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -425,240 +425,6 @@ pub(super) fn read_interval(row: &[u8], at: usize) -> Interval {
         days: i32::from_le_bytes(fixed(row, at + 4)),
         micros: i64::from_le_bytes(fixed(row, at + 8)),
     }
-}
-
-/// Whether a stored 64-bit decimal is NaN or an infinity.
-pub(super) fn is_special_decimal(stored: i64) -> bool {
-    matches!(stored, DECIMAL_NAN | DECIMAL_NEGATIVE_INFINITY | DECIMAL_POSITIVE_INFINITY)
-}
-
-pub(super) fn decimal64_value(stored: i64, scale: u16) -> Numeric {
-    let kind = match stored {
-        DECIMAL_NAN => NumericKind::NotANumber,
-        DECIMAL_NEGATIVE_INFINITY => NumericKind::NegativeInfinity,
-        DECIMAL_POSITIVE_INFINITY => NumericKind::PositiveInfinity,
-        _ => return Numeric { mantissa: i128::from(stored), scale, kind: NumericKind::Finite },
-    };
-    Numeric { mantissa: 0, scale: 0, kind }
-}
-
-fn decimal64_of(value: Numeric, scale: u16) -> Option<i64> {
-    match value.kind {
-        NumericKind::NotANumber => return Some(DECIMAL_NAN),
-        NumericKind::NegativeInfinity => return Some(DECIMAL_NEGATIVE_INFINITY),
-        NumericKind::PositiveInfinity => return Some(DECIMAL_POSITIVE_INFINITY),
-        NumericKind::Finite => {}
-    }
-    let mut mantissa = value.mantissa;
-    if value.scale < scale {
-        mantissa = mantissa.checked_mul(10i128.checked_pow(u32::from(scale - value.scale))?)?;
-    } else if value.scale > scale {
-        let divisor = 10i128.checked_pow(u32::from(value.scale - scale))?;
-        if mantissa % divisor != 0 {
-            return None;
-        }
-        mantissa /= divisor;
-    }
-    i64::try_from(mantissa).ok().filter(|stored| !is_special_decimal(*stored))
-}
-
-fn numeric_bytes(value: &Numeric) -> usize {
-    2 + mantissa_bytes(value.mantissa)
-}
-
-/// Bytes that a two's-complement number needs; 0 for 0.
-fn mantissa_bytes(mantissa: i128) -> usize {
-    if mantissa == 0 {
-        return 0;
-    }
-    let magnitude = if mantissa < 0 { !mantissa } else { mantissa };
-    ((128 - magnitude.leading_zeros()) as usize + 1).div_ceil(8)
-}
-
-fn write_numeric(value: &Numeric, out: &mut Vec<u8>) {
-    let kind: u16 = match value.kind {
-        NumericKind::Finite => 0,
-        NumericKind::NotANumber => 1,
-        NumericKind::PositiveInfinity => 2,
-        NumericKind::NegativeInfinity => 3,
-    };
-    out.extend_from_slice(&(kind << 14 | value.scale & 0x3FFF).to_le_bytes());
-    out.extend_from_slice(&value.mantissa.to_le_bytes()[..mantissa_bytes(value.mantissa)]);
-}
-
-pub(super) fn read_numeric(bytes: &[u8]) -> Option<Numeric> {
-    let (head, digits) = bytes.split_first_chunk::<2>()?;
-    let head = u16::from_le_bytes(*head);
-    let kind = match head >> 14 {
-        0 => NumericKind::Finite,
-        1 => NumericKind::NotANumber,
-        2 => NumericKind::PositiveInfinity,
-        _ => NumericKind::NegativeInfinity,
-    };
-    if digits.len() > 16 {
-        return None;
-    }
-    let fill = if digits.last().is_some_and(|top| top & 0x80 != 0) { 0xFF } else { 0 };
-    let mut full = [fill; 16];
-    full[..digits.len()].copy_from_slice(digits);
-    Some(Numeric { mantissa: i128::from_le_bytes(full), scale: head & 0x3FFF, kind })
-}
-
-fn wrong_type(column: usize) -> Error {
-    Error::internal(format!("column {column} of a row has a value of another type than its table"))
-}
-
-/// Puts rows into bytes, with a buffer that is used again.
-#[derive(Debug, Default)]
-pub struct RowEncoder {
-    bytes: Vec<u8>,
-    moved: Vec<usize>,
-}
-
-impl RowEncoder {
-    /// An encoder with an empty buffer.
-    pub fn new() -> RowEncoder {
-        RowEncoder::default()
-    }
-
-    /// Bytes of the row with every value in it.
-    /// # Errors
-    /// `54000` when a value is longer than a value may be; `XX000` when it has the wrong type.
-    pub fn full_bytes(format: &RowFormat, row: &[DatumRef<'_>]) -> Result<usize> {
-        let mut total = format.fixed_bytes();
-        for (column, (column_format, value)) in format.columns.iter().zip(row).enumerate() {
-            if column_format.physical.width().is_none() {
-                total += variable_length(column, value)?;
-            }
-        }
-        Ok(total)
-    }
-
-    /// Encodes `row`. While it is longer than `bytes_max`, the longest text or bytea goes to `move_out`
-    /// (column, bytes), whose pointer is kept instead.
-    /// # Errors
-    /// `54000` when the row is too long all the same; what `move_out` fails with.
-    pub fn encode(
-        &mut self,
-        format: &RowFormat,
-        row: &[DatumRef<'_>],
-        bytes_max: usize,
-        mut move_out: impl FnMut(usize, &[u8]) -> Result<LargePointer>,
-    ) -> Result<&[u8]> {
-        assert_eq!(row.len(), format.columns.len(), "a row has a value a column");
-        self.choose_moved(format, row, bytes_max)?;
-        let out = &mut self.bytes;
-        out.clear();
-        out.resize(format.fixed_bytes(), 0);
-        out[0] = VERSION;
-        out[1] = if self.moved.is_empty() { 0 } else { FLAG_LARGE };
-        out[2..4].copy_from_slice(&(format.columns.len() as u16).to_le_bytes());
-        for (index, (column, value)) in format.columns.iter().zip(row).enumerate() {
-            if value.is_null() {
-                out[HEADER_BYTES + index / 8] |= 1 << (index % 8);
-            }
-            if column.physical.width().is_some() {
-                write_fixed(out, index, column, value)?;
-                continue;
-            }
-            let large = self.moved.contains(&index);
-            match (column.physical, value) {
-                (_, DatumRef::Null) => {}
-                (Physical::Text, DatumRef::Text(text)) if large => {
-                    move_out(index, text.as_bytes())?.write(out);
-                }
-                (Physical::Bytes, DatumRef::Bytes(bytes)) if large => move_out(index, bytes)?.write(out),
-                (Physical::Text, DatumRef::Text(text)) => out.extend_from_slice(text.as_bytes()),
-                (Physical::Bytes, DatumRef::Bytes(bytes)) => out.extend_from_slice(bytes),
-                (Physical::Numeric, DatumRef::Numeric(number)) => write_numeric(number, out),
-                _ => return Err(wrong_type(index)),
-            }
-            let end = out.len() as u16 | if large { LARGE_BIT } else { 0 };
-            let at = format.ends + 2 * column.place;
-            out[at..at + 2].copy_from_slice(&end.to_le_bytes());
-        }
-        Ok(out)
-    }
-
-    fn choose_moved(&mut self, format: &RowFormat, row: &[DatumRef<'_>], bytes_max: usize) -> Result<()> {
-        // An end offset has 15 bits.
-        let bytes_max = bytes_max.min(usize::from(LARGE_BIT - 1));
-        self.moved.clear();
-        let mut total = RowEncoder::full_bytes(format, row)?;
-        while total > bytes_max {
-            let mut longest = None;
-            for (column, value) in row.iter().enumerate() {
-                let length = match value {
-                    DatumRef::Text(text) => text.len(),
-                    DatumRef::Bytes(bytes) => bytes.len(),
-                    _ => continue,
-                };
-                if length > LARGE_POINTER_BYTES
-                    && longest.is_none_or(|(most, _)| length > most)
-                    && !self.moved.contains(&column)
-                {
-                    longest = Some((length, column));
-                }
-            }
-            let Some((length, column)) = longest else {
-                return Err(Error::new(
-                    SqlState::PROGRAM_LIMIT_EXCEEDED,
-                    format!("row is too big: size {total}, maximum size {bytes_max}"),
-                )
-                .hint("Use fewer columns, or a database with larger pages."));
-            };
-            total = total - length + LARGE_POINTER_BYTES;
-            self.moved.push(column);
-        }
-        Ok(())
-    }
-}
-
-fn variable_length(column: usize, value: &DatumRef<'_>) -> Result<usize> {
-    let length = match value {
-        DatumRef::Null => 0,
-        DatumRef::Text(text) => text.len(),
-        DatumRef::Bytes(bytes) => bytes.len(),
-        DatumRef::Numeric(number) => numeric_bytes(number),
-        _ => return Err(wrong_type(column)),
-    };
-    if length > VALUE_BYTES_MAX {
-        return Err(Error::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("a value of {length} bytes is longer than the maximum of {VALUE_BYTES_MAX} bytes"),
-        ));
-    }
-    Ok(length)
-}
-
-fn write_fixed(row: &mut [u8], index: usize, column: &ColumnFormat, value: &DatumRef<'_>) -> Result<()> {
-    let at = column.place;
-    match (column.physical, value) {
-        (_, DatumRef::Null) => {}
-        (Physical::Boolean, DatumRef::Boolean(v)) => row[at] = u8::from(*v),
-        (Physical::Int16, DatumRef::SmallInt(v)) => row[at..at + 2].copy_from_slice(&v.to_le_bytes()),
-        (Physical::Int32, DatumRef::Integer(v) | DatumRef::Date(v)) => {
-            row[at..at + 4].copy_from_slice(&v.to_le_bytes());
-        }
-        (Physical::Int64, DatumRef::BigInt(v) | DatumRef::Timestamp(v) | DatumRef::TimestampTz(v)) => {
-            row[at..at + 8].copy_from_slice(&v.to_le_bytes());
-        }
-        (Physical::Float32, DatumRef::Real(v)) => row[at..at + 4].copy_from_slice(&v.to_le_bytes()),
-        (Physical::Float64, DatumRef::Double(v)) => row[at..at + 8].copy_from_slice(&v.to_le_bytes()),
-        (Physical::Decimal64 { scale }, DatumRef::Numeric(v)) => {
-            let stored = decimal64_of(*v, scale).ok_or_else(|| {
-                Error::internal(format!("column {index} of a row has a numeric beyond its precision"))
-            })?;
-            row[at..at + 8].copy_from_slice(&stored.to_le_bytes());
-        }
-        (Physical::Interval, DatumRef::Interval(v)) => {
-            row[at..at + 4].copy_from_slice(&v.months.to_le_bytes());
-            row[at + 4..at + 8].copy_from_slice(&v.days.to_le_bytes());
-            row[at + 8..at + 16].copy_from_slice(&v.micros.to_le_bytes());
-        }
-        _ => return Err(wrong_type(index)),
-    }
-    Ok(())
 }
 
 #[cfg(test)]
