@@ -431,6 +431,7 @@ pub(super) fn read_interval(row: &[u8], at: usize) -> Interval {
 mod tests {
     use super::*;
     use crate::common::random::Random;
+    use crate::sql::types::datum::{Numeric, NumericKind};
 
     pub(crate) fn random_type(random: &mut Random) -> SqlType {
         let data_type = DataType::ALL[1 + random.below(15) as usize];
