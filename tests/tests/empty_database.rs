@@ -8,18 +8,17 @@ use lumos_core::database::options::DatabaseOptions;
 
 const FILE_BYTES_MAX: u64 = 256 << 10;
 const RESIDENT_BYTES_MAX: u64 = 4 << 20;
-const PAGE_BYTES: u64 = 4096;
 
-/// A number of a line of /proc/self/status, as it stands there.
+/// The number of a line of /proc/self/status, as it stands there.
 fn status(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_start_matches(':').trim().parse().unwrap()
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// Resident memory without the program's own pages, which come in as code is run for the first time.
 fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * PAGE_BYTES
+    status("RssAnon") << 10
 }
 
 #[test]
