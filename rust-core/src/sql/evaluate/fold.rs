@@ -161,7 +161,7 @@ fn fold_simple(expression: Expression) -> Expression {
             let cast = Expression::Cast { input, target, explicit, position };
             if constant { compute(cast) } else { cast }
         }
-        Expression::Not(input) => not(*input),
+        Expression::Not(input) => not(*input, NOT_LEVELS_MAX),
         Expression::IsNull { input, negated } => {
             let constant = is_constant(&input);
             let test = Expression::IsNull { input, negated };
@@ -194,14 +194,21 @@ fn fold_simple(expression: Expression) -> Expression {
     }
 }
 
+/// Through how many levels of AND and OR a NOT moves: stack and time are bounded.
+const NOT_LEVELS_MAX: usize = 8;
+
 /// NOT moves to where it costs nothing: into tests and comparisons, by De Morgan's laws into AND and OR. All of them
 /// hold for NULL as well.
 #[inline(never)]
-fn not(input: Expression) -> Expression {
+fn not(input: Expression, levels: usize) -> Expression {
     match input {
         Expression::Not(inner) => *inner,
-        Expression::And(operands) => fold_logical(operands.into_iter().map(not).collect(), true),
-        Expression::Or(operands) => fold_logical(operands.into_iter().map(not).collect(), false),
+        Expression::And(operands) if levels > 0 => {
+            fold_logical(operands.into_iter().map(|operand| not(operand, levels - 1)).collect(), true)
+        }
+        Expression::Or(operands) if levels > 0 => {
+            fold_logical(operands.into_iter().map(|operand| not(operand, levels - 1)).collect(), false)
+        }
         Expression::IsNull { input, negated } => Expression::IsNull { input, negated: !negated },
         Expression::IsTruth { input, truth, negated } => {
             Expression::IsTruth { input, truth, negated: !negated }

@@ -23,8 +23,7 @@ pub(super) fn fold_plan(plan: &mut LogicalPlan) -> Result<()> {
         && let Expression::And(terms) = &*predicate
         && terms.iter().any(|term| matches!(term, Expression::Constant { value: Datum::Null, .. }))
     {
-        *predicate =
-            Expression::Constant { value: Datum::Boolean(false), data_type: DataType::Boolean };
+        *predicate = Expression::Constant { value: Datum::Boolean(false), data_type: DataType::Boolean };
     }
     if let LogicalPlan::Sort { keys, .. } = plan {
         keys.retain(|key| !matches!(key.expression, Expression::Constant { .. }));

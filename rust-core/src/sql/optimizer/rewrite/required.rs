@@ -164,10 +164,9 @@ fn simplified(plan: &mut LogicalPlan, need: &Need) -> bool {
                 *plan = one_row();
                 return true;
             }
-            if groups.is_empty()
-                || !aggregates.iter().all(|call| !need.exact && !need.columns.contains(&call.output.id))
-                || !(!need.duplicates || has_key(input, groups))
-            {
+            let unused = !need.exact && aggregates.iter().all(|call| !need.columns.contains(&call.output.id));
+            let only_groups = aggregates.is_empty() || unused;
+            if groups.is_empty() || !only_groups || (need.duplicates && !has_key(input, groups)) {
                 return false;
             }
             let (expressions, columns) = (std::mem::take(groups), std::mem::take(group_columns));

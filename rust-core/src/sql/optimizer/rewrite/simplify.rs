@@ -39,11 +39,11 @@ fn simplify_comparison(expression: &mut Expression) {
         [DataType::Timestamp, DataType::Date] => midnight(left).map(|day| (day, left)),
         _ => None,
     };
-    if let Some((day, side)) = day {
-        if let Some(of_dates) = Registry::get().scalar_exact(function.name, &dates) {
-            *side = Expression::Constant { value: Datum::Date(day), data_type: DataType::Date };
-            *function = of_dates;
-        }
+    if let Some((day, side)) = day
+        && let Some(of_dates) = Registry::get().scalar_exact(function.name, &dates)
+    {
+        *side = Expression::Constant { value: Datum::Date(day), data_type: DataType::Date };
+        *function = of_dates;
     }
 }
 

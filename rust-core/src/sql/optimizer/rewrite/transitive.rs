@@ -48,10 +48,10 @@ pub(super) fn add_implied(terms: &mut Vec<Expression>) {
     let mut known = Vec::new();
     for term in terms.iter() {
         match equality(term) {
-            Some((Expression::Column { id, data_type }, Expression::Column { id: other, data_type: of })) => {
-                if data_type == of {
-                    join_classes(&mut classes, (*id, *data_type), (*other, *of));
-                }
+            Some((Expression::Column { id, data_type }, Expression::Column { id: other, data_type: of }))
+                if data_type == of =>
+            {
+                join_classes(&mut classes, (*id, *data_type), (*other, *of));
             }
             Some((Expression::Column { id, .. }, value)) if is_statement_constant(value) => {
                 known.push((*id, term.clone(), 0));
