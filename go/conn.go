@@ -283,7 +283,8 @@ func (c *conn) query(ctx context.Context, p *prepared, args []driver.NamedValue)
 }
 
 // firstWords begin statements that leave neither settings nor a transaction behind.
-var firstWords = []string{"INSERT", "UPDATE", "DELETE", "SELECT", "CREATE", "DROP", "ALTER", "CHECKPOINT"}
+var firstWords = []string{"INSERT", "UPDATE", "DELETE", "SELECT", "CREATE", "DROP", "ALTER", "CHECKPOINT",
+	"COPY", "ANALYZE"}
 
 // leavesNothing tells of most single statements that the session is after them what it was before.
 func leavesNothing(text string) bool {

@@ -21,6 +21,8 @@ type Error struct {
 	Hint string
 	// Position is where in the SQL text it went wrong, in bytes from 1; 0: nowhere in particular.
 	Position int
+	// Context is the place in the data of COPY; often empty.
+	Context string
 	// SchemaName, TableName, ColumnName, DataTypeName and ConstraintName name what the error is about.
 	SchemaName     string
 	TableName      string
@@ -74,6 +76,7 @@ func take(handle capi.Err, status capi.Status) *Error {
 		Detail:         failure.Detail,
 		Hint:           failure.Hint,
 		Position:       int(failure.Position) + 1,
+		Context:        failure.Context,
 		SchemaName:     failure.Schema,
 		TableName:      failure.Table,
 		ColumnName:     failure.Column,

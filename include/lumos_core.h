@@ -35,7 +35,7 @@
 /*
  Minor number: grows when functions or constants are added.
  */
-#define LUMOS_ABI_MINOR 0
+#define LUMOS_ABI_MINOR 1
 
 /*
  Isolation: the `default_transaction_isolation` setting decides.
@@ -73,7 +73,7 @@
 #define LUMOS_PREPARE_PERSISTENT 1
 
 /*
- `lumos_stmt_kind`: a utility statement without a number of its own.
+ `lumos_stmt_kind`: a utility statement without a number of its own (EXPLAIN, COPY, ANALYZE, CHECKPOINT).
  */
 #define LUMOS_STMT_OTHER 0
 
@@ -98,7 +98,7 @@
 #define LUMOS_STMT_DELETE 4
 
 /*
- CREATE and DROP of tables and indexes.
+ CREATE and DROP of tables, indexes and views; CREATE TABLE AS.
  */
 #define LUMOS_STMT_DDL 5
 
@@ -360,7 +360,8 @@ LUMOS_API const char *lumos_error_message(const lumos_error *error);
 
 /*
  A field by PostgreSQL's letter: 'S' severity, 'C' SQLSTATE, 'M' message, 'D' detail, 'H' hint,
- 'P' position (from 1), 's' schema, 't' table, 'c' column, 'd' data type, 'n' constraint; null if absent;
+ 'P' position (from 1), 's' schema, 't' table, 'c' column, 'd' data type, 'n' constraint, 'W' the place in the
+ data of COPY; null if absent;
  borrowed until the error is freed. Since 1.0.
  */
 LUMOS_API const char *lumos_error_field(const lumos_error *error, int32_t field);
@@ -929,6 +930,40 @@ LUMOS_API lumos_status lumos_commit(lumos_conn *conn, uint64_t *lsn, lumos_error
  `err` is null or writable.
  */
 LUMOS_API lumos_status lumos_rollback(lumos_conn *conn, lumos_error **err);
+
+/*
+ COPY … FROM STDIN: the data come from `read`, which puts up to `capacity` bytes into `buffer` and returns how
+ many, 0 at the end; a negative number ends the statement with 57014, and nothing is put in. It is called on this
+ thread, must not unwind, and must not use the connection. `rows`: null, or how many rows were put in. Since 1.1.
+
+ The caller keeps:
+ `sql` as for `lumos_exec`; `read` is callable with `user`; `rows` is null or writable; `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_copy_in(lumos_conn *conn,
+                           const char *sql,
+                           size_t length,
+                           int64_t (*read)(void *user, void *buffer, size_t capacity),
+                           void *user,
+                           uint64_t *rows,
+                           lumos_error **err);
+
+/*
+ COPY … TO STDOUT: the data go to `write`, piece by piece; a number other than 0 ends the statement with 57014.
+ It is called on this thread, must not unwind, and must not use the connection. `rows`: null, or how many rows
+ were written. Since 1.1.
+
+ The caller keeps:
+ `sql` as for `lumos_exec`; `write` is callable with `user`; `rows` is null or writable; `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_copy_out(lumos_conn *conn,
+                            const char *sql,
+                            size_t length,
+                            int32_t (*write)(void *user, const void *data, size_t length),
+                            void *user,
+                            uint64_t *rows,
+                            lumos_error **err);
 
 /*
  `lumos_open`; null on failure, see `lumos_last_error`. Since 1.0.

@@ -363,6 +363,81 @@ static void files(const char *path) {
     lumos_db_close(db);
 }
 
+struct text {
+    char bytes[256];
+    size_t length, at, step;
+};
+
+static int64_t read_text(void *user, void *buffer, size_t capacity) {
+    struct text *text = user;
+    size_t count = text->length - text->at;
+    if (text->step == 0) {
+        return -1;
+    }
+    count = count > text->step ? text->step : count;
+    count = count > capacity ? capacity : count;
+    memcpy(buffer, text->bytes + text->at, count);
+    text->at += count;
+    return (int64_t)count;
+}
+
+static int32_t write_text(void *user, const void *data, size_t length) {
+    struct text *text = user;
+    if (text->length + length > sizeof text->bytes) {
+        return 1;
+    }
+    memcpy(text->bytes + text->length, data, length);
+    text->length += length;
+    return 0;
+}
+
+static void copies(lumos_db *db) {
+    static const char data[] = "1,one\n2,\n3,\"\"\n4,\"two\nlines\"\n";
+    struct text in, out;
+    uint64_t rows = 0;
+    lumos_conn *conn = connect_to(db);
+    lumos_stmt *stmt;
+    memset(&in, 0, sizeof in);
+    memset(&out, 0, sizeof out);
+    execute(conn, "CREATE TABLE copied (a integer PRIMARY KEY, b text)");
+    memcpy(in.bytes, data, sizeof data - 1);
+    in.length = sizeof data - 1;
+    in.step = 3;
+    CHECK_CALL(lumos_copy_in(conn, "COPY copied FROM STDIN (FORMAT csv)", LUMOS_NTS, read_text, &in, &rows, &error));
+    CHECK(rows == 4);
+    check_query(conn, "SELECT count(b) FROM copied", "3");
+    CHECK_CALL(lumos_copy_out(conn, "COPY copied TO STDOUT (FORMAT csv)", LUMOS_NTS, write_text, &out, &rows, &error));
+    CHECK(rows == 4 && out.length == in.length && memcmp(out.bytes, in.bytes, in.length) == 0);
+    /* Twice the same keys: nothing of it stays. */
+    in.at = 0;
+    CHECK_FAILS(lumos_copy_in(conn, "COPY copied FROM STDIN (FORMAT csv)", LUMOS_NTS, read_text, &in, NULL, &error),
+                LUMOS_CONSTRAINT, "23505");
+    in.step = 0;
+    CHECK_FAILS(lumos_copy_in(conn, "COPY copied FROM STDIN", LUMOS_NTS, read_text, &in, NULL, &error),
+                LUMOS_INTERRUPTED, "57014");
+    out.length = sizeof out.bytes;
+    CHECK_FAILS(lumos_copy_out(conn, "COPY copied TO STDOUT", LUMOS_NTS, write_text, &out, NULL, &error),
+                LUMOS_INTERRUPTED, "57014");
+    CHECK_FAILS(lumos_copy_in(conn, "SELECT 1", LUMOS_NTS, read_text, &in, NULL, &error), LUMOS_ERROR, "42601");
+    CHECK_FAILS(lumos_copy_in(conn, "COPY copied FROM STDIN", LUMOS_NTS, NULL, NULL, NULL, &error), LUMOS_MISUSE, "55000");
+    CHECK_FAILS(lumos_exec(conn, "COPY copied FROM STDIN", LUMOS_NTS, NULL, &error), LUMOS_ERROR, "0A000");
+    check_query(conn, "SELECT count(*) FROM copied", "4");
+    /* Statements of other kinds, through the ordinary calls. */
+    execute(conn, "CREATE VIEW seen AS SELECT a FROM copied WHERE a > 1");
+    check_query(conn, "SELECT count(*) FROM seen", "3");
+    CHECK_FAILS(lumos_exec(conn, "DROP TABLE copied", LUMOS_NTS, NULL, &error), LUMOS_ERROR, "2BP01");
+    execute(conn, "CREATE TABLE kept AS SELECT * FROM seen");
+    execute(conn, "ANALYZE kept");
+    stmt = prepare(conn, "EXPLAIN SELECT * FROM kept");
+    CHECK(lumos_stmt_kind(stmt) == LUMOS_STMT_OTHER && lumos_stmt_column_count(stmt) == 1);
+    lumos_stmt_close(stmt);
+    stmt = prepare(conn, "CREATE VIEW another AS SELECT 1 AS one");
+    CHECK(lumos_stmt_kind(stmt) == LUMOS_STMT_DDL && lumos_stmt_column_count(stmt) == 0);
+    lumos_stmt_close(stmt);
+    execute(conn, "DROP TABLE copied CASCADE; DROP TABLE kept");
+    lumos_conn_close(conn);
+}
+
 static void misuse(lumos_db *db) {
     lumos_conn *conn = NULL;
     lumos_db *other = NULL;
@@ -405,6 +480,7 @@ int main(int argc, char **argv) {
     connections(db);
     statements(db);
     values(db);
+    copies(db);
     earlier_names();
     if (argc == 2) {
         files(argv[1]);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 11] = [
+const HEADER_SOURCES: [&str; 12] = [
     "abi.rs",
     "library.rs",
     "error.rs",
@@ -24,6 +24,7 @@ const HEADER_SOURCES: [&str; 11] = [
     "bind.rs",
     "result.rs",
     "transaction.rs",
+    "copy.rs",
     "seed.rs",
 ];
 

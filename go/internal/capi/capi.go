@@ -16,7 +16,7 @@ import (
 // The major and the least minor number of the interface that this package speaks.
 const (
 	abiMajor = 1
-	abiMinor = 0
+	abiMinor = 1
 )
 
 // Handles of the library; 0 is none.
@@ -155,6 +155,8 @@ type Failure struct {
 	Status                                      Status
 	Severity, Code, Message, Detail, Hint       string
 	Schema, Table, Column, DataType, Constraint string
+	// Context is the place in the data of COPY.
+	Context string
 	// Position is the byte offset in the SQL text, from 0; -1: none.
 	Position int64
 }
@@ -178,6 +180,7 @@ func TakeError(handle Err, status Status) *Failure {
 		Column:     errorField(handle, 'c'),
 		DataType:   errorField(handle, 'd'),
 		Constraint: errorField(handle, 'n'),
+		Context:    errorField(handle, 'W'),
 		Position:   errorPosition(handle),
 	}
 }

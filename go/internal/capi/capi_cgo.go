@@ -10,7 +10,7 @@ package capi
 #cgo freebsd LDFLAGS: -lpthread -lm -lexecinfo
 #cgo windows LDFLAGS: -lws2_32 -luserenv -lntdll -lbcrypt
 
-// No function keeps a Go pointer or calls into Go.
+// No function keeps a Go pointer; but for COPY none calls into Go.
 #cgo noescape lgo_open
 #cgo nocallback lgo_open
 #cgo noescape lgo_config_set
@@ -201,6 +201,29 @@ static int32_t lgo_rollback(uintptr_t conn, uintptr_t *err) {
 	return s;
 }
 
+// COPY calls back into Go: copy_cgo.go has these two, `user` is a handle.
+extern int64_t lgoCopyRead(uintptr_t user, void *buffer, size_t capacity);
+extern int32_t lgoCopyWrite(uintptr_t user, void *data, size_t length);
+
+static int64_t lgo_copy_read(void *user, void *buffer, size_t capacity) {
+	return lgoCopyRead((uintptr_t)user, buffer, capacity);
+}
+static int32_t lgo_copy_write(void *user, const void *data, size_t length) {
+	return lgoCopyWrite((uintptr_t)user, (void *)data, length);
+}
+static int32_t lgo_copy_in(uintptr_t conn, const uint8_t *sql, size_t length, uintptr_t user, uint64_t *rows, uintptr_t *err) {
+	lumos_error *e = NULL;
+	lumos_status s = lumos_copy_in((lumos_conn *)conn, (const char *)sql, length, lgo_copy_read, (void *)user, rows, &e);
+	*err = (uintptr_t)e;
+	return s;
+}
+static int32_t lgo_copy_out(uintptr_t conn, const uint8_t *sql, size_t length, uintptr_t user, uint64_t *rows, uintptr_t *err) {
+	lumos_error *e = NULL;
+	lumos_status s = lumos_copy_out((lumos_conn *)conn, (const char *)sql, length, lgo_copy_write, (void *)user, rows, &e);
+	*err = (uintptr_t)e;
+	return s;
+}
+
 static uintptr_t lgo_error_field(uintptr_t error, int32_t field) {
 	return (uintptr_t)lumos_error_field((const lumos_error *)error, field);
 }
@@ -212,6 +235,7 @@ static uintptr_t lgo_version(void) { return (uintptr_t)lumos_version(); }
 import "C"
 
 import (
+	"runtime/cgo"
 	"strings"
 	"unsafe"
 )
@@ -410,6 +434,24 @@ func FetchPacked(result Result, buffer []byte, call *Call) Status {
 
 // ResultClose stops the rest of a statement.
 func ResultClose(result Result) { C.lgo_result_close(C.uintptr_t(result)) }
+
+func copyIn(conn Conn, sql string, c *copier) (rows uint64, status Status, failure Err) {
+	handle := cgo.NewHandle(c)
+	defer handle.Delete()
+	var errHandle uintptr
+	var count C.uint64_t
+	code := C.lgo_copy_in(C.uintptr_t(conn), textOf(sql), C.size_t(len(sql)), C.uintptr_t(handle), &count, outOf(&errHandle))
+	return uint64(count), Status(code), Err(errHandle)
+}
+
+func copyOut(conn Conn, sql string, c *copier) (rows uint64, status Status, failure Err) {
+	handle := cgo.NewHandle(c)
+	defer handle.Delete()
+	var errHandle uintptr
+	var count C.uint64_t
+	code := C.lgo_copy_out(C.uintptr_t(conn), textOf(sql), C.size_t(len(sql)), C.uintptr_t(handle), &count, outOf(&errHandle))
+	return uint64(count), Status(code), Err(errHandle)
+}
 
 // Begin begins a transaction.
 func Begin(conn Conn, isolation int, flags uint32) (Status, Err) {

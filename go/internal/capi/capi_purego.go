@@ -33,7 +33,7 @@ var library struct {
 	exec, prepare, stmtClose, stmtKind                            uintptr
 	stmtParamCount, stmtParamType, stmtParamName, stmtColumnCount uintptr
 	stmtColumn, run, stmtResult, fetchPacked, resultClose         uintptr
-	begin, commit, rollback                                       uintptr
+	begin, commit, rollback, copyIn, copyOut                      uintptr
 }
 
 func symbols() map[string]*uintptr {
@@ -76,6 +76,8 @@ func symbols() map[string]*uintptr {
 		"lumos_begin":             &l.begin,
 		"lumos_commit":            &l.commit,
 		"lumos_rollback":          &l.rollback,
+		"lumos_copy_in":           &l.copyIn,
+		"lumos_copy_out":          &l.copyOut,
 	}
 }
 
@@ -384,6 +386,65 @@ func FetchPacked(result Result, buffer []byte, call *Call) Status {
 
 // ResultClose stops the rest of a statement.
 func ResultClose(result Result) { purego.SyscallN(library.resultClose, uintptr(result)) }
+
+// The callbacks of COPY are made once: purego never frees one. They find the Go end by a number.
+var copies struct {
+	sync.Mutex
+	once        sync.Once
+	read, write uintptr
+	last        uintptr
+	running     map[uintptr]*copier
+}
+
+func copying(number uintptr) *copier {
+	copies.Lock()
+	defer copies.Unlock()
+	return copies.running[number]
+}
+
+// foreign is memory of the library.
+func foreign(start, length uintptr) []byte {
+	return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&start))), int(length))
+}
+
+func startCopy(c *copier) (number uintptr) {
+	copies.once.Do(func() {
+		copies.running = map[uintptr]*copier{}
+		copies.read = purego.NewCallback(func(user, buffer, capacity uintptr) uintptr {
+			return uintptr(copying(user).read(foreign(buffer, capacity)))
+		})
+		copies.write = purego.NewCallback(func(user, data, length uintptr) uintptr {
+			return uintptr(copying(user).write(foreign(data, length)))
+		})
+	})
+	copies.Lock()
+	defer copies.Unlock()
+	copies.last++
+	copies.running[copies.last] = c
+	return copies.last
+}
+
+func endCopy(number uintptr) {
+	copies.Lock()
+	defer copies.Unlock()
+	delete(copies.running, number)
+}
+
+func copyIn(conn Conn, sql string, c *copier) (rows uint64, status Status, failure Err) {
+	number := startCopy(c)
+	defer endCopy(number)
+	r, _, _ := purego.SyscallN(library.copyIn, uintptr(conn), uintptr(unsafe.Pointer(unsafe.StringData(sql))), uintptr(len(sql)),
+		copies.read, number, uintptr(unsafe.Pointer(&rows)), uintptr(unsafe.Pointer(&failure)))
+	return rows, Status(r), failure
+}
+
+func copyOut(conn Conn, sql string, c *copier) (rows uint64, status Status, failure Err) {
+	number := startCopy(c)
+	defer endCopy(number)
+	r, _, _ := purego.SyscallN(library.copyOut, uintptr(conn), uintptr(unsafe.Pointer(unsafe.StringData(sql))), uintptr(len(sql)),
+		copies.write, number, uintptr(unsafe.Pointer(&rows)), uintptr(unsafe.Pointer(&failure)))
+	return rows, Status(r), failure
+}
 
 // Begin begins a transaction.
 func Begin(conn Conn, isolation int, flags uint32) (Status, Err) {

@@ -4,7 +4,7 @@
 /// Major number of the interface: a host refuses another one.
 pub const LUMOS_ABI_MAJOR: u32 = 1;
 /// Minor number: grows when functions or constants are added.
-pub const LUMOS_ABI_MINOR: u32 = 0;
+pub const LUMOS_ABI_MINOR: u32 = 1;
 /// A length: "the text ends with NUL".
 pub const LUMOS_NTS: usize = usize::MAX;
 
@@ -100,7 +100,7 @@ pub const LUMOS_TXN_READ_ONLY: u32 = 1;
 /// `lumos_prepare`: the statement will be run many times. (A hint; every statement's plan is cached today.)
 pub const LUMOS_PREPARE_PERSISTENT: u32 = 1;
 
-/// `lumos_stmt_kind`: a utility statement without a number of its own.
+/// `lumos_stmt_kind`: a utility statement without a number of its own (EXPLAIN, COPY, ANALYZE, CHECKPOINT).
 pub const LUMOS_STMT_OTHER: i32 = 0;
 /// SELECT, VALUES, TABLE.
 pub const LUMOS_STMT_SELECT: i32 = 1;
@@ -110,7 +110,7 @@ pub const LUMOS_STMT_INSERT: i32 = 2;
 pub const LUMOS_STMT_UPDATE: i32 = 3;
 /// DELETE.
 pub const LUMOS_STMT_DELETE: i32 = 4;
-/// CREATE and DROP of tables and indexes.
+/// CREATE and DROP of tables, indexes and views; CREATE TABLE AS.
 pub const LUMOS_STMT_DDL: i32 = 5;
 /// BEGIN, COMMIT, ROLLBACK.
 pub const LUMOS_STMT_TRANSACTION: i32 = 6;

@@ -8,6 +8,7 @@ pub mod abi;
 pub mod bind;
 pub mod config;
 pub mod connection;
+pub mod copy;
 pub mod database;
 pub mod error;
 pub mod guard;

@@ -155,6 +155,9 @@ fn paths(code: &str, module: &str) -> Vec<(usize, String)> {
             let start = from + at;
             from = start + keyword.len();
             let before = code[..start].chars().next_back().unwrap_or(' ');
+            if code[..start].ends_with("(in ") {
+                continue; // who may see an item, not what it uses
+            }
             if before.is_alphanumeric() || before == '_' || before == '$' || before == ':' {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! Statements from text to rows over a database in memory, through one session and several.
 
 mod definitions;
+mod files_and_plans;
 mod paths;
 mod queries;
 mod rewrites;

@@ -10,9 +10,6 @@ mod node;
 mod operators;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 use crate::error::Result;
 use crate::sql::executor::NodeStatistics;
 use crate::sql::explain::node::Node;
