@@ -1,6 +1,6 @@
 //! Lines from a person at a terminal, with editing and history.
 
-use crate::shell::{Line, Lines, Pending};
+use crate::shell::{Expected, Line, Lines, Pending};
 use lumos_core::session::result::TransactionStatus;
 use rustyline::DefaultEditor;
 use rustyline::config::Config;
@@ -39,14 +39,18 @@ impl Prompt {
     }
 }
 
-/// `lumos> `; a star in a transaction block, an exclamation mark in one that failed.
+/// `lumos> `; a star in a transaction block, an exclamation mark in one that failed. `copy> ` for data.
 fn text(pending: Pending) -> String {
     let mark = match pending.transaction {
         TransactionStatus::Idle => "",
         TransactionStatus::Active => "*",
         TransactionStatus::Failed => "!",
     };
-    format!("lumos{mark}{} ", if pending.in_statement { "-" } else { ">" })
+    match pending.expected {
+        Expected::Statement => format!("lumos{mark}> "),
+        Expected::Rest => format!("lumos{mark}- "),
+        Expected::Data => "copy> ".to_owned(),
+    }
 }
 
 impl Lines for Prompt {
@@ -57,6 +61,10 @@ impl Lines for Prompt {
             Err(ReadlineError::Eof) => Ok(Line::End),
             Err(error) => Err(io::Error::other(error.to_string())),
         }
+    }
+
+    fn is_person(&self) -> bool {
+        true
     }
 
     fn remember(&mut self, statement: &str) {
@@ -74,9 +82,10 @@ mod tests {
 
     #[test]
     fn the_prompt_tells_where_the_session_stands() {
-        let shown = |in_statement, transaction| text(Pending { in_statement, transaction });
-        assert_eq!(shown(false, TransactionStatus::Idle), "lumos> ");
-        assert_eq!(shown(true, TransactionStatus::Active), "lumos*- ");
-        assert_eq!(shown(false, TransactionStatus::Failed), "lumos!> ");
+        let shown = |expected, transaction| text(Pending { expected, transaction });
+        assert_eq!(shown(Expected::Statement, TransactionStatus::Idle), "lumos> ");
+        assert_eq!(shown(Expected::Rest, TransactionStatus::Active), "lumos*- ");
+        assert_eq!(shown(Expected::Statement, TransactionStatus::Failed), "lumos!> ");
+        assert_eq!(shown(Expected::Data, TransactionStatus::Idle), "copy> ");
     }
 }

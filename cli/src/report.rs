@@ -50,6 +50,9 @@ fn facts(report: &mut String, error: &Error) {
     if let Some(detail) = error.detail_text() {
         let _ = writeln!(report, "DETAIL:  {detail}");
     }
+    if let Some(context) = error.context_text() {
+        let _ = writeln!(report, "CONTEXT:  {context}");
+    }
     if let Some(hint) = error.hint_text() {
         let _ = writeln!(report, "HINT:  {hint}");
     }

@@ -6,8 +6,8 @@ use crate::report::{self, Origin};
 use crate::splitter::{Splitter, Statement};
 use lumos_core::common::cancel::CancelToken;
 use lumos_core::error::{Error, SqlState};
-use lumos_core::session::Session;
 use lumos_core::session::result::TransactionStatus;
+use lumos_core::session::{CopyDirection, Session};
 use lumos_core::sql::types::cast::CastEnvironment;
 use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,11 +19,22 @@ use std::time::Instant;
 /// Files that include files, at most.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
+/// What the next line is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expected {
+    /// The start of a statement.
+    Statement,
+    /// More of one.
+    Rest,
+    /// Data of COPY FROM STDIN.
+    Data,
+}
+
 /// What a prompt tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Pending {
-    /// A statement has begun.
-    pub(crate) in_statement: bool,
+    /// What the next line is.
+    pub(crate) expected: Expected,
     /// Where the session stands.
     pub(crate) transaction: TransactionStatus,
 }
@@ -42,6 +53,10 @@ pub(crate) enum Line {
 pub(crate) trait Lines {
     /// The next line.
     fn next(&mut self, pending: Pending) -> io::Result<Line>;
+    /// Whether a person types them.
+    fn is_person(&self) -> bool {
+        false
+    }
     /// A statement is complete: for the history.
     fn remember(&mut self, statement: &str) {
         let _ = statement;
@@ -105,6 +120,49 @@ pub(crate) struct Shell<'o> {
     pub(crate) out: &'o mut dyn Write,
 }
 
+/// Lines as the data of COPY FROM STDIN.
+struct CopyData<'l> {
+    lines: &'l mut dyn Lines,
+    pending: Pending,
+    line: Vec<u8>,
+    /// Bytes of the line that were handed on.
+    given: usize,
+    is_done: bool,
+}
+
+impl CopyData<'_> {
+    fn next_line(&mut self) -> Result<(), Error> {
+        (self.given, self.is_done) = (0, true);
+        self.line.clear();
+        match self.lines.next(self.pending) {
+            Ok(Line::Text(line)) if line.trim_end_matches(['\n', '\r']) == "\\." => {}
+            Ok(Line::Text(line)) => {
+                self.is_done = false;
+                self.line = line.into_bytes();
+                if !self.line.ends_with(b"\n") {
+                    self.line.push(b'\n');
+                }
+            }
+            Ok(Line::End) => {}
+            Ok(Line::Discard) => {
+                return Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
+            }
+            Err(error) => return Err(Error::new(SqlState::IO_ERROR, error.to_string())),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        if self.given == self.line.len() && !self.is_done {
+            self.next_line()?;
+        }
+        let count = buffer.len().min(self.line.len() - self.given);
+        buffer[..count].copy_from_slice(&self.line[self.given..self.given + count]);
+        self.given += count;
+        Ok(count)
+    }
+}
+
 /// Why a statement gave no result.
 enum Failure {
     Sql(Error),
@@ -163,7 +221,7 @@ impl Shell<'_> {
             splitter.push_line(&line);
             while let Some(statement) = splitter.next_statement() {
                 lines.remember(&statement.text);
-                if !self.run_statement(&statement, input)? {
+                if !self.run_statement(&statement, lines, input)? {
                     if input.stops_at_failure {
                         return Ok(Outcome::Failed);
                     }
@@ -172,7 +230,7 @@ impl Shell<'_> {
             }
         }
         if let Some(statement) = splitter.finish()
-            && !self.run_statement(&statement, input)?
+            && !self.run_statement(&statement, lines, input)?
         {
             outcome = Outcome::Failed;
         }
@@ -219,12 +277,17 @@ impl Shell<'_> {
     /// Runs a statement and writes its result, or its error; `false`: it failed.
     /// # Errors
     /// Those of writing.
-    fn run_statement(&mut self, statement: &Statement, input: Input<'_>) -> io::Result<bool> {
+    fn run_statement(
+        &mut self,
+        statement: &Statement,
+        lines: &mut dyn Lines,
+        input: Input<'_>,
+    ) -> io::Result<bool> {
         #[allow(clippy::disallowed_methods, reason = "\\timing is for people; the engine has its own clock")]
         let start = Instant::now();
         self.interrupt.was_pressed.store(false, Ordering::Release);
         self.interrupt.is_running.store(true, Ordering::Release);
-        let result = catch_unwind(AssertUnwindSafe(|| self.execute(&statement.text)));
+        let result = catch_unwind(AssertUnwindSafe(|| self.execute(&statement.text, lines)));
         self.interrupt.is_running.store(false, Ordering::Release);
         let result = result.unwrap_or_else(|payload| {
             self.session.after_panic();
@@ -257,8 +320,13 @@ impl Shell<'_> {
         Ok(succeeded)
     }
 
-    fn execute(&mut self, sql: &str) -> Result<(), Failure> {
+    fn execute(&mut self, sql: &str, lines: &mut dyn Lines) -> Result<(), Failure> {
         let (Some(statement), taken) = self.session.prepare(sql)? else { return Ok(()) };
+        match statement.copy_direction() {
+            Some(CopyDirection::In) => return self.copy_in(sql, lines),
+            Some(CopyDirection::Out) => return self.copy_out(sql),
+            None => {}
+        }
         if let Some(first) = statement.parameters().first() {
             let message = format!("there is no parameter $1 of type {} in the shell", first.name());
             return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message).into());
@@ -281,6 +349,42 @@ impl Shell<'_> {
         }
         self.session.close(portal);
         Ok(())
+    }
+
+    /// COPY FROM STDIN: the lines that follow, to a line `\.` or to the end.
+    fn copy_in(&mut self, sql: &str, lines: &mut dyn Lines) -> Result<(), Failure> {
+        self.out.flush()?;
+        let pending = Pending { expected: Expected::Data, transaction: self.session.transaction_status() };
+        let mut data = CopyData { lines, pending, line: Vec::new(), given: 0, is_done: false };
+        let result = self.session.copy_in(sql, &mut |buffer| data.read(buffer));
+        // What is left of refused data is no SQL.
+        while result.is_err() && !data.is_done && !data.lines.is_person() {
+            if data.next_line().is_err() {
+                break;
+            }
+        }
+        let rows = result?;
+        if self.format == Format::Table {
+            writeln!(self.out, "COPY {rows}")?;
+        }
+        Ok(())
+    }
+
+    /// COPY TO STDOUT: the bytes as they come.
+    fn copy_out(&mut self, sql: &str) -> Result<(), Failure> {
+        let mut failure = None;
+        let out = &mut self.out;
+        let result = self.session.copy_out(sql, &mut |bytes| {
+            out.write_all(bytes).map_err(|error| {
+                let told = Error::new(SqlState::IO_ERROR, error.to_string());
+                failure = Some(error);
+                told
+            })
+        });
+        match failure {
+            Some(error) => Err(error.into()),
+            None => Ok(result.map(|_| ())?),
+        }
     }
 
     /// `\d` of a name, or of nothing.

@@ -324,6 +324,29 @@ fn text_that_is_not_utf8_is_refused() {
     assert!(ran.status == 1 && ran.err.contains("not valid UTF-8"), "{}", ran.err);
 }
 
+#[test]
+fn copy_reads_the_lines_that_follow_and_writes_where_rows_go() {
+    let input = "CREATE TABLE t (a int, b text);\nCOPY t FROM STDIN (FORMAT csv);\n1,one\n2,\"two;\n2\"\n\\.\n\
+                 COPY t TO STDOUT (FORMAT csv, HEADER);\n";
+    let out = succeeds(&["--format", "csv"], input);
+    assert_eq!(out, "a,b\n1,one\n2,\"two;\n2\"\n");
+    let out = succeeds(&["-c", "CREATE TABLE t (a int); COPY t FROM STDIN;\n1\n2"], "");
+    assert_eq!(out, "CREATE TABLE\nCOPY 2\n", "the end of the input ends the data too");
+}
+
+#[test]
+fn refused_copy_data_is_told_with_its_line_and_is_not_run_as_sql() {
+    let folder = Folder::new("copy");
+    let data = folder.written("data.sql", "COPY t FROM STDIN (FORMAT csv);\n1\nx\nDROP TABLE t;\n\\.\n");
+    let ran = run_with(&["-c", "CREATE TABLE t (a int)", "-f", &data], "");
+    assert_eq!((ran.status, ran.out.as_str()), (1, "CREATE TABLE\n"));
+    assert!(
+        ran.err.contains("ERROR:  22P02: ") && ran.err.contains("CONTEXT:  COPY t, line 2"),
+        "{}",
+        ran.err
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_cancels_the_statement_and_ends_a_run_without_prompt() {
