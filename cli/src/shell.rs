@@ -194,10 +194,8 @@ impl Shell<'_> {
         let mut splitter = Splitter::new();
         let mut outcome = Outcome::Done;
         loop {
-            let pending = Pending {
-                in_statement: !splitter.is_blank(),
-                transaction: self.session.transaction_status(),
-            };
+            let expected = if splitter.is_blank() { Expected::Statement } else { Expected::Rest };
+            let pending = Pending { expected, transaction: self.session.transaction_status() };
             let line = match lines.next(pending)? {
                 Line::Text(line) => line,
                 Line::Discard => {

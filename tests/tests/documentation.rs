@@ -5,8 +5,8 @@
 use lumos_core::common::arena::Arena;
 use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;
-use lumos_core::session::Session;
 use lumos_core::session::statements::{STATEMENTS, Support};
+use lumos_core::session::{CopyDirection, Session};
 use lumos_core::sql::lexer::keyword::Keyword;
 use lumos_core::sql::parser;
 
@@ -18,6 +18,11 @@ fn session() -> Session {
 fn run(session: &mut Session, text: &str) -> lumos_core::error::Result<()> {
     let mut rest = text;
     while let (Some(statement), taken) = session.prepare(rest)? {
+        if statement.copy_direction() == Some(CopyDirection::Out) {
+            session.copy_out(&rest[..taken], &mut |_| Ok(()))?;
+            rest = &rest[taken..];
+            continue;
+        }
         let mut portal = session.execute(&statement, &[])?;
         while session.fetch(&mut portal)?.is_some() {}
         session.close(portal);

@@ -34,16 +34,6 @@ const fn works(
     StatementDescription { name, syntax, documentation, example, support: Support::Works }
 }
 
-/// Described already, refused until the executor has it.
-const fn not_yet(
-    name: &'static str,
-    syntax: &'static str,
-    documentation: &'static str,
-    example: &'static str,
-) -> StatementDescription {
-    StatementDescription { name, syntax, documentation, example, support: Support::Refused }
-}
-
 const fn refused(name: &'static str, example: &'static str) -> StatementDescription {
     StatementDescription { name, syntax: "", documentation: "", example, support: Support::Refused }
 }
@@ -129,20 +119,23 @@ SELECT [ ALL | DISTINCT ] { * | table.* | expression [ [ AS ] name ] }, ...
         "Makes a table of a query's columns and fills it with its rows.",
         "CREATE TABLE names AS SELECT id, name FROM people",
     ),
-    not_yet(
+    works(
         "COPY",
-        "COPY table [ ( column, ... ) ] FROM { 'file' | STDIN } [ [ WITH ] ( option, ... ) ]
-COPY { table [ ( column, ... ) ] | ( query ) } TO { 'file' | STDOUT } [ [ WITH ] ( option, ... ) ]",
-        "Reads rows from a file or from the host, or writes them there, as CSV.",
-        "COPY (SELECT 1) TO STDOUT (FORMAT csv)",
+        "COPY table [ ( column, ... ) ] FROM { 'file' | STDIN } [ [ WITH ] ( option, ... ) ] [ WHERE condition ]
+COPY { table [ ( column, ... ) ] | ( query ) } TO { 'file' | STDOUT } [ [ WITH ] ( option, ... ) ]
+
+option: FORMAT { text | csv }, DELIMITER 'c', NULL 'text', HEADER [ boolean | MATCH ], QUOTE 'c', ESCAPE 'c',
+    FORCE_QUOTE { ( column, ... ) | * }, FORCE_NOT_NULL ( column, ... ), FORCE_NULL ( column, ... )",
+        "Reads rows from a file or from the host, or writes them there, as text or CSV.",
+        "COPY people TO STDOUT (FORMAT csv, HEADER)",
     ),
-    not_yet(
+    works(
         "ANALYZE",
         "{ ANALYZE | ANALYSE } [ table [ ( column, ... ) ], ... ]",
         "Counts and samples tables, so that the optimizer knows what is in them.",
         "ANALYZE people",
     ),
-    not_yet(
+    works(
         "EXPLAIN",
         "EXPLAIN [ ANALYZE ] [ ( { ANALYZE [ boolean ] | FORMAT { TEXT | JSON } }, ... ) ] statement",
         "Shows a statement's plan with estimates; with ANALYZE runs it and shows what happened.",
