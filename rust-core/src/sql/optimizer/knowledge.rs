@@ -9,6 +9,7 @@ use crate::sql::plan::logical::CommonTableId;
 use crate::sql::types::data_type::DataType;
 use crate::statistics::table_statistics::{ColumnStatistics, TableStatistics};
 use hashbrown::HashMap;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// A relation that columns come from: a table, or something that groups or makes rows.
@@ -47,12 +48,20 @@ pub(super) struct Knowledge<'s> {
     relations: Vec<RelationFacts>,
     columns: HashMap<ColumnId, ColumnFacts>,
     common_tables: HashMap<CommonTableId, (f64, Vec<Option<ColumnFacts>>)>,
+    /// Shares that were tried on samples, by the table's first column and the number of conditions and operators.
+    pub(super) tried: RefCell<HashMap<(ColumnId, usize, usize), f64>>,
 }
 
 impl<'s> Knowledge<'s> {
     /// Nothing known yet.
     pub(super) fn new(source: &'s dyn StatisticsSource) -> Knowledge<'s> {
-        Knowledge { source, relations: Vec::new(), columns: HashMap::new(), common_tables: HashMap::new() }
+        Knowledge {
+            source,
+            relations: Vec::new(),
+            columns: HashMap::new(),
+            common_tables: HashMap::new(),
+            tried: RefCell::new(HashMap::new()),
+        }
     }
 
     /// Rows of a table, at least as many as an empty one is taken to have soon.

@@ -6,7 +6,7 @@ use crate::sql::evaluate::fold::planning_environment;
 use crate::sql::evaluate::row;
 use crate::sql::functions::registry::Volatility;
 use crate::sql::optimizer::cardinality::{EQUAL, INEQUALITY, NULL, PATTERN, PATTERN_PREFIX, RANGE, UNKNOWN};
-use crate::sql::optimizer::columns::to_inputs;
+use crate::sql::optimizer::columns::{operator_count, to_inputs};
 use crate::sql::optimizer::knowledge::{ColumnFacts, Knowledge};
 use crate::sql::optimizer::sargable::{Comparison, flipped, like_prefix};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
@@ -248,6 +248,12 @@ impl Knowledge<'_> {
         if tried.is_empty() || (tried.len() == 1 && simple(&tried[0])) {
             return alone;
         }
+        // The same scan is asked for again when it is lowered.
+        let operators: f64 = terms.iter().map(|term| operator_count(term)).sum();
+        let key = (first.id, terms.len(), operators as usize);
+        if let Some(share) = self.tried.borrow().get(&key) {
+            return *share;
+        }
         let Some(hits) = sample_hits(statistics, columns, &tried) else { return alone };
         let count = statistics.sample.len() as f64;
         let alone_of_tried = self.share_of_all(&tried);
@@ -256,7 +262,9 @@ impl Knowledge<'_> {
         } else {
             alone_of_tried.clamp((hits as f64 - 0.5).max(0.0) / count / 2.0, (hits as f64 + 1.0) / count)
         };
-        (share * self.share_of_all(&others)).clamp(0.0, 1.0)
+        let share = (share * self.share_of_all(&others)).clamp(0.0, 1.0);
+        self.tried.borrow_mut().insert(key, share);
+        share
     }
 }
 

@@ -1,5 +1,7 @@
 //! Physical plans of hand-built logical ones, printed in one line each.
 
+mod golden;
+
 use super::*;
 use crate::catalog::table_definition::{ColumnDefinition, IndexDefinition};
 use crate::common::ids::{ObjectId, TreeId};

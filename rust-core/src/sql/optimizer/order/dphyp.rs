@@ -16,6 +16,8 @@ struct Search<'g> {
     /// The other edges.
     complex: Vec<Edge>,
     pairs: usize,
+    /// Pairs are counted, not costed: whether there are too many is known sooner that way.
+    is_counting: bool,
 }
 
 /// The cheapest tree, or `None` where the graph has too many pairs.
@@ -31,15 +33,10 @@ pub(super) fn order(graph: &Graph) -> Option<Tree> {
             complex.push(*edge);
         }
     }
-    let table = (0..count).map(|number| (single(number), graph.leaf(number))).collect();
-    let mut search = Search { graph, table, simple, complex, pairs: 0 };
-    for number in (0..count).rev() {
-        let set = single(number);
-        // Only what comes after it may be added: each set is met once.
-        let before = set | (set - 1);
-        search.extend_second(set)?;
-        search.extend_first(set, before)?;
-    }
+    let mut search = Search { graph, table: HashMap::new(), simple, complex, pairs: 0, is_counting: true };
+    search.run()?;
+    search.is_counting = false;
+    search.run()?;
     search.table.contains_key(&graph.all()).then(|| Tree::of_table(&search.table, graph.all()))
 }
 
@@ -59,6 +56,21 @@ fn subsets(set: RelationSet) -> impl Iterator<Item = RelationSet> {
 }
 
 impl Search<'_> {
+    /// Meets every pair; `None` when there are too many.
+    fn run(&mut self) -> Option<()> {
+        let count = self.graph.nodes.len();
+        self.table = (0..count).map(|number| (single(number), self.graph.leaf(number))).collect();
+        self.pairs = 0;
+        for number in (0..count).rev() {
+            let set = single(number);
+            // Only what comes after it may be added: each set is met once.
+            let before = set | (set - 1);
+            self.extend_second(set)?;
+            self.extend_first(set, before)?;
+        }
+        Some(())
+    }
+
     /// Relations outside `set` and `excluded` that an edge leads to; of a larger set only its first.
     fn neighbours(&self, set: RelationSet, excluded: RelationSet) -> RelationSet {
         let outside = !(set | excluded);
@@ -136,6 +148,10 @@ impl Search<'_> {
         self.pairs += 1;
         if self.pairs > PAIRS_MAX {
             return None;
+        }
+        if self.is_counting {
+            self.table.insert(first | second, self.graph.leaf(0));
+            return Some(());
         }
         let (Some(left), Some(right)) = (self.table.get(&first), self.table.get(&second)) else {
             return Some(());
