@@ -19,6 +19,8 @@ pub struct Execution {
     /// The user's parameters, then those that the plan itself sets; empty where it sets none.
     parameters: Vec<Datum>,
     run_time_parameters: usize,
+    /// How many there are in all.
+    parameter_count: usize,
     /// Rows changed, for a data change.
     affected: Option<Arc<AtomicU64>>,
     observer: Option<Arc<Observer>>,
@@ -59,6 +61,7 @@ fn assemble(
         pipeline,
         parameters: Vec::new(),
         run_time_parameters: plan.run_time_parameters.len(),
+        parameter_count: plan.parameters.len() + plan.run_time_parameters.len(),
         affected: (plan.kind != StatementKind::Select).then_some(affected),
         observer,
         statistics: Vec::new(),
@@ -80,7 +83,7 @@ impl Execution {
         } else {
             if self.parameters.is_empty() {
                 self.parameters.extend_from_slice(context.parameters);
-                self.parameters.resize(context.parameters.len() + self.run_time_parameters, Datum::Null);
+                self.parameters.resize(self.parameter_count, Datum::Null);
             }
             self.pipeline.next(&mut context.with_parameters(&self.parameters))
         };

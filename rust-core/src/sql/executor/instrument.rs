@@ -98,9 +98,9 @@ impl Observer {
         let state = self.state.lock();
         out.clear();
         out.extend_from_slice(&state.nodes);
-        for number in 0..out.len() {
-            let inputs = &state.nodes[number..=number + self.below[number]];
-            out[number].nanoseconds = inputs.iter().map(|node| node.nanoseconds).sum();
+        for (number, (node, below)) in out.iter_mut().zip(&self.below).enumerate() {
+            let with_inputs = &state.nodes[number..=number + below];
+            node.nanoseconds = with_inputs.iter().map(|node| node.nanoseconds).sum();
         }
     }
 }
@@ -216,6 +216,10 @@ impl Transform for ObservedTransform {
 
     fn is_finished(&self) -> bool {
         self.inner.is_finished()
+    }
+
+    fn reads_another_input(&self) -> bool {
+        self.inner.reads_another_input()
     }
 
     fn gives_without_input(&self) -> bool {

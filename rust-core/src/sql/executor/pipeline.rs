@@ -61,6 +61,11 @@ pub(super) trait Transform: Send {
         false
     }
 
+    /// Whether `prepare` reads another input, so that it is worth knowing first whether there are rows at all.
+    fn reads_another_input(&self) -> bool {
+        false
+    }
+
     /// Whether it may put out rows when it is given none.
     fn gives_without_input(&self) -> bool {
         false
@@ -127,7 +132,7 @@ impl Pipeline {
     #[inline(never)]
     fn prepare(&mut self, context: &mut ExecutionContext<'_>) -> Result<()> {
         self.prepared = true;
-        if self.source.is_cheap() && !self.transforms.is_empty() {
+        if self.source.is_cheap() && self.transforms.iter().any(|transform| transform.reads_another_input()) {
             self.first = self.read(context)?;
             if self.at_end && !self.transforms.iter().any(|transform| transform.gives_without_input()) {
                 self.finished_before = self.transforms.len();

@@ -132,6 +132,10 @@ impl Transform for SetOperation {
         Ok((Some(batch), Flow::NeedInput))
     }
 
+    fn reads_another_input(&self) -> bool {
+        true
+    }
+
     fn is_finished(&self) -> bool {
         self.is_built && self.kind == SetOperationKind::Intersect && self.rows.len() == 0
     }

@@ -3,6 +3,7 @@
 
 use crate::batch::batch::Batch;
 use crate::batch::builder::ColumnBuilder;
+use crate::common::cancel::CancelToken;
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
@@ -13,9 +14,13 @@ use crate::sql::executor::pipeline::{Flow, Sink, Source};
 use crate::sql::executor::sort_key::KeyColumns;
 use crate::sql::plan::physical::Operator;
 use crate::sql::types::data_type::SqlType;
+use std::cmp::Ordering;
+
+/// Rows that are sorted at once; longer inputs are merged of runs.
+const RUN_ROWS: usize = 1 << 16;
 
 /// A row with its key: the first bytes beside it, so that most comparisons touch nothing else.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Entry {
     prefix: u64,
     /// Where the whole key lies in `keys`.
@@ -56,6 +61,50 @@ fn prefix(key: &[u8]) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
+/// Sorts runs, then merges them; the cancel flag is looked at in between.
+fn sort_entries(
+    entries: &mut Vec<Entry>,
+    compare: impl Fn(&Entry, &Entry) -> Ordering,
+    memory: &mut Reservation,
+    cancel: &CancelToken,
+) -> Result<()> {
+    for run in entries.chunks_mut(RUN_ROWS) {
+        cancel.check()?;
+        run.sort_unstable_by(&compare);
+    }
+    if entries.len() <= RUN_ROWS {
+        return Ok(());
+    }
+    let bytes = entries.len() * size_of::<Entry>();
+    memory.grow(bytes)?;
+    let mut merged: Vec<Entry> = Vec::with_capacity(entries.len());
+    let mut run = RUN_ROWS;
+    while run < entries.len() {
+        merged.clear();
+        for pair in entries.chunks(2 * run) {
+            let (mut left, mut right) = pair.split_at(run.min(pair.len()));
+            while let (Some(first), Some(second)) = (left.first(), right.first()) {
+                if merged.len() % RUN_ROWS == 0 {
+                    cancel.check()?;
+                }
+                if compare(first, second) == Ordering::Greater {
+                    merged.push(*second);
+                    right = &right[1..];
+                } else {
+                    merged.push(*first);
+                    left = &left[1..];
+                }
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        std::mem::swap(entries, &mut merged);
+        run *= 2;
+    }
+    drop(merged);
+    memory.resize(memory.bytes() - bytes)
+}
+
 impl Sink for Sort {
     fn push(&mut self, batch: Batch, context: &mut ExecutionContext<'_>) -> Result<Flow> {
         let Operator::Sort { keys, .. } = self.node.operator() else { unreachable!("made for a sort") };
@@ -90,16 +139,17 @@ impl Sink for Sort {
         self.memory.bytes()
     }
 
-    fn finish(mut self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+    fn finish(mut self: Box<Self>, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
         let keys = &self.keys;
         let key = |entry: &Entry| &keys[entry.key_start..entry.key_start + entry.key_bytes as usize];
         // Keys lie in input order, so their place decides between equal ones.
-        self.entries.sort_unstable_by(|left, right| {
+        let compare = |left: &Entry, right: &Entry| {
             left.prefix
                 .cmp(&right.prefix)
                 .then_with(|| key(left).cmp(key(right)))
                 .then_with(|| (left.batch, left.row).cmp(&(right.batch, right.row)))
-        });
+        };
+        sort_entries(&mut self.entries, compare, &mut self.memory, context.cancel)?;
         self.keys = Vec::new();
         Ok(Box::new(Sorted {
             batches: self.batches,
@@ -148,5 +198,29 @@ impl Source for Sorted {
             })
             .collect();
         Ok(Some(Batch { columns, rows: rows.len(), selection: None }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::memory::MemoryAccount;
+    use crate::common::random::Random;
+
+    #[test]
+    fn merged_runs_are_sorted_and_the_room_is_given_back() {
+        let mut random = Random::new(9);
+        let account = MemoryAccount::new(1 << 30);
+        for count in [0, 1, RUN_ROWS, RUN_ROWS + 1, 3 * RUN_ROWS + 17] {
+            let mut memory = account.reservation();
+            let mut entries: Vec<Entry> = (0..count)
+                .map(|number| Entry { prefix: random.below(1000), batch: number as u32, ..Entry::default() })
+                .collect();
+            let compare = |l: &Entry, r: &Entry| l.prefix.cmp(&r.prefix).then_with(|| l.batch.cmp(&r.batch));
+            sort_entries(&mut entries, compare, &mut memory, &CancelToken::default()).unwrap();
+            assert_eq!(entries.len(), count);
+            assert!(entries.windows(2).all(|pair| compare(&pair[0], &pair[1]) == Ordering::Less));
+            assert_eq!(memory.bytes(), 0);
+        }
     }
 }

@@ -125,8 +125,8 @@ impl GroupTable {
             self.reserve(end - start)?;
             let shift = self.shift();
             let mask = self.slots.len() - 1;
-            for position in start..end {
-                let hash = hashes[position];
+            for (position, hash) in hashes.iter().enumerate().take(end).skip(start) {
+                let hash = *hash;
                 let half = hash << 32;
                 let mut at = (hash >> shift) as usize;
                 groups[position] = loop {

@@ -408,6 +408,10 @@ impl Transform for HashJoin {
         }
     }
 
+    fn reads_another_input(&self) -> bool {
+        true
+    }
+
     fn gives_without_input(&self) -> bool {
         matches!(self.kind, PhysicalJoinKind::Right | PhysicalJoinKind::Full)
     }
