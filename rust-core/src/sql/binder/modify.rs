@@ -32,6 +32,7 @@ impl Binder<'_> {
             return Err(Error::not_supported("OVERRIDING").at(start));
         }
         let definitions = self.bind_with(insert.with)?;
+        self.check_view_row(insert)?;
         let table = self.find_target(&insert.table, "insert into")?;
         let targets = insert_targets(&table, insert.columns)?;
         let defaults = self.bind_defaults(&table, start)?;
@@ -55,6 +56,31 @@ impl Binder<'_> {
         }
         let returning = self.bind_returning(insert.returning, vec![ScopeItem::new(relation)])?;
         Ok(LogicalPlan::Insert { table, input, checks, new_columns, returning })
+    }
+
+    /// What is wrong with an INSERT whatever its view allows is said first.
+    fn check_view_row(&self, insert: &Insert<'_>) -> Result<()> {
+        let schema = insert.table.schema().map(|schema| schema.text);
+        let view = match insert.table.parts.len() {
+            1 | 2 => self.catalog.view(schema, insert.table.object().text),
+            _ => None,
+        };
+        let Some(view) = view else { return Ok(()) };
+        for target in insert.columns {
+            if !view.columns.iter().any(|column| column == target.name.text) {
+                let message =
+                    format!("column \"{}\" of relation \"{}\" does not exist", target.name.text, view.name);
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message)
+                    .hint_near_miss(target.name.text, view.columns.iter().map(String::as_str))
+                    .at(target.name.position()));
+            }
+        }
+        let InsertSource::Query(query) = &insert.source else { return Ok(()) };
+        let Some(&row) = plain_values(query).and_then(<[_]>::first) else { return Ok(()) };
+        let wanted = if insert.columns.is_empty() { view.columns.len() } else { insert.columns.len() };
+        let targets: Vec<usize> = (0..wanted).collect();
+        let position_of = |index: usize| row.get(index).map(|value| value.span.position());
+        check_target_count(insert, &targets, row.len(), position_of)
     }
 
     /// The table that a data change is about.

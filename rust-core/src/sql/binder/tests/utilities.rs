@@ -15,6 +15,11 @@ fn a_view_stands_for_its_query() {
         "scan t | filter f | project [a, b] as [a, b] | project [a', b'] as [x, k]",
     );
     check_error("INSERT INTO ^v VALUES (1)", "0A000", "cannot insert into view \"v\"");
+    check_error(
+        "INSERT INTO v VALUES (1, 'a', ^2)",
+        "42601",
+        "INSERT has more expressions than target columns",
+    );
     check_error("COPY ^v TO STDOUT", "42809", "cannot copy from view \"v\"");
     let BoundStatement::CreateView(view) =
         bind_text("CREATE OR REPLACE VIEW w (m) AS SELECT v.n, u.x FROM v, u, v v2; SELECT 2").unwrap()
