@@ -89,7 +89,7 @@ impl<'a> LineReader<'a> {
     /// # Errors
     /// `22P04` for line ends of two kinds and for a wrong end marker; `53200`, `54000` for a line that is too long;
     /// what reading raises.
-    pub fn next(&mut self) -> Result<Option<&[u8]>> {
+    pub fn next_line(&mut self) -> Result<Option<&[u8]>> {
         if self.is_over {
             return Ok(None);
         }

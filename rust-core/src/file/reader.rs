@@ -50,7 +50,7 @@ impl<'a> RowReader<'a> {
     /// # Errors
     /// `22P04` for missing and extra values, open quotes and mixed line ends; `22021`; what reading raises. The
     /// context names the line.
-    pub fn next(&mut self) -> Result<bool> {
+    pub fn next_row(&mut self) -> Result<bool> {
         let result = self.advance();
         result.map_err(|error| {
             let is_of_data = matches!(error.state().class(), "22");
@@ -86,7 +86,7 @@ impl<'a> RowReader<'a> {
 
     fn read_line(&mut self) -> Result<bool> {
         self.line.clear();
-        let Some(bytes) = self.lines.next()? else { return Ok(false) };
+        let Some(bytes) = self.lines.next_line()? else { return Ok(false) };
         self.line.push_str(check_utf8(bytes)?);
         Ok(true)
     }

@@ -22,7 +22,7 @@ fn read_in(bytes: &[u8], format: &FileFormat, columns: &[&str], chunk: usize) ->
     let memory = MemoryAccount::new(1 << 20);
     let mut reader = RowReader::new(format.clone(), names, String::from("t"), &mut source, &memory);
     let mut rows = Vec::new();
-    while reader.next()? {
+    while reader.next_row()? {
         rows.push((0..columns.len()).map(|column| reader.value(column).map(str::to_owned)).collect());
     }
     Ok(rows)

@@ -311,7 +311,7 @@ impl Supply for FileRows<'_> {
         let mut builders: Vec<ColumnBuilder> =
             self.types.iter().map(|sql_type| ColumnBuilder::new(*sql_type, 0)).collect();
         let mut count = 0;
-        while count < BATCH_ROWS && self.rows.next()? {
+        while count < BATCH_ROWS && self.rows.next_row()? {
             for (column, (builder, sql_type)) in builders.iter_mut().zip(&self.types).enumerate() {
                 let Some(text) = self.rows.value(column) else {
                     builder.push_null();

@@ -416,7 +416,7 @@ impl Generator<'_> {
         if !self.one_in(8) {
             self.put(" FROM ");
             let tables = 1 + self.below(2);
-            self.list(tables, Self::from_item);
+            self.list(tables, Self::relation_item);
         }
         self.maybe(2, |g| {
             g.put(" WHERE ");
@@ -454,17 +454,17 @@ impl Generator<'_> {
         }
     }
 
-    fn from_item(&mut self) {
-        self.from_primary();
+    fn relation_item(&mut self) {
+        self.relation_primary();
         while self.one_in(3) {
             match self.below(8) {
                 0 => {
                     self.put(" CROSS JOIN ");
-                    self.from_primary();
+                    self.relation_primary();
                 }
                 1 => {
                     self.pick(&[" NATURAL JOIN ", " NATURAL LEFT JOIN "]);
-                    self.from_primary();
+                    self.relation_primary();
                 }
                 _ => {
                     self.pick(&[
@@ -474,7 +474,7 @@ impl Generator<'_> {
                         " FULL JOIN ",
                         " INNER JOIN ",
                     ]);
-                    self.from_primary();
+                    self.relation_primary();
                     if self.one_in(3) {
                         self.pick(&[" USING (id)", " USING (id, a)", " USING (nosuch)", " USING (id) AS j"]);
                     } else {
@@ -486,7 +486,7 @@ impl Generator<'_> {
         }
     }
 
-    fn from_primary(&mut self) {
+    fn relation_primary(&mut self) {
         match self.below(10) {
             0 if self.depth < DEPTH_MAX => {
                 self.pick(&["(", "LATERAL ("]);
@@ -502,7 +502,7 @@ impl Generator<'_> {
             2 if self.depth < DEPTH_MAX => {
                 self.depth += 1;
                 self.put("(");
-                self.from_item();
+                self.relation_item();
                 self.put(")");
                 self.depth -= 1;
             }
@@ -813,7 +813,7 @@ impl Generator<'_> {
         self.assignments();
         self.maybe(5, |g| {
             g.put(" FROM ");
-            g.from_item();
+            g.relation_item();
         });
         self.maybe(2, |g| {
             g.put(" WHERE ");
@@ -828,7 +828,7 @@ impl Generator<'_> {
         self.pick(&TABLES);
         self.maybe(5, |g| {
             g.put(" USING ");
-            g.from_item();
+            g.relation_item();
         });
         self.maybe(2, |g| {
             g.put(" WHERE ");

@@ -22,6 +22,9 @@ use crate::sql::types::data_type::DataType;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Changed columns by position, with their new values.
+type Assignments = Vec<(usize, Expression)>;
+
 impl Binder<'_> {
     pub(super) fn bind_insert(&mut self, insert: &Insert<'_>) -> Result<LogicalPlan> {
         if let Some(conflict) = insert.on_conflict {
@@ -357,7 +360,7 @@ impl Binder<'_> {
         update: &Update<'_>,
         mut input: Box<LogicalPlan>,
         scope: &Rc<Scope>,
-    ) -> Result<(Box<LogicalPlan>, Vec<(usize, Expression)>)> {
+    ) -> Result<(Box<LogicalPlan>, Assignments)> {
         let mut context = Context::new(scope, Place::UpdateSource);
         let mut assigned: Vec<(usize, Expression)> = Vec::new();
         for assignment in update.assignments {

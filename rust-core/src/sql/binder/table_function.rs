@@ -87,7 +87,6 @@ impl Binder<'_> {
     }
 
     /// The overload for these arguments, and the arguments as it takes them.
-    #[expect(clippy::type_complexity, reason = "a function and its arguments")]
     pub(super) fn choose_table_function(
         &mut self,
         call: &FunctionCall<'_>,

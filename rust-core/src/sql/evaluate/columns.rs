@@ -404,7 +404,7 @@ fn in_set_column(
                 let found = (!column.is_null(row)).then(|| {
                     let bytes = trimmed(strings.get(column.slot(row)));
                     match set.len() {
-                        0..=SET_LOOP_MAX => set.iter().any(|value| *value == bytes),
+                        0..=SET_LOOP_MAX => set.contains(&bytes),
                         _ => set.binary_search(&bytes).is_ok(),
                     }
                 });

@@ -37,7 +37,7 @@ enum Running {
     /// At the end, or a bound is NULL.
     Nothing,
     /// A table or an index range.
-    Scan(Scan),
+    Scan(Box<Scan>),
     /// One row, not looked for yet.
     Lookup,
     /// VALUES from this row.
@@ -82,7 +82,7 @@ fn start(
                 };
             let handle = open(slot, &table.layout, context)?;
             let scan = handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
-            Ok(Running::Scan(Scan::Table(scan)))
+            Ok(Running::Scan(Box::new(Scan::Table(scan))))
         }
         Operator::IndexScan { table, index, equal, lower, upper, backward, output } => {
             let Some(equal) = key_values(equal, &evaluation)? else { return Ok(Running::Nothing) };
@@ -101,7 +101,7 @@ fn start(
             };
             let (columns, row_id) = (&output.columns, output.row_id);
             let scan = handle.index_scan(context.transaction, *index, range, *backward, columns, row_id)?;
-            Ok(Running::Scan(Scan::Index(scan)))
+            Ok(Running::Scan(Box::new(Scan::Index(scan))))
         }
         Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => Ok(Running::Lookup),
         Operator::Values { .. } => Ok(Running::Values(0)),

@@ -84,7 +84,7 @@ fn sort_entries(
         for pair in entries.chunks(2 * run) {
             let (mut left, mut right) = pair.split_at(run.min(pair.len()));
             while let (Some(first), Some(second)) = (left.first(), right.first()) {
-                if merged.len() % RUN_ROWS == 0 {
+                if merged.len().is_multiple_of(RUN_ROWS) {
                     cancel.check()?;
                 }
                 if compare(first, second) == Ordering::Greater {

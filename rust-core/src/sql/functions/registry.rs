@@ -118,6 +118,9 @@ impl std::fmt::Debug for AggregateFunction {
     }
 }
 
+/// Starts a function of FROM with its arguments.
+pub type StartTableFunction = fn(&[Datum], &dyn Environment) -> Result<Box<dyn TableFunctionRows>>;
+
 /// A function of FROM with one signature: gives rows.
 pub struct TableFunction {
     /// Name.
@@ -131,7 +134,7 @@ pub struct TableFunction {
     /// One line for the documentation.
     pub documentation: &'static str,
     /// Starts it with its arguments.
-    pub start: fn(&[Datum], &dyn Environment) -> Result<Box<dyn TableFunctionRows>>,
+    pub start: StartTableFunction,
 }
 
 impl std::fmt::Debug for TableFunction {

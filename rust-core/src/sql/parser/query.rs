@@ -301,7 +301,7 @@ impl<'a> Parser<'a> {
         }
         select.items = self.select_items(select.distinct.is_some())?;
         if self.is_word(Keyword::Into) {
-            select.into = Some(self.into_clause()?);
+            select.into = Some(self.parse_into()?);
         }
         if self.accept_word(Keyword::From) {
             select.from = self.comma_list(Parser::relation)?;
@@ -317,7 +317,7 @@ impl<'a> Parser<'a> {
     }
 
     #[inline(never)]
-    fn into_clause(&mut self) -> Result<&'a Into<'a>> {
+    fn parse_into(&mut self) -> Result<&'a Into<'a>> {
         let start = self.advance().start;
         let persistence = match self.keyword() {
             Some(Keyword::Temp | Keyword::Temporary) => Persistence::Temporary,

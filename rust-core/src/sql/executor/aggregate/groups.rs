@@ -33,7 +33,7 @@ pub(in crate::sql::executor) struct GroupTable {
 /// What a slot of group `group` holds.
 #[inline]
 fn slot_of(hash: u64, group: u32) -> u64 {
-    hash << 32 | u64::from(group) + 1
+    (hash << 32) | (u64::from(group) + 1)
 }
 
 impl GroupTable {

@@ -401,8 +401,7 @@ impl JoinTable {
                 Directory::Hashed { entries, .. } => {
                     let mut left = room;
                     let range = &entries[candidate.next as usize..candidate.end as usize];
-                    let mut seen = 0;
-                    for entry in range {
+                    for (seen, entry) in (0..).zip(range) {
                         if entry.value == candidate.value {
                             if left == 0 {
                                 candidate.next += seen;
@@ -414,7 +413,6 @@ impl JoinTable {
                                 break;
                             }
                         }
-                        seen += 1;
                     }
                 }
             }

@@ -105,6 +105,7 @@ impl Lowering<'_> {
     }
 
     /// The join with `inner` run for each row of `outer`, if that costs less than `rival`.
+    #[allow(clippy::too_many_arguments, reason = "a join's parts, and what it has to beat")]
     pub(super) fn index_join(
         &mut self,
         kind: &JoinKind,
