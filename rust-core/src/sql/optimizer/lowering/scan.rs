@@ -31,7 +31,11 @@ impl Lowering<'_> {
             Some(WantedOrder { keys: keys.collect::<Option<Vec<_>>>()?, limit: wanted.limit })
         });
         let access = access::choose(&table, columns, &predicates, order.as_ref(), &mut self.knowledge);
-        if let Some(lowered) = self.by_list(&table, columns, row_id_column, &predicates, required, &access)? {
+        // The target of a data change is read by one leaf, whose columns and row id come in the table's order.
+        if row_id.is_none()
+            && let Some(lowered) =
+                self.by_list(&table, columns, row_id_column, &predicates, required, &access)?
+        {
             return Ok(lowered);
         }
         let mut index = 0;
