@@ -1,9 +1,10 @@
 //! What operators cost: one constant each, in units of one row read in a sequential scan. All cost figures of the
 //! optimizer are here.
 //!
-//! The figures are ratios, rounded: a row of a scan over pages in memory takes some 20 to 30 nanoseconds, so a look-up
-//! by row id (a descent of three levels and the decoding of one row) is worth a dozen of them, and starting a dependent
-//! right side, which makes its pipeline ready anew, about fifty. `EXPLAIN ANALYZE` shows rows and time of each node
+//! The figures are rounded ratios and not yet calibrated by a benchmark. A row of a scan over pages in memory takes some
+//! 14 to 30 nanoseconds; a look-up
+//! by row id (a descent of three levels and the decoding of one row) is taken for a dozen of them, and starting a
+//! dependent right side, which makes its pipeline ready anew, for about fifty. `EXPLAIN ANALYZE` shows rows and time of each node
 //! beside these estimates: that is what to compare them with after a change of an operator.
 
 /// A row of a sequential scan.
