@@ -55,9 +55,13 @@ func (c *copier) write(data []byte) (stop int32) {
 	return 0
 }
 
-// end gives the error of the reader or writer, which is the reason for the library's; a panic goes on.
-func (c *copier) end() error {
+// end gives the error of the reader or writer, which is the reason for the library's; a panic goes on, and then
+// nobody is left to free the library's error.
+func (c *copier) end(failure Err) error {
 	if c.panicked != nil {
+		if failure != 0 {
+			errorFree(failure)
+		}
 		panic(c.panicked)
 	}
 	return c.err
@@ -67,12 +71,12 @@ func (c *copier) end() error {
 func CopyIn(ctx context.Context, conn Conn, sql string, reader io.Reader) (rows uint64, status Status, failure Err, err error) {
 	c := &copier{ctx: ctx, reader: reader}
 	rows, status, failure = copyIn(conn, sql, c)
-	return rows, status, failure, c.end()
+	return rows, status, failure, c.end(failure)
 }
 
 // CopyOut runs COPY ... TO STDOUT into writer.
 func CopyOut(ctx context.Context, conn Conn, sql string, writer io.Writer) (rows uint64, status Status, failure Err, err error) {
 	c := &copier{ctx: ctx, writer: writer}
 	rows, status, failure = copyOut(conn, sql, c)
-	return rows, status, failure, c.end()
+	return rows, status, failure, c.end(failure)
 }
