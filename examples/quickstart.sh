@@ -11,6 +11,6 @@ fi
 cc -std=c99 -O2 -Wall -Wextra -I"$root/include" "$root/examples/c/quickstart.c" -o "$work/quickstart" \
     -L"$root/lib" -Wl,-rpath,"$root/lib" -l:liblumos_core.so
 rm -rf "$work/quickstart.lumos" "$work/quickstart.lumos-wal"
-"$work/quickstart" "$work" "$work/quickstart.lumos"
+"$work/quickstart" "$work" "$work/quickstart.lumos" "$root/tests/tpch/queries"
 cd "$root/examples/go"
 go run -tags rust ./quickstart -file "$work/quickstart.lumos"

@@ -1,5 +1,6 @@
-/* Quickstart, first half: loads TPC-H's orders and lineitem from .tbl files into quickstart.lumos and asks a few
- * questions. usage: quickstart FOLDER [FILE]. The second half is examples/go/quickstart. */
+/* Quickstart, first half: loads TPC-H's eight tables from .tbl files into quickstart.lumos, looks rows up by key and
+ * runs queries 1, 3, 6, 13 and 18. usage: quickstart FOLDER [FILE [QUERIES]]. The second half is
+ * examples/go/quickstart. */
 
 #define _POSIX_C_SOURCE 200809L
 #include "lumos_core.h"
@@ -12,6 +13,55 @@
 #define LINE_BYTES 4096
 
 static lumos_error *error;
+
+/* The tables of TPC-H, in the order in which they are loaded. */
+static const struct {
+    const char *name, *create;
+    int columns;
+} tables[] = {
+    {"region",
+     "CREATE TABLE region (r_regionkey integer NOT NULL PRIMARY KEY, r_name char(25) NOT NULL, r_comment "
+     "varchar(152))",
+     3},
+    {"nation",
+     "CREATE TABLE nation (n_nationkey integer NOT NULL PRIMARY KEY, n_name char(25) NOT NULL, n_regionkey "
+     "integer NOT NULL, n_comment varchar(152))",
+     4},
+    {"part",
+     "CREATE TABLE part (p_partkey integer NOT NULL PRIMARY KEY, p_name varchar(55) NOT NULL, p_mfgr "
+     "char(25) NOT NULL, p_brand char(10) NOT NULL, p_type varchar(25) NOT NULL, p_size integer NOT NULL, "
+     "p_container char(10) NOT NULL, p_retailprice decimal(15,2) NOT NULL, p_comment varchar(23) NOT NULL)",
+     9},
+    {"supplier",
+     "CREATE TABLE supplier (s_suppkey integer NOT NULL PRIMARY KEY, s_name char(25) NOT NULL, s_address "
+     "varchar(40) NOT NULL, s_nationkey integer NOT NULL, s_phone char(15) NOT NULL, s_acctbal "
+     "decimal(15,2) NOT NULL, s_comment varchar(101) NOT NULL)",
+     7},
+    {"partsupp",
+     "CREATE TABLE partsupp (ps_partkey integer NOT NULL, ps_suppkey integer NOT NULL, ps_availqty integer "
+     "NOT NULL, ps_supplycost decimal(15,2) NOT NULL, ps_comment varchar(199) NOT NULL, PRIMARY KEY "
+     "(ps_partkey, ps_suppkey))",
+     5},
+    {"customer",
+     "CREATE TABLE customer (c_custkey integer NOT NULL PRIMARY KEY, c_name varchar(25) NOT NULL, "
+     "c_address varchar(40) NOT NULL, c_nationkey integer NOT NULL, c_phone char(15) NOT NULL, c_acctbal "
+     "decimal(15,2) NOT NULL, c_mktsegment char(10) NOT NULL, c_comment varchar(117) NOT NULL)",
+     8},
+    {"orders",
+     "CREATE TABLE orders (o_orderkey bigint NOT NULL PRIMARY KEY, o_custkey integer NOT NULL, "
+     "o_orderstatus char(1) NOT NULL, o_totalprice decimal(15,2) NOT NULL, o_orderdate date NOT NULL, "
+     "o_orderpriority char(15) NOT NULL, o_clerk char(15) NOT NULL, o_shippriority integer NOT NULL, "
+     "o_comment varchar(79) NOT NULL)",
+     9},
+    {"lineitem",
+     "CREATE TABLE lineitem (l_orderkey bigint NOT NULL, l_partkey integer NOT NULL, l_suppkey integer NOT "
+     "NULL, l_linenumber integer NOT NULL, l_quantity decimal(15,2) NOT NULL, l_extendedprice "
+     "decimal(15,2) NOT NULL, l_discount decimal(15,2) NOT NULL, l_tax decimal(15,2) NOT NULL, "
+     "l_returnflag char(1) NOT NULL, l_linestatus char(1) NOT NULL, l_shipdate date NOT NULL, l_commitdate "
+     "date NOT NULL, l_receiptdate date NOT NULL, l_shipinstruct char(25) NOT NULL, l_shipmode char(10) "
+     "NOT NULL, l_comment varchar(44) NOT NULL, PRIMARY KEY (l_orderkey, l_linenumber))",
+     16},
+};
 
 /* Every failure ends the program, with the engine's own words. */
 static lumos_status check(lumos_status status, const char *what) {
@@ -117,6 +167,24 @@ static void ask(lumos_conn *conn, const char *sql) {
     printf("  (%ld rows, %.2f ms)\n", rows, (seconds() - started) * 1e3);
 }
 
+/* A query of TPC-H, by number. */
+static void ask_file(lumos_conn *conn, const char *folder, int number) {
+    static char sql[8192];
+    char path[1024];
+    size_t length;
+    FILE *file;
+    snprintf(path, sizeof path, "%s/q%02d.sql", folder, number);
+    file = fopen(path, "r");
+    if (file == NULL) {
+        fprintf(stderr, "quickstart: %s is missing\n", path);
+        exit(1);
+    }
+    length = fread(sql, 1, sizeof sql - 1, file);
+    sql[length] = 0;
+    fclose(file);
+    ask(conn, sql);
+}
+
 /* Prepared look-ups by key, each read to its end. */
 static void look_up(lumos_conn *conn, int64_t orders) {
     const int count = 100000;
@@ -149,26 +217,24 @@ static void look_up(lumos_conn *conn, int64_t orders) {
 
 int main(int argc, char **argv) {
     const char *folder = argc > 1 ? argv[1] : ".", *path = argc > 2 ? argv[2] : "quickstart.lumos";
+    const char *query_folder = argc > 3 ? argv[3] : "tests/tpch/queries";
+    static const int queries[] = {1, 3, 6, 13, 18};
     lumos_db *db = NULL;
     lumos_conn *conn = NULL;
     lumos_result *result = NULL;
     int64_t orders;
     uint64_t findings = 0;
+    size_t index;
     check(lumos_open(path, &db, &error), path);
     check(lumos_connect(db, &conn, &error), "connect");
-    check(lumos_exec(conn, "DROP TABLE IF EXISTS orders; DROP TABLE IF EXISTS lineitem", LUMOS_NTS, NULL, &error), "drop");
-    load(conn, folder, "orders",
-         "CREATE TABLE orders (o_orderkey bigint NOT NULL PRIMARY KEY, o_custkey integer NOT NULL, "
-         "o_orderstatus char(1) NOT NULL, o_totalprice decimal(15,2) NOT NULL, o_orderdate date NOT NULL, "
-         "o_orderpriority char(15) NOT NULL, o_clerk char(15) NOT NULL, o_shippriority integer NOT NULL, "
-         "o_comment varchar(79) NOT NULL)", 9);
-    load(conn, folder, "lineitem",
-         "CREATE TABLE lineitem (l_orderkey bigint NOT NULL, l_partkey integer NOT NULL, l_suppkey integer NOT NULL, "
-         "l_linenumber integer NOT NULL, l_quantity decimal(15,2) NOT NULL, l_extendedprice decimal(15,2) NOT NULL, "
-         "l_discount decimal(15,2) NOT NULL, l_tax decimal(15,2) NOT NULL, l_returnflag char(1) NOT NULL, "
-         "l_linestatus char(1) NOT NULL, l_shipdate date NOT NULL, l_commitdate date NOT NULL, "
-         "l_receiptdate date NOT NULL, l_shipinstruct char(25) NOT NULL, l_shipmode char(10) NOT NULL, "
-         "l_comment varchar(44) NOT NULL, PRIMARY KEY (l_orderkey, l_linenumber))", 16);
+    for (index = 0; index < sizeof tables / sizeof tables[0]; index++) {
+        char drop[64];
+        snprintf(drop, sizeof drop, "DROP TABLE IF EXISTS %s", tables[index].name);
+        check(lumos_exec(conn, drop, LUMOS_NTS, NULL, &error), "drop");
+        load(conn, folder, tables[index].name, tables[index].create, tables[index].columns);
+    }
+    /* Counts and samples, so that joins are taken in a good order. */
+    check(lumos_exec(conn, "ANALYZE", LUMOS_NTS, NULL, &error), "analyze");
 
     check(lumos_query(conn, "SELECT count(*) FROM orders", LUMOS_NTS, &result, &error), "count");
     check(lumos_result_next(result, &error), "count");
@@ -180,11 +246,9 @@ int main(int argc, char **argv) {
     ask(conn, "SELECT o_orderkey, o_custkey FROM orders WHERE o_orderkey BETWEEN 1000 AND 1100 ORDER BY o_orderkey");
     ask(conn, "SELECT o_orderpriority, count(*) FROM orders WHERE o_orderdate >= DATE '1997-01-01' "
               "GROUP BY o_orderpriority ORDER BY o_orderpriority");
-    ask(conn, "SELECT l_returnflag, l_linestatus, sum(l_quantity), sum(l_extendedprice), avg(l_discount), count(*) "
-              "FROM lineitem WHERE l_shipdate <= DATE '1998-09-02' GROUP BY l_returnflag, l_linestatus "
-              "ORDER BY l_returnflag, l_linestatus");
-    ask(conn, "SELECT sum(l_extendedprice * l_discount) AS revenue FROM lineitem WHERE l_shipdate >= DATE '1994-01-01' "
-              "AND l_shipdate < DATE '1995-01-01' AND l_discount BETWEEN 0.05 AND 0.07 AND l_quantity < 24");
+    for (index = 0; index < sizeof queries / sizeof queries[0]; index++) {
+        ask_file(conn, query_folder, queries[index]);
+    }
 
     check(lumos_verify(db, NULL, NULL, &findings, &error), "verify");
     printf("\nverified: %llu findings\n", (unsigned long long)findings);
