@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#define ROWS_PER_TRANSACTION 50000
 #define LINE_BYTES 4096
 
 static lumos_error *error;
@@ -17,50 +16,41 @@ static lumos_error *error;
 /* The tables of TPC-H, in the order in which they are loaded. */
 static const struct {
     const char *name, *create;
-    int columns;
 } tables[] = {
     {"region",
      "CREATE TABLE region (r_regionkey integer NOT NULL PRIMARY KEY, r_name char(25) NOT NULL, r_comment "
-     "varchar(152))",
-     3},
+     "varchar(152))"},
     {"nation",
      "CREATE TABLE nation (n_nationkey integer NOT NULL PRIMARY KEY, n_name char(25) NOT NULL, n_regionkey "
-     "integer NOT NULL, n_comment varchar(152))",
-     4},
+     "integer NOT NULL, n_comment varchar(152))"},
     {"part",
      "CREATE TABLE part (p_partkey integer NOT NULL PRIMARY KEY, p_name varchar(55) NOT NULL, p_mfgr "
      "char(25) NOT NULL, p_brand char(10) NOT NULL, p_type varchar(25) NOT NULL, p_size integer NOT NULL, "
-     "p_container char(10) NOT NULL, p_retailprice decimal(15,2) NOT NULL, p_comment varchar(23) NOT NULL)",
-     9},
+     "p_container char(10) NOT NULL, p_retailprice decimal(15,2) NOT NULL, p_comment varchar(23) NOT NULL)"},
     {"supplier",
      "CREATE TABLE supplier (s_suppkey integer NOT NULL PRIMARY KEY, s_name char(25) NOT NULL, s_address "
      "varchar(40) NOT NULL, s_nationkey integer NOT NULL, s_phone char(15) NOT NULL, s_acctbal "
-     "decimal(15,2) NOT NULL, s_comment varchar(101) NOT NULL)",
-     7},
+     "decimal(15,2) NOT NULL, s_comment varchar(101) NOT NULL)"},
     {"partsupp",
      "CREATE TABLE partsupp (ps_partkey integer NOT NULL, ps_suppkey integer NOT NULL, ps_availqty integer "
      "NOT NULL, ps_supplycost decimal(15,2) NOT NULL, ps_comment varchar(199) NOT NULL, PRIMARY KEY "
-     "(ps_partkey, ps_suppkey))",
-     5},
+     "(ps_partkey, ps_suppkey))"},
     {"customer",
      "CREATE TABLE customer (c_custkey integer NOT NULL PRIMARY KEY, c_name varchar(25) NOT NULL, "
      "c_address varchar(40) NOT NULL, c_nationkey integer NOT NULL, c_phone char(15) NOT NULL, c_acctbal "
-     "decimal(15,2) NOT NULL, c_mktsegment char(10) NOT NULL, c_comment varchar(117) NOT NULL)",
-     8},
+     "decimal(15,2) NOT NULL, c_mktsegment char(10) NOT NULL, c_comment varchar(117) NOT NULL)"},
     {"orders",
      "CREATE TABLE orders (o_orderkey bigint NOT NULL PRIMARY KEY, o_custkey integer NOT NULL, "
      "o_orderstatus char(1) NOT NULL, o_totalprice decimal(15,2) NOT NULL, o_orderdate date NOT NULL, "
      "o_orderpriority char(15) NOT NULL, o_clerk char(15) NOT NULL, o_shippriority integer NOT NULL, "
-     "o_comment varchar(79) NOT NULL)",
-     9},
+     "o_comment varchar(79) NOT NULL)"},
     {"lineitem",
      "CREATE TABLE lineitem (l_orderkey bigint NOT NULL, l_partkey integer NOT NULL, l_suppkey integer NOT "
      "NULL, l_linenumber integer NOT NULL, l_quantity decimal(15,2) NOT NULL, l_extendedprice "
      "decimal(15,2) NOT NULL, l_discount decimal(15,2) NOT NULL, l_tax decimal(15,2) NOT NULL, "
      "l_returnflag char(1) NOT NULL, l_linestatus char(1) NOT NULL, l_shipdate date NOT NULL, l_commitdate "
      "date NOT NULL, l_receiptdate date NOT NULL, l_shipinstruct char(25) NOT NULL, l_shipmode char(10) "
-     "NOT NULL, l_comment varchar(44) NOT NULL, PRIMARY KEY (l_orderkey, l_linenumber))",
-     16},
+     "NOT NULL, l_comment varchar(44) NOT NULL, PRIMARY KEY (l_orderkey, l_linenumber))"},
 };
 
 /* Every failure ends the program, with the engine's own words. */
@@ -79,70 +69,59 @@ static double seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static unsigned char *put_u32(unsigned char *at, uint32_t value) {
-    at[0] = (unsigned char)(value >> 24);
-    at[1] = (unsigned char)(value >> 16);
-    at[2] = (unsigned char)(value >> 8);
-    at[3] = (unsigned char)value;
-    return at + 4;
-}
-
-/* `a|b|c|` becomes packed parameters: type 0 is the text of a literal that takes its column's type. */
-static size_t pack_line(const char *line, int columns, unsigned char *params) {
-    unsigned char *at = params;
-    int column;
-    *at++ = 0;
-    *at++ = (unsigned char)columns;
-    for (column = 0; column < columns; column++) {
-        const char *end = strchr(line, '|');
-        size_t length = end ? (size_t)(end - line) : strcspn(line, "\r\n");
-        at = put_u32(put_u32(at, 0), (uint32_t)length);
-        memcpy(at, line, length);
-        at += length;
-        line += length + (end ? 1 : 0);
-    }
-    return (size_t)(at - params);
-}
-
-static void load(lumos_conn *conn, const char *folder, const char *table, const char *create, int columns) {
-    static char line[LINE_BYTES];
-    static unsigned char params[LINE_BYTES + 8 * 32];
-    char path[1024], sql[256];
-    lumos_stmt *insert = NULL;
-    long rows = 0;
-    double started = seconds();
-    int column;
+/* A .tbl file that is being read, and what has not been given out of its current line. */
+typedef struct {
     FILE *file;
+    char line[LINE_BYTES];
+    size_t start, end;
+} tbl_file;
+
+/* What COPY asks for its data: puts up to `capacity` bytes into `buffer` and tells how many, 0 at the end. In a .tbl
+ * file a bar ends each field, also the last; in COPY's text form a bar stands only between fields. */
+static int64_t read_lines(void *user, void *buffer, size_t capacity) {
+    tbl_file *tbl = user;
+    size_t given = 0;
+    while (given < capacity) {
+        size_t part;
+        if (tbl->start == tbl->end) {
+            if (fgets(tbl->line, sizeof tbl->line, tbl->file) == NULL) {
+                break;
+            }
+            tbl->start = 0;
+            tbl->end = strlen(tbl->line);
+            if (tbl->end >= 2 && strcmp(tbl->line + tbl->end - 2, "|\n") == 0) {
+                tbl->end--;
+                tbl->line[tbl->end - 1] = '\n';
+            }
+        }
+        part = tbl->end - tbl->start < capacity - given ? tbl->end - tbl->start : capacity - given;
+        memcpy((char *)buffer + given, tbl->line + tbl->start, part);
+        tbl->start += part;
+        given += part;
+    }
+    return ferror(tbl->file) ? -1 : (int64_t)given;
+}
+
+/* A table comes in whole, or not at all: COPY is one statement. */
+static void load(lumos_conn *conn, const char *folder, const char *table, const char *create) {
+    static tbl_file tbl;
+    char path[1024], sql[256];
+    uint64_t rows = 0;
+    double started = seconds();
     snprintf(path, sizeof path, "%s/%s.tbl", folder, table);
-    file = fopen(path, "r");
-    if (file == NULL) {
+    tbl.start = tbl.end = 0;
+    tbl.file = fopen(path, "r");
+    if (tbl.file == NULL) {
         fprintf(stderr, "quickstart: %s is missing: run tools/quickstart-data first\n", path);
         exit(1);
     }
     check(lumos_exec(conn, create, LUMOS_NTS, NULL, &error), table);
-    snprintf(sql, sizeof sql, "INSERT INTO %s VALUES ($1", table);
-    for (column = 2; column <= columns; column++) {
-        snprintf(sql + strlen(sql), sizeof sql - strlen(sql), ", $%d", column);
-    }
-    strcat(sql, ")");
-    check(lumos_prepare(conn, sql, LUMOS_NTS, LUMOS_PREPARE_PERSISTENT, &insert, NULL, &error), sql);
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (rows % ROWS_PER_TRANSACTION == 0) {
-            if (rows > 0) {
-                check(lumos_commit(conn, NULL, &error), "commit");
-            }
-            check(lumos_begin(conn, LUMOS_ISO_DEFAULT, 0, &error), "begin");
-        }
-        check(lumos_run(insert, params, pack_line(line, columns, params), NULL, 0, NULL, &error), line);
-        rows++;
-    }
-    if (rows > 0) {
-        check(lumos_commit(conn, NULL, &error), "commit");
-    }
-    lumos_stmt_close(insert);
-    fclose(file);
+    snprintf(sql, sizeof sql, "COPY %s FROM STDIN (DELIMITER '|')", table);
+    check(lumos_copy_in(conn, sql, LUMOS_NTS, read_lines, &tbl, &rows, &error), sql);
+    fclose(tbl.file);
     started = seconds() - started;
-    printf("%-8s %7ld rows loaded in %6.2f s, %.0f rows/s\n", table, rows, started, (double)rows / started);
+    printf("%-8s %7llu rows loaded in %6.2f s, %.0f rows/s\n", table, (unsigned long long)rows, started,
+           (double)rows / started);
 }
 
 /* Runs a query, shows its first rows and how long all of them took. */
@@ -189,12 +168,13 @@ static void ask_file(lumos_conn *conn, const char *folder, int number) {
 static void look_up(lumos_conn *conn, int64_t orders) {
     const int count = 100000;
     static unsigned char buffer[1024];
+    /* Packed parameters: one of them, of type 20 (bigint), 8 bytes long, big-endian. */
     unsigned char params[18] = {0, 1, 0, 0, 0, 20, 0, 0, 0, 8};
     lumos_stmt *stmt = NULL;
     uint64_t random = 88172645463325252u;
     long found = 0;
     double started;
-    int index;
+    int index, byte;
     check(lumos_prepare(conn, "SELECT o_totalprice, o_orderdate FROM orders WHERE o_orderkey = $1", LUMOS_NTS,
                         LUMOS_PREPARE_PERSISTENT, &stmt, NULL, &error), "look-up");
     started = seconds();
@@ -205,7 +185,9 @@ static void look_up(lumos_conn *conn, int64_t orders) {
         random ^= random >> 7;
         random ^= random << 17;
         key = random % (uint64_t)(orders * 4) + 1;
-        put_u32(put_u32(params + 10, (uint32_t)(key >> 32)), (uint32_t)key);
+        for (byte = 0; byte < 8; byte++) {
+            params[10 + byte] = (unsigned char)(key >> (56 - 8 * byte));
+        }
         info.struct_size = sizeof info;
         check(lumos_run(stmt, params, sizeof params, buffer, sizeof buffer, &info, &error), "look-up");
         found += info.rows;
@@ -231,7 +213,7 @@ int main(int argc, char **argv) {
         char drop[64];
         snprintf(drop, sizeof drop, "DROP TABLE IF EXISTS %s", tables[index].name);
         check(lumos_exec(conn, drop, LUMOS_NTS, NULL, &error), "drop");
-        load(conn, folder, tables[index].name, tables[index].create, tables[index].columns);
+        load(conn, folder, tables[index].name, tables[index].create);
     }
     /* Counts and samples, so that joins are taken in a good order. */
     check(lumos_exec(conn, "ANALYZE", LUMOS_NTS, NULL, &error), "analyze");

@@ -1,10 +1,12 @@
 /* Parameters, errors by SQLSTATE, and a transaction that is run again where another one came in between:
    cc transfer.c -I../../include -L../../lib -Wl,-rpath,../../lib -l:liblumos_core.so -lpthread -o transfer */
 
+#define _POSIX_C_SOURCE 200809L
 #include "lumos_core.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { ATTEMPTS_MAX = 50, TRANSFERS = 200, THREADS = 2 };
 
@@ -37,6 +39,13 @@ static int transfer_once(lumos_conn *conn, lumos_stmt *change, int64_t from, int
     return lumos_exec(conn, "COMMIT", LUMOS_NTS, NULL, err) < 0 ? -1 : 0;
 }
 
+/* Whoever tries again at once meets the same competitor again; longer and longer pauses let it finish. */
+static void pause_before(int attempt) {
+    struct timespec pause = {0, 0};
+    pause.tv_nsec = (attempt + 1) * 200000L; /* 0.2 ms more each time */
+    nanosleep(&pause, NULL);
+}
+
 static int transfer(lumos_conn *conn, lumos_stmt *change, int64_t from, int64_t to, int64_t amount, int *retries) {
     int attempt;
     for (attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -50,6 +59,7 @@ static int transfer(lumos_conn *conn, lumos_stmt *change, int64_t from, int64_t 
         if (!again) return status;
         ++*retries;
         lumos_exec(conn, "ROLLBACK", LUMOS_NTS, NULL, NULL); /* in case the block is still open */
+        pause_before(attempt);
     }
     return -1;
 }

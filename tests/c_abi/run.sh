@@ -73,5 +73,37 @@ if ${CXX:-c++} -std=c++17 $flags "$here/header_only.cpp" -o "$work/header_only" 
 else
     bad "the header does not compile as C++17"
 fi
+
+# The examples do what they say.
+example() { # name, the last line that it prints, arguments
+    local name=$1 expected=$2 output
+    shift 2
+    if ! ${CC:-cc} -std=c99 -O1 $flags "$root/examples/c/$name.c" -o "$work/$name" -L"$lib" -Wl,-rpath,"$lib" \
+        -l:liblumos_core.so -lpthread; then
+        bad "examples/c/$name.c does not compile"
+        return
+    fi
+    good
+    output=$(cd "$work" && timeout 120 "./$name" "$@" 2>&1)
+    local status=$?
+    if [ $status = 0 ] && [ "$(tail -n 1 <<<"$output")" = "$expected" ]; then
+        good
+    else
+        bad "examples/c/$name: status $status: $output"
+    fi
+}
+example first '23505: duplicate key value violates unique constraint "city_pkey"'
+example transfer 'together they still have 200'
+example copy '2,2,12.00'
+tbl() { printf '%s\n' "${@:2}" >"$work/$1.tbl"; }
+tbl region '0|AFRICA|a|' '1|AMERICA|b|'
+tbl nation '0|ALGERIA|0|a|' '1|ARGENTINA|1|b|'
+tbl part '1|a part|Manufacturer#1|Brand#13|PROMO BURNISHED COPPER|7|JUMBO PKG|901.00|x|'
+tbl supplier '1|Supplier#000000001|street|1|27-918-335-1736|5755.94|x|'
+tbl partsupp '1|1|3325|771.64|x|'
+tbl customer '1|Customer#000000001|street|1|25-989-741-2988|711.56|BUILDING|x|'
+tbl orders '7|1|O|252004.18|1996-01-10|2-HIGH|Clerk#000000470|0|x|'
+tbl lineitem '7|1|1|1|12.00|13608.60|0.07|0.03|N|O|1996-05-07|1996-03-13|1996-06-03|TAKE BACK RETURN|FOB|x|'
+example quickstart 'verified: 0 findings' "$work" "$work/quickstart.lumos" "$root/tests/tpch/queries"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

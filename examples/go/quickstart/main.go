@@ -1,5 +1,5 @@
 // Quickstart shows that what was acknowledged stays. It works on quickstart.lumos, which the C quickstart
-// loads with the tables orders and lineitem of TPC-H.
+// loads with the tables of TPC-H.
 //
 // The program starts itself as a child. In the child four goroutines insert and update orders in durable
 // transactions while a fifth aggregates; each order's number is printed right after its commit. The parent
