@@ -384,3 +384,15 @@ fn distinct_groups_by_all_columns_and_wide_lists_plan_on_a_small_stack() {
     });
     thread.unwrap().join().unwrap();
 }
+
+#[test]
+fn the_order_of_a_limited_subquery_is_not_taken_for_the_one_above_it() {
+    let least = |descending| limit(sort(scan(), &[(0, descending)]), 2);
+    planned(project(sort(least(true), &[(0, false)]), &[0]), 0, "sort < limit 2 < scan -..- backward [0]");
+    planned(
+        project(sort(least(false), &[(3, false)]), &[0]),
+        0,
+        "project #0 < sort < limit 2 < scan -..- [0, 3]",
+    );
+    planned(project(sort(least(false), &[(0, false)]), &[0]), 0, "limit 2 < scan -..- [0]");
+}

@@ -20,7 +20,7 @@ use crate::sql::optimizer::columns::{add_columns, operator_count, to_inputs};
 use crate::sql::optimizer::knowledge::Knowledge;
 use crate::sql::optimizer::lowering::common_table::CommonTables;
 use crate::sql::optimizer::{cardinality, cost};
-use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
+use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, SortKey};
 use crate::sql::plan::logical::{InitialForm, LogicalPlan};
 use crate::sql::plan::physical::{InitialPlan, Operator, PhysicalNode, PhysicalPlan, StatementKind};
 use crate::sql::types::data_type::DataType;
@@ -149,6 +149,15 @@ fn without_null(expression: Option<Expression>) -> Option<Expression> {
     expression.filter(|expression| !matches!(expression, Expression::Constant { value: Datum::Null, .. }))
 }
 
+/// Whether rows that are sorted by `keys` are in the wanted order.
+fn meets(keys: &[SortKey], wanted: Option<&Wanted>) -> bool {
+    let is_same = |(key, wanted): (&SortKey, &WantedKey)| {
+        matches!(key.expression, Expression::Column { id, .. } if id == wanted.column)
+            && (key.descending, key.nulls_first) == (wanted.descending, wanted.nulls_first)
+    };
+    wanted.is_some_and(|wanted| wanted.keys.len() <= keys.len() && keys.iter().zip(&wanted.keys).all(is_same))
+}
+
 impl Lowering<'_> {
     fn statement(&mut self, plan: LogicalPlan) -> Result<PhysicalNode> {
         match plan {
@@ -256,12 +265,17 @@ impl Lowering<'_> {
             }
             LogicalPlan::Distinct { input } => self.distinct(*input),
             LogicalPlan::DistinctOn { input, keys } => self.distinct_on(*input, keys, required),
+            // What these order by is theirs; whoever is above may want another order.
             LogicalPlan::Sort { input, keys } => {
+                let meets = meets(&keys, wanted);
                 let (lowered, keys) = self.sort_input(*input, keys, required, None)?;
-                Ok(if lowered.ordered { lowered } else { unary::sorted(lowered, keys) })
+                let lowered = if lowered.ordered { lowered } else { unary::sorted(lowered, keys) };
+                Ok(Lowered { ordered: meets, ..lowered })
             }
             LogicalPlan::Limit { input, limit, offset } => {
-                self.limit(*input, without_null(limit), without_null(offset), required)
+                let meets = matches!(&*input, LogicalPlan::Sort { keys, .. } if meets(keys, wanted));
+                let lowered = self.limit(*input, without_null(limit), without_null(offset), required)?;
+                Ok(Lowered { ordered: meets, ..lowered })
             }
             LogicalPlan::Insert { .. } | LogicalPlan::Update { .. } | LogicalPlan::Delete { .. } => {
                 Err(Error::internal("a data change below a query"))
