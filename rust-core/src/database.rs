@@ -5,15 +5,18 @@
 //! database. Where that does not come about (a crash, an error), the next open recovers from the log.
 //! Knows every layer but the C boundary.
 
+mod check;
 mod instance;
 pub mod options;
 mod registry;
 pub mod statistics;
+mod verify;
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;
 
-use crate::common::cancel::CancelToken;
 use crate::common::ids::Lsn;
 use crate::common::sync::Arc;
 use crate::database::instance::{Instance, Opened};
@@ -21,8 +24,6 @@ use crate::database::options::DatabaseOptions;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::session::engine::Engine;
-use crate::table::verify;
-use crate::transaction::types::IsolationLevel;
 use std::path::Path;
 
 /// A handle to an open database. Threads: any.
@@ -63,22 +64,19 @@ impl Database {
         self.engine.manager.poison(error);
     }
 
-    /// Checks pages, trees, rows, index entries and large values; calls `report` with each finding and with a line
-    /// on what was looked at; returns the number of findings.
+    /// Checks headers, page map, pages, trees, use of blocks, definitions, rows, index entries and large values; calls
+    /// `report` with each finding (file, block, object, what is wrong) and with a last line on what was looked at;
+    /// returns the number of findings.
     /// # Errors
     /// `58030`; `57014`; damage is reported where reading can go on.
     pub fn verify(&self, report: &mut dyn FnMut(&str)) -> Result<u64> {
-        let mut findings = self.instance.storage.verify(report)?;
-        let manager = &self.engine.manager;
-        let mut transaction = manager.begin(IsolationLevel::RepeatableRead, true, CancelToken::default());
-        transaction.start_statement()?;
-        for table in self.engine.catalog.current().tables() {
-            let mut named = |text: &str| report(&format!("table \"{}\": {text}", table.name));
-            findings += verify::verify(manager, &transaction, &table.layout, &mut named)?;
-        }
-        transaction.end_statement();
-        transaction.rollback();
-        Ok(findings)
+        let subject = verify::Subject {
+            file: &self.instance.file_name,
+            storage: &self.instance.storage,
+            manager: &self.engine.manager,
+            closed_cleanly: self.instance.closed_cleanly,
+        };
+        verify::verify(&subject, report)
     }
 
     /// A figure by its name in [`statistics::STATISTICS`].

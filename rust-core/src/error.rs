@@ -162,6 +162,7 @@ struct Report {
     data_type: Option<String>,
     constraint: Option<String>,
     context: Option<String>,
+    tree: Option<u32>,
 }
 
 macro_rules! optional_field {
@@ -194,6 +195,7 @@ impl Error {
             data_type: None,
             constraint: None,
             context: None,
+            tree: None,
         }))
     }
 
@@ -224,6 +226,18 @@ impl Error {
     /// The place in the SQL text, a byte offset.
     pub fn position(&self) -> Option<usize> {
         self.0.position
+    }
+
+    /// Says in which tree damage was met, unless that is known already.
+    #[must_use]
+    pub fn in_tree(mut self, tree: u32) -> Error {
+        self.0.tree.get_or_insert(tree);
+        self
+    }
+
+    /// The number of the tree in which damage was met.
+    pub fn tree(&self) -> Option<u32> {
+        self.0.tree
     }
 
     /// The code.

@@ -23,7 +23,7 @@ use crate::transaction::transaction::Transaction;
 use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
 
 /// The first key byte of names; the name follows. Value: the object id of the table or view, big-endian.
-const NAME: u8 = b'n';
+pub(super) const NAME: u8 = b'n';
 const OBJECT_COUNTER_KEY: [u8; 1] = [0];
 
 /// See the module. Threads: any.
@@ -144,7 +144,7 @@ fn mark_new_indexes(before: &CatalogSnapshot, table: &TableDefinition, timestamp
     }
 }
 
-fn names_of(table: &TableDefinition) -> Vec<&str> {
+pub(super) fn names_of(table: &TableDefinition) -> Vec<&str> {
     let indexes = table.indexes.iter().map(|index| index.name.as_str());
     std::iter::once(table.name.as_str()).chain(indexes).collect()
 }

@@ -97,25 +97,47 @@ impl<S: Stored> Family<S> {
         transaction: &Transaction,
         mut take: impl FnMut(ObjectId, S),
     ) -> Result<()> {
+        let mut first_error = None;
+        self.read_each(transaction, |id, object| match object {
+            Ok(object) => take(id, object),
+            Err(error) => first_error = first_error.take().or(Some(error)),
+        })?;
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// Gives every object, by number, or what is wrong with its bytes.
+    pub(super) fn read_each(
+        &self,
+        transaction: &Transaction,
+        mut take: impl FnMut(ObjectId, Result<S>),
+    ) -> Result<()> {
         let tree = transaction.tree_handle(CATALOG_TREE)?;
         let (lower, upper) = ([self.first_byte], [self.first_byte + 1]);
         let mut scan =
             transaction.scan(&tree, Bound::Included(&lower[..]), Bound::Excluded(&upper[..]), false);
-        let mut objects: Vec<(ObjectId, Vec<u8>)> = Vec::new();
+        let mut objects: Vec<(ObjectId, u32, Vec<u8>)> = Vec::new();
         let mut key = Vec::new();
         let mut sound = true;
         while scan
             .next(transaction, |rows| {
                 for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
                     rows.key_into(index, &mut key);
-                    let Some(id) = key.get(1..5).and_then(|id| <[u8; 4]>::try_from(id).ok()) else {
+                    let Some((id, part)) = id_and_part(&key) else {
                         sound = false;
                         continue;
                     };
-                    let id = ObjectId(u32::from_be_bytes(id));
                     match objects.last_mut() {
-                        Some((last, bytes)) if *last == id => bytes.extend_from_slice(rows.value(index)),
-                        _ => objects.push((id, rows.value(index).to_vec())),
+                        Some((last, parts, bytes)) if *last == id => {
+                            // A part that is missing in the middle makes the rest meaningless.
+                            if part == *parts {
+                                bytes.extend_from_slice(rows.value(index));
+                            } else {
+                                bytes.clear();
+                            }
+                            *parts = parts.saturating_add(1);
+                        }
+                        _ if part == 0 => objects.push((id, 1, rows.value(index).to_vec())),
+                        _ => objects.push((id, u32::MAX, Vec::new())),
                     }
                 }
             })?
@@ -124,9 +146,14 @@ impl<S: Stored> Family<S> {
         if !sound {
             return Err(Error::new(SqlState::DATA_CORRUPTED, "a key of the catalog is damaged"));
         }
-        for (id, bytes) in objects {
-            take(id, codec::decode(&bytes)?);
+        for (id, _, bytes) in objects {
+            take(id, codec::decode(&bytes));
         }
         Ok(())
     }
+}
+
+fn id_and_part(key: &[u8]) -> Option<(ObjectId, u32)> {
+    let (id, part) = (key.get(1..5)?.first_chunk::<4>()?, key.get(5..)?.first_chunk::<4>()?);
+    Some((ObjectId(u32::from_be_bytes(*id)), u32::from_be_bytes(*part)))
 }

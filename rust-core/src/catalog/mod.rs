@@ -8,4 +8,5 @@ pub mod codec;
 mod family;
 pub mod snapshot;
 pub mod table_definition;
+pub mod verify;
 pub mod view_definition;

@@ -14,8 +14,9 @@ use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::io::memory::MemoryVfs;
 use crate::io::os::OsVfs;
+use crate::io::overlay::OverlayVfs;
 use crate::io::system;
-use crate::io::vfs::{File, OpenMode, Vfs};
+use crate::io::vfs::{File, LockOutcome, OpenMode, Vfs};
 use crate::session::engine::{Engine, EngineOptions};
 use crate::storage::{Storage, StorageOptions};
 use crate::transaction::manager::TransactionManager;
@@ -43,6 +44,10 @@ pub(super) struct Instance {
     /// Nothing has to outlive it: read-only, or in memory.
     leaves_nothing: bool,
     read_only: bool,
+    /// As the user named it, symbolic links resolved: for findings.
+    pub(super) file_name: String,
+    /// Opened as a clean close left it, for reading: both checkpoint slots are as they were written.
+    pub(super) closed_cleanly: bool,
     next_session: AtomicU64,
     /// Handles that looked at the file while it was open. Closing one would take away the system's note of which
     /// process holds the lock, which others report.
@@ -86,11 +91,13 @@ impl Drop for Claimed {
 }
 
 /// Where a database is.
-struct Place {
-    vfs: Arc<dyn Vfs>,
-    path: PathBuf,
-    name: Arc<str>,
-    volatile: bool,
+pub(super) struct Place {
+    pub(super) vfs: Arc<dyn Vfs>,
+    pub(super) path: PathBuf,
+    pub(super) name: Arc<str>,
+    pub(super) volatile: bool,
+    /// Changes stay in memory.
+    pub(super) overlaid: bool,
 }
 
 /// Held while a missing file is made, so that two threads do not make it at once.
@@ -101,7 +108,7 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
     let Some(path) = path else {
         let vfs = options.vfs.clone().unwrap_or_else(|| Arc::new(MemoryVfs::new()));
         let name = Arc::from(MEMORY_NAME);
-        let place = Place { vfs, path: PathBuf::from(MEMORY_NAME), name, volatile: true };
+        let place = Place { vfs, path: PathBuf::from(MEMORY_NAME), name, volatile: true, overlaid: false };
         let memory = memory_account(options);
         let storage = Storage::create(storage_options(&place, options, &memory))?;
         return assemble(&place, options, memory, storage);
@@ -113,7 +120,7 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
         return checked(opened, options);
     }
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let place = Place { vfs, path, name: Arc::from(name), volatile: false };
+    let place = Place { vfs, path, name: Arc::from(name), volatile: false, overlaid: false };
     let memory = memory_account(options);
     if let Some(made) = create_if_missing(&place, options, &memory)? {
         let key = RegistryKey::new(file_system, made.file_identity()?);
@@ -129,6 +136,15 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
             opened.instance.probes.lock().push(probe);
             checked(opened, options)
         }
+        Claim::Ours if options.read_only => {
+            let mut place = place;
+            let opened = open_for_reading(&mut place, options, &memory, &probe)
+                .and_then(|storage| assemble(&place, options, memory, storage));
+            if let Ok(opened) = &opened {
+                opened.instance.probes.lock().push(probe);
+            }
+            finish(&place, key, opened)
+        }
         Claim::Ours => {
             drop(probe);
             let opened = Storage::open(storage_options(&place, options, &memory))
@@ -136,6 +152,32 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
             finish(&place, key, opened)
         }
     }
+}
+
+/// Opens storage without writing to the file. Where it needs recovery, what recovery writes stays in memory: `place`
+/// is then over an [`OverlayVfs`]. `file` keeps writers out until it is closed.
+pub(super) fn open_for_reading(
+    place: &mut Place,
+    options: &DatabaseOptions,
+    memory: &Arc<MemoryAccount>,
+    file: &Arc<dyn File>,
+) -> Result<Arc<Storage>> {
+    if let LockOutcome::HeldBy(process) = file.try_lock_shared()? {
+        let by = process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+        return Err(Error::new(
+            SqlState::OBJECT_IN_USE,
+            format!("database \"{}\" is in use by {by}", place.path.display()),
+        )
+        .hint("Wait until it is closed there, or ask that process for a backup."));
+    }
+    let storage = Storage::open(storage_options(place, options, memory))?;
+    if storage.last_checkpoint().clean && place.vfs.list_folder(&log_folder(&place.path))?.is_empty() {
+        return Ok(storage);
+    }
+    drop(storage);
+    place.vfs = Arc::new(OverlayVfs::new(Arc::clone(&place.vfs), Arc::clone(memory)));
+    place.overlaid = true;
+    Storage::open(storage_options(place, options, memory))
 }
 
 /// Makes a file that is missing, or empty. `None`: there is one.
@@ -186,30 +228,34 @@ fn checked(opened: Opened, options: &DatabaseOptions) -> Result<Opened> {
     Ok(opened)
 }
 
-fn memory_account(options: &DatabaseOptions) -> Arc<MemoryAccount> {
+pub(super) fn memory_account(options: &DatabaseOptions) -> Arc<MemoryAccount> {
     let limit = options.memory_limit.unwrap_or_else(|| (system::memory_bytes() / 4) as usize);
     MemoryAccount::new(limit.max(MEMORY_LIMIT_MIN))
 }
 
-fn storage_options(place: &Place, options: &DatabaseOptions, memory: &Arc<MemoryAccount>) -> StorageOptions {
+pub(super) fn storage_options(
+    place: &Place,
+    options: &DatabaseOptions,
+    memory: &Arc<MemoryAccount>,
+) -> StorageOptions {
     StorageOptions {
         vfs: Arc::clone(&place.vfs),
         path: place.path.clone(),
         page_size: options.page_size,
         memory: Arc::clone(memory),
-        read_only: options.read_only,
+        read_only: options.read_only && !place.overlaid,
         database: system::entropy(),
     }
 }
 
-fn log_folder(path: &Path) -> PathBuf {
+pub(super) fn log_folder(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)
 }
 
 /// The log behind the checkpoint, redone; where it ends; the next transaction number.
-fn recover_log(
+pub(super) fn recover_log(
     place: &Place,
     choices: &DatabaseOptions,
     storage: &Storage,
@@ -230,15 +276,9 @@ fn recover_log(
         let log = Log::create(options, checkpoint.cut_lsn)?;
         return Ok((log, checkpoint.cut_lsn, checkpoint.next_transaction));
     }
-    if choices.read_only {
-        if !checkpoint.clean || !place.vfs.list_folder(&options.folder)?.is_empty() {
-            return Err(Error::new(
-                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("database \"{}\" was not closed cleanly", place.path.display()),
-            )
-            .hint("Open it for writing once, so that it recovers, or wait until its writer closes it."));
-        }
-        let log = Log::create(options, checkpoint.cut_lsn)?;
+    if choices.read_only && !place.overlaid {
+        // It was closed cleanly; or its log is not to be looked at.
+        let log = Log::create(LogOptions { volatile: true, ..options }, checkpoint.cut_lsn)?;
         return Ok((log, checkpoint.cut_lsn, checkpoint.next_transaction));
     }
     let position =
@@ -254,6 +294,7 @@ fn assemble(
     memory: Arc<MemoryAccount>,
     storage: Arc<Storage>,
 ) -> Result<Opened> {
+    let closed_cleanly = options.read_only && !place.overlaid && !place.volatile;
     let clock: Arc<dyn Clock> = options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
     let (log, visible, next_transaction) = recover_log(place, options, &storage)?;
     let log = Arc::new(log);
@@ -274,6 +315,8 @@ fn assemble(
         storage,
         leaves_nothing: options.read_only || place.volatile,
         read_only: options.read_only,
+        file_name: place.path.display().to_string(),
+        closed_cleanly,
         next_session: AtomicU64::new(0),
         probes: Mutex::new(Vec::new()),
         claim: OnceLock::new(),

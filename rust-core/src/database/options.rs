@@ -24,7 +24,7 @@ pub struct DatabaseOptions {
     pub page_size: usize,
     /// What a commit waits for unless a session says otherwise.
     pub durability: Durability,
-    /// Nothing is written, not even the log of a crash is applied.
+    /// Nothing is written: what the log of a crash holds is applied in memory alone.
     pub read_only: bool,
     /// A missing file is made.
     pub create: bool,

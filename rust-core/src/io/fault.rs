@@ -9,7 +9,7 @@ use crate::common::random::Random;
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::{File, FileIdentity, LockOutcome, OpenMode, Vfs};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,7 +97,8 @@ struct Disk {
     durable_names: BTreeMap<PathBuf, u64>,
     folder_changes: Vec<FolderChange>,
     files: BTreeMap<u64, Content>,
-    locks: BTreeSet<u64>,
+    /// By file, -1: one exclusive lock; else the number of shared ones.
+    locks: BTreeMap<u64, i32>,
     next_file: u64,
     next_write: u64,
     calls: u64,
@@ -367,7 +368,7 @@ impl Vfs for FaultVfs {
             vfs: self.clone(),
             file,
             path: path.to_path_buf(),
-            holds_lock: Mutex::new(false),
+            holds_lock: Mutex::new(0),
         }))
     }
 
@@ -432,7 +433,8 @@ struct FaultFile {
     vfs: FaultVfs,
     file: u64,
     path: PathBuf,
-    holds_lock: Mutex<bool>,
+    /// What this handle adds to its file's `locks`.
+    holds_lock: Mutex<i32>,
 }
 
 impl File for FaultFile {
@@ -502,16 +504,32 @@ impl File for FaultFile {
 
     fn try_lock(&self) -> Result<LockOutcome> {
         let mut disk = self.vfs.0.lock();
-        if !disk.locks.insert(self.file) {
+        let held = disk.locks.entry(self.file).or_insert(0);
+        if *held != 0 {
             return Ok(LockOutcome::HeldBy(Some(std::process::id())));
         }
-        *self.holds_lock.lock() = true;
+        *held = -1;
+        *self.holds_lock.lock() = -1;
+        Ok(LockOutcome::Granted)
+    }
+
+    fn try_lock_shared(&self) -> Result<LockOutcome> {
+        let mut disk = self.vfs.0.lock();
+        let held = disk.locks.entry(self.file).or_insert(0);
+        if *held < 0 {
+            return Ok(LockOutcome::HeldBy(Some(std::process::id())));
+        }
+        *held += 1;
+        *self.holds_lock.lock() = 1;
         Ok(LockOutcome::Granted)
     }
 
     fn unlock(&self) -> Result<()> {
-        if std::mem::take(&mut *self.holds_lock.lock()) {
-            self.vfs.0.lock().locks.remove(&self.file);
+        let own = std::mem::take(&mut *self.holds_lock.lock());
+        if own != 0
+            && let Some(held) = self.vfs.0.lock().locks.get_mut(&self.file)
+        {
+            *held -= own;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// Content is kept in pieces of this size, so that growing copies nothing.
 const PIECE_BYTES: usize = 64 << 10;
@@ -28,14 +28,21 @@ impl MemoryVfs {
 #[derive(Debug, Default)]
 struct Content {
     inode: u64,
-    locked: AtomicBool,
+    /// -1: one exclusive lock; else the number of shared ones.
+    locks: AtomicI32,
     data: RwLock<Pieces>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Pieces {
     pieces: Vec<Option<Box<[u8]>>>,
     size: u64,
+}
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.size)
+    }
 }
 
 fn missing(path: &Path) -> Error {
@@ -61,7 +68,7 @@ impl Vfs for MemoryVfs {
         Ok(Arc::new(MemoryFile {
             content,
             writable: mode != OpenMode::ReadOnly,
-            holds_lock: AtomicBool::new(false),
+            holds_lock: AtomicI32::new(0),
         }))
     }
 
@@ -108,7 +115,8 @@ impl Vfs for MemoryVfs {
 struct MemoryFile {
     content: Arc<Content>,
     writable: bool,
-    holds_lock: AtomicBool,
+    /// What this handle adds to `locks`.
+    holds_lock: AtomicI32,
 }
 
 impl MemoryFile {
@@ -191,26 +199,32 @@ impl File for MemoryFile {
     }
 
     fn try_lock(&self) -> Result<LockOutcome> {
-        if self.content.locked.swap(true, Ordering::AcqRel) {
+        let taken = self.content.locks.compare_exchange(0, -1, Ordering::AcqRel, Ordering::Acquire);
+        if taken.is_err() {
             return Ok(LockOutcome::HeldBy(Some(std::process::id())));
         }
-        self.holds_lock.store(true, Ordering::Release);
+        self.holds_lock.store(-1, Ordering::Release);
+        Ok(LockOutcome::Granted)
+    }
+
+    fn try_lock_shared(&self) -> Result<LockOutcome> {
+        let one_more = |held: i32| (held >= 0).then_some(held + 1);
+        if self.content.locks.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
+            return Ok(LockOutcome::HeldBy(Some(std::process::id())));
+        }
+        self.holds_lock.store(1, Ordering::Release);
         Ok(LockOutcome::Granted)
     }
 
     fn unlock(&self) -> Result<()> {
-        if self.holds_lock.swap(false, Ordering::AcqRel) {
-            self.content.locked.store(false, Ordering::Release);
-        }
+        self.content.locks.fetch_sub(self.holds_lock.swap(0, Ordering::AcqRel), Ordering::AcqRel);
         Ok(())
     }
 }
 
 impl Drop for MemoryFile {
     fn drop(&mut self) {
-        if self.holds_lock.load(Ordering::Acquire) {
-            self.content.locked.store(false, Ordering::Release);
-        }
+        let _ = self.unlock();
     }
 }
 

@@ -1,7 +1,9 @@
-//! The only module that makes system calls. One trait, three file systems: real, in memory, fault-simulating.
+//! The only module that makes system calls. One trait, four file systems: real, in memory, fault-simulating,
+//! and one that keeps changes of another in memory.
 
 pub mod fault;
 pub mod memory;
 pub mod os;
+pub mod overlay;
 pub mod system;
 pub mod vfs;

@@ -154,6 +154,14 @@ impl OsFile {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// The process that holds the lock, or one of them, where the system tells it.
+    fn holder(&self) -> Option<u32> {
+        let mut holder = Self::lock_request(libc::F_WRLCK, HOLDER_OFFSET);
+        let known = self.control(libc::F_GETLK, &mut holder).is_ok();
+        let held = known && holder.l_type != libc::F_UNLCK as libc::c_short && holder.l_pid > 0;
+        held.then_some(holder.l_pid as u32)
+    }
+
     #[cfg(target_os = "linux")]
     const LOCK_COMMAND: libc::c_int = libc::F_OFD_SETLK;
     #[cfg(not(target_os = "linux"))]
@@ -231,10 +239,21 @@ impl File for OsFile {
                 Ok(LockOutcome::Granted)
             }
             Err(cause) if matches!(cause.raw_os_error(), Some(libc::EACCES | libc::EAGAIN)) => {
-                let mut holder = Self::lock_request(libc::F_WRLCK, HOLDER_OFFSET);
-                let known = self.control(libc::F_GETLK, &mut holder).is_ok();
-                let held = known && holder.l_type != libc::F_UNLCK as libc::c_short && holder.l_pid > 0;
-                Ok(LockOutcome::HeldBy(held.then_some(holder.l_pid as u32)))
+                Ok(LockOutcome::HeldBy(self.holder()))
+            }
+            Err(cause) => Err(self.fail("lock", &cause)),
+        }
+    }
+
+    fn try_lock_shared(&self) -> Result<LockOutcome> {
+        match self.control(Self::LOCK_COMMAND, &mut Self::lock_request(libc::F_RDLCK, LOCK_OFFSET)) {
+            Ok(()) => {
+                // As above: only so that a writer can name one of the readers.
+                let _ = self.control(libc::F_SETLK, &mut Self::lock_request(libc::F_RDLCK, HOLDER_OFFSET));
+                Ok(LockOutcome::Granted)
+            }
+            Err(cause) if matches!(cause.raw_os_error(), Some(libc::EACCES | libc::EAGAIN)) => {
+                Ok(LockOutcome::HeldBy(self.holder()))
             }
             Err(cause) => Err(self.fail("lock", &cause)),
         }
@@ -268,6 +287,22 @@ mod tests {
         assert_eq!(&buffer[..8], b"\0\0\0hello");
         file.allocate(4096).unwrap();
         assert_eq!(file.size().unwrap(), 4096);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn readers_lock_together_and_never_beside_a_writer() {
+        let folder = folder("shared");
+        let writer = OsVfs.open(&folder.join("a"), OpenMode::CreateOrOpen).unwrap();
+        let readers: Vec<_> =
+            (0..2).map(|_| OsVfs.open(&folder.join("a"), OpenMode::ReadOnly).unwrap()).collect();
+        for reader in &readers {
+            assert_eq!(reader.try_lock_shared().unwrap(), LockOutcome::Granted);
+            assert!(matches!(writer.try_lock().unwrap(), LockOutcome::HeldBy(_)));
+        }
+        readers.iter().for_each(|reader| reader.unlock().unwrap());
+        assert_eq!(writer.try_lock().unwrap(), LockOutcome::Granted);
+        assert!(matches!(readers[0].try_lock_shared().unwrap(), LockOutcome::HeldBy(_)));
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -80,6 +80,9 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn identity(&self) -> Result<FileIdentity>;
     /// Asks, without waiting, for the lock that one writing process holds (open-file-description lock).
     fn try_lock(&self) -> Result<LockOutcome>;
+    /// Asks, without waiting, for the lock that readers hold together while no process writes. For files opened for
+    /// reading too.
+    fn try_lock_shared(&self) -> Result<LockOutcome>;
     /// Gives the lock back.
     fn unlock(&self) -> Result<()>;
 }

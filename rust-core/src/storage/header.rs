@@ -228,4 +228,27 @@ impl Slot {
         }
         Ok(damaged)
     }
+
+    /// The offsets of the copies of the slot before this one that are neither whole nor never written. A crash while a
+    /// checkpoint wrote its slot leaves such copies too.
+    pub(super) fn damaged_older_copies(&self, file: &dyn File) -> Result<Vec<u64>> {
+        let mut copies = Vec::new();
+        for offset in SLOT_OFFSETS[((self.record.generation + 1) % 2) as usize] {
+            let mut bytes = [0; SLOT_BYTES];
+            file.read_at(&mut bytes, offset)?;
+            copies.push((offset, bytes));
+        }
+        if copies.iter().all(|(_, bytes)| bytes.iter().all(|byte| *byte == 0)) {
+            return Ok(Vec::new());
+        }
+        let slots: Vec<Option<Slot>> = copies.iter().map(|(_, bytes)| Slot::decode(bytes)).collect();
+        let newest = slots.iter().flatten().map(|slot| slot.record.generation).max();
+        let is_whole = |slot: &Option<Slot>| {
+            slot.is_some_and(|slot| {
+                Some(slot.record.generation) == newest && slot.record.database == self.record.database
+            })
+        };
+        let damaged = copies.iter().zip(&slots).filter(|(_, slot)| !is_whole(slot));
+        Ok(damaged.map(|((offset, _), _)| *offset).collect())
+    }
 }

@@ -30,6 +30,7 @@ pub use btree::cursor::{LeafView, TreeCursor};
 pub use gate::{ApplyGate, ApplyTicket};
 pub use header::CheckpointRecord;
 pub use tree::{Before, Change, Entry, Tree, VersionSink};
+pub use verify::{Finding, Verified};
 
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, PageId, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;

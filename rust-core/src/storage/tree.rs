@@ -130,7 +130,7 @@ impl Tree {
     /// # Errors
     /// `XX001` for a damaged page, `58030`, `53200`.
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<Entry<'_>>, Lsn) -> R) -> Result<R> {
-        let leaf = self.leaf_shared(key)?;
+        let leaf = self.leaf_shared(key).map_err(|error| self.named(error))?;
         let node = leaf.node();
         let entry = match node.search(key) {
             Ok(index) if node.is_ghost(index) => Some(Entry { value: &[], ghost: true }),
@@ -160,7 +160,7 @@ impl Tree {
             return Ok(());
         }
         loop {
-            let mut leaf = self.leaf_exclusive(key)?;
+            let mut leaf = self.leaf_exclusive(key).map_err(|error| self.named(error))?;
             match self.change_leaf(&mut leaf, key, change, timestamp, sink) {
                 Outcome::Done => return Ok(()),
                 Outcome::Emptied => {
@@ -193,7 +193,7 @@ impl Tree {
                     Some(leaf) => leaf,
                     None => match self.append_leaf(key)? {
                         Some(leaf) => leaf,
-                        None => self.leaf_exclusive(key)?,
+                        None => self.leaf_exclusive(key).map_err(|error| self.named(error))?,
                     },
                 };
                 match self.change_leaf(&mut leaf, key, change, timestamp, sink) {
@@ -243,7 +243,7 @@ impl Tree {
             return Ok(true);
         }
         self.horizon.fetch_max(horizon.0, Ordering::Relaxed);
-        let mut leaf = self.leaf_exclusive(key)?;
+        let mut leaf = self.leaf_exclusive(key).map_err(|error| self.named(error))?;
         let node = leaf.node();
         let Ok(index) = node.search(key) else { return Ok(true) };
         if !node.is_ghost(index) {
@@ -425,6 +425,11 @@ impl Tree {
         Error::new(SqlState::DATA_CORRUPTED, format!("database \"{file}\" is damaged"))
             .detail(format!("Page {page} of tree {}: {what}.", self.id))
             .hint("Restore a backup; lumos_verify lists all damage.")
+    }
+
+    /// Damage met on the way through this tree names it.
+    pub(super) fn named(&self, error: Error) -> Error {
+        if error.state() == SqlState::DATA_CORRUPTED { error.in_tree(self.id.0) } else { error }
     }
 
     pub(super) fn root_shared(&self) -> Result<SharedPage<'_>> {

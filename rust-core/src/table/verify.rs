@@ -1,134 +1,326 @@
 //! Whether rows, index entries and large values agree one to one.
 //! Knows layouts and transactions. Reports, repairs nothing.
 
-use crate::common::ids::RowId;
-use crate::error::Result;
+use crate::common::ids::{RowId, TreeId};
+use crate::error::{Error, Result, SqlState};
 use crate::sql::types::datum::DatumRef;
+use crate::storage::Finding;
 use crate::table::index::append_entry_key;
-use crate::table::key::row_id_of_key;
-use crate::table::layout::TableLayout;
+use crate::table::key::{row_id_key, row_id_of_key};
+use crate::table::layout::{IndexLayout, TableLayout};
 use crate::table::limits::SizeLimits;
 use crate::table::row::{LargePointer, RowView};
-use crate::table::value_tree;
+use crate::table::value_tree::{self, piece_key, value_id_of_key};
 use crate::transaction::manager::TransactionManager;
+use crate::transaction::scan::TransactionScan;
 use crate::transaction::transaction::{Transaction, TreeHandle};
 use crate::transaction::types::ReadView;
+use hashbrown::HashSet;
 use std::ops::Bound;
 
 /// A row copied from its leaf: other trees are read without a latch.
 type CopiedRow = (RowId, Vec<u8>);
 
-/// Checks one table as the statement's snapshot has it; calls `report` with each finding, returns how many.
+/// What a check of a table looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Findings reported.
+    pub findings: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Entries of all indexes.
+    pub index_entries: u64,
+    /// Values kept outside their rows.
+    pub large_values: u64,
+    /// Pieces of them.
+    pub pieces: u64,
+}
+
+/// Checks one table as the statement's snapshot has it; calls `report` with each finding. What would have to be read
+/// from a tree that `is_broken` names, because storage found damage in it, is passed over.
 /// # Errors
-/// `58030`, `57014`; damage is reported, not returned, where reading can go on.
+/// `58030`, `57014`; damage is reported, not returned.
 pub fn verify(
     manager: &TransactionManager,
     transaction: &Transaction,
     layout: &TableLayout,
-    report: &mut dyn FnMut(&str),
-) -> Result<u64> {
-    let mut findings = 0;
-    let mut finding = |text: String| {
-        findings += 1;
-        report(&text);
+    is_broken: &dyn Fn(TreeId) -> bool,
+    report: &mut dyn FnMut(Finding),
+) -> Result<Verified> {
+    let mut seen = Verified::default();
+    if is_broken(layout.tree) {
+        return Ok(seen);
+    }
+    let mut check = Check {
+        manager,
+        transaction,
+        layout,
+        limits: SizeLimits::for_page_size(manager.storage().page_size()),
+        report,
+        seen: &mut seen,
+        missing: vec![0; layout.indexes.len()],
     };
-    let limits = SizeLimits::for_page_size(manager.storage().page_size());
-    let trees = Trees::open(transaction, layout)?;
-    let mut row_count = 0u64;
-    let mut piece_count = 0u64;
-    let mut scan = transaction.scan(&trees.rows, Bound::Unbounded, Bound::Unbounded, false);
-    let mut rows: Vec<CopiedRow> = Vec::new();
-    loop {
-        rows.clear();
-        let more = scan.next(transaction, |found| {
-            let mut key = Vec::new();
-            for index in (0..found.len()).filter(|index| found.is_live(*index)) {
-                found.key_into(index, &mut key);
-                rows.push((row_id_of_key(&key).unwrap_or_default(), found.value(index).to_vec()));
-            }
-        })?;
-        if more.is_none() {
-            break;
+    match check.run(is_broken) {
+        Ok(()) => {}
+        Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+            let tree = error.tree().map_or(layout.tree, TreeId);
+            check.damage(tree, &error);
         }
-        for (row_id, bytes) in &rows {
-            row_count += 1;
-            if layout.format().check_deeply(bytes).is_err() {
-                finding(format!("row {row_id} of tree {}: not a row of its table", layout.tree));
-                continue;
-            }
-            piece_count += verify_row(transaction, layout, &trees, &limits, (*row_id, bytes), &mut finding)?;
-        }
+        Err(error) => return Err(error),
     }
-    for (index, tree) in layout.indexes.iter().zip(&trees.indexes) {
-        let entries = count_entries(transaction, tree)?;
-        if entries != row_count {
-            finding(format!("index tree {}: {entries} entries for {row_count} rows", index.tree));
-        }
-    }
-    let pieces = count_entries(transaction, &trees.values)?;
-    if pieces != piece_count {
-        let tree = layout.value_tree;
-        finding(format!("value tree {tree}: {pieces} pieces where rows point to {piece_count}"));
-    }
-    Ok(findings)
+    Ok(seen)
+}
+
+struct Check<'a> {
+    manager: &'a TransactionManager,
+    transaction: &'a Transaction,
+    layout: &'a TableLayout,
+    limits: SizeLimits,
+    report: &'a mut dyn FnMut(Finding),
+    seen: &'a mut Verified,
+    /// Rows without their entry, an index.
+    missing: Vec<u64>,
 }
 
 struct Trees {
     rows: TreeHandle,
-    values: TreeHandle,
-    indexes: Vec<TreeHandle>,
+    /// None where it is broken.
+    values: Option<TreeHandle>,
+    indexes: Vec<Option<TreeHandle>>,
 }
 
-impl Trees {
-    fn open(transaction: &Transaction, layout: &TableLayout) -> Result<Trees> {
-        let indexes = layout.indexes.iter().map(|index| transaction.tree_handle(index.tree));
-        Ok(Trees {
+impl Check<'_> {
+    fn run(&mut self, is_broken: &dyn Fn(TreeId) -> bool) -> Result<()> {
+        let (transaction, layout) = (self.transaction, self.layout);
+        let open = |tree: TreeId| {
+            let sound = !is_broken(tree);
+            sound.then(|| transaction.tree_handle(tree)).transpose()
+        };
+        let usable = |index: &IndexLayout| transaction.snapshot_timestamp() >= index.runtime.usable_from();
+        let indexes = layout.indexes.iter();
+        let trees = Trees {
             rows: transaction.tree_handle(layout.tree)?,
-            values: transaction.tree_handle(layout.value_tree)?,
-            indexes: indexes.collect::<Result<_>>()?,
-        })
+            values: open(layout.value_tree)?,
+            indexes: indexes
+                .map(|index| if usable(index) { open(index.tree) } else { Ok(None) })
+                .collect::<Result<_>>()?,
+        };
+        let mut scan = transaction.scan(&trees.rows, Bound::Unbounded, Bound::Unbounded, false);
+        let mut rows: Vec<CopiedRow> = Vec::new();
+        let mut whole = true;
+        while next_rows(transaction, &mut scan, &mut rows)? {
+            for (row_id, bytes) in &rows {
+                self.seen.rows += 1;
+                if layout.format().check_deeply(bytes).is_err() {
+                    whole = false;
+                    self.finding(
+                        layout.tree,
+                        &row_id_key(*row_id),
+                        format!("row {row_id} is not a row of its table"),
+                    );
+                    continue;
+                }
+                self.row(&trees, *row_id, bytes)?;
+            }
+        }
+        for (position, tree) in trees.indexes.iter().enumerate() {
+            if let Some(tree) = tree {
+                self.index(position, tree, &trees, whole)?;
+            }
+        }
+        if let Some(values) = &trees.values {
+            self.values(values, &trees, whole)?;
+        }
+        Ok(())
+    }
+
+    fn finding(&mut self, tree: TreeId, key: &[u8], what: String) {
+        self.seen.findings += 1;
+        let place = self.manager.storage().place(tree, key);
+        let (page, block) = place.map_or((None, None), |(page, block)| (Some(page), block));
+        (self.report)(Finding { block, page, tree: Some(tree), what });
+    }
+
+    fn damage(&mut self, tree: TreeId, error: &Error) {
+        self.seen.findings += 1;
+        let what = error.detail_text().unwrap_or(error.message()).to_owned();
+        (self.report)(Finding { tree: Some(tree), ..Finding::new(what) });
+    }
+
+    /// A row's large values and index entries.
+    fn row(&mut self, trees: &Trees, row_id: RowId, bytes: &[u8]) -> Result<()> {
+        let (transaction, layout) = (self.transaction, self.layout);
+        let format = layout.format();
+        let pointers: Vec<(usize, LargePointer)> = format.large_pointers(bytes).collect();
+        let mut large = Vec::new();
+        let mut lost = Vec::new();
+        for (column, pointer) in pointers {
+            self.seen.large_values += 1;
+            self.seen.pieces +=
+                u64::from(value_tree::piece_count(pointer.length as usize, self.limits.piece_bytes));
+            let Some(values) = &trees.values else {
+                lost.push(column);
+                continue;
+            };
+            match value_tree::read(transaction, values, pointer, ReadView::Snapshot) {
+                Ok(value) => large.push((column, value)),
+                Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                    lost.push(column);
+                    let key = piece_key(pointer.value_id, 0);
+                    let what = format!("column {} of row {row_id}: {}", column + 1, error.message());
+                    self.finding(layout.value_tree, &key, what);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let view = RowView::new(format, bytes, &large)?;
+        let mut key = Vec::new();
+        for (position, (index, tree)) in layout.indexes.iter().zip(&trees.indexes).enumerate() {
+            let Some(tree) = tree else { continue };
+            if index.columns.iter().any(|column| lost.contains(&column.column)) {
+                continue;
+            }
+            key.clear();
+            let value = |column: usize| -> DatumRef<'_> { view.datum(column) };
+            if append_entry_key(&mut key, layout, index, value, row_id, usize::MAX).is_err() {
+                continue;
+            }
+            let entry = transaction.get(tree, &key, ReadView::Snapshot, |value| value.map(row_id_of_key))?;
+            match entry {
+                Some(Some(named)) if named == row_id => {}
+                Some(Some(named)) => {
+                    self.finding(index.tree, &key, format!("the entry of row {row_id} names row {named}"));
+                }
+                Some(None) => {
+                    self.finding(index.tree, &key, format!("the entry of row {row_id} names no row"));
+                }
+                None => {
+                    self.missing[position] += 1;
+                    self.finding(index.tree, &key, format!("row {row_id} has no entry"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries that no row has: there are some when the numbers differ.
+    fn index(&mut self, position: usize, tree: &TreeHandle, trees: &Trees, whole: bool) -> Result<()> {
+        let (transaction, layout) = (self.transaction, self.layout);
+        let index = &layout.indexes[position];
+        let entries = count_entries(transaction, tree)?;
+        self.seen.index_entries += entries;
+        if !whole || entries + self.missing[position] == self.seen.rows {
+            return Ok(());
+        }
+        let before = self.seen.findings;
+        let mut scan = transaction.scan(tree, Bound::Unbounded, Bound::Unbounded, false);
+        let mut found: Vec<(Vec<u8>, Option<RowId>)> = Vec::new();
+        loop {
+            found.clear();
+            let more = scan.next(transaction, |rows| {
+                for entry in (0..rows.len()).filter(|entry| rows.is_live(*entry)) {
+                    let mut key = Vec::new();
+                    rows.key_into(entry, &mut key);
+                    found.push((key, row_id_of_key(rows.value(entry))));
+                }
+            })?;
+            if more.is_none() {
+                break;
+            }
+            for (key, row) in &found {
+                let what = match row {
+                    None => "an entry names no row".to_owned(),
+                    Some(row) => match self.entry_key(index, trees, *row)? {
+                        Some(expected) if expected == *key => continue,
+                        Some(_) => format!("an entry names row {row}, which has other values"),
+                        None => format!("an entry names row {row}, which does not exist"),
+                    },
+                };
+                self.finding(index.tree, key, what);
+            }
+        }
+        if self.seen.findings == before {
+            let what = format!("it holds {entries} entries for {} rows", self.seen.rows);
+            self.finding(index.tree, &[], what);
+        }
+        Ok(())
+    }
+
+    /// The key of a row's entry; none where there is no such row.
+    fn entry_key(&self, index: &IndexLayout, trees: &Trees, row: RowId) -> Result<Option<Vec<u8>>> {
+        let (transaction, format) = (self.transaction, self.layout.format());
+        let bytes = transaction
+            .get(&trees.rows, &row_id_key(row), ReadView::Snapshot, |value| value.map(<[u8]>::to_vec))?;
+        let Some(bytes) = bytes.filter(|bytes| format.check_deeply(bytes).is_ok()) else { return Ok(None) };
+        let mut large = Vec::new();
+        for (column, pointer) in format.large_pointers(&bytes) {
+            if let Some(values) = &trees.values {
+                large.push((column, value_tree::read(transaction, values, pointer, ReadView::Snapshot)?));
+            }
+        }
+        let view = RowView::new(format, &bytes, &large)?;
+        let mut key = Vec::new();
+        let value = |column: usize| -> DatumRef<'_> { view.datum(column) };
+        append_entry_key(&mut key, self.layout, index, value, row, usize::MAX)?;
+        Ok(Some(key))
+    }
+
+    /// Pieces that no row points to: there are some when the numbers differ.
+    fn values(&mut self, values: &TreeHandle, trees: &Trees, whole: bool) -> Result<()> {
+        let (transaction, layout) = (self.transaction, self.layout);
+        let pieces = count_entries(transaction, values)?;
+        if !whole || pieces == self.seen.pieces {
+            return Ok(());
+        }
+        let mut pointed = HashSet::new();
+        let mut scan = transaction.scan(&trees.rows, Bound::Unbounded, Bound::Unbounded, false);
+        let mut rows = Vec::new();
+        while next_rows(transaction, &mut scan, &mut rows)? {
+            for (_, bytes) in &rows {
+                pointed.extend(layout.format().large_pointers(bytes).map(|(_, pointer)| pointer.value_id));
+            }
+        }
+        let mut unpointed: Vec<u64> = Vec::new();
+        let mut scan = transaction.scan(values, Bound::Unbounded, Bound::Unbounded, false);
+        let mut key = Vec::new();
+        while scan
+            .next(transaction, |rows| {
+                for piece in (0..rows.len()).filter(|piece| rows.is_live(*piece)) {
+                    rows.key_into(piece, &mut key);
+                    let id = value_id_of_key(&key).unwrap_or(0);
+                    if !pointed.contains(&id) && unpointed.last() != Some(&id) {
+                        unpointed.push(id);
+                    }
+                }
+            })?
+            .is_some()
+        {}
+        for id in &unpointed {
+            self.finding(layout.value_tree, &piece_key(*id, 0), format!("no row points to value {id}"));
+        }
+        if unpointed.is_empty() {
+            let what = format!("it holds {pieces} pieces where rows point to {}", self.seen.pieces);
+            self.finding(layout.value_tree, &[], what);
+        }
+        Ok(())
     }
 }
 
-/// Returns the pieces that the row points to.
-fn verify_row(
+/// The rows of the next leaf; false: there is none.
+fn next_rows(
     transaction: &Transaction,
-    layout: &TableLayout,
-    trees: &Trees,
-    limits: &SizeLimits,
-    (row_id, bytes): (RowId, &[u8]),
-    finding: &mut dyn FnMut(String),
-) -> Result<u64> {
-    let format = layout.format();
-    let pointers: Vec<(usize, LargePointer)> = format.large_pointers(bytes).collect();
-    let mut large = Vec::new();
-    let mut pieces = 0;
-    for (column, pointer) in pointers {
-        match value_tree::read(transaction, &trees.values, pointer, ReadView::Snapshot) {
-            Ok(value) => large.push((column, value)),
-            Err(error) => finding(format!("row {row_id} of tree {}: {error}", layout.tree)),
+    scan: &mut TransactionScan,
+    rows: &mut Vec<CopiedRow>,
+) -> Result<bool> {
+    rows.clear();
+    let more = scan.next(transaction, |found| {
+        let mut key = Vec::new();
+        for index in (0..found.len()).filter(|index| found.is_live(*index)) {
+            found.key_into(index, &mut key);
+            rows.push((row_id_of_key(&key).unwrap_or_default(), found.value(index).to_vec()));
         }
-        pieces += u64::from(value_tree::piece_count(pointer.length as usize, limits.piece_bytes));
-    }
-    let view = RowView::new(format, bytes, &large)?;
-    let mut key = Vec::new();
-    for (index, tree) in layout.indexes.iter().zip(&trees.indexes) {
-        key.clear();
-        let value = |column: usize| -> DatumRef<'_> { view.datum(column) };
-        if append_entry_key(&mut key, layout, index, value, row_id, usize::MAX).is_err() {
-            continue;
-        }
-        let entry = transaction.get(tree, &key, ReadView::Snapshot, |value| value.and_then(row_id_of_key))?;
-        if entry != Some(row_id) {
-            finding(match entry {
-                None => format!("index tree {}: no entry for row {row_id}", index.tree),
-                Some(other) => {
-                    format!("index tree {}: the entry of row {row_id} names row {other}", index.tree)
-                }
-            });
-        }
-    }
-    Ok(pieces)
+    })?;
+    Ok(more.is_some())
 }
 
 fn count_entries(transaction: &Transaction, tree: &TreeHandle) -> Result<u64> {

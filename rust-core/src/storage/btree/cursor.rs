@@ -115,7 +115,7 @@ impl Tree {
         read: impl FnOnce(&LeafView<'_>, Range<usize>) -> R,
     ) -> Result<Option<R>> {
         while cursor.state != State::End {
-            let leaf = self.next_leaf(cursor)?;
+            let leaf = self.next_leaf(cursor).map_err(|error| self.named(error))?;
             let node = leaf.node();
             let range = cursor.range_in(node);
             let fetched = cursor.state == State::Fence && !cursor.backward;

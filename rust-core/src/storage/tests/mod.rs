@@ -1,6 +1,7 @@
 //! Tests of storage as a whole: trees against a model, checkpoints against power losses, files against damage.
 
 mod concurrency;
+mod damage;
 mod durability;
 mod files;
 mod trees;

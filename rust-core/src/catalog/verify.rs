@@ -1,0 +1,79 @@
+//! Reading a catalog that may be damaged, and whether its names and definitions agree.
+//! Knows definitions. Knows nothing of what stands in tables.
+
+use crate::catalog::catalog::{NAME, names_of};
+use crate::catalog::family::Family;
+use crate::catalog::snapshot::CatalogSnapshot;
+use crate::common::ids::CATALOG_TREE;
+use crate::error::Result;
+use crate::storage::Finding;
+use crate::transaction::transaction::Transaction;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// Reads every definition that can be read as the statement's snapshot has it; `report` gets what cannot.
+/// # Errors
+/// `XX001` where the tree itself cannot be read, `58030`.
+pub fn read_definitions(
+    transaction: &Transaction,
+    report: &mut dyn FnMut(Finding),
+) -> Result<CatalogSnapshot> {
+    let mut snapshot = CatalogSnapshot::empty();
+    let mut lost = |what: String| report(Finding { tree: Some(CATALOG_TREE), ..Finding::new(what) });
+    Family::TABLE.read_each(transaction, |id, table| match table {
+        Ok(table) => snapshot = snapshot.with_table(Arc::new(table)),
+        Err(error) => lost(format!("the definition of table {id}: {error}")),
+    })?;
+    Family::VIEW.read_each(transaction, |id, view| match view {
+        Ok(view) => snapshot = snapshot.with_view(Arc::new(view)),
+        Err(error) => lost(format!("the definition of view {id}: {error}")),
+    })?;
+    Family::STATISTICS.read_each(transaction, |id, statistics| match statistics {
+        Ok(statistics) => snapshot = snapshot.with_statistics(id, Arc::new(statistics)),
+        Err(error) => lost(format!("the statistics of table {id}: {error}")),
+    })?;
+    Ok(snapshot.committed())
+}
+
+/// Compares the names that are taken with those that the definitions have; gives the number of names.
+/// # Errors
+/// As [`read_definitions`].
+pub fn verify_names(
+    transaction: &Transaction,
+    definitions: &CatalogSnapshot,
+    report: &mut dyn FnMut(Finding),
+) -> Result<u64> {
+    let mut expected: BTreeMap<String, u32> = BTreeMap::new();
+    for table in definitions.tables() {
+        expected.extend(names_of(table).iter().map(|name| ((*name).to_owned(), table.id.0)));
+    }
+    expected.extend(definitions.views().map(|view| (view.name.clone(), view.id.0)));
+    let tree = transaction.tree_handle(CATALOG_TREE)?;
+    let mut found: BTreeMap<String, Option<u32>> = BTreeMap::new();
+    let mut scan =
+        transaction.scan(&tree, Bound::Included(&[NAME][..]), Bound::Excluded(&[NAME + 1][..]), false);
+    let mut key = Vec::new();
+    while scan
+        .next(transaction, |rows| {
+            for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
+                rows.key_into(index, &mut key);
+                let owner = <[u8; 4]>::try_from(rows.value(index)).ok().map(u32::from_be_bytes);
+                found.insert(String::from_utf8_lossy(&key[1..]).into_owned(), owner);
+            }
+        })?
+        .is_some()
+    {}
+    let mut wrong = |what: String| report(Finding { tree: Some(CATALOG_TREE), ..Finding::new(what) });
+    for (name, owner) in &found {
+        match (expected.get(name), owner) {
+            (Some(expected), Some(owner)) if expected == owner => {}
+            (None, _) => wrong(format!("the name \"{name}\" is taken, but no definition has it")),
+            _ => wrong(format!("the name \"{name}\" belongs to another definition than it says")),
+        }
+    }
+    for name in expected.keys().filter(|name| !found.contains_key(*name)) {
+        wrong(format!("the name \"{name}\" of a definition is not taken"));
+    }
+    Ok(found.len() as u64)
+}
