@@ -19,6 +19,7 @@ use crate::table::build::{self, BuildOutcome};
 use crate::table::index::IndexRange;
 use crate::table::layout::{IndexColumn, RowIdSource};
 use crate::table::row::RowView;
+use crate::table::scan::IndexOrder;
 use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
@@ -460,26 +461,28 @@ fn check_index_scan(database: &Database, model: &BTreeMap<i64, Vec<Datum>>, seed
         _ => None,
     };
     let expected = model.values().filter(|row| number(row).is_some_and(|n| (-2..3).contains(&n))).count();
-    for backward in [false, true] {
+    for order in [IndexOrder::Forward, IndexOrder::Backward, IndexOrder::Any] {
         let range = IndexRange {
             equal: &[],
             lower: Some((DatumRef::Integer(-2), true)),
             upper: Some((DatumRef::Integer(3), false)),
         };
-        let mut scan = rows.index_scan(&transaction, 1, range, backward, &[2], true).unwrap();
-        let (mut numbers, mut batch) = (Vec::new(), Batch::default());
+        let mut scan = rows.index_scan(&transaction, 1, range, order, &[2], true).unwrap();
+        let (mut found, mut batch) = (Vec::new(), Batch::default());
         while scan.next_batch(&transaction, &mut batch).unwrap() {
             for row in 0..batch.rows {
-                let DatumRef::Integer(number) = batch.columns[0].datum(row) else { panic!("not NULL") };
-                numbers.push(number);
+                let DatumRef::Integer(value) = batch.columns[0].datum(row) else { panic!("not NULL") };
+                let DatumRef::BigInt(id) = batch.columns[1].datum(row) else { panic!("a row id") };
+                assert_eq!(number(&model[&id]), Some(value), "seed {seed}");
+                found.push((value, id));
             }
         }
-        assert_eq!(numbers.len(), expected, "seed {seed}");
+        assert_eq!(found.len(), expected, "seed {seed}");
         // The index is descending.
-        assert!(numbers.windows(2).all(|pair| if backward {
-            pair[0] <= pair[1]
-        } else {
-            pair[0] >= pair[1]
+        assert!(found.windows(2).all(|pair| match order {
+            IndexOrder::Forward => pair[0].0 >= pair[1].0,
+            IndexOrder::Backward => pair[0].0 <= pair[1].0,
+            IndexOrder::Any => pair[0].1 < pair[1].1,
         }));
     }
 }
@@ -520,11 +523,12 @@ fn an_index_made_later_has_every_row_and_refuses_older_snapshots() {
     }
     check_sound(&database);
     let range = IndexRange { equal: &[DatumRef::Integer(7)], ..IndexRange::default() };
-    let error = table(&database, &older).index_scan(&older, 0, range, false, &[0], false).unwrap_err();
+    let error =
+        table(&database, &older).index_scan(&older, 0, range, IndexOrder::Forward, &[0], false).unwrap_err();
     assert_eq!(error.state(), SqlState::SERIALIZATION_FAILURE);
     let newer = begin(&database, IsolationLevel::RepeatableRead);
     let rows = table(&database, &newer);
-    let mut scan = rows.index_scan(&newer, 0, range, false, &[0], true).unwrap();
+    let mut scan = rows.index_scan(&newer, 0, range, IndexOrder::Forward, &[0], true).unwrap();
     let mut batch = Batch::default();
     assert!(scan.next_batch(&newer, &mut batch).unwrap());
     assert_eq!(batch.rows, 2);

@@ -7,9 +7,10 @@ use crate::batch::batch::Batch;
 use crate::batch::column::Column;
 use crate::common::ids::RowId;
 use crate::common::limits::BATCH_ROWS;
+use crate::common::memory::Reservation;
 use crate::error::{Error, Result, SqlState};
 use crate::table::decode::{RowCollector, large_bytes};
-use crate::table::key::{row_id_key, row_id_of_key};
+use crate::table::key::{ROW_ID_BYTES, row_id_of_key};
 use crate::table::layout::TableLayout;
 use crate::table::row::{Glance, RowFormat, damaged_row};
 use crate::table::value_tree;
@@ -230,12 +231,32 @@ impl TableScan {
     }
 }
 
-/// Rows in the order of an index.
+/// In which order an index scan gives rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IndexOrder {
+    /// The index's.
+    Forward,
+    /// The other way round.
+    Backward,
+    /// Any: entries are gathered and their rows read in the order in which they lie, leaf by leaf.
+    Any,
+}
+
+/// Entries that are gathered at once where the order is free: at first, so that whoever stops early has not read much,
+/// and at most.
+const GATHERED_FIRST: usize = 256;
+const GATHERED_MAX: usize = 64 << 10;
+
+/// Rows of a range of an index.
 #[derive(Debug)]
 pub struct IndexScan {
     scan: Option<TransactionScan>,
-    /// Row ids of entries whose rows were not read yet; the next one is the last.
-    waiting: Vec<RowId>,
+    /// Keys of rows that entries name and that were not read yet, from `read` on.
+    waiting: Vec<[u8; ROW_ID_BYTES]>,
+    read: usize,
+    /// How many entries are gathered before their rows are read; 0: the index's order is kept.
+    gathered: usize,
+    memory: Reservation,
     rows: TreeHandle,
     collection: Collection,
     values: TreeHandle,
@@ -247,30 +268,29 @@ impl IndexScan {
         scan: Option<TransactionScan>,
         layout: &Arc<TableLayout>,
         (rows, values): (TreeHandle, TreeHandle),
-        backward: bool,
+        order: IndexOrder,
+        memory: Reservation,
         (columns, with_row_id): (&[usize], bool),
     ) -> IndexScan {
         IndexScan {
             scan,
             waiting: Vec::new(),
+            read: 0,
+            gathered: if order == IndexOrder::Any { GATHERED_FIRST } else { 0 },
+            memory,
             rows,
             collection: Collection::new(layout, columns, with_row_id),
             values,
-            backward,
+            backward: order == IndexOrder::Backward,
         }
     }
 
     /// As [`TableScan::next_batch`].
     /// # Errors
-    /// As there; `XX002` for an entry without a row.
+    /// As there; `53200`; `XX002` for an entry without a row.
     pub fn next_batch(&mut self, transaction: &Transaction, batch: &mut Batch) -> Result<bool> {
-        while self.collection.full.is_empty() && self.read_entries(transaction)? {
-            while let Some(row) = self.waiting.pop() {
-                self.read_row(transaction, row)?;
-                if !self.collection.full.is_empty() {
-                    break;
-                }
-            }
+        while self.collection.full.is_empty() && self.gather(transaction)? {
+            self.read_rows(transaction)?;
         }
         match self.collection.full.pop_front() {
             Some(collected) => {
@@ -282,37 +302,53 @@ impl IndexScan {
     }
 
     /// Makes sure that rows wait to be read; `false`: there are no more.
-    fn read_entries(&mut self, transaction: &Transaction) -> Result<bool> {
-        while self.waiting.is_empty() {
-            let Some(scan) = &mut self.scan else { return Ok(false) };
+    fn gather(&mut self, transaction: &Transaction) -> Result<bool> {
+        if self.read < self.waiting.len() {
+            return Ok(true);
+        }
+        self.waiting.clear();
+        self.read = 0;
+        while self.waiting.is_empty() || self.waiting.len() < self.gathered {
+            let Some(scan) = &mut self.scan else { break };
             let (waiting, backward) = (&mut self.waiting, self.backward);
             let more = scan.next(transaction, |rows| -> Result<()> {
+                let first = waiting.len();
                 for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
-                    waiting.push(row_id_of_key(rows.value(index)).ok_or_else(damaged_entry)?);
+                    waiting.push(rows.value(index).try_into().map_err(|_| damaged_entry())?);
                 }
-                if !backward {
-                    waiting.reverse();
+                if backward {
+                    waiting[first..].reverse();
                 }
                 Ok(())
             })?;
             match more {
                 Some(read) => read?,
-                None => {
-                    self.scan = None;
-                    self.collection.flush();
-                }
+                None => self.scan = None,
             }
         }
-        Ok(true)
+        if self.gathered > 0 {
+            self.memory.resize(self.waiting.capacity() * ROW_ID_BYTES)?;
+            self.waiting.sort_unstable();
+            self.gathered = (self.gathered * 4).min(GATHERED_MAX);
+        }
+        if self.waiting.is_empty() {
+            self.collection.flush();
+        }
+        Ok(!self.waiting.is_empty())
     }
 
-    fn read_row(&mut self, transaction: &Transaction, row: RowId) -> Result<()> {
+    /// Reads rows that wait, as many as a batch takes.
+    fn read_rows(&mut self, transaction: &Transaction) -> Result<()> {
+        let count = (BATCH_ROWS - self.collection.current.rows).min(self.waiting.len() - self.read);
+        let keys = &self.waiting[self.read..self.read + count];
         let layout = Arc::clone(&self.collection.layout);
         let collection = &mut self.collection;
-        transaction.get(&self.rows, &row_id_key(row), ReadView::Snapshot, |bytes| match bytes {
-            Some(bytes) => collection.push_row(layout.format(), bytes, || Some(row)),
+        transaction.get_each(&self.rows, keys, |index, bytes| match bytes {
+            Some(bytes) => collection.push_row(layout.format(), bytes, || row_id_of_key(&keys[index])),
             None => Err(Error::new(SqlState::INDEX_CORRUPTED, "an index entry has no row")),
-        })?
+        })?;
+        self.read += count;
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::table::key::{ROW_ID_BYTES, row_id_key, row_id_of_key};
 use crate::table::layout::{RowIdSource, TableLayout};
 use crate::table::limits::SizeLimits;
 use crate::table::row::{LargePointer, LargeValues, RowEncoder, RowFormat, RowView};
-use crate::table::scan::{IndexScan, TableScan, damaged_entry};
+use crate::table::scan::{IndexOrder, IndexScan, TableScan, damaged_entry};
 use crate::table::value_tree;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::{Transaction, TreeHandle};
@@ -382,7 +382,7 @@ impl Table {
         Ok(TableScan::new(scan, &self.layout, values, backward, (columns, with_row_id)))
     }
 
-    /// Scans rows in the order of an index.
+    /// Scans the rows of a range of an index.
     /// # Errors
     /// `40001` when the index is newer than the snapshot.
     pub fn index_scan(
@@ -390,7 +390,7 @@ impl Table {
         transaction: &Transaction,
         index: usize,
         range: IndexRange<'_>,
-        backward: bool,
+        order: IndexOrder,
         columns: &[usize],
         with_row_id: bool,
     ) -> Result<IndexScan> {
@@ -398,10 +398,11 @@ impl Table {
         let tree = self.index_tree(transaction, index)?;
         let scan = range.keys(&self.layout, &self.layout.indexes[index]).map(|keys| {
             let upper = keys.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            transaction.scan(tree, Bound::Included(&keys.start), upper, backward)
+            transaction.scan(tree, Bound::Included(&keys.start), upper, order == IndexOrder::Backward)
         });
         let trees = (self.rows.clone(), self.values(transaction)?.clone());
-        Ok(IndexScan::new(scan, &self.layout, trees, backward, (columns, with_row_id)))
+        let memory = transaction.memory().reservation();
+        Ok(IndexScan::new(scan, &self.layout, trees, order, memory, (columns, with_row_id)))
     }
 
     /// Locks a row and tells what became of it since the statement's snapshot.

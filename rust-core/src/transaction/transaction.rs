@@ -8,6 +8,7 @@
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
 use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
+use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
@@ -109,6 +110,11 @@ impl Transaction {
         self.scratch
             .as_mut()
             .expect("only commit and rollback take the scratch, and they take the transaction")
+    }
+
+    /// The account that everything a statement keeps is charged to.
+    pub fn memory(&self) -> &Arc<MemoryAccount> {
+        self.manager.memory()
     }
 
     pub(super) fn manager(&self) -> &TransactionManager {
@@ -245,6 +251,45 @@ impl Transaction {
                 Ok(read(Some(&value)))
             }
         }
+    }
+
+    /// Reads keys at the statement's snapshot one after another, neighbours on one leaf together: `read` gets each
+    /// key's number and its row, as for [`Transaction::get`], in the order of `keys`. An error of `read` ends it.
+    /// # Errors
+    /// As for [`Transaction::get`], and those of `read`.
+    pub fn get_each<K: AsRef<[u8]>>(
+        &self,
+        tree: &TreeHandle,
+        keys: &[K],
+        mut read: impl FnMut(usize, Option<&[u8]>) -> Result<()>,
+    ) -> Result<()> {
+        let mut done = 0;
+        while done < keys.len() {
+            // What others changed since, and what this transaction wrote, is looked up after the latch.
+            let mut alone = true;
+            if let Some(committed) = &tree.tree {
+                let snapshot = self.snapshot()?;
+                let writes = &self.scratch().writes;
+                let mut outcome = Ok(());
+                alone = false;
+                done += committed.get_run(&keys[done..], |index, entry, max_timestamp| {
+                    let index = done + index;
+                    let own = || writes.get(tree.id, keys[index].as_ref(), Some(self.command)).is_some();
+                    alone = !snapshot.sees(max_timestamp) || own();
+                    if alone || outcome.is_err() {
+                        return false;
+                    }
+                    outcome = read(index, entry.filter(|entry| !entry.ghost).map(|entry| entry.value));
+                    true
+                })?;
+                outcome?;
+            }
+            if alone && let Some(key) = keys.get(done) {
+                self.get(tree, key.as_ref(), ReadView::Snapshot, |value| read(done, value))??;
+                done += 1;
+            }
+        }
+        Ok(())
     }
 
     fn get_committed<R>(

@@ -19,7 +19,7 @@ use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::index::IndexRange;
 use crate::table::layout::TableLayout;
-use crate::table::scan::{IndexScan, TableScan};
+use crate::table::scan::{IndexOrder, IndexScan, TableScan};
 use crate::table::table::Table;
 use crate::transaction::types::ReadView;
 use std::ops::Bound;
@@ -84,7 +84,7 @@ fn start(
             let scan = handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
             Ok(Running::Scan(Box::new(Scan::Table(scan))))
         }
-        Operator::IndexScan { table, index, equal, lower, upper, backward, output } => {
+        Operator::IndexScan { table, index, equal, lower, upper, backward, any_order, output } => {
             let Some(equal) = key_values(equal, &evaluation)? else { return Ok(Running::Nothing) };
             let lower = lower.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
             let upper = upper.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
@@ -99,8 +99,13 @@ fn start(
                 lower: lower.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
                 upper: upper.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
             };
+            let order = match (*any_order, *backward) {
+                (true, _) => IndexOrder::Any,
+                (false, true) => IndexOrder::Backward,
+                (false, false) => IndexOrder::Forward,
+            };
             let (columns, row_id) = (&output.columns, output.row_id);
-            let scan = handle.index_scan(context.transaction, *index, range, *backward, columns, row_id)?;
+            let scan = handle.index_scan(context.transaction, *index, range, order, columns, row_id)?;
             Ok(Running::Scan(Box::new(Scan::Index(scan))))
         }
         Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => Ok(Running::Lookup),

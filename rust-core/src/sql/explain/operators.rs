@@ -39,7 +39,7 @@ impl Describer<'_> {
                 self.conditions(&mut node, "Index Cond", conditions);
                 columns = self.scanned(&mut node, number, &table.columns, output);
             }
-            Operator::IndexScan { table, index, equal, lower, upper, backward, output } => {
+            Operator::IndexScan { table, index, equal, lower, upper, backward, any_order: _, output } => {
                 self.index_scan(&mut node, number, &table.indexes[*index].name, &table.name, *backward);
                 let keys: Vec<String> = table.layout.indexes[*index]
                     .columns

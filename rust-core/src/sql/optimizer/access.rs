@@ -239,17 +239,17 @@ impl Choice<'_> {
         bounds.implied.push(term.position);
     }
 
-    /// Completes a path: `scanned` rows cost `row_cost` each.
+    /// Completes a path: reading `scanned` rows costs `reading`.
     fn access(
         &self,
         path: Path,
         used: Vec<usize>,
         direction: Option<bool>,
         scanned: f64,
-        row_cost: f64,
+        reading: f64,
     ) -> Access {
         let ordered = direction.is_some();
-        let cost = cost::DESCENT + scanned * row_cost + self.checking(scanned, &used);
+        let cost = cost::DESCENT + reading + self.checking(scanned, &used);
         let total = match self.order {
             None => cost,
             Some(order) if ordered => match order.limit {
@@ -276,7 +276,7 @@ impl Choice<'_> {
         let scanned = self.rows * self.selectivity(&bounds.used);
         let Bounds { lower, upper, used, .. } = bounds;
         let path = Path::Table { lower, upper, backward: direction == Some(true) };
-        self.access(path, used, direction, scanned, cost::ROW_SCANNED)
+        self.access(path, used, direction, scanned, scanned * cost::ROW_SCANNED)
     }
 
     /// A scan of an index, where predicates narrow it or it has the wanted order.
@@ -301,7 +301,8 @@ impl Choice<'_> {
         let Bounds { lower, upper, .. } = bounds;
         let backward = direction == Some(true);
         let path = Path::Index { index: position, equal, lower, upper, backward };
-        Some(self.access(path, used, direction, scanned, cost::ENTRY_SCANNED + cost::ROW_FETCHED))
+        let reading = cost::index_rows(scanned, self.rows, direction.is_some());
+        Some(self.access(path, used, direction, scanned, reading))
     }
 
     /// In which direction (backward: true) an index has the wanted order; `None`: in neither.

@@ -130,7 +130,7 @@ impl Knowledge<'_> {
         rest: &[&Expression],
     ) -> JoinRows {
         let matched = left * right * self.equalities_share(equalities, left, right);
-        let rest_share: f64 = rest.iter().map(|term| self.share(term)).product();
+        let rest_share: f64 = rest.iter().map(|term| self.pair_share(term)).product();
         let pairs = matched * rest_share;
         // Which share of left rows has a partner.
         let partner = if equalities.is_empty() {

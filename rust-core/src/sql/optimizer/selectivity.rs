@@ -7,7 +7,8 @@ use crate::sql::evaluate::row;
 use crate::sql::functions::registry::Volatility;
 use crate::sql::optimizer::cardinality::{EQUAL, INEQUALITY, NULL, PATTERN, PATTERN_PREFIX, RANGE, UNKNOWN};
 use crate::sql::optimizer::columns::{operator_count, to_inputs};
-use crate::sql::optimizer::knowledge::{ColumnFacts, Knowledge};
+use crate::sql::optimizer::knowledge::{ColumnFacts, Knowledge, RelationNumber};
+use crate::sql::optimizer::rewrite::{ColumnSet, expression_columns, implied_by_or};
 use crate::sql::optimizer::sargable::{Comparison, flipped, like_prefix};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::types::compare::compare;
@@ -107,6 +108,29 @@ impl Knowledge<'_> {
             };
         }
         share.clamp(0.0, 1.0)
+    }
+
+    /// Share of the pairs of a join for which `term` is true. What an OR says about one relation alone was pushed down
+    /// to it and counts there: of the rows that are left, a larger share fulfils the OR.
+    pub(super) fn pair_share(&self, term: &Expression) -> f64 {
+        let share = self.share(term);
+        if !matches!(term, Expression::Or(_)) {
+            return share;
+        }
+        let mut relations: Vec<(RelationNumber, ColumnSet)> = Vec::new();
+        for id in expression_columns(term) {
+            let Some(facts) = self.column(id) else { return share };
+            match relations.iter_mut().find(|known| known.0 == facts.relation) {
+                Some(known) => _ = known.1.insert(id),
+                None => relations.push((facts.relation, ColumnSet::from([id]))),
+            }
+        }
+        if relations.len() < 2 {
+            return share;
+        }
+        let implied = relations.iter().filter_map(|(_, columns)| implied_by_or(term, columns));
+        let counted: f64 = implied.map(|implied| self.share(&implied)).product();
+        (share / counted.max(1e-12)).min(1.0)
     }
 
     /// Share of rows for which `term` is true.

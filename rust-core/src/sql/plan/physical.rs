@@ -85,7 +85,7 @@ pub enum Operator {
         /// What comes out.
         output: ScanOutput,
     },
-    /// An index range, then the rows. Comes out in index order.
+    /// An index range, then the rows. Comes out in index order unless any order will do.
     IndexScan {
         /// The table.
         table: Arc<TableDefinition>,
@@ -99,6 +99,8 @@ pub enum Operator {
         upper: Option<KeyBound>,
         /// Against the index's order.
         backward: bool,
+        /// Nobody asks for the order: rows are read in the order in which they lie. Not with `backward`.
+        any_order: bool,
         /// What comes out.
         output: ScanOutput,
     },

@@ -83,7 +83,7 @@ impl Lowering<'_> {
         let recursive = self.exactly(recursive)?;
         let rows = initial.estimated_rows * RECURSION_FACTOR;
         let cost =
-            initial.estimated_cost + recursive.estimated_cost * RECURSION_FACTOR + rows * cost::ROW_HASHED;
+            initial.estimated_cost + recursive.estimated_cost * RECURSION_FACTOR + rows * cost::ROW_GROUPED;
         let operator =
             Operator::RecursiveUnion { id, all, initial: Box::new(initial), recursive: Box::new(recursive) };
         let node = node(operator, rows, cost);

@@ -65,7 +65,7 @@ pub(in crate::sql::optimizer) fn lookups(
     let narrowed =
         leads(table.row_id_column()) || (0..table.layout.indexes.len()).any(|index| leads(first(index)));
     if narrowed {
-        scan_cost = scan_cost.min(cost::DESCENT + rows * (cost::ENTRY_SCANNED + cost::ROW_FETCHED));
+        scan_cost = scan_cost.min(cost::DESCENT + cost::index_rows(rows, all, false));
     }
     let mut found = Vec::new();
     if let Some(column) = table.row_id_column().and_then(id) {
@@ -81,7 +81,7 @@ pub(in crate::sql::optimizer) fn lookups(
             values *= knowledge.column(column).map_or(1.0, |facts| facts.distinct);
             let whole = index.unique && count + 1 == index.columns.len();
             let matches = if whole { 1.0 } else { (all / values).max(1.0) };
-            let cost = cost::DESCENT + matches * (cost::ENTRY_SCANNED + cost::ROW_FETCHED + checking);
+            let cost = cost::DESCENT + cost::index_rows(matches, all, false) + matches * checking;
             found.push(Lookup { columns: given.clone(), cost, scan_cost });
         }
     }

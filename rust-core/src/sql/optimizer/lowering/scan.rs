@@ -55,17 +55,18 @@ impl Lowering<'_> {
         }
         layout.extend(row_id);
         let output = ScanOutput { columns: positions, row_id: row_id.is_some(), predicate };
+        let ordered = access.ordered && order.is_some();
         let operator = match access.path {
             Path::Table { lower, upper, backward } => {
                 Operator::TableScan { table, lower, upper, backward, output }
             }
             Path::Index { index, equal, lower, upper, backward } => {
-                Operator::IndexScan { table, index, equal, lower, upper, backward, output }
+                let any_order = !ordered;
+                Operator::IndexScan { table, index, equal, lower, upper, backward, any_order, output }
             }
             Path::RowId(key) => Operator::RowIdLookup { table, row_id: key, output },
             Path::Unique { index, key } => Operator::UniqueLookup { table, index, key, output },
         };
-        let ordered = access.ordered && order.is_some();
         let sorted_by =
             ascending(&operator).and_then(|position| columns.get(position)).map(|column| column.id);
         let sorted_by = sorted_by.filter(|id| layout.contains(id));
@@ -77,7 +78,7 @@ impl Lowering<'_> {
 fn ascending(operator: &Operator) -> Option<usize> {
     match operator {
         Operator::TableScan { table, backward: false, .. } => table.row_id_column(),
-        Operator::IndexScan { table, index, equal, backward: false, .. } => {
+        Operator::IndexScan { table, index, equal, backward: false, any_order: false, .. } => {
             let column = table.layout.indexes.get(*index)?.columns.get(equal.len())?;
             (!column.descending && !column.nulls_first).then_some(column.column)
         }

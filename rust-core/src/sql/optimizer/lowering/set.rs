@@ -55,7 +55,7 @@ impl Lowering<'_> {
             SetOperationKind::Intersect => left_rows.min(right_rows) / 2.0,
             SetOperationKind::Except => left_rows / 2.0,
         };
-        let cost = left.estimated_cost + right.estimated_cost + (left_rows + right_rows) * cost::ROW_HASHED;
+        let cost = left.estimated_cost + right.estimated_cost + (left_rows + right_rows) * cost::ROW_GROUPED;
         let operator = Operator::SetOperation { kind, all, left: Box::new(left), right: Box::new(right) };
         Ok(Lowered {
             node: node(operator, rows.max(1.0), cost),

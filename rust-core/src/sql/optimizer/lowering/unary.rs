@@ -133,7 +133,7 @@ impl Lowering<'_> {
                 Ok(PhysicalAggregate { function: call.function, arguments, distinct: call.distinct, filter })
             })
             .collect::<Result<Vec<_>>>()?;
-        let hashed = if groups.is_empty() { 0.0 } else { cost::ROW_HASHED };
+        let hashed = if groups.is_empty() { 0.0 } else { cost::ROW_GROUPED };
         let cost = lowered.node.estimated_cost + rows_in * (hashed + work * cost::OPERATOR);
         let operator = Operator::HashAggregate { input: Box::new(lowered.node), groups, aggregates };
         Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false, sorted_by: None })
@@ -147,7 +147,7 @@ impl Lowering<'_> {
         let rows_in = lowered.node.estimated_rows;
         let rows = self.knowledge.group_count(&groups.iter().collect::<Vec<_>>(), rows_in);
         let groups = mapped(groups, &lowered.layout)?;
-        let cost = lowered.node.estimated_cost + rows_in * cost::ROW_HASHED;
+        let cost = lowered.node.estimated_cost + rows_in * cost::ROW_GROUPED;
         let input = Box::new(lowered.node);
         let operator = Operator::HashAggregate { input, groups, aggregates: Vec::new() };
         Ok(Lowered { node: node(operator, rows, cost), layout, ordered: false, sorted_by: None })
@@ -164,7 +164,7 @@ impl Lowering<'_> {
         let rows = self.knowledge.group_count(&keys.iter().collect::<Vec<_>>(), rows_in).min(rows_in);
         let keys = mapped(keys, &lowered.layout)?;
         let cost =
-            lowered.node.estimated_cost + rows_in * (cost::ROW_HASHED + cost::OPERATOR * operators(&keys));
+            lowered.node.estimated_cost + rows_in * (cost::ROW_GROUPED + cost::OPERATOR * operators(&keys));
         let operator = Operator::DistinctOn { input: Box::new(lowered.node), keys };
         Ok(Lowered {
             node: node(operator, rows, cost),

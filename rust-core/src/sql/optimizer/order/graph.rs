@@ -156,7 +156,7 @@ impl Graph {
                 share = Some(1.0 / knowledge.distinct(left, 1e9).max(knowledge.distinct(right, 1e9)));
             }
         }
-        let share = share.unwrap_or_else(|| knowledge.share(predicate)).max(1e-12);
+        let share = share.unwrap_or_else(|| knowledge.pair_share(predicate)).max(1e-12);
         Condition { set, sides, columns, class: None, share }
     }
 

@@ -20,6 +20,9 @@ mod subquery;
 mod transitive;
 mod unnest;
 
+pub(super) use references::{ColumnSet, expression_columns};
+pub(super) use transitive::implied_by_or;
+
 #[cfg(test)]
 mod tests;
 

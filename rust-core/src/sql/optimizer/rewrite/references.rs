@@ -11,7 +11,7 @@ use crate::sql::types::data_type::DataType;
 use hashbrown::{HashMap, HashSet};
 
 /// A set of columns. Nothing that comes out may depend on its order.
-pub(super) type ColumnSet = HashSet<ColumnId>;
+pub(in crate::sql::optimizer) type ColumnSet = HashSet<ColumnId>;
 
 /// What stands for each column.
 pub(super) type Replacements = HashMap<ColumnId, Expression>;
@@ -49,7 +49,7 @@ fn add_direct(expression: &Expression, out: &mut ColumnSet) {
 }
 
 /// The columns that `expression` needs from outside; for a subquery, those that its plan lacks.
-pub(super) fn expression_columns(expression: &Expression) -> ColumnSet {
+pub(in crate::sql::optimizer) fn expression_columns(expression: &Expression) -> ColumnSet {
     let mut used = ColumnSet::new();
     let mut made = ColumnSet::new();
     add_direct(expression, &mut used);

@@ -95,7 +95,7 @@ fn join_classes(classes: &mut Vec<Vec<Member>>, one: Member, other: Member) {
 }
 
 /// What an OR over several sides says about the side with `columns` alone.
-pub(super) fn implied_by_or(term: &Expression, columns: &ColumnSet) -> Option<Expression> {
+pub(in crate::sql::optimizer) fn implied_by_or(term: &Expression, columns: &ColumnSet) -> Option<Expression> {
     let Expression::Or(alternatives) = term else { return None };
     if alternatives.len() > ALTERNATIVES_MAX {
         return None;

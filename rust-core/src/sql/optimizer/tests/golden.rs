@@ -326,3 +326,33 @@ fn changes_over_joins_get_the_old_row_first() {
     assert!(index >= 3, "{assignments:?}");
     assert!(shape(input).contains("hash Inner"), "{}", shape(input));
 }
+
+#[test]
+fn an_or_over_two_tables_whose_parts_were_pushed_down_counts_once() {
+    // Two countries on either side, and two of their four pairs: not two of 625 pairs of those.
+    let sql = "SELECT a.k FROM country a, country b
+         WHERE (a.k = 3 AND b.k = 4 AND a.k < b.k + 9) OR (a.k = 4 AND b.k = 3 AND a.k < b.k + 9)";
+    let plan = planned(&fixture::catalog(SHOP), &Shop, sql);
+    let rows = plan.root.estimated_rows;
+    assert!((0.2..4.0).contains(&rows), "{rows} rows of {}", shape(&plan.root));
+}
+
+#[test]
+fn an_index_scan_keeps_its_order_only_where_it_is_asked_for() {
+    let any_order = |sql: &str| {
+        let plan = planned(&fixture::catalog(BIG), &Shop, sql);
+        let mut node = &plan.root;
+        loop {
+            match &node.operator {
+                Operator::IndexScan { any_order, .. } => return *any_order,
+                _ => node = node.inputs()[0],
+            }
+        }
+    };
+    assert!(any_order("SELECT w FROM big WHERE u < 100"));
+    assert!(any_order("SELECT count(*) FROM big WHERE u < 100"));
+    assert!(any_order("SELECT w FROM big WHERE u < 100 ORDER BY w"));
+    assert!(!any_order("SELECT w FROM big WHERE u < 100 ORDER BY u"));
+    assert!(!any_order("SELECT min(u) FROM big"));
+    assert!(!any_order("SELECT w FROM big WHERE u < 5000 ORDER BY u DESC LIMIT 3"));
+}
