@@ -67,7 +67,8 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+    let colour = io::stderr().is_terminal() && !is_dumb && std::env::var_os("NO_COLOR").is_none();
     let mut shell = Shell {
         session,
         format: arguments.format,
@@ -143,6 +144,10 @@ fn converse(shell: &mut Shell<'_>) -> io::Result<Outcome> {
     writeln!(shell.out, "lumos {}: \\? lists commands, \\q leaves", env!("CARGO_PKG_VERSION"))?;
     shell.out.flush()?;
     let input = Input { name: None, stops_at_failure: false, depth: 0 };
-    shell.run_input(&mut prompt::Prompt::new()?, input)?;
+    let outcome = shell.run_input(&mut prompt::Prompt::new()?, input)?;
+    if outcome != Outcome::Quit {
+        // Ctrl-D leaves the cursor behind the prompt.
+        writeln!(shell.out)?;
+    }
     Ok(Outcome::Done)
 }

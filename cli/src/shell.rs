@@ -120,6 +120,13 @@ pub(crate) struct Shell<'o> {
     pub(crate) out: &'o mut dyn Write,
 }
 
+/// The system's words for people: without the number of its error.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error ").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
 /// Lines as the data of COPY FROM STDIN.
 struct CopyData<'l> {
     lines: &'l mut dyn Lines,
@@ -251,7 +258,7 @@ impl Shell<'_> {
         }
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
-            Err(error) => return self.failed(&format!("{name}: {error}")),
+            Err(error) => return self.failed(&format!("{name}: {}", plain(&error))),
         };
         let mut lines = Reader(io::BufReader::new(file));
         let input = Input { name: Some(&name), stops_at_failure, depth };
@@ -259,7 +266,7 @@ impl Shell<'_> {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory) =>
             {
-                self.failed(&format!("{name}: {error}"))
+                self.failed(&format!("{name}: {}", plain(&error)))
             }
             other => other,
         }
@@ -293,10 +300,7 @@ impl Shell<'_> {
             let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("unknown panic");
             Err(Failure::Sql(Error::internal(text)))
         });
-        for notice in self.session.take_notices() {
-            self.out.flush()?;
-            eprint!("{}", report::notice(&notice));
-        }
+        self.tell_notices()?;
         let succeeded = match result {
             Ok(()) => !(input.stops_at_failure && self.interrupt.was_pressed.load(Ordering::Acquire)),
             Err(Failure::Output(error)) => return Err(error),
@@ -316,6 +320,14 @@ impl Shell<'_> {
         }
         self.out.flush()?;
         Ok(succeeded)
+    }
+
+    fn tell_notices(&mut self) -> io::Result<()> {
+        for notice in self.session.take_notices() {
+            self.out.flush()?;
+            eprint!("{}", report::notice(&notice));
+        }
+        Ok(())
     }
 
     fn execute(&mut self, sql: &str, lines: &mut dyn Lines) -> Result<(), Failure> {
@@ -341,6 +353,7 @@ impl Shell<'_> {
             writer.finish(self.out)?;
         } else {
             while self.session.fetch(&mut portal)?.is_some() {}
+            self.tell_notices()?;
             if self.format == Format::Table {
                 writeln!(self.out, "{}", portal.tag())?;
             }

@@ -98,6 +98,42 @@ fn csv_has_a_line_of_names_and_quotes_what_must_be() {
 }
 
 #[test]
+fn csv_is_what_copy_reads_again() {
+    let rows = "VALUES (NULL, 'a'), ('', 'b'), ('x,y', 'c'), (E'q\"\\n', 'd'), ('\\.', 'e'), (' ', NULL)";
+    let csv = succeeds(&["--format", "csv", "-c", rows], "");
+    assert_eq!(csv, "column1,column2\n,a\n\"\",b\n\"x,y\",c\n\"q\"\"\n\",d\n\\.,e\n ,\n");
+    let input = format!(
+        "CREATE TABLE t (a text, b text); CREATE TABLE u (a text, b text); INSERT INTO u {rows};\n\
+         COPY t FROM STDIN (FORMAT csv, HEADER);\n{csv}\\.\n\
+         TABLE t EXCEPT ALL TABLE u; SELECT count(*) FROM t;\n"
+    );
+    assert_eq!(succeeds(&["--format", "csv"], &input), "a,b\ncount\n6\n");
+    let null = succeeds(&["--format", "csv", "--null", "NIL", "-c", "VALUES (NULL), ('NIL'), ('')"], "");
+    assert_eq!(null, "column1\nNIL\n\"NIL\"\n\n");
+}
+
+#[test]
+fn rows_without_columns_and_notices_have_their_place() {
+    assert_eq!(succeeds(&["-c", "SELECT FROM (VALUES (1), (2)) v"], ""), "--\n(2 rows)\n\n");
+    let ran = run_with(&["-c", "DROP TABLE IF EXISTS nosuch"], "");
+    assert_eq!((ran.status, &*ran.out), (0, "DROP TABLE\n"));
+    assert_eq!(ran.err, "NOTICE:  table \"nosuch\" does not exist, skipping\n");
+}
+
+#[test]
+fn places_are_under_each_other_whatever_stands_before_them() {
+    let statement = "SELECT 1,\n\t'漢字' AS \"é\",\tnosuch\nFROM (VALUES (1)) v(a)";
+    let ran = run_with(&["-c", "SELECT 1 AS a; SELECT 2 AS b", "-c", statement, "-c", "SELECT 3"], "");
+    assert_eq!((ran.status, &*ran.out), (1, " a\n---\n 1\n(1 row)\n\n b\n---\n 2\n(1 row)\n\n"));
+    let expected = concat!(
+        "ERROR:  42703: column \"nosuch\" does not exist\n",
+        "LINE 2:  '漢字' AS \"é\", nosuch\n",
+        "                        ^^^^^^\n",
+    );
+    assert_eq!(ran.err, expected);
+}
+
+#[test]
 fn json_is_an_array_of_objects_with_jsons_own_types() {
     let select = "SELECT id, name, born, score, id > 1, 1e300::float8 * 1e7 > 0 AS huge,
                   'NaN'::float8 AS nan, 12345678901234567890.10 AS exact, name FROM people ORDER BY id;

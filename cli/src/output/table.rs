@@ -69,6 +69,13 @@ impl Grid {
     /// Writes what waits, and before it, once, the heads.
     pub(crate) fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let mut line = String::new();
+        if self.heads.is_empty() {
+            // A result may have rows and no columns.
+            if !std::mem::replace(&mut self.is_headed, true) {
+                writeln!(out, "--")?;
+            }
+            return Ok(());
+        }
         if !std::mem::replace(&mut self.is_headed, true) {
             for (index, (head, width)) in self.heads.iter().zip(&self.widths).enumerate() {
                 let space = width - head.name.width();
@@ -80,9 +87,6 @@ impl Grid {
             writeln!(out, "{}", line.trim_end())?;
             let rule: Vec<String> = self.widths.iter().map(|width| "-".repeat(width + 2)).collect();
             writeln!(out, "{}", rule.join("+"))?;
-        }
-        if self.heads.is_empty() {
-            return Ok(());
         }
         for row in self.cells.chunks(self.heads.len()) {
             let height = row.iter().map(|cell| cell.split('\n').count()).max().unwrap_or(1);
