@@ -2,7 +2,6 @@
 
 use crate::common::arena::ArenaVec;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::Statement;
 use crate::sql::ast::define::Persistence;
 use crate::sql::ast::expression::{Expr, ExprKind, Literal};
 use crate::sql::ast::query::{
@@ -10,6 +9,7 @@ use crate::sql::ast::query::{
     NamedWindow, OrderItem, Query, QueryBody, Select, SelectItem, SetOperations, SetOperator, SetStep,
     TableReference, Values, With,
 };
+use crate::sql::ast::{Span, Statement};
 use crate::sql::lexer::TokenKind;
 use crate::sql::lexer::keyword::Keyword;
 use crate::sql::parser::cursor::{Parser, QUERY_DEPTH};
@@ -86,17 +86,52 @@ impl<'a> Parser<'a> {
             self.limits_and_locking(&mut query)?;
         }
         query.span = self.span_from(start);
-        // `((SELECT …))` is one query with parentheses around it.
-        if let QueryBody::Query(inner) = body
-            && with.is_none()
-            && query.order_by.is_empty()
-            && query.limit.is_none()
-            && query.offset.is_none()
-            && query.locking.is_empty()
-        {
+        match body {
+            QueryBody::Query(inner) => self.around_parentheses(inner, query),
+            _ => Ok(self.arena.alloc(query)),
+        }
+    }
+
+    /// What stands around a query in parentheses belongs to it: `(SELECT … LIMIT 2) ORDER BY a` sorts before it
+    /// limits. Nothing may stand there twice.
+    #[inline(never)]
+    fn around_parentheses(&mut self, inner: &'a Query<'a>, outer: Query<'a>) -> Result<&'a Query<'a>> {
+        let is_bare = outer.with.is_none()
+            && outer.order_by.is_empty()
+            && outer.limit.is_none()
+            && outer.offset.is_none()
+            && outer.locking.is_empty();
+        if is_bare {
             return Ok(inner);
         }
-        Ok(self.arena.alloc(query))
+        let twice = |what: &str, span: Span| {
+            let message = format!("multiple {what} clauses not allowed");
+            Err(Error::new(SqlState::SYNTAX_ERROR, message).at(span.position()))
+        };
+        match (outer.order_by.first(), outer.with) {
+            (Some(item), _) if !inner.order_by.is_empty() => return twice("ORDER BY", item.value.span),
+            (_, Some(with)) if inner.with.is_some() => return twice("WITH", with.span),
+            _ => {}
+        }
+        for (what, outer, inner) in
+            [("LIMIT", outer.limit, inner.limit), ("OFFSET", outer.offset, inner.offset)]
+        {
+            if let (Some(expression), Some(_)) = (outer, inner) {
+                return twice(what, expression.span);
+            }
+        }
+        let mut locking = self.list();
+        locking.extend(inner.locking.iter().chain(outer.locking).copied());
+        Ok(self.arena.alloc(Query {
+            with: outer.with.or(inner.with),
+            body: inner.body,
+            order_by: if outer.order_by.is_empty() { inner.order_by } else { outer.order_by },
+            limit: outer.limit.or(inner.limit),
+            with_ties: outer.with_ties.or(inner.with_ties),
+            offset: outer.offset.or(inner.offset),
+            locking: locking.into_bump_slice(),
+            span: outer.span,
+        }))
     }
 
     #[inline(never)]

@@ -263,6 +263,27 @@ fn syntax_errors_are_placed_and_worded_as_postgresql_does() {
 }
 
 #[test]
+fn what_stands_around_parentheses_belongs_to_the_query_in_them() {
+    let syntax = SqlState::SYNTAX_ERROR;
+    refused("(SELECT 1 ORDER BY 1) ORDER BY 2", syntax, "multiple ORDER BY clauses not allowed", 31);
+    refused("(SELECT 1 LIMIT 1) LIMIT 2", syntax, "multiple LIMIT clauses not allowed", 25);
+    refused("(SELECT 1 OFFSET 1) OFFSET 2", syntax, "multiple OFFSET clauses not allowed", 27);
+    refused(
+        "WITH a AS (SELECT 1) (WITH b AS (SELECT 2) TABLE b)",
+        syntax,
+        "multiple WITH clauses not allowed",
+        0,
+    );
+    let arena = Arena::new();
+    let text = "((SELECT a FROM t LIMIT 2) ORDER BY a) OFFSET 1";
+    let statements = parse(text, &arena).unwrap();
+    let Statement::Query(query) = statements[0].statement else { panic!("{text} is a query") };
+    assert!(matches!(query.body, QueryBody::Select(_)));
+    assert!(query.limit.is_some() && query.offset.is_some() && query.order_by.len() == 1);
+    accepted("(SELECT 1 ORDER BY 1 LIMIT 1) UNION (SELECT 2 ORDER BY 1 LIMIT 1) ORDER BY 1 LIMIT 1");
+}
+
+#[test]
 fn text_that_is_no_text_is_refused_before_the_parser() {
     assert_eq!(check_text(b"select 1", 8).unwrap(), "select 1");
     let error = check_text(b"select 1", 7).unwrap_err();
