@@ -261,6 +261,9 @@ impl Binder<'_> {
         start: usize,
         context: &mut Context,
     ) -> Result<Box<Bound>> {
+        if row_fields(&between.input).is_some() {
+            return self.bind_row_between(between, start, context);
+        }
         let input = self.bind(&between.input, context)?;
         let lower = self.bind(&between.lower, context)?;
         let upper = self.bind(&between.upper, context)?;

@@ -91,7 +91,12 @@ impl Binder<'_> {
         let schema = name.schema().map(|schema| schema.text);
         if name.parts.len() <= 2 && self.catalog.view(schema, name.object().text).is_some() {
             let message = format!("cannot {what} view \"{}\"", name.object().text);
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            // COPY never reaches a table through a view; INSERT, UPDATE and DELETE could.
+            let state = match what {
+                "copy to" => SqlState::WRONG_OBJECT_TYPE,
+                _ => SqlState::FEATURE_NOT_SUPPORTED,
+            };
+            return Err(Error::new(state, message)
                 .detail("Views cannot be changed through.")
                 .at(name.position()));
         }

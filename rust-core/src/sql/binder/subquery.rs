@@ -3,7 +3,7 @@
 //! A row value is never a value of its own here: where rows are compared or tested, their fields are.
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::expression::{Expr, ExprKind, Quantified, QuantifiedRight};
+use crate::sql::ast::expression::{Between, Expr, ExprKind, Quantified, QuantifiedRight};
 use crate::sql::ast::query::Query;
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::coercion::Bound;
@@ -295,6 +295,30 @@ impl Binder<'_> {
             (_, false) => Expression::Or(terms),
         };
         Ok(Bound::new(expression, DataType::Boolean, false, position))
+    }
+
+    /// `row [NOT] BETWEEN row AND row`.
+    pub(super) fn bind_row_between(
+        &mut self,
+        between: &Between<'_>,
+        start: usize,
+        context: &mut Context,
+    ) -> Result<Box<Bound>> {
+        let position = between.span.position();
+        if between.symmetric {
+            return Err(Error::not_supported("BETWEEN SYMMETRIC of rows").at(position));
+        }
+        let row = |expr| row_fields(expr).ok_or_else(|| Error::not_supported("a row value").at(position));
+        let input = self.bind_all(row(&between.input)?, context)?;
+        let lower = self.bind_all(row(&between.lower)?, context)?;
+        let upper = self.bind_all(row(&between.upper)?, context)?;
+        let copy = input.iter().map(|field| self.duplicate_bound(field)).collect::<Result<Vec<_>>>()?;
+        let (above, below) = if between.negated { ("<", ">") } else { (">=", "<=") };
+        let above = self.compare_rows(above, input, lower, position)?;
+        let below = self.compare_rows(below, copy, upper, position)?;
+        let both = vec![above.expression, below.expression];
+        let expression = if between.negated { Expression::Or(both) } else { Expression::And(both) };
+        Ok(Bound::new(expression, DataType::Boolean, true, start))
     }
 
     /// `row [NOT] IN (row, …)`.

@@ -103,6 +103,11 @@ fn queries_stand_in_expressions() {
     );
     check_error("SELECT ^(SELECT 1, 2)", "42601", "subquery must return only one column");
     check_error("SELECT ^1 IN (SELECT 1, 2)", "42601", "subquery has too many columns");
+    check(
+        "SELECT (1, a) BETWEEN (1, 2) AND (3, 4), (a, 1) NOT BETWEEN (1, 2) AND (3, 4) FROM t",
+        "scan t | project [(((1 > 1) OR ((1 = 1) AND (a >= 2))) AND ((1 < 3) OR ((1 = 3) AND (a <= 4)))), \
+         (((a < 1) OR ((a = 1) AND (1 < 2))) OR ((a > 3) OR ((a = 3) AND (1 > 4))))] as [?column?, ?column?]",
+    );
     check_error("SELECT (1, 2) ^= ANY (SELECT 1)", "42601", "subquery has too few columns");
     check_error("SELECT (1, 2) ^= (1, 2, 3)", "42601", "unequal number of entries in row expressions");
     check_error(
