@@ -36,7 +36,10 @@ fn system_error(action: &str, path: &Path, cause: &io::Error) -> Error {
         Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => SqlState::DISK_FULL,
         _ => SqlState::IO_ERROR,
     };
-    Error::new(state, format!("could not {action} \"{}\": {cause}", path.display()))
+    // The system's words, without the number that Rust adds to them: the SQLSTATE stands for it.
+    let words = cause.to_string();
+    let end = words.find(" (os error ").unwrap_or(words.len());
+    Error::new(state, format!("could not {action} \"{}\": {}", path.display(), &words[..end]))
 }
 
 impl Vfs for OsVfs {
@@ -121,7 +124,7 @@ impl Vfs for OsVfs {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let folder = folder.canonicalize().map_err(|cause| system_error("resolve", folder, &cause))?;
+        let folder = folder.canonicalize().map_err(|cause| system_error("open folder", folder, &cause))?;
         Ok(folder.join(name))
     }
 }
