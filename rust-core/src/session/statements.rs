@@ -67,10 +67,12 @@ pub static STATEMENTS: &[StatementDescription] = &[
     ),
     works(
         "SELECT",
-        "[ WITH [ RECURSIVE ] name [ ( column, ... ) ] AS [ [ NOT ] MATERIALIZED ] ( statement ), ... ]
-SELECT [ ALL | DISTINCT ] { * | table.* | expression [ [ AS ] name ] }, ...
-    [ FROM { table [ [ AS ] alias ] | ( query ) [ AS ] alias | function ( ... ) [ AS ] alias
-             | item { [ INNER ] | { LEFT | RIGHT | FULL } [ OUTER ] } JOIN item { ON condition | USING ( column, ... ) }
+        "[ WITH [ RECURSIVE ] name [ ( column, ... ) ] AS [ [ NOT ] MATERIALIZED ] ( query ), ... ]
+SELECT [ ALL | DISTINCT [ ON ( expression, ... ) ] ] { * | table.* | expression [ [ AS ] name ] }, ...
+    [ FROM { table [ [ AS ] alias [ ( column, ... ) ] ] | [ LATERAL ] ( query ) [ AS ] alias [ ( column, ... ) ]
+             | function ( ... ) [ WITH ORDINALITY ] [ [ AS ] alias [ ( column, ... ) ] ]
+             | item { [ INNER ] | { LEFT | RIGHT | FULL } [ OUTER ] } JOIN item
+                    { ON condition | USING ( column, ... ) [ AS alias ] }
              | item NATURAL ... JOIN item | item CROSS JOIN item }, ... ]
     [ WHERE condition ]
     [ GROUP BY { expression | position | name }, ... ] [ HAVING condition ]
@@ -89,7 +91,8 @@ SELECT [ ALL | DISTINCT ] { * | table.* | expression [ [ AS ] name ] }, ...
     works("TABLE", "TABLE name", "Short for SELECT * FROM name.", "TABLE people"),
     works(
         "UPDATE",
-        "[ WITH ... ] UPDATE table [ [ AS ] alias ] SET { column = { expression | DEFAULT } }, ...
+        "[ WITH ... ] UPDATE table [ [ AS ] alias ] SET
+    { column = { expression | DEFAULT } | ( column, ... ) = { ( { expression | DEFAULT }, ... ) | ( query ) } }, ...
     [ FROM item, ... ] [ WHERE condition ] [ RETURNING { * | expression [ AS name ] }, ... ]",
         "Changes the rows for which the condition holds.",
         "UPDATE people SET score = score + 1 WHERE id = 1 RETURNING score",
@@ -116,7 +119,7 @@ SELECT [ ALL | DISTINCT ] { * | table.* | expression [ [ AS ] name ] }, ...
     works(
         "CREATE TABLE AS",
         "CREATE TABLE [ IF NOT EXISTS ] name [ ( column, ... ) ] AS query [ WITH [ NO ] DATA ]",
-        "Makes a table of a query's columns and fills it with its rows.",
+        "Makes a table of a query's columns and fills it with its rows. SELECT ... INTO name FROM ... does the same.",
         "CREATE TABLE names AS SELECT id, name FROM people",
     ),
     works(
@@ -131,17 +134,20 @@ option: FORMAT { text | csv }, DELIMITER 'c', NULL 'text', HEADER [ boolean | MA
     ),
     works(
         "ANALYZE",
-        "{ ANALYZE | ANALYSE } [ table [ ( column, ... ) ], ... ]",
+        "{ ANALYZE | ANALYSE } [ table, ... ]",
         "Counts and samples tables, so that the optimizer knows what is in them.",
         "ANALYZE people",
     ),
     works(
         "EXPLAIN",
-        "EXPLAIN [ ANALYZE ] [ ( { ANALYZE [ boolean ] | FORMAT { TEXT | JSON } }, ... ) ] statement",
-        "Shows a statement's plan with estimates; with ANALYZE runs it and shows what happened.",
+        "EXPLAIN [ ANALYZE ] [ VERBOSE ] { query | insert | update | delete }
+EXPLAIN ( option, ... ) { query | insert | update | delete }
+
+option: { ANALYZE | VERBOSE | COSTS | TIMING | SUMMARY } [ boolean ], FORMAT { TEXT | JSON }",
+        "Shows a statement's plan with estimates; with ANALYZE runs it and shows what happened: rows, time, memory.",
         "EXPLAIN SELECT name FROM people WHERE id = 1",
     ),
-    works("DROP INDEX", "DROP INDEX [ IF EXISTS ] name, ...", "Removes indexes.", "DROP INDEX people_name"),
+    works("DROP INDEX", "DROP INDEX [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]", "Removes indexes.", "DROP INDEX people_name"),
     works(
         "DROP TABLE",
         "DROP TABLE [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]",

@@ -86,8 +86,12 @@ impl Describer<'_> {
                 columns = self.scanned(&mut node, number, &table.columns, output);
             }
             Operator::Values { rows, types } => {
-                if rows.len() == 1 {
+                if rows.len() <= 1 {
                     title(&mut node, "Result");
+                    if rows.is_empty() {
+                        // What a condition that never holds leaves.
+                        node.text("One-Time Filter", "false".to_owned());
+                    }
                 } else {
                     title(&mut node, "Values Scan");
                     node.title.push_str(" on \"*VALUES*\"");
