@@ -118,6 +118,11 @@
 typedef struct lumos_ast lumos_ast;
 
 /*
+ A backup under way. One thread at a time.
+ */
+typedef struct lumos_backup lumos_backup;
+
+/*
  Options for opening a database. One thread at a time.
  */
 typedef struct lumos_config lumos_config;
@@ -490,10 +495,12 @@ lumos_status lumos_verify(lumos_db *db,
                           lumos_error **err);
 
 /*
- Releases the handle. The engine stops, with a checkpoint, when its last connection, statement and result
- are closed too. Null is fine. Since 1.0.
+ Releases the handle. Statements that other threads run at that moment, on connections made through it, end with
+ 57P01; idle connections stay of use. The engine stops, with a checkpoint, when its last connection, statement and
+ result are closed too. Null is fine. Since 1.0.
  */
-LUMOS_API void lumos_db_close(lumos_db *db);
+LUMOS_API
+void lumos_db_close(lumos_db *db);
 
 /*
  Opens a connection. Since 1.0.
@@ -505,7 +512,7 @@ LUMOS_API lumos_status lumos_connect(lumos_db *db, lumos_conn **out, lumos_error
 
 /*
  Closes a connection: an open transaction is rolled back; its statements and results can only be closed
- from then on. Null is fine. Since 1.0.
+ from then on. A statement that another thread runs on it ends with 57P01. Null is fine. Since 1.0.
  */
 LUMOS_API void lumos_conn_close(lumos_conn *conn);
 
@@ -964,6 +971,42 @@ lumos_status lumos_copy_out(lumos_conn *conn,
                             void *user,
                             uint64_t *rows,
                             lumos_error **err);
+
+/*
+ Begins a backup of what is committed now, to a new file `dest`: it is written beside its place and takes its name
+ when it is whole and durable. Writers go on; tables of the snapshot cannot be dropped until the backup ends.
+ `flags`: 0. To restore is to open the file. `dest` exists: 42710. A log folder lies beside `dest`: 55000.
+ Since 1.0.
+
+ The caller keeps:
+ `dest` is NUL-terminated; `out` is writable; `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_backup_start(lumos_db *db,
+                                const char *dest,
+                                uint32_t flags,
+                                lumos_backup **out,
+                                lumos_error **err);
+
+/*
+ Copies up to `pages` pages of the source (-1: all that are left): `LUMOS_MORE`, or `LUMOS_DONE` when the file is
+ whole and has its name. `remaining`, `total`: null, or about how many pages there are. On an error (53100: the disk
+ is full) the copy is removed. Since 1.0.
+
+ The caller keeps:
+ `remaining` and `total` are null or writable; `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_backup_step(lumos_backup *backup,
+                               int32_t pages,
+                               uint64_t *remaining,
+                               uint64_t *total,
+                               lumos_error **err);
+
+/*
+ Ends a backup; before `LUMOS_DONE` the copy is removed. Null is fine. Since 1.0.
+ */
+LUMOS_API void lumos_backup_finish(lumos_backup *backup);
 
 /*
  `lumos_open`; null on failure, see `lumos_last_error`. Since 1.0.

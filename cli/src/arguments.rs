@@ -1,5 +1,6 @@
 //! The command line: what the shell was asked to do. Runs nothing.
 
+use crate::maintenance::{self, Task};
 use crate::output::Format;
 use std::path::PathBuf;
 
@@ -8,6 +9,10 @@ pub(crate) const HELP: &str = "\
 lumos: SQL at a prompt, from a pipe or from a file
 
 usage: lumos [OPTION]... [FILE]
+       lumos check FILE             look for damage in a database file
+       lumos salvage FILE NEWFILE   write what can still be read of a damaged file to a new one
+       lumos backup FILE NEWFILE    copy a database file
+       (--help after the word tells more; a database called check is ./check)
 
 FILE is the database; it is made when it does not exist. Without it the database is in memory and gone at the end.
 Without -c and -f, statements are read from standard input: with a prompt on a terminal, else to the end.
@@ -58,8 +63,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Request {
     /// To run.
     Run(Arguments),
-    /// `--help`.
-    Help,
+    /// To do something to a file as a whole, with options of the database.
+    Maintain(Task, Vec<(String, String)>),
+    /// A help text.
+    Help(&'static str),
     /// `--version`.
     Version,
 }
@@ -80,7 +87,9 @@ fn parse_all(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
         null: String::new(),
         options: Vec::new(),
     };
+    let mut first = true;
     while let Some(argument) = parser.next()? {
+        let is_first = std::mem::take(&mut first);
         match argument {
             Short('c') | Long("command") => arguments.inputs.push(Input::Text(parser.value()?.string()?)),
             Short('f') | Long("file") => {
@@ -94,16 +103,11 @@ fn parse_all(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
                     .ok_or_else(|| format!("--format is table, csv or json, not \"{word}\""))?;
             }
             Long("null") => arguments.null = parser.value()?.string()?,
-            Long("option") => {
-                let pair = parser.value()?.string()?;
-                let (name, value) = pair
-                    .split_once('=')
-                    .ok_or_else(|| format!("--option wants NAME=VALUE, not \"{pair}\""))?;
-                arguments.options.push((name.trim().to_owned(), value.trim().to_owned()));
-            }
+            Long("option") => arguments.options.push(option(&parser.value()?.string()?)?),
             Long("read-only") => arguments.options.push(("read_only".to_owned(), "on".to_owned())),
-            Short('h') | Long("help") => return Ok(Request::Help),
+            Short('h') | Long("help") => return Ok(Request::Help(HELP)),
             Short('V') | Long("version") => return Ok(Request::Version),
+            Value(word) if is_first && is_task(&word) => return parse_task(&word.string()?, parser),
             Value(file) if arguments.database.is_none() => arguments.database = Some(PathBuf::from(file)),
             other => return Err(other.unexpected()),
         }
@@ -112,6 +116,44 @@ fn parse_all(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
         arguments.database = None;
     }
     Ok(Request::Run(arguments))
+}
+
+fn is_task(word: &std::ffi::OsStr) -> bool {
+    word == "check" || word == "salvage" || word == "backup"
+}
+
+/// What comes after `check`, `salvage` or `backup`.
+fn parse_task(word: &str, mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
+    use lexopt::prelude::*;
+    let help = match word {
+        "check" => maintenance::CHECK_HELP,
+        "salvage" => maintenance::SALVAGE_HELP,
+        _ => maintenance::BACKUP_HELP,
+    };
+    let (mut files, mut options) = (Vec::new(), Vec::new());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help(help)),
+            Long("option") => options.push(option(&parser.value()?.string()?)?),
+            Value(file) if files.len() < 2 => files.push(PathBuf::from(file)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let task = match (word, &files[..]) {
+        ("check", [file]) => Task::Check(file.clone()),
+        ("salvage", [file, new_file]) => Task::Salvage(file.clone(), new_file.clone()),
+        ("backup", [file, new_file]) => Task::Backup(file.clone(), new_file.clone()),
+        ("check", _) => return Err("check wants one file".into()),
+        _ => return Err(format!("{word} wants two files").into()),
+    };
+    Ok(Request::Maintain(task, options))
+}
+
+/// `NAME=VALUE`.
+fn option(pair: &str) -> Result<(String, String), lexopt::Error> {
+    let (name, value) =
+        pair.split_once('=').ok_or_else(|| format!("--option wants NAME=VALUE, not \"{pair}\""))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -141,5 +183,8 @@ mod tests {
         assert!(parsed(&["one", "two"]).is_err());
         assert!(parsed(&["--option", "durability"]).is_err());
         assert!(parsed(&["--nosuch"]).is_err());
+        assert!(parsed(&["check"]).is_err() && parsed(&["salvage", "one"]).is_err());
+        assert!(parsed(&["backup", "one", "two", "three"]).is_err());
+        assert_eq!(parsed(&["check", "a"]), Ok(Request::Maintain(Task::Check("a".into()), Vec::new())));
     }
 }

@@ -14,6 +14,7 @@ const HELP: &str = "\
   \\dt [PATTERN]        list tables; in a pattern, * is any text and ? any character
   \\dv [PATTERN]        list views
   \\di [PATTERN]        list indexes
+  \\backup FILE         copy the database, as it is committed now, to a new file
   \\i FILE              run the statements of a file
   \\pset format FORMAT  how rows are written: table, csv, json
   \\pset null TEXT      how NULL is written in tables and CSV
@@ -59,6 +60,7 @@ impl Shell<'_> {
             ("\\i" | "\\include", [file]) => {
                 return self.run_file(Path::new(file), input.stops_at_failure, input.depth + 1);
             }
+            ("\\backup", [file]) => self.backup(Path::new(file)),
             ("\\timing", []) => self.set_timing(!self.timing),
             ("\\timing", ["on"]) => self.set_timing(true),
             ("\\timing", ["off"]) => self.set_timing(false),
@@ -72,14 +74,28 @@ impl Shell<'_> {
                 None => self.failed(&format!("{place}\\pset format: table, csv or json, not \"{word}\"")),
             },
             (
-                "\\d" | "\\dt" | "\\dv" | "\\di" | "\\i" | "\\include" | "\\timing" | "\\pset" | "\\q"
-                | "\\r" | "\\?",
+                "\\backup" | "\\d" | "\\dt" | "\\dv" | "\\di" | "\\i" | "\\include" | "\\timing" | "\\pset"
+                | "\\q" | "\\r" | "\\?",
                 _,
             ) => self.failed(&format!("{place}{name}: wrong arguments; \\? lists the commands")),
             _ => self.failed(&format!("{place}invalid command {name}; \\? lists the commands")),
         };
         self.out.flush()?;
         outcome
+    }
+
+    fn backup(&mut self, file: &Path) -> io::Result<Outcome> {
+        match self.database.backup(file) {
+            Ok(()) => {
+                writeln!(self.out, "wrote \"{}\"", file.display())?;
+                Ok(Outcome::Done)
+            }
+            Err(error) => {
+                let origin = crate::report::Origin { input: None, line: 1 };
+                let text = crate::report::error(&error, "", origin, self.colour);
+                self.failed(text.trim_end())
+            }
+        }
     }
 
     fn set_timing(&mut self, timing: bool) -> io::Result<Outcome> {

@@ -9,6 +9,7 @@
 mod arguments;
 mod command;
 mod describe;
+mod maintenance;
 mod output;
 mod prompt;
 mod report;
@@ -23,6 +24,7 @@ use lumos_core::error::Result;
 use lumos_core::session::Session;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The exit status of a wrong command line.
@@ -34,7 +36,11 @@ fn main() -> ExitCode {
     let mut out = BufWriter::with_capacity(64 << 10, io::stdout());
     match arguments::parse(lexopt::Parser::from_env()) {
         Ok(Request::Run(arguments)) => run(arguments, &mut out),
-        Ok(Request::Help) => told(out.write_all(arguments::HELP.as_bytes()).and_then(|()| out.flush())),
+        Ok(Request::Maintain(task, options)) => {
+            std::panic::set_hook(Box::new(|_| {}));
+            maintenance::run(&task, &options, &mut out)
+        }
+        Ok(Request::Help(text)) => told(out.write_all(text.as_bytes()).and_then(|()| out.flush())),
         Ok(Request::Version) => {
             told(writeln!(out, "lumos {}", env!("CARGO_PKG_VERSION")).and_then(|()| out.flush()))
         }
@@ -49,19 +55,21 @@ fn told(written: io::Result<()>) -> ExitCode {
     if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn connect(arguments: &Arguments) -> Result<Session> {
+fn open(arguments: &Arguments) -> Result<(Arc<Database>, Session)> {
     let mut options = DatabaseOptions::default();
     for (name, value) in &arguments.options {
         options.set(name, value)?;
     }
-    Database::open(arguments.database.as_deref(), options)?.connect()
+    let database = Database::open(arguments.database.as_deref(), options)?;
+    let session = database.connect()?;
+    Ok((database, session))
 }
 
 fn run(arguments: Arguments, out: &mut dyn Write) -> ExitCode {
     // A panic of the engine is reported as an error of its statement.
     std::panic::set_hook(Box::new(|_| {}));
-    let session = match connect(&arguments) {
-        Ok(session) => session,
+    let (database, session) = match open(&arguments) {
+        Ok(opened) => opened,
         Err(error) => {
             eprint!("{}", report::error(&error, "", report::Origin { input: None, line: 1 }, false));
             return ExitCode::FAILURE;
@@ -70,6 +78,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> ExitCode {
     let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
     let colour = io::stderr().is_terminal() && !is_dumb && std::env::var_os("NO_COLOR").is_none();
     let mut shell = Shell {
+        database,
         session,
         format: arguments.format,
         null: arguments.null,

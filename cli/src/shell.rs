@@ -111,6 +111,8 @@ pub(crate) struct Interrupt {
 
 /// A session with its settings.
 pub(crate) struct Shell<'o> {
+    /// The database that the session is of.
+    pub(crate) database: Arc<lumos_core::database::Database>,
     pub(crate) session: Session,
     pub(crate) format: Format,
     pub(crate) null: String,

@@ -5,15 +5,20 @@
 //! database. Where that does not come about (a crash, an error), the next open recovers from the log.
 //! Knows every layer but the C boundary.
 
+pub mod backup;
 mod check;
 mod instance;
+mod new_file;
 pub mod options;
 mod registry;
+pub mod salvage;
 pub mod statistics;
 mod verify;
 
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod rescue_tests;
 #[cfg(test)]
 mod tests;
 
@@ -91,4 +96,15 @@ impl Database {
     pub fn connect(self: &Arc<Self>) -> Result<Session> {
         Ok(Session::new(Arc::clone(&self.engine), self.instance.next_session_id()))
     }
+}
+
+/// To be called before the process forks, in the thread that does it: other threads are not inside then.
+pub fn before_fork() {
+    registry::before_fork();
+}
+
+/// To be called after the fork in the same thread, in the parent and in the child. What the parent has open is not open
+/// in the child.
+pub fn after_fork() {
+    registry::after_fork();
 }

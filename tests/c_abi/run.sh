@@ -25,7 +25,7 @@ grep -oE '\blumos_[a-z0-9_]+\(' "$header" | grep -vE '^lumos_(status|error|run_i
 nm -D --defined-only "$lib/liblumos_core.so" | awk '{print $3}' | sort -u >"$work/exported"
 check "the library exports exactly the header's functions" diff "$work/declared" "$work/exported"
 while read -r name; do
-    check "$name is called" grep -qE "\b$name\(" "$here"/calls.c "$here"/packed.c "$here"/threads.c "$here"/layout.c
+    check "$name is called" grep -qE "\b$name\(" "$here"/calls.c "$here"/packed.c "$here"/threads.c "$here"/layout.c "$here"/process.c
 done <"$work/declared"
 
 flags="-pedantic -Wall -Wextra -Werror -I$root/include -I$here"
@@ -48,7 +48,7 @@ run() { # name, program, arguments
 }
 
 for standard in c99 c11 c17; do
-    for source in layout calls packed threads; do
+    for source in layout calls packed threads process; do
         program=$work/$source-$standard
         if ${CC:-cc} -std=$standard $flags "$here/$source.c" -o "$program" -L"$lib" -Wl,-rpath,"$lib" -l:liblumos_core.so -lpthread; then
             good
@@ -58,7 +58,7 @@ for standard in c99 c11 c17; do
         fi
     done
 done
-for source in calls packed threads; do
+for source in calls packed threads process; do
     program=$work/$source-static
     if ${CC:-cc} -std=c11 $flags "$here/$source.c" -o "$program" "$lib/liblumos_core.a" $system; then
         good

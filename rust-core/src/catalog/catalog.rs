@@ -24,7 +24,7 @@ use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
 
 /// The first key byte of names; the name follows. Value: the object id of the table or view, big-endian.
 pub(super) const NAME: u8 = b'n';
-const OBJECT_COUNTER_KEY: [u8; 1] = [0];
+pub(super) const OBJECT_COUNTER_KEY: [u8; 1] = [0];
 
 /// See the module. Threads: any.
 #[derive(Debug)]
@@ -156,7 +156,12 @@ fn name_key(name: &str) -> Vec<u8> {
 }
 
 /// Takes the names that are new, gives back those that are gone.
-fn change_names(transaction: &mut Transaction, owner: ObjectId, old: &[&str], new: &[&str]) -> Result<()> {
+pub(super) fn change_names(
+    transaction: &mut Transaction,
+    owner: ObjectId,
+    old: &[&str],
+    new: &[&str],
+) -> Result<()> {
     for name in old.iter().filter(|name| !new.contains(name)) {
         transaction.lock_row(CATALOG_TREE, &name_key(name), RowLockMode::Update)?;
         transaction.delete(CATALOG_TREE, &name_key(name))?;

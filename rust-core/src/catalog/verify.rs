@@ -1,10 +1,10 @@
 //! Reading a catalog that may be damaged, and whether its names and definitions agree.
 //! Knows definitions. Knows nothing of what stands in tables.
 
-use crate::catalog::catalog::{NAME, names_of};
+use crate::catalog::catalog::{NAME, OBJECT_COUNTER_KEY, change_names, names_of};
 use crate::catalog::family::Family;
 use crate::catalog::snapshot::CatalogSnapshot;
-use crate::common::ids::CATALOG_TREE;
+use crate::common::ids::{CATALOG_TREE, COUNTER_TREE};
 use crate::error::Result;
 use crate::storage::Finding;
 use crate::transaction::transaction::Transaction;
@@ -76,4 +76,27 @@ pub fn verify_names(
         wrong(format!("the name \"{name}\" of a definition is not taken"));
     }
     Ok(found.len() as u64)
+}
+
+/// Writes these definitions, with their names, into a catalog that holds nothing.
+/// # Errors
+/// `53200`; `42P07` when two definitions have one name.
+pub fn write_definitions(transaction: &mut Transaction, definitions: &CatalogSnapshot) -> Result<()> {
+    let mut largest = 0;
+    for table in definitions.tables() {
+        largest =
+            table.indexes.iter().map(|index| index.id.0).max().unwrap_or(0).max(table.id.0).max(largest);
+        change_names(transaction, table.id, &[], &names_of(table))?;
+        Family::TABLE.write(transaction, table.id, table)?;
+        if let Some(statistics) = definitions.statistics(table.id) {
+            Family::STATISTICS.write(transaction, table.id, statistics)?;
+        }
+    }
+    for view in definitions.views() {
+        largest = largest.max(view.id.0);
+        change_names(transaction, view.id, &[], &[&view.name])?;
+        Family::VIEW.write(transaction, view.id, view)?;
+    }
+    // Numbers are not given out twice, also where the counters are lost.
+    transaction.max(COUNTER_TREE, &OBJECT_COUNTER_KEY, u64::from(largest))
 }

@@ -44,6 +44,8 @@ pub(super) struct Instance {
     /// Nothing has to outlive it: read-only, or in memory.
     leaves_nothing: bool,
     read_only: bool,
+    /// The file system; `None`: the operating system's.
+    pub(super) files: Option<Arc<dyn Vfs>>,
     /// As the user named it, symbolic links resolved: for findings.
     pub(super) file_name: String,
     /// Opened as a clean close left it, for reading: both checkpoint slots are as they were written.
@@ -147,9 +149,29 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
         }
         Claim::Ours => {
             drop(probe);
+            remove_stale(&place);
             let opened = Storage::open(storage_options(&place, options, &memory))
                 .and_then(|storage| assemble(&place, options, memory, storage));
             finish(&place, key, opened)
+        }
+    }
+}
+
+/// Removes what a process left that was killed while it made this file. Whoever is still making it holds its lock.
+fn remove_stale(place: &Place) {
+    for suffix in ["-new", "-incomplete", "-incomplete-new"] {
+        let mut name = place.path.as_os_str().to_owned();
+        name.push(suffix);
+        let path = PathBuf::from(name);
+        let stale = place.vfs.exists(&path).unwrap_or(false)
+            && place
+                .vfs
+                .open(&path, OpenMode::ReadWrite)
+                .and_then(|file| file.try_lock())
+                .is_ok_and(|lock| lock == LockOutcome::Granted);
+        if stale {
+            // It does no harm where it is: failing to remove it is no failure to open.
+            let _ = place.vfs.remove(&path);
         }
     }
 }
@@ -315,6 +337,7 @@ fn assemble(
         storage,
         leaves_nothing: options.read_only || place.volatile,
         read_only: options.read_only,
+        files: options.vfs.clone(),
         file_name: place.path.display().to_string(),
         closed_cleanly,
         next_session: AtomicU64::new(0),

@@ -1,10 +1,13 @@
 //! Which databases are open in this process, so that the same file opened twice is the same engine.
 //! Knows identities and states. Knows nothing of files' contents.
 
-use crate::common::sync::{Arc, Condvar, Mutex, Weak};
+use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::common::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use crate::database::instance::{Instance, Opened};
+use crate::io::system;
 use crate::io::vfs::FileIdentity;
 use crate::session::engine::Engine;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +41,33 @@ impl Known {
 
 /// `None`: somebody is opening it. A reference that is dead: somebody is closing it.
 static OPEN: Mutex<BTreeMap<RegistryKey, Option<Known>>> = Mutex::new(BTreeMap::new());
+/// The process that `OPEN` is of: what a parent had open is not open in its child.
+static FORKS_SEEN: AtomicU64 = AtomicU64::new(0);
 static CHANGED: Condvar = Condvar::new();
+
+fn open_here() -> MutexGuard<'static, BTreeMap<RegistryKey, Option<Known>>> {
+    let mut open = OPEN.lock();
+    let forks = system::forks();
+    if FORKS_SEEN.swap(forks, Ordering::Relaxed) != forks {
+        // The parent's engines are copies without their threads; asking for their files finds the parent's lock.
+        open.clear();
+    }
+    open
+}
+
+thread_local! {
+    static HELD: RefCell<Option<MutexGuard<'static, BTreeMap<RegistryKey, Option<Known>>>>> = const { RefCell::new(None) };
+}
+
+/// Takes the registry's lock before a fork, so that no other thread has it in the child.
+pub(super) fn before_fork() {
+    HELD.with(|held| *held.borrow_mut() = Some(OPEN.lock()));
+}
+
+/// Gives it back, in the parent and in the child.
+pub(super) fn after_fork() {
+    HELD.with(|held| held.borrow_mut().take());
+}
 
 /// What asking for a file gave.
 pub(super) enum Claim {
@@ -50,14 +79,14 @@ pub(super) enum Claim {
 
 /// The open engine of a path, if there is one: the quick way, which touches no file.
 pub(super) fn find_path(file_system: usize, path: &Path) -> Option<Opened> {
-    let open = OPEN.lock();
+    let open = open_here();
     let known = open.iter().filter(|(key, _)| key.file_system == file_system);
     known.filter_map(|(_, known)| known.as_ref()).find(|known| known.path == path)?.upgrade()
 }
 
 /// Finds the open engine of a file, or claims the file. Waits while somebody else opens or closes it.
 pub(super) fn claim(key: RegistryKey) -> Claim {
-    let mut open = OPEN.lock();
+    let mut open = open_here();
     loop {
         match open.get(&key) {
             None => {
@@ -81,12 +110,12 @@ pub(super) fn opened(key: RegistryKey, path: &Path, opened: &Opened) {
         engine: Arc::downgrade(&opened.engine),
         instance: Arc::downgrade(&opened.instance),
     };
-    OPEN.lock().insert(key, Some(known));
+    open_here().insert(key, Some(known));
     CHANGED.notify_all();
 }
 
 /// The file is closed, or could not be opened.
 pub(super) fn closed(key: RegistryKey) {
-    OPEN.lock().remove(&key);
+    open_here().remove(&key);
     CHANGED.notify_all();
 }

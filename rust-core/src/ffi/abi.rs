@@ -84,6 +84,12 @@ pub struct lumos_ast {
     _private: [u8; 0],
 }
 
+/// A backup under way. One thread at a time.
+#[derive(Debug)]
+pub struct lumos_backup {
+    _private: [u8; 0],
+}
+
 /// Isolation: the `default_transaction_isolation` setting decides.
 pub const LUMOS_ISO_DEFAULT: i32 = 0;
 /// The same as read committed, as in PostgreSQL.

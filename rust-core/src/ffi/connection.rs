@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub struct Shared {
     session: Mutex<Session>,
+    /// Stops what runs when the connection or the database is closed meanwhile.
+    cancel: CancelToken,
     /// The connection's own handle was closed: statements and results of it can only be closed.
     closed: AtomicBool,
     /// A panic passed through: the transaction is gone, and pools should drop the connection.
@@ -39,6 +41,13 @@ impl Shared {
             return Err(Failure::Misuse("misuse: the connection was closed"));
         }
         Ok(session)
+    }
+
+    /// Ends the statement that another thread runs, if there is one, with 57P01; the connection is of no use then.
+    pub(crate) fn end_running(&self) {
+        if self.session.try_lock().is_none() {
+            self.cancel.close();
+        }
     }
 
     /// After a caught panic: the transaction is rolled back.
@@ -113,10 +122,12 @@ pub unsafe extern "C" fn lumos_connect(
         let database = engine(db)?;
         let mut session = database.connect()?;
         let handle = made(handle::insert_with(|cancel: &CancelToken| {
+            let cancel = cancel.for_connection();
             session.use_cancel_token(cancel.clone());
             Connection {
                 shared: Arc::new(Shared {
                     session: Mutex::new(session),
+                    cancel,
                     closed: AtomicBool::new(false),
                     broken: AtomicBool::new(false),
                     database,
@@ -131,7 +142,7 @@ pub unsafe extern "C" fn lumos_connect(
 }
 
 /// Closes a connection: an open transaction is rolled back; its statements and results can only be closed
-/// from then on. Null is fine. Since 1.0.
+/// from then on. A statement that another thread runs on it ends with 57P01. Null is fine. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_conn_close(conn: *mut lumos_conn) {
     guard_value((), || {
@@ -139,8 +150,11 @@ pub extern "C" fn lumos_conn_close(conn: *mut lumos_conn) {
         handle::close::<Connection, _>(conn);
         if let Ok(found) = found {
             found.closed.store(true, Ordering::Relaxed);
-            if let Some(mut session) = found.session.try_lock() {
-                let _ = session.discard();
+            match found.session.try_lock() {
+                Some(mut session) => {
+                    let _ = session.discard();
+                }
+                None => found.cancel.close(),
             }
         }
         Ok(())
@@ -177,7 +191,8 @@ pub extern "C" fn lumos_conn_txn_status(conn: *const lumos_conn) -> i32 {
 pub extern "C" fn lumos_conn_is_usable(conn: *const lumos_conn) -> bool {
     guard_value(false, || {
         let found = shared(conn)?;
-        Ok(!found.broken.load(Ordering::Relaxed) && found.session()?.is_usable())
+        let is_whole = !found.broken.load(Ordering::Relaxed) && !found.cancel.is_closing();
+        Ok(is_whole && found.session()?.is_usable())
     })
 }
 

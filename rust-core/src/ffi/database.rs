@@ -5,7 +5,7 @@ use crate::database::Database;
 use crate::database::options::DatabaseOptions;
 use crate::ffi::abi::*;
 use crate::ffi::config::Config;
-use crate::ffi::connection::Connection;
+use crate::ffi::connection::{Connection, shared};
 use crate::ffi::guard::{Failure, guard, guard_value, made, panics_caught, store};
 use crate::ffi::handle;
 use crate::ffi::seed::OwnConnection;
@@ -200,11 +200,21 @@ pub unsafe extern "C" fn lumos_verify(
     })
 }
 
-/// Releases the handle. The engine stops, with a checkpoint, when its last connection, statement and result
-/// are closed too. Null is fine. Since 1.0.
+/// Releases the handle. Statements that other threads run at that moment, on connections made through it, end with
+/// 57P01; idle connections stay of use. The engine stops, with a checkpoint, when its last connection, statement and
+/// result are closed too. Null is fine. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_db_close(db: *mut lumos_db) {
     guard_value((), || {
+        if let Ok(found) = handle::lease_shared::<DatabaseHandle, _>(db) {
+            let connections = Arc::clone(&found.connections);
+            drop(found);
+            for connection in connections.lock().iter() {
+                if let Ok(found) = shared(*connection as *const lumos_conn) {
+                    found.end_running();
+                }
+            }
+        }
         handle::close::<DatabaseHandle, _>(db);
         Ok(())
     });

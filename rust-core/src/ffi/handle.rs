@@ -6,6 +6,8 @@
 //! finds a slot to be compared with. Looking one up costs two atomic operations.
 
 use crate::common::cancel::CancelToken;
+use crate::database;
+use crate::ffi::backup::BackupHandle;
 use crate::ffi::config::Config;
 use crate::ffi::connection::Connection;
 use crate::ffi::database::DatabaseHandle;
@@ -13,8 +15,9 @@ use crate::ffi::error::ErrorObject;
 use crate::ffi::result::ResultObject;
 use crate::ffi::seed::ParsedStatements;
 use crate::ffi::statement::Statement;
-use parking_lot::Mutex;
-use std::cell::UnsafeCell;
+use crate::io::system;
+use parking_lot::{Mutex, MutexGuard};
+use std::cell::{RefCell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +42,8 @@ pub enum Misuse {
     Closed,
     /// Another thread is using it.
     InUse,
+    /// It is the parent's: the process forked since it was made.
+    Forked,
 }
 
 impl Misuse {
@@ -48,6 +53,7 @@ impl Misuse {
             Misuse::Null => "misuse: the handle is null",
             Misuse::Closed => "misuse: the handle is closed or of another kind",
             Misuse::InUse => "misuse: the handle is in use by another thread",
+            Misuse::Forked => "misuse: the handle was made before this process was forked",
         }
     }
 }
@@ -69,6 +75,8 @@ pub enum Object {
     Error(Box<ErrorObject>),
     /// `lumos_ast`.
     Ast(ParsedStatements),
+    /// `lumos_backup`.
+    Backup(Box<BackupHandle>),
 }
 
 /// A type that handles can stand for.
@@ -103,9 +111,12 @@ handle_objects! {
     5 Result ResultObject, Box::new;
     6 Error ErrorObject, Box::new;
     7 Ast ParsedStatements, std::convert::identity;
+    8 Backup BackupHandle, Box::new;
 }
 
 struct Slot {
+    /// [`system::forks`] when the object came in: a child does not touch what its parent made.
+    forks: AtomicU64,
     /// generation << 32 | flags
     word: AtomicU64,
     object: UnsafeCell<Option<Object>>,
@@ -136,6 +147,21 @@ static TABLE: Table = Table {
     free: Mutex::new(FreeSlots { slots: Vec::new(), made: 0 }),
 };
 
+thread_local! {
+    static HELD: RefCell<Option<MutexGuard<'static, FreeSlots>>> = const { RefCell::new(None) };
+}
+
+/// No other thread holds a lock that the child needs.
+extern "C" fn before_fork() {
+    database::before_fork();
+    HELD.with(|held| *held.borrow_mut() = Some(TABLE.free.lock()));
+}
+
+extern "C" fn after_fork() {
+    HELD.with(|held| held.borrow_mut().take());
+    database::after_fork();
+}
+
 impl Table {
     fn slot(&self, index: usize) -> Option<&Slot> {
         self.chunks.get(index / CHUNK_SLOTS)?.get().map(|chunk| &chunk[index % CHUNK_SLOTS])
@@ -149,6 +175,7 @@ impl Table {
         let index = free.made;
         self.chunks.get(index / CHUNK_SLOTS)?.get_or_init(|| {
             Box::new(std::array::from_fn(|_| Slot {
+                forks: AtomicU64::new(0),
                 word: AtomicU64::new((NO_ADDRESS | 1) << GENERATION_SHIFT),
                 object: UnsafeCell::new(None),
                 cancel: OnceLock::new(),
@@ -171,11 +198,13 @@ pub fn insert<T: HandleObject, O>(object: T) -> Option<*mut O> {
 
 /// As [`insert`], for an object that wants to know its slot's cancel words.
 pub fn insert_with<T: HandleObject, O>(make: impl FnOnce(&CancelToken) -> T) -> Option<*mut O> {
+    system::around_forks(before_fork, after_fork);
     let index = TABLE.take_free()?;
     let slot = TABLE.slot(index)?;
     let object = make(slot.cancel.get_or_init(CancelToken::default)).into_object();
     // SAFETY: the slot came from the free list and is not LIVE: no one else looks at its object.
     unsafe { *slot.object.get() = Some(object) };
+    slot.forks.store(system::forks(), Ordering::Relaxed);
     let generation = slot.word.load(Ordering::Relaxed) >> GENERATION_SHIFT;
     slot.word.store(generation << GENERATION_SHIFT | LIVE, Ordering::Release);
     Some(encode::<T>(generation, index) as usize as *mut O)
@@ -197,6 +226,9 @@ fn find<T: HandleObject, O>(handle: *const O) -> Result<(&'static Slot, usize, u
     let slot = TABLE.slot(index).ok_or(Misuse::Closed)?;
     if number & 0xF != T::KIND {
         return Err(Misuse::Closed);
+    }
+    if slot.forks.load(Ordering::Relaxed) != system::forks() {
+        return Err(Misuse::Forked);
     }
     Ok((slot, index, number >> GENERATION_SHIFT))
 }

@@ -5,6 +5,7 @@
 //! on success.
 
 pub mod abi;
+pub mod backup;
 pub mod bind;
 pub mod config;
 pub mod connection;

@@ -2,10 +2,37 @@
 #![allow(clippy::disallowed_methods, reason = "this module is the seam that others are sent to")]
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// This process's number.
 pub fn process_id() -> u32 {
     std::process::id()
+}
+
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn count_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Calls `prepare` before each fork, in the thread that forks, and `settle` after it in the parent and in the child.
+/// Once a process: a lock taken in `prepare` and released in `settle` is in order on both sides.
+pub fn around_forks(prepare: extern "C" fn(), settle: extern "C" fn()) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: both are functions of the C calling convention that live as long as the program. Failing (no memory)
+        // only means that a fork is not noticed.
+        unsafe {
+            libc::pthread_atfork(Some(prepare), Some(settle), Some(settle));
+            libc::pthread_atfork(None, None, Some(count_fork));
+        }
+    });
+}
+
+/// How many forks lie between the process that called [`around_forks`] first and this one.
+#[inline]
+pub fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// 16 unpredictable bytes, for the identity of a new database.

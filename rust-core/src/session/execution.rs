@@ -33,7 +33,7 @@ impl Session {
         if result.is_err() {
             self.fail_block();
         }
-        result
+        result.map_err(|error| self.with_object(error))
     }
 
     /// What comes before every statement.
@@ -234,7 +234,7 @@ impl Session {
                 if state.own.take().is_none() {
                     self.fail_block();
                 }
-                Err(error)
+                Err(self.with_object(error))
             }
         }
     }

@@ -8,6 +8,7 @@ mod analyze;
 mod block;
 mod copy;
 mod create_table_as;
+mod damage;
 mod definition;
 mod definition_gate;
 mod drop;

@@ -52,11 +52,13 @@ impl Session {
                 if result.is_err() {
                     self.fail_block();
                 }
-                result
+                result.map_err(|error| self.with_object(error))
             }
             None => {
                 let mut block = self.new_block(None, None);
-                let result = self.run_point_in(statement, &mut plan, parameters, &mut block, out)?;
+                let result = self
+                    .run_point_in(statement, &mut plan, parameters, &mut block, out)
+                    .map_err(|error| self.with_object(error))?;
                 if result.is_some() {
                     let durability = self.environment.settings.effects().durability;
                     if block.commit(durability, &self.engine)?.is_some() {

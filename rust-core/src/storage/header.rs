@@ -251,4 +251,19 @@ impl Slot {
         let damaged = copies.iter().zip(&slots).filter(|(_, slot)| !is_whole(slot));
         Ok(damaged.map(|((offset, _), _)| *offset).collect())
     }
+
+    /// The newest whole slot, whichever database it is of: for a file whose static header is damaged.
+    pub(super) fn read_newest_of_any(file: &dyn File) -> Result<Option<Slot>> {
+        let mut newest: Option<Slot> = None;
+        for offset in SLOT_OFFSETS.into_iter().flatten() {
+            let mut bytes = [0; SLOT_BYTES];
+            if file.read_at(&mut bytes, offset)? == SLOT_BYTES
+                && let Some(slot) = Slot::decode(&bytes)
+                && newest.is_none_or(|newest| newest.record.generation < slot.record.generation)
+            {
+                newest = Some(slot);
+            }
+        }
+        Ok(newest)
+    }
 }

@@ -20,6 +20,7 @@ mod header;
 mod page;
 mod page_map;
 mod redo;
+pub mod salvage;
 mod tree;
 mod verify;
 
