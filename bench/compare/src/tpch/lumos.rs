@@ -1,8 +1,7 @@
 //! Lumos through its C interface, value by value.
 
-use super::{Side, Sum, TABLES};
+use super::{INDEXES, Side, Sum, TABLES};
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::ptr::null_mut;
 
@@ -64,12 +63,11 @@ unsafe extern "C" {
 }
 
 const ROW: i32 = 1;
-/// Rows of one INSERT, where COPY is not there.
-const ROWS_A_STATEMENT: usize = 200;
 
 pub struct Lumos {
     db: Handle,
     conn: Handle,
+    indexed: bool,
 }
 
 fn checked(status: i32, err: Handle) -> Result<(), String> {
@@ -87,7 +85,8 @@ fn checked(status: i32, err: Handle) -> Result<(), String> {
 }
 
 impl Lumos {
-    pub fn open(path: &Path) -> Lumos {
+    /// With `indexed`, the tables get the indexes that SQLite's have.
+    pub fn open(path: &Path, indexed: bool) -> Lumos {
         let path = CString::new(path.to_str().expect("a path of ours")).expect("no NUL");
         let (mut db, mut conn, mut err) = (null_mut(), null_mut(), null_mut());
         // SAFETY: the contracts of the header: NUL-terminated texts, writable out-parameters.
@@ -97,7 +96,7 @@ impl Lumos {
             let status = lumos_connect(db, &mut conn, &mut err);
             checked(status, err).expect("lumos connects");
         }
-        Lumos { db, conn }
+        Lumos { db, conn, indexed }
     }
 
     fn execute(&mut self, sql: &str) -> Result<(), String> {
@@ -105,23 +104,6 @@ impl Lumos {
         // SAFETY: `sql` has as many bytes as said.
         let status = unsafe { lumos_exec(self.conn, sql.as_ptr().cast(), sql.len(), null_mut(), &mut err) };
         checked(status, err)
-    }
-
-    /// Several rows a statement, each value as text.
-    fn insert(&mut self, table: &str, file: &Path) -> Result<(), String> {
-        let told = |error: std::io::Error| error.to_string();
-        let mut lines = BufReader::new(std::fs::File::open(file).map_err(told)?).lines().peekable();
-        self.execute("BEGIN")?;
-        while lines.peek().is_some() {
-            let mut sql = format!("INSERT INTO {table} VALUES ");
-            for (number, line) in lines.by_ref().take(ROWS_A_STATEMENT).enumerate() {
-                sql.push_str(if number == 0 { "('" } else { ", ('" });
-                sql.push_str(&line.map_err(told)?.replace('\'', "''").replace('|', "', '"));
-                sql.push_str("')");
-            }
-            self.execute(&sql)?;
-        }
-        self.execute("COMMIT")
     }
 
     /// The length of the first statement of a text, by preparing it.
@@ -192,24 +174,20 @@ impl Drop for Lumos {
 impl Side for Lumos {
     fn name(&self) -> String {
         // SAFETY: a static text that ends with NUL.
-        format!("lumos {}", unsafe { CStr::from_ptr(lumos_version()).to_string_lossy() })
+        let version = unsafe { CStr::from_ptr(lumos_version()).to_string_lossy() };
+        if self.indexed { format!("lumos+i {version}") } else { format!("lumos {version}") }
     }
 
     fn load(&mut self, folder: &Path, schema: &str) -> Result<(), String> {
         self.execute(schema)?;
         for table in TABLES {
             let file = folder.join(format!("{table}.tbl"));
-            let copy = format!("COPY {table} FROM '{}' (FORMAT csv, DELIMITER '|')", file.display());
-            match self.execute(&copy) {
-                Err(why) if why.starts_with("0A000") => self.insert(table, &file)?,
-                other => other?,
-            }
+            self.execute(&format!("COPY {table} FROM '{}' (FORMAT csv, DELIMITER '|')", file.display()))?;
         }
-        match self.execute("ANALYZE") {
-            Err(why) if why.starts_with("0A000") => println!("lumos has no statistics: {why}"),
-            other => other?,
+        if self.indexed {
+            self.execute(INDEXES)?;
         }
-        Ok(())
+        self.execute("ANALYZE")
     }
 
     fn run(&mut self, sql: &str) -> Result<Sum, String> {

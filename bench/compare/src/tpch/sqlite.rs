@@ -1,23 +1,11 @@
 //! SQLite through its C interface, with indexes on what the queries join by, and ANALYZE.
 
-use super::{Side, Sum, TABLES};
+use super::{INDEXES, Side, Sum, TABLES};
 use libsqlite3_sys as ffi;
 use std::ffi::{CStr, CString};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::ptr::null_mut;
-
-const INDEXES: &str = "
-    CREATE INDEX nation_region ON nation (n_regionkey);
-    CREATE INDEX supplier_nation ON supplier (s_nationkey);
-    CREATE INDEX customer_nation ON customer (c_nationkey);
-    CREATE INDEX partsupp_supplier ON partsupp (ps_suppkey);
-    CREATE INDEX orders_customer ON orders (o_custkey);
-    CREATE INDEX orders_date ON orders (o_orderdate);
-    CREATE INDEX lineitem_part ON lineitem (l_partkey, l_suppkey);
-    CREATE INDEX lineitem_supplier ON lineitem (l_suppkey);
-    CREATE INDEX lineitem_shipdate ON lineitem (l_shipdate);
-    ANALYZE;";
 
 pub struct Sqlite(*mut ffi::sqlite3);
 
@@ -104,7 +92,8 @@ impl Side for Sqlite {
             self.insert(table, &folder.join(format!("{table}.tbl")))?;
         }
         self.run("COMMIT")?;
-        self.run(INDEXES).map(|_| ())
+        self.run(INDEXES)?;
+        self.run("ANALYZE").map(|_| ())
     }
 
     fn run(&mut self, sql: &str) -> Result<Sum, String> {
