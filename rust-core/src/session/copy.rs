@@ -295,7 +295,9 @@ impl Session {
 }
 
 fn of_file(error: Error, path: &str, purpose: &str) -> Error {
-    let reason = error.message().to_owned();
+    // The reason alone: the message names the path before it.
+    let message = error.message();
+    let reason = message.split_once("\": ").map_or(message, |(_, reason)| reason);
     Error::new(error.state(), format!("could not open file \"{path}\" for {purpose}: {reason}"))
 }
 

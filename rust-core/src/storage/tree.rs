@@ -146,7 +146,7 @@ impl Tree {
         mut read: impl FnMut(usize, Option<Entry<'_>>, Lsn) -> bool,
     ) -> Result<usize> {
         let Some(first) = keys.first() else { return Ok(0) };
-        let leaf = self.leaf_shared(first.as_ref())?;
+        let leaf = self.leaf_shared(first.as_ref()).map_err(|error| self.named(error))?;
         let node = leaf.node();
         for (index, key) in keys.iter().enumerate() {
             let key = key.as_ref();
