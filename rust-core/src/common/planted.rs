@@ -14,6 +14,8 @@ pub enum PlantedFault {
     FrameChecksumIgnored = 2,
     /// A block is free as soon as memory's map leaves it, while the durable checkpoint still names it.
     BlocksFreedEarly = 4,
+    /// A writer changes a page that the running checkpoint has not written yet, and does not save it first.
+    PreImageNotSaved = 8,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -66,6 +66,7 @@ impl Instance {
 
     /// Everything in the file, the log folder gone. An error leaves what a crash would: the next open recovers.
     fn close(&self) -> Result<()> {
+        self.manager.stop_checkpointer();
         if self.leaves_nothing || self.manager.poisoned().is_some() {
             return Ok(());
         }
@@ -330,6 +331,7 @@ fn assemble(
         next_transaction,
         visible,
     );
+    manager.set_background_checkpoints(options.background_checkpoints && !options.read_only);
     let catalog = Arc::new(Catalog::load(&manager)?);
     let instance = Arc::new(Instance {
         manager: Arc::clone(&manager),

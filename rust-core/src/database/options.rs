@@ -38,6 +38,9 @@ pub struct DatabaseOptions {
     pub log_segment_first_bytes: u64,
     /// Bytes of the largest log segment.
     pub log_segment_max_bytes: u64,
+    /// Checkpoints are written in the background when they are due; otherwise by CHECKPOINT and at the close only,
+    /// for tests that make the same calls each time.
+    pub background_checkpoints: bool,
 }
 
 impl std::fmt::Debug for DatabaseOptions {
@@ -63,6 +66,7 @@ impl Default for DatabaseOptions {
             clock: None,
             log_segment_first_bytes: LOG_SEGMENT_FIRST_BYTES,
             log_segment_max_bytes: LOG_SEGMENT_MAX_BYTES,
+            background_checkpoints: true,
         }
     }
 }

@@ -31,6 +31,12 @@ macro_rules! statistics {
 statistics! {
     "blocks", "Blocks that the file has room for.", |_e, i| i.storage.statistics().blocks;
     "blocks_used", "Blocks in use.", |_e, i| i.storage.statistics().blocks_used;
+    "checkpoint_bytes", "Bytes that checkpoints wrote, pages and page map.", |_e, i| i.storage.statistics().checkpoint_bytes;
+    "checkpoint_evictions", "Pages that evictions wrote for a running checkpoint.", |_e, i| i.storage.statistics().checkpoint_evictions;
+    "checkpoint_images_saved", "Pages kept in memory as a running checkpoint needs them, because a commit changed them.", |_e, i| i.storage.statistics().checkpoint_images_saved;
+    "checkpoint_images_written", "Pages that commits wrote for a running checkpoint, because there was no memory to keep them.", |_e, i| i.storage.statistics().checkpoint_images_written;
+    "checkpoint_micros", "Time that checkpoints took since opening, in microseconds.", |e, _i| e.manager.checkpoint_nanos() / 1000;
+    "checkpoint_pages", "Pages written for checkpoints.", |_e, i| i.storage.statistics().checkpoint_pages;
     "checkpoints", "Checkpoints written since opening.", |_e, i| i.storage.statistics().checkpoints;
     "commits", "Transactions that wrote and committed.", |e, _i| e.manager.statistics().commits;
     "deadlocks", "Lock requests refused with 40P01.", |e, _i| e.manager.statistics().locks.deadlocks;

@@ -611,3 +611,31 @@ fn a_lost_log_folder_is_refused_once_something_was_committed_and_a_checkpoint_wi
     let without = DatabaseOptions { vfs: Some(crashed), ..DatabaseOptions::default() };
     assert_eq!(Database::open(Some(path), without).unwrap_err().state(), SqlState::DATA_CORRUPTED);
 }
+
+#[test]
+fn a_small_database_has_no_thread_and_a_larger_one_gets_its_checkpoints_in_the_background() {
+    let vfs = Arc::new(MemoryVfs::new());
+    let small = DatabaseOptions { memory_limit: Some(8 << 20), ..options(&vfs, 4096) };
+    let database = Database::open(Some(Path::new("app.lumos")), small).unwrap();
+    let mut session = database.connect().unwrap();
+    session.execute_script("CREATE TABLE t (id bigint PRIMARY KEY, s text)").unwrap();
+    session.execute_script("INSERT INTO t VALUES (1, 'a'); DELETE FROM t; CHECKPOINT").unwrap();
+    let manager = Arc::clone(&database.engine().manager);
+    assert!(!manager.has_checkpointer());
+    let written = |database: &Database| database.statistic("checkpoints").unwrap();
+    let before = written(&database);
+    let mut next = 0;
+    while written(&database) < before + 2 {
+        assert!(next < 60_000, "changed pages fill the memory, and no checkpoint comes");
+        let values: Vec<String> = (next..next + 20).map(|id| format!("({id}, repeat('s', 600))")).collect();
+        session.execute_script(&format!("INSERT INTO t VALUES {}", values.join(","))).unwrap();
+        session.execute_script(&format!("UPDATE t SET s = 'short' WHERE id = {next}")).unwrap();
+        next += 20;
+    }
+    assert!(manager.has_checkpointer());
+    check_sound(&database);
+    drop((session, manager, database));
+    assert!(vfs.list_folder(Path::new("app.lumos-wal")).unwrap().is_empty(), "it was closed cleanly");
+    let database = open(&vfs, 4096);
+    assert_eq!(scan_all(&database).len(), next);
+}

@@ -6,18 +6,12 @@ use crate::common::clock::Clock;
 use crate::common::ids::Lsn;
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
-use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::io::vfs::Vfs;
 use crate::session::definition_gate::DefinitionGate;
 use crate::transaction::manager::TransactionManager;
 use std::any::Any;
-
-/// Log bytes after which a commit starts a checkpoint.
-const CHECKPOINT_LOG_BYTES: u64 = 256 << 20;
-/// Log bytes after which a failed automatic checkpoint is tried again.
-const RETRY_LOG_BYTES: u64 = 16 << 20;
 
 /// Defaults that sessions start with and limits that they keep.
 #[derive(Clone, Debug)]
@@ -48,10 +42,6 @@ pub struct Engine {
     pub files: Arc<dyn Vfs>,
     /// See there.
     pub options: EngineOptions,
-    /// A session is checkpointing after its commit; others go on.
-    checkpointing: AtomicBool,
-    /// The log's length at which the next automatic checkpoint is due.
-    checkpoint_at: AtomicU64,
     /// Closes the database when the last session and the last handle are gone. Dropped last.
     _closing: Box<dyn Any + Send + Sync>,
 }
@@ -73,8 +63,6 @@ impl Engine {
         options: EngineOptions,
         closing: Box<dyn Any + Send + Sync>,
     ) -> Engine {
-        let checkpoint_at = AtomicU64::new(manager.log().tail().0 + CHECKPOINT_LOG_BYTES);
-        let checkpointing = AtomicBool::new(false);
         Engine {
             manager,
             catalog,
@@ -83,36 +71,22 @@ impl Engine {
             clock,
             files,
             options,
-            checkpointing,
-            checkpoint_at,
             _closing: closing,
         }
     }
 
-    /// Writes a checkpoint now.
+    /// Writes a checkpoint now; commits go on.
     /// # Errors
     /// `53100`, `58030`.
     pub fn checkpoint(&self) -> Result<Lsn> {
-        let redo = self.manager.checkpoint(false)?;
-        self.checkpoint_at.store(self.manager.log().tail().0 + CHECKPOINT_LOG_BYTES, Ordering::Relaxed);
-        Ok(redo)
+        self.manager.checkpoint(false)
     }
 
-    /// To be called after a commit that wrote: checkpoints when the log is long or too many pages are dirty.
-    /// The commit stands whatever comes of it; a checkpoint that failed is tried again later.
+    /// To be called after a commit that wrote: has a checkpoint written in the background when one is due. The commit
+    /// stands whatever comes of it.
     /// # Errors
-    /// As [`Engine::checkpoint`].
+    /// Why the last one in the background failed, told once; it is tried again.
     pub fn after_commit(&self) -> Result<()> {
-        let due = self.manager.log().tail().0 >= self.checkpoint_at.load(Ordering::Relaxed)
-            || self.manager.storage().wants_checkpoint();
-        if !due || self.checkpointing.swap(true, Ordering::Acquire) {
-            return Ok(());
-        }
-        let written = self.checkpoint();
-        if written.is_err() {
-            self.checkpoint_at.store(self.manager.log().tail().0 + RETRY_LOG_BYTES, Ordering::Relaxed);
-        }
-        self.checkpointing.store(false, Ordering::Release);
-        written.map(|_| ())
+        self.manager.checkpoint_if_due()
     }
 }

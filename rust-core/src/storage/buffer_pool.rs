@@ -6,20 +6,24 @@
 //! a lock of the pool, and memory can be reclaimed by whoever asks, whatever latches he holds.
 //!
 //! A changed page is never written over a block that the durable checkpoint names: each write takes a free
-//! block and notes it in the map; the old block is free when the next checkpoint is durable.
+//! block and notes it in the map; the old block is free when the next checkpoint is durable. What a checkpoint
+//! writes is as of its cut, whatever changes meanwhile: see [`cut`].
 
 mod ahead;
 mod counters;
+mod cut;
 mod guard;
 
 pub(super) use ahead::PageAhead;
 use counters::PoolCounters;
+pub(super) use cut::CutPage;
+use cut::{CLEAN, Cut, FIRST_EPOCH};
 use guard::PageGuard;
 pub(super) use guard::{ExclusivePage, SharedPage};
 
 use super::free_space::FreeSpace;
 use super::page::{Node, NodeMut};
-use super::page_map::{PageEntry, PageMap};
+use super::page_map::{BlockRef, PageEntry, PageMap};
 use crate::common::ids::{BlockId, PageId};
 use crate::common::latch::Latch;
 use crate::common::memory::{MemoryAccount, Reclaim};
@@ -36,6 +40,10 @@ const ARENA_BYTES_MAX: usize = 1 << 40;
 #[cfg(target_os = "linux")]
 const HUGE_ARENA_BYTES_MIN: usize = 64 << 20;
 const LOAD_LOCKS: usize = 64;
+/// Pre-images take at most this share of the account.
+const IMAGE_MEMORY_SHARE: usize = 8;
+/// Pre-images take at most so many bytes.
+const IMAGE_BYTES_MAX: usize = 32 << 20;
 /// Rounds of the clock before the pool gives up finding a frame.
 const CLOCK_ROUNDS_MAX: usize = 200;
 
@@ -50,8 +58,8 @@ struct Frame {
     latch: Latch,
     /// 0: none.
     page: AtomicU32,
-    /// Changed since it was read or written.
-    dirty: AtomicBool,
+    /// Whether and in which epoch it changed since it was read or written: see [`cut`].
+    dirty: AtomicU32,
     /// Used since the clock came by.
     referenced: AtomicBool,
 }
@@ -85,6 +93,14 @@ pub(super) struct BufferPool {
     /// One reader of a page from the file at a time.
     load_locks: [Mutex<()>; LOAD_LOCKS],
     generation: AtomicU64,
+    /// Counts the cuts.
+    epoch: AtomicU32,
+    /// The checkpoint that is being written.
+    cut: Mutex<Option<Cut>>,
+    /// Pre-images that have no block yet.
+    images_waiting: AtomicUsize,
+    /// Bytes that pre-images may take at a time.
+    image_bytes_max: AtomicUsize,
     read_only: bool,
     pub(super) map: PageMap,
     pub(super) space: Mutex<FreeSpace>,
@@ -158,6 +174,8 @@ impl BufferPool {
         };
         let map = PageMap::new(page_size, Arc::clone(&options.memory));
         options.memory.charge(FRAMES_MIN * page_size)?;
+        let image_bytes_max =
+            (options.memory.limit() / IMAGE_MEMORY_SHARE).clamp(4 * page_size, IMAGE_BYTES_MAX);
         let bytes = arena.as_mut_ptr();
         let frames = frame_memory.as_mut_ptr().cast::<Frame>();
         let pool = Arc::new(BufferPool {
@@ -177,6 +195,10 @@ impl BufferPool {
             interrupted: AtomicBool::new(false),
             load_locks: [const { Mutex::new(()) }; LOAD_LOCKS],
             generation: AtomicU64::new(1),
+            epoch: AtomicU32::new(FIRST_EPOCH),
+            cut: Mutex::new(None),
+            images_waiting: AtomicUsize::new(0),
+            image_bytes_max: AtomicUsize::new(image_bytes_max),
             read_only: options.read_only,
             map,
             space: Mutex::new(space),
@@ -196,6 +218,9 @@ impl BufferPool {
     pub(super) fn file_name(&self) -> &str {
         &self.file_name
     }
+    pub(super) fn memory(&self) -> &Arc<MemoryAccount> {
+        &self.memory
+    }
     pub(super) fn frame_count_max(&self) -> usize {
         self.frame_count_max
     }
@@ -209,7 +234,8 @@ impl BufferPool {
     pub(super) fn dirty_count(&self) -> usize {
         self.dirty_count.load(Ordering::Relaxed)
     }
-    /// The generation that the next checkpoint will have: pages written from now on carry it.
+    /// The generation of the next checkpoint, or of the one that is being written: pages carry the one under which
+    /// they were written, which is never above that of the first checkpoint that names them.
     pub(super) fn set_generation(&self, generation: u64) {
         self.generation.store(generation, Ordering::Relaxed);
     }
@@ -308,56 +334,18 @@ impl BufferPool {
         }
     }
 
-    /// A page under its shared latch if it is in memory and changed.
-    pub(super) fn dirty_shared(&self, page: PageId) -> Option<SharedPage<'_>> {
-        let number = self.map.entry(page)?.frame.load(Ordering::Acquire);
-        let frame = self.frame((number as usize).checked_sub(1)?);
-        let guard = SharedPage::latch(self, frame);
-        (frame.page.load(Ordering::Relaxed) == page.0 && frame.dirty.load(Ordering::Relaxed)).then_some(guard)
-    }
-
     /// Whether a page is in memory and changed, without waiting for its latch.
     pub(super) fn is_dirty(&self, page: PageId) -> bool {
         let number = self.map.entry(page).map_or(0, |entry| entry.frame.load(Ordering::Acquire));
         number != 0 && {
             let frame = self.frame(number as usize - 1);
-            frame.page.load(Ordering::Relaxed) == page.0 && frame.dirty.load(Ordering::Relaxed)
+            frame.page.load(Ordering::Relaxed) == page.0 && frame.dirty.load(Ordering::Relaxed) != CLEAN
         }
-    }
-
-    /// The ids of all changed pages, sorted.
-    pub(super) fn dirty_pages(&self) -> Vec<PageId> {
-        let mut pages: Vec<PageId> = (0..self.frame_count.load(Ordering::Acquire))
-            .map(|index| self.frame(index))
-            .filter(|frame| frame.dirty.load(Ordering::Acquire))
-            .map(|frame| PageId(frame.page.load(Ordering::Acquire)))
-            .filter(|page| page.0 != 0)
-            .collect();
-        pages.sort_unstable();
-        pages
-    }
-
-    /// Notes that the page under `guard` was written to `block` as it is.
-    pub(super) fn written(&self, guard: &SharedPage<'_>, block: BlockId, crc: u32) {
-        let page = PageId(guard.frame.page.load(Ordering::Relaxed));
-        self.clean(guard.frame);
-        self.moved(page, block, crc);
     }
 
     fn clean(&self, frame: &Frame) {
-        if frame.dirty.swap(false, Ordering::AcqRel) {
+        if frame.dirty.swap(CLEAN, Ordering::AcqRel) != CLEAN {
             self.dirty_count.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The map names `block` for `page` from now on.
-    fn moved(&self, page: PageId, block: BlockId, crc: u32) {
-        let Some(entry) = self.map.entry(page) else { return };
-        entry.crc.store(crc, Ordering::Release);
-        let old = entry.block.swap(block.0, Ordering::AcqRel);
-        self.map.mark_changed(page);
-        if old != 0 {
-            self.space.lock().release(BlockId(old));
         }
     }
 
@@ -420,7 +408,7 @@ impl BufferPool {
     /// `53200`, `54000` (not after a reservation), or what an eviction met.
     pub(super) fn allocate(&self) -> Result<ExclusivePage<'_>> {
         let page = self.map.allocate()?;
-        let guard = match self.take_frame() {
+        let mut guard = match self.take_frame() {
             Ok(guard) => guard,
             Err(error) => {
                 self.map.free(page);
@@ -439,8 +427,12 @@ impl BufferPool {
     }
 
     /// Frees the page under `guard`: no id, no block, no frame.
-    pub(super) fn free(&self, guard: ExclusivePage<'_>) {
+    pub(super) fn free(&self, mut guard: ExclusivePage<'_>) {
         let page = PageId(guard.frame.page.load(Ordering::Relaxed));
+        // A checkpoint that has not written it yet still needs what it holds.
+        if guard.frame.dirty.load(Ordering::Relaxed) != CLEAN {
+            guard.mark_dirty();
+        }
         self.clean(guard.frame);
         self.forget(page, || guard.frame.page.store(0, Ordering::Relaxed));
         self.put_back(guard);
@@ -468,12 +460,7 @@ impl BufferPool {
             let _alone = self.load_locks[page.0 as usize % LOAD_LOCKS].lock();
             detach();
             entry.frame.store(0, Ordering::Release);
-            let block = entry.block.swap(0, Ordering::AcqRel);
-            entry.crc.store(0, Ordering::Release);
-            self.map.mark_changed(page);
-            if block != 0 {
-                self.space.lock().release(BlockId(block));
-            }
+            self.moved_since_cut(page, entry, BlockRef::default());
         }
         self.map.free(page);
     }
@@ -505,7 +492,7 @@ impl BufferPool {
         let frame = Frame {
             latch: Latch::default(),
             page: AtomicU32::new(0),
-            dirty: AtomicBool::new(false),
+            dirty: AtomicU32::new(CLEAN),
             referenced: AtomicBool::new(false),
         };
         // SAFETY: the index is inside the mapping, and nobody reads this header before `frame_count` covers it.
@@ -542,7 +529,9 @@ impl BufferPool {
                 if frame.referenced.swap(false, Ordering::Relaxed) {
                     continue;
                 }
-                if (round == 0 && frame.dirty.load(Ordering::Relaxed)) || !frame.latch.try_lock_exclusive() {
+                if (round == 0 && frame.dirty.load(Ordering::Relaxed) != CLEAN)
+                    || !frame.latch.try_lock_exclusive()
+                {
                     continue;
                 }
                 let mut guard = ExclusivePage::latched(self, frame);
@@ -567,27 +556,42 @@ impl BufferPool {
         let frame = guard.frame;
         let page = PageId(frame.page.load(Ordering::Relaxed));
         let Some(entry) = self.map.entry(page).filter(|_| page.0 != 0) else { return Ok(false) };
-        if frame.dirty.load(Ordering::Acquire) {
+        if frame.dirty.load(Ordering::Acquire) != CLEAN {
             if self.read_only {
                 return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, "the database is read-only")
                     .detail("Changes found in the log do not fit into memory_limit."));
             }
-            let (block, _) = self.space.lock().allocate(1)?;
-            let crc = NodeMut::new(guard.bytes_mut()).stamp(self.generation());
-            let at = u64::from(block.0) * self.page_size as u64;
-            if let Err(error) = self.file.write_at(guard, at) {
-                self.space.lock().release(block);
-                return Err(error);
+            let at = self.write_frame(guard)?;
+            if self.moved(page, entry, frame.dirty.load(Ordering::Relaxed), at) {
+                self.counters.old_evictions.fetch_add(1, Ordering::Relaxed);
             }
-            self.counters.writes.fetch_add(1, Ordering::Relaxed);
-            self.counters.bytes_written.fetch_add(self.page_size as u64, Ordering::Relaxed);
-            self.moved(page, block, crc);
             self.clean(frame);
         }
         frame.page.store(0, Ordering::Relaxed);
         entry.frame.store(0, Ordering::Release);
         self.counters.evictions.fetch_add(1, Ordering::Relaxed);
         Ok(true)
+    }
+}
+
+impl BufferPool {
+    /// Writes the page to a fresh block, which nothing names yet.
+    fn write_frame(&self, guard: &mut ExclusivePage<'_>) -> Result<BlockRef> {
+        let (block, _) = self.space.lock().allocate(1)?;
+        let crc = NodeMut::new(guard.bytes_mut()).stamp(self.generation());
+        if let Err(error) = self.write_blocks(guard, block) {
+            self.space.lock().release(block);
+            return Err(error);
+        }
+        Ok(BlockRef { block, crc })
+    }
+
+    /// Writes pages side by side, and counts them.
+    pub(super) fn write_blocks(&self, bytes: &[u8], start: BlockId) -> Result<()> {
+        self.file.write_at(bytes, u64::from(start.0) * self.page_size as u64)?;
+        self.counters.writes.fetch_add((bytes.len() / self.page_size) as u64, Ordering::Relaxed);
+        self.counters.bytes_written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Which blocks of the file may be written: free = named neither by the durable checkpoint nor by memory's map.
-//! Knows block numbers and the file's size. Knows nothing of pages.
+//! Which blocks of the file may be written: free = named neither by the durable checkpoint, nor by the one that is
+//! being written, nor by memory's map. Knows block numbers and the file's size. Knows nothing of pages.
 
 use crate::common::ids::BlockId;
 use crate::common::planted::{PlantedFault, is_planted};
@@ -21,6 +21,12 @@ pub(super) struct FreeSpace {
     used: Vec<u64>,
     /// Named by the durable checkpoint.
     durable: Vec<u64>,
+    /// Named by the checkpoint that is being written, and no longer by the map in memory.
+    held: Vec<u64>,
+    /// Named by the map in memory for what changed since the cut: the checkpoint that is being written does not.
+    fresh: Vec<u64>,
+    /// A checkpoint is being written.
+    cutting: bool,
     /// Blocks that the file has space for, those before the first one counted.
     block_count: u32,
     free_count: u32,
@@ -30,6 +36,14 @@ pub(super) struct FreeSpace {
 
 fn bit(set: &[u64], block: u32) -> bool {
     set.get(block as usize / 64).is_some_and(|word| word >> (block % 64) & 1 == 1)
+}
+
+fn set(set: &mut [u64], block: BlockId) {
+    set[block.0 as usize / 64] |= 1 << (block.0 % 64);
+}
+
+fn clear(set: &mut [u64], block: BlockId) {
+    set[block.0 as usize / 64] &= !(1 << (block.0 % 64));
 }
 
 /// One past the last block of a set.
@@ -49,6 +63,9 @@ impl FreeSpace {
             page_size,
             used: vec![0; words],
             durable: vec![0; words],
+            held: vec![0; words],
+            fresh: vec![0; words],
+            cutting: false,
             block_count,
             free_count: block_count - first,
             hand: first,
@@ -72,15 +89,28 @@ impl FreeSpace {
         bit(&self.used, block.0)
     }
 
-    /// One past the last block that memory's map or the durable checkpoint names.
+    /// One past the last block that anybody names.
     fn end(&self) -> u32 {
-        end_of(&self.durable).max(self.used_end())
+        end_of(&self.durable).max(end_of(&self.used)).max(end_of(&self.held)).max(self.first())
     }
 
-    /// One past the last block that memory's map names: what the file needs for the next checkpoint. Blocks that only
-    /// an older checkpoint names may be cut off as soon as the next one is durable.
-    pub(super) fn used_end(&self) -> u32 {
-        end_of(&self.used).max(self.first())
+    /// The blocks that the checkpoint names which is being written.
+    fn cut_blocks(&self) -> Vec<u64> {
+        let sets = self.used.iter().zip(&self.fresh).zip(&self.held);
+        sets.map(|((used, fresh), held)| (used & !fresh) | held).collect()
+    }
+
+    /// One past the last block that the checkpoint names which is being written: what the file needs for it. Blocks
+    /// that only an older one names may be cut off as soon as this one is durable; blocks beyond may not be on the
+    /// disk when it is.
+    pub(super) fn cut_end(&self) -> u32 {
+        end_of(&self.cut_blocks()).max(self.first())
+    }
+
+    /// Whether the durable checkpoint names a block.
+    #[cfg(test)]
+    pub(super) fn is_durable(&self, block: BlockId) -> bool {
+        bit(&self.durable, block.0)
     }
 
     /// Notes a block of the checkpoint that was opened. False: outside the file, or named twice.
@@ -95,7 +125,7 @@ impl FreeSpace {
     }
 
     fn is_free(&self, block: u32) -> bool {
-        !bit(&self.used, block) && !bit(&self.durable, block)
+        !bit(&self.used, block) && !bit(&self.durable, block) && !bit(&self.held, block)
     }
 
     /// The next free block, from the hand on.
@@ -109,7 +139,7 @@ impl FreeSpace {
                 continue;
             }
             let word = block as usize / 64;
-            let taken = (self.used[word] | self.durable[word]) >> (block % 64);
+            let taken = (self.used[word] | self.durable[word] | self.held[word]) >> (block % 64);
             let run = taken.trailing_ones();
             if run == 0 {
                 return Some(block);
@@ -142,26 +172,81 @@ impl FreeSpace {
         Ok((BlockId(start), length))
     }
 
-    /// Memory's map does not name `block` any more. It is free at once only if no durable checkpoint names it.
+    /// Nobody but perhaps the durable checkpoint names `block` any more.
     pub(super) fn release(&mut self, block: BlockId) {
         assert!(bit(&self.used, block.0), "a block is released by the map that names it");
-        self.used[block.0 as usize / 64] &= !(1 << (block.0 % 64));
+        clear(&mut self.used, block);
+        clear(&mut self.fresh, block);
         if is_planted(PlantedFault::BlocksFreedEarly) {
-            self.durable[block.0 as usize / 64] &= !(1 << (block.0 % 64));
+            clear(&mut self.durable, block);
             self.hand = self.first();
         }
-        if !bit(&self.durable, block.0) {
+        self.note_free(block);
+    }
+
+    /// Memory's map does not name `block` any more, because of a change since the cut: the checkpoint that is being
+    /// written keeps it if it was there at the cut.
+    pub(super) fn release_since_cut(&mut self, block: BlockId) {
+        if !self.cutting || bit(&self.fresh, block.0) {
+            return self.release(block);
+        }
+        assert!(bit(&self.used, block.0), "a block is released by the map that names it");
+        clear(&mut self.used, block);
+        set(&mut self.held, block);
+    }
+
+    /// Memory's map names `block` for what changed since the cut.
+    pub(super) fn note_fresh(&mut self, block: BlockId) {
+        if self.cutting {
+            set(&mut self.fresh, block);
+        }
+    }
+
+    /// The checkpoint that is being written names `block`, and memory's map does not.
+    pub(super) fn hold(&mut self, block: BlockId) {
+        assert!(self.cutting && bit(&self.used, block.0), "a block is taken before it is held");
+        clear(&mut self.used, block);
+        set(&mut self.held, block);
+    }
+
+    /// The checkpoint that is being written names another block instead of this one, which it held.
+    pub(super) fn unhold(&mut self, block: BlockId) {
+        assert!(bit(&self.held, block.0), "only what is held is given up");
+        clear(&mut self.held, block);
+        self.note_free(block);
+    }
+
+    fn note_free(&mut self, block: BlockId) {
+        if self.is_free(block.0) {
             self.free_count += 1;
         }
     }
 
-    /// The checkpoint that names exactly memory's blocks is durable: what only the old one named is free.
+    /// A checkpoint of what memory's map names now begins.
+    pub(super) fn begin_cut(&mut self) {
+        assert!(!self.cutting, "one checkpoint at a time");
+        self.cutting = true;
+    }
+
+    /// The checkpoint did not come about: what it alone named is free.
+    pub(super) fn abort_cut(&mut self) {
+        self.end_cut();
+    }
+
+    /// The checkpoint that began with the cut is durable: what only the old one named is free.
     pub(super) fn publish(&mut self) {
-        let freed: u32 =
-            self.durable.iter().zip(&self.used).map(|(durable, used)| (durable & !used).count_ones()).sum();
-        self.free_count += freed;
-        self.durable.clone_from(&self.used);
+        self.durable = self.cut_blocks();
+        self.end_cut();
         self.hand = self.first();
+    }
+
+    fn end_cut(&mut self) {
+        self.cutting = false;
+        self.held.fill(0);
+        self.fresh.fill(0);
+        let taken: u32 =
+            self.used.iter().zip(&self.durable).map(|(used, durable)| (used | durable).count_ones()).sum();
+        self.free_count = self.block_count - self.first() - taken;
     }
 
     /// Gives the free blocks at the end of the file back to the file system. Failing is harmless.
@@ -214,6 +299,8 @@ impl FreeSpace {
         let words = reached as usize / 64 + 1;
         self.used.resize(words, 0);
         self.durable.resize(words, 0);
+        self.held.resize(words, 0);
+        self.fresh.resize(words, 0);
         Ok(())
     }
 }

@@ -24,10 +24,12 @@ pub struct ApplyGate {
     changed: Condvar,
     /// Somebody left by a panic.
     interrupted: AtomicBool,
+    /// As `GateState::closed`, for a look without the lock.
+    closing: AtomicBool,
 }
 
 impl ApplyGate {
-    /// Waits while a checkpoint is under way. To be called before the commit mutex is taken and before the first
+    /// Waits while a checkpoint cuts. To be called before the commit mutex is taken and before the first
     /// frame (chunk) of the transaction is appended; never twice in one thread.
     pub fn enter(&self) -> ApplyTicket<'_> {
         let mut state = self.state.lock();
@@ -43,7 +45,8 @@ impl ApplyGate {
         ApplyTicket { gate: self, place }
     }
 
-    /// The start of the oldest frame that is being applied and has said so.
+    /// The start of the oldest frame that is being applied and has said so. While the gate is closed: of those whose
+    /// commits pause.
     pub fn oldest(&self) -> Option<Lsn> {
         let state = self.state.lock();
         state.tickets.iter().flatten().copied().min().filter(|lsn| *lsn != Lsn::MAX)
@@ -66,6 +69,7 @@ impl ApplyGate {
             self.changed.wait(&mut state);
         }
         state.closed = true;
+        self.closing.store(true, Ordering::Relaxed);
         while state.inside > 0 {
             self.changed.wait(&mut state);
         }
@@ -84,6 +88,26 @@ impl ApplyTicket<'_> {
     /// Says where the frame, or its first chunk, starts.
     pub fn set_start(&self, lsn: Lsn) {
         self.gate.state.lock().tickets[self.place] = Some(lsn);
+    }
+
+    /// Lets a checkpoint cut now, if one wants to: a commit that takes long calls it between changes, when it holds
+    /// no latch and no mutex, and has said where it starts if it appended anything. Redo starts there then.
+    pub fn pause(&self) {
+        if !self.gate.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.gate.state.lock();
+        if !state.closed {
+            return;
+        }
+        state.inside -= 1;
+        if state.inside == 0 {
+            self.gate.changed.notify_all();
+        }
+        while state.closed {
+            self.gate.changed.wait(&mut state);
+        }
+        state.inside += 1;
     }
 }
 
@@ -109,7 +133,10 @@ pub(super) struct ClosedGate<'a> {
 impl Drop for ClosedGate<'_> {
     fn drop(&mut self) {
         self.gate.note_panic();
-        self.gate.state.lock().closed = false;
+        let mut state = self.gate.state.lock();
+        state.closed = false;
+        self.gate.closing.store(false, Ordering::Relaxed);
+        drop(state);
         self.gate.changed.notify_all();
     }
 }

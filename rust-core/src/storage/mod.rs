@@ -14,6 +14,7 @@
 mod btree;
 mod buffer_pool;
 mod checkpoint;
+mod checkpoint_counters;
 mod free_space;
 mod gate;
 mod header;
@@ -22,12 +23,14 @@ mod page_map;
 mod redo;
 pub mod salvage;
 mod tree;
+mod turn;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
 pub use btree::cursor::{LeafView, TreeCursor};
+pub use checkpoint::{Checkpoint, CheckpointStep};
 pub use gate::{ApplyGate, ApplyTicket};
 pub use header::CheckpointRecord;
 pub use tree::{Before, Change, Entry, Tree, VersionSink};
@@ -41,6 +44,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::{File, FileIdentity, LockOutcome, OpenMode, Vfs};
 use crate::wal::recovery::Redo;
 use buffer_pool::{BufferPool, PoolOptions};
+use checkpoint_counters::CheckpointCounters;
 use free_space::{BLOCKS_START_BYTES, FreeSpace};
 use hashbrown::HashMap;
 use header::{Slot, StaticHeader};
@@ -48,6 +52,7 @@ use page::NodeShape;
 use page_map::{BlockRef, MAP_LEVELS_MAX, MapLevel};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use turn::Turns;
 
 /// The tree that maps tree ids to root pages; kept by storage alone.
 pub const DIRECTORY_TREE: TreeId = TreeId(1);
@@ -123,6 +128,16 @@ pub struct StorageStatistics {
     pub evictions: u64,
     /// Durable checkpoints written.
     pub checkpoints: u64,
+    /// Pages as of the cut that went to the file while a checkpoint was being written, whoever wrote them.
+    pub checkpoint_pages: u64,
+    /// Bytes that checkpoints wrote themselves, pages and map.
+    pub checkpoint_bytes: u64,
+    /// Pages that writers saved in memory for a checkpoint before they changed them.
+    pub checkpoint_images_saved: u64,
+    /// Pages that writers wrote for a checkpoint, because there was no memory to save them in.
+    pub checkpoint_images_written: u64,
+    /// Pages that evictions wrote for a checkpoint.
+    pub checkpoint_evictions: u64,
     /// Bytes read from the file.
     pub bytes_read: u64,
     /// Bytes written to the file, pages and map.
@@ -138,10 +153,12 @@ pub struct Storage {
     directory: Arc<Tree>,
     trees: RwLock<HashMap<TreeId, Arc<Tree>>>,
     next_tree: AtomicU32,
-    /// The last durable checkpoint; whoever writes the next one holds the lock.
+    /// The last durable checkpoint.
     slot: Mutex<Slot>,
+    /// Whoever writes the next one, or verifies this one, has the turn.
+    turns: Turns,
     poison: OnceLock<Error>,
-    checkpoints: AtomicU64,
+    checkpoint_counters: CheckpointCounters,
     read_only: bool,
 }
 
@@ -232,8 +249,9 @@ impl Storage {
             storage.enter_root(tree, page, 0, Lsn::ZERO)?;
         }
         let record = CheckpointRecord { generation: 1, ..record };
-        let written = storage.write_checkpoint(record)?;
-        *storage.slot.lock() = written;
+        if let Some(mut checkpoint) = storage.cut(None, |_| record)? {
+            while checkpoint.step()? != CheckpointStep::Done {}
+        }
         Ok(storage)
     }
 
@@ -313,7 +331,8 @@ impl Storage {
             next_tree: AtomicU32::new(slot.next_tree.0.max(FIRST_USER_TREE.0)),
             slot: Mutex::new(slot),
             poison: OnceLock::new(),
-            checkpoints: AtomicU64::new(0),
+            turns: Turns::default(),
+            checkpoint_counters: CheckpointCounters::default(),
             read_only: options.read_only,
         }))
     }
@@ -535,22 +554,6 @@ impl Storage {
         Ok(())
     }
 
-    /// Notes in the directory how many entries each tree holds. The gate is closed.
-    fn save_entry_counts(&self, lsn: Lsn) -> Result<()> {
-        let mut trees: Vec<Arc<Tree>> = self.trees.read().values().cloned().collect();
-        trees.sort_unstable_by_key(|tree| tree.id);
-        for tree in trees {
-            let value = encode_root(tree.root, tree.entry_estimate());
-            let key = tree.id.0.to_be_bytes();
-            let same =
-                self.directory.get(&key, |entry, _| entry.is_some_and(|entry| entry.value == value))?;
-            if !same {
-                self.directory.apply(&key, Change::Put(&value), lsn, None)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Sets space and memory aside for a commit, so that its apply can fail only by I/O. To be called before
     /// anything is logged and before latches or the gate; held until apply is done.
     /// # Errors
@@ -566,13 +569,20 @@ impl Storage {
         let new = leaves + leaves / 8 + 4;
         self.pool.map.ensure(u64::from(self.pool.map.page_count()) + new)?;
         let blocks = changed + new;
-        self.pool.space.lock().reserve(blocks, self.pool.dirty_count() as u64)?;
+        self.pool.space.lock().reserve(blocks, self.pool.blocks_promised())?;
         Ok(ApplyReservation { pool: Arc::clone(&self.pool), blocks })
     }
 
-    /// Whether so many frames are changed that a checkpoint should come.
+    /// Whether so many frames are changed that a checkpoint should come: of those that the pool could have with
+    /// what others leave it of the memory.
     pub fn wants_checkpoint(&self) -> bool {
-        self.pool.dirty_count() * 100 >= self.pool.frame_count_max() * DIRTY_PERCENT_WANTED
+        let (pool, memory) = (&*self.pool, self.pool.memory());
+        let mut frames = pool.frame_count_max();
+        let free = memory.limit().saturating_sub(memory.used()) / self.page_size();
+        if free * 8 < frames {
+            frames = frames.min(pool.frames_resident() + free);
+        }
+        pool.dirty_count() * 100 >= frames * DIRTY_PERCENT_WANTED
     }
 
     /// The counters.
@@ -595,7 +605,14 @@ impl Storage {
             reads: counters.reads.load(Ordering::Relaxed),
             writes: counters.writes.load(Ordering::Relaxed),
             evictions: counters.evictions.load(Ordering::Relaxed),
-            checkpoints: self.checkpoints.load(Ordering::Relaxed),
+            checkpoints: self.checkpoint_counters.checkpoints.load(Ordering::Relaxed),
+            checkpoint_pages: self.checkpoint_counters.pages.load(Ordering::Relaxed)
+                + counters.old_evictions.load(Ordering::Relaxed)
+                + counters.images_written.load(Ordering::Relaxed),
+            checkpoint_bytes: self.checkpoint_counters.bytes.load(Ordering::Relaxed),
+            checkpoint_images_saved: counters.images_saved.load(Ordering::Relaxed),
+            checkpoint_images_written: counters.images_written.load(Ordering::Relaxed),
+            checkpoint_evictions: counters.old_evictions.load(Ordering::Relaxed),
             bytes_read: counters.bytes_read.load(Ordering::Relaxed),
             bytes_written: counters.bytes_written.load(Ordering::Relaxed),
         }

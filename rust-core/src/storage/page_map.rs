@@ -34,6 +34,19 @@ pub(super) struct PageEntry {
     pub(super) crc: AtomicU32,
 }
 
+impl PageEntry {
+    /// Where the page is in the file.
+    pub(super) fn at(&self) -> BlockRef {
+        BlockRef { block: BlockId(self.block.load(Ordering::Acquire)), crc: self.crc.load(Ordering::Acquire) }
+    }
+
+    /// Changes where the page is in the file; returns where it was.
+    pub(super) fn replace(&self, at: BlockRef) -> BlockRef {
+        let crc = self.crc.swap(at.crc, Ordering::AcqRel);
+        BlockRef { block: BlockId(self.block.swap(at.block.0, Ordering::AcqRel)), crc }
+    }
+}
+
 /// Block and checksum, as a map page stores them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BlockRef {
@@ -69,11 +82,15 @@ impl MapLevel {
         self.dirty = vec![false; nodes.len()];
         self.nodes = nodes;
     }
-    pub(super) fn is_dirty(&self, index: usize) -> bool {
-        self.dirty[index]
+    /// The nodes below `count` that must be written, which count as written from now on.
+    pub(super) fn take_dirty(&mut self, count: usize) -> Vec<usize> {
+        (self.nodes.len()..count).for_each(|index| self.mark(index));
+        let taken: Vec<usize> = (0..count).filter(|index| self.dirty[*index]).collect();
+        taken.iter().for_each(|index| self.dirty[*index] = false);
+        taken
     }
+    /// A node lies somewhere else now; returns where it was.
     pub(super) fn written(&mut self, index: usize, at: BlockRef) -> BlockRef {
-        self.dirty[index] = false;
         std::mem::replace(&mut self.nodes[index], at)
     }
 }
@@ -219,15 +236,21 @@ impl PageMap {
         self.levels.lock()
     }
 
-    /// Lays out a map page of level 0.
-    pub(super) fn encode_leaf(&self, index: usize, generation: u64, bytes: &mut [u8]) -> u32 {
-        let fanout = self.fanout;
+    /// Lays out a map page of level 0, for the pages below `count`: where `frozen` says nothing, as they are.
+    pub(super) fn encode_leaf(
+        &self,
+        index: usize,
+        count: u32,
+        generation: u64,
+        frozen: impl Fn(PageId) -> Option<BlockRef>,
+        bytes: &mut [u8],
+    ) -> u32 {
         encode(0, index, generation, bytes, |slot| {
-            let entry = self.entry(PageId((index * fanout + slot) as u32))?;
-            Some(BlockRef {
-                block: BlockId(entry.block.load(Ordering::Acquire)),
-                crc: entry.crc.load(Ordering::Acquire),
-            })
+            let page = PageId((index * self.fanout + slot) as u32);
+            if page.0 >= count {
+                return None;
+            }
+            frozen(page).or_else(|| self.entry(page).map(PageEntry::at))
         })
     }
 }

@@ -63,6 +63,8 @@ pub struct Tree {
     append: AtomicU32,
     /// Live entries.
     pub(super) entries: AtomicU64,
+    /// What the directory says about them.
+    entries_saved: AtomicU64,
     pub(super) dropped: AtomicBool,
     /// No snapshot below this exists or will: older ghosts are of no use.
     horizon: Arc<AtomicU64>,
@@ -100,6 +102,7 @@ impl Tree {
             height: AtomicU8::new(0),
             append: AtomicU32::new(0),
             entries: AtomicU64::new(entries),
+            entries_saved: AtomicU64::new(entries),
             dropped: AtomicBool::new(false),
             horizon,
         }
@@ -113,6 +116,16 @@ impl Tree {
     /// About how many live entries there are. O(1).
     pub fn entry_estimate(&self) -> u64 {
         self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Whether the directory says something else about the entries.
+    pub(super) fn is_miscounted(&self) -> bool {
+        self.entry_estimate() != self.entries_saved.load(Ordering::Relaxed)
+    }
+
+    /// The directory says so.
+    pub(super) fn count_saved(&self, count: u64) {
+        self.entries_saved.store(count, Ordering::Relaxed);
     }
 
     /// The longest key that this database's page size allows: a quarter of a page.

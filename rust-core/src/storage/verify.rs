@@ -124,7 +124,8 @@ impl Storage {
     /// # Errors
     /// `58030` where not even the headers or the tree directory can be read; damage is a finding, not an error.
     pub fn verify_each(&self, closed_cleanly: bool, report: &mut dyn FnMut(Finding)) -> Result<Verified> {
-        let slot = self.slot.lock();
+        let _turn = self.turns.take();
+        let slot = *self.slot.lock();
         let _closed = self.gate.close();
         let mut verifier = Verifier {
             storage: self,
@@ -133,7 +134,7 @@ impl Storage {
             told: HashSet::new(),
             seen: Verified::default(),
         };
-        let with_older = closed_cleanly || self.checkpoints.load(Ordering::Relaxed) > 0;
+        let with_older = closed_cleanly || self.statistics().checkpoints > 0;
         verifier.check_headers(&slot, with_older)?;
         verifier.check_trees();
         verifier.check_blocks()?;

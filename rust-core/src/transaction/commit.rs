@@ -40,6 +40,8 @@ const RUN_LENGTH_MIN: usize = 64;
 const BATCH_LENGTH_MIN: usize = 64;
 /// With more runs and batches than this in the version store, look-ups would become slow.
 const RUN_COUNT_MAX: usize = 256;
+/// A commit that applies more changes than this at a time would keep a checkpoint, and so others, waiting.
+const CHANGES_BETWEEN_PAUSES: usize = 1024;
 /// Upper bound of what an operation's encoding adds to its key and value.
 const OPERATION_OVERHEAD_BYTES: usize = 32;
 
@@ -91,8 +93,12 @@ impl TransactionManager {
         cancel.shield();
         let (timestamp, publication, ticket) = stream.append_last(scratch)?;
         let mut in_doubt = InDoubt { manager: self, settled: false };
-        let outcome = self.apply_writes(scratch, &prepared, timestamp);
+        let outcome = self.apply_writes(scratch, &prepared, timestamp, &ticket);
         let outcome = outcome.map(|by_key| scratch.versions_by_key = by_key);
+        if let Err(error) = &outcome {
+            // Before the gate is left: no checkpoint may be of what is half applied.
+            self.poison(error.clone());
+        }
         drop(ticket);
         drop(prepared);
         self.versions.settle();
@@ -162,6 +168,7 @@ impl TransactionManager {
         scratch: &Scratch,
         prepared: &Prepared,
         timestamp: Lsn,
+        ticket: &ApplyTicket<'_>,
     ) -> Result<SmallVec<[TreeId; 8]>> {
         let Prepared { trees, batches, space: _space, memory: _memory } = prepared;
         for (tree, first, last) in &scratch.runs {
@@ -184,7 +191,7 @@ impl TransactionManager {
             let known = trees.iter().find(|tree| tree.id() == id);
             let tree = known.map_or_else(|| self.storage.tree(id), |tree| Ok(Arc::clone(tree)))?;
             let mut deletes = false;
-            let changes = writes.operations().filter_map(|operation| match operation {
+            let mut changes = writes.operations().filter_map(|operation| match operation {
                 Operation::Put { key, value, .. } => Some((key, Change::Put(value))),
                 Operation::Delete { key, .. } => {
                     deletes = true;
@@ -194,7 +201,13 @@ impl TransactionManager {
                 Operation::Max { key, number, .. } => Some((key, Change::Max(number))),
                 Operation::TreeCreate { .. } | Operation::TreeDrop { .. } | Operation::Message { .. } => None,
             });
-            tree.apply_sorted(changes, timestamp, Some(&sink))?;
+            // A long commit lets checkpoints cut in between; it is applied again from its start after a crash.
+            let mut changes = changes.by_ref().peekable();
+            while changes.peek().is_some() {
+                tree.apply_sorted(changes.by_ref().take(CHANGES_BETWEEN_PAUSES), timestamp, Some(&sink))?;
+                ticket.pause();
+            }
+            drop(changes);
             if deletes || sink.kept_by_key() > before {
                 by_key.push(id);
             }
@@ -325,6 +338,7 @@ impl<'a> FrameStream<'a> {
         }
         self.chunk_count += 1;
         operations.clear();
+        ticket.pause();
         Ok(())
     }
 

@@ -9,8 +9,9 @@ use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex};
 use crate::durability::manager::DurabilityManager;
 use crate::error::{Error, Result, SqlState};
-use crate::storage::Storage;
+use crate::storage::{Checkpoint, CheckpointStep, Storage};
 use crate::transaction::append::AppendStreaks;
+use crate::transaction::checkpointer::Checkpointer;
 use crate::transaction::garbage::GarbageQueue;
 use crate::transaction::held_locks::HeldLocks;
 use crate::transaction::lock_manager::{LockManager, LockOwner, LockStatistics};
@@ -84,6 +85,7 @@ pub struct TransactionManager {
     pub(super) commit_mutex: Mutex<()>,
     pub(super) publish: PublishQueue,
     pub(super) garbage: GarbageQueue,
+    pub(super) checkpointer: Checkpointer,
     next_transaction: AtomicU64,
     /// The durable checkpoint says that there is a log: a lost log folder cannot go unnoticed.
     log_announced: AtomicBool,
@@ -120,6 +122,7 @@ impl TransactionManager {
             commit_mutex: Mutex::new(()),
             publish: PublishQueue::default(),
             garbage: GarbageQueue::default(),
+            checkpointer: Checkpointer::new(log.tail().0, clock.monotonic_nanos()),
             log_announced: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first_transaction_id.0.max(1)),
             poison: OnceLock::new(),
@@ -171,17 +174,45 @@ impl TransactionManager {
         self.snapshots.visible()
     }
 
-    /// Writes a checkpoint and returns its redo position. `clean`: nothing runs, and the log goes after it.
+    /// Writes a checkpoint, at once, and returns its redo position; commits go on. `closing`: nothing runs, and the
+    /// log goes after it.
     /// # Errors
     /// I/O errors; storage says whether the old checkpoint still stands.
-    pub fn checkpoint(&self, clean: bool) -> Result<Lsn> {
+    pub fn checkpoint(&self, closing: bool) -> Result<Lsn> {
+        let begun = self.clock.monotonic_nanos();
+        let Some(mut checkpoint) = self.begin_checkpoint(closing)? else {
+            return Ok(self.storage.last_checkpoint().redo_lsn);
+        };
+        while checkpoint.step()? != CheckpointStep::Done {}
+        self.note_checkpoint_time(begun);
+        Ok(checkpoint.record().redo_lsn)
+    }
+
+    /// The first part of [`TransactionManager::checkpoint`], the cut; the rest is for the caller to step through.
+    /// `None`: nothing changed since the last one.
+    /// # Errors
+    /// As [`TransactionManager::checkpoint`].
+    pub fn begin_checkpoint(&self, closing: bool) -> Result<Option<Checkpoint>> {
         self.check_poison()?;
         self.collect_garbage(usize::MAX);
-        // Without a segment nothing was committed since a clean checkpoint: it stays a clean one.
-        let clean = clean || !self.log.has_segment();
-        // Asked when nothing is in apply: every logged transaction has an id below.
-        self.storage
-            .checkpoint(&self.log, clean, || TransactionId(self.next_transaction.load(Ordering::SeqCst)))
+        // Both are asked when nothing is in apply. Without a segment nothing was committed since a clean checkpoint:
+        // it stays a clean one. And every logged transaction has an id below.
+        let is_clean = || closing || !self.log.has_segment();
+        let next_transaction = || {
+            self.note_cut();
+            TransactionId(self.next_transaction.load(Ordering::SeqCst))
+        };
+        self.storage.begin_checkpoint(&self.log, is_clean, next_transaction)
+    }
+
+    /// Ends the thread that writes checkpoints. To be called before the last one is written.
+    pub fn stop_checkpointer(&self) {
+        self.checkpointer.stop();
+    }
+
+    /// Nanoseconds that checkpoints took since the database was opened.
+    pub fn checkpoint_nanos(&self) -> u64 {
+        self.checkpointer.total_nanos.load(Ordering::Relaxed)
     }
 
     /// Before the first commit after a clean open: makes the log's first segment, then a checkpoint whose slot
@@ -192,7 +223,7 @@ impl TransactionManager {
             return Ok(());
         }
         self.log.prepare(0)?;
-        if !self.log.is_volatile() && self.storage.last_checkpoint().clean {
+        if !self.log.is_volatile() && self.storage.settled_checkpoint().clean {
             self.checkpoint(false)?;
         }
         self.log_announced.store(true, Ordering::Release);

@@ -3,6 +3,7 @@
 
 mod append;
 mod byte_arena;
+mod checkpointer;
 mod commit;
 mod deadlock;
 mod garbage;

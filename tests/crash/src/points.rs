@@ -27,6 +27,8 @@ pub enum CrashPoint {
     AppliedNotDurable,
     /// 7: durable, not acknowledged.
     DurableNotAcknowledged,
+    /// 9: in the commits before and after the cut of a checkpoint, and at the cut.
+    AroundTheCut,
     /// 10: between writes of pages and of the map.
     PageAndMapWrites,
     /// 11: before the data sync.
@@ -41,6 +43,11 @@ pub enum CrashPoint {
     AfterFlip,
     /// 14: a block that an older checkpoint used is written again.
     BlockReuse,
+    /// 15: a page that the running checkpoint has not written is evicted.
+    EvictionOfOldPage,
+    /// 16: there is no memory for a pre-image: the commit writes the page. No workload is sure to get there; the tests
+    /// of storage do.
+    PreImagesExhausted,
     /// 20: recovery behind a tear, commits, and another crash.
     RecoveredThenCrashed,
     /// 20: recovery is cut off twice.
@@ -49,8 +56,8 @@ pub enum CrashPoint {
     KilledThenPowerLoss,
 }
 
-/// All of them.
-pub const CRASH_POINTS: [CrashPoint; 20] = [
+/// Those that the workloads must hit.
+pub const CRASH_POINTS: [CrashPoint; 22] = [
     CrashPoint::FileCreation,
     CrashPoint::SegmentCreate,
     CrashPoint::SegmentRecycle,
@@ -61,6 +68,7 @@ pub const CRASH_POINTS: [CrashPoint; 20] = [
     CrashPoint::HalfApplied,
     CrashPoint::AppliedNotDurable,
     CrashPoint::DurableNotAcknowledged,
+    CrashPoint::AroundTheCut,
     CrashPoint::PageAndMapWrites,
     CrashPoint::BeforeDataSync,
     CrashPoint::AfterDataSync,
@@ -68,6 +76,7 @@ pub const CRASH_POINTS: [CrashPoint; 20] = [
     CrashPoint::SlotNotSynced,
     CrashPoint::AfterFlip,
     CrashPoint::BlockReuse,
+    CrashPoint::EvictionOfOldPage,
     CrashPoint::RecoveredThenCrashed,
     CrashPoint::RecoveryCutTwice,
     CrashPoint::KilledThenPowerLoss,

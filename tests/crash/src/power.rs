@@ -60,6 +60,15 @@ pub fn run(scenario: &Scenario, options: PowerOptions) -> Result<Report> {
         for point in points.get(at as usize - 1).into_iter().flatten() {
             report.hit(*point);
         }
+        let is_block = |point: &CrashPoint| {
+            matches!(point, CrashPoint::PageAndMapWrites | CrashPoint::HalfApplied | CrashPoint::BlockReuse)
+        };
+        let writes_block = points.get(at as usize - 1).is_some_and(|points| points.iter().any(is_block));
+        for point in reference.points_of_step(at) {
+            if writes_block || *point == CrashPoint::AroundTheCut {
+                report.hit(*point);
+            }
+        }
         let cut = Cut {
             scenario,
             reference: &reference,

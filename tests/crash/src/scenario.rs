@@ -1,6 +1,7 @@
 //! Small workloads: how the disk was left before, and the statements that are cut off. Knows SQL and the options of
 //! a database; knows nothing of how a workload is cut off.
 
+use crate::points::CrashPoint;
 use crate::state::{State, state_of};
 use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;
@@ -8,6 +9,7 @@ use lumos_core::durability::policy::Durability;
 use lumos_core::error::{Error, Result, SqlState};
 use lumos_core::io::fault::{FaultPlan, FaultVfs, Survival, TracedOperation};
 use lumos_core::session::Session;
+use lumos_core::storage::{Checkpoint, CheckpointStep};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +17,14 @@ use std::sync::Arc;
 pub const DATABASE_PATH: &str = "/d/app.lumos";
 /// A step that closes the database and opens it again.
 pub const REOPEN: &str = "-- reopen";
+/// A step that begins a checkpoint: the cut. Until it is finished no step may write another one.
+pub const CUT: &str = "-- cut";
+/// A step that does the next few steps of that checkpoint.
+pub const SOME_STEPS: &str = "-- some steps of the checkpoint";
+/// A step that finishes it.
+pub const FINISH: &str = "-- finish the checkpoint";
+/// How many steps [`SOME_STEPS`] does: pages are captured, written, entered into the map.
+const SOME: usize = 2;
 
 /// How the disk was left before the workload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +84,7 @@ impl Scenario {
             log_segment_first_bytes: self.segment_bytes,
             log_segment_max_bytes: self.segment_bytes,
             durability: if self.acknowledges_early { Durability::Normal } else { Durability::Full },
+            background_checkpoints: false,
             ..DatabaseOptions::default()
         };
         Database::open(Some(Path::new(DATABASE_PATH)), options)
@@ -119,8 +130,12 @@ impl Scenario {
         };
         attempt.opened = true;
         attempt.calls_at.push(disk.calls());
+        attempt.figures.push(Figures::default());
+        let mut checkpoint = None;
         for sql in &self.steps {
-            let result = if sql == REOPEN {
+            let result = if [CUT, SOME_STEPS, FINISH].contains(&sql.as_str()) {
+                opened.as_ref().map_or(Ok(0), |(database, _)| drive(database, sql, &mut checkpoint))
+            } else if sql == REOPEN {
                 drop(opened.take());
                 self.open(disk).and_then(|database| Ok((database.connect()?, database))).map(
                     |(session, database)| {
@@ -139,6 +154,7 @@ impl Scenario {
                 Ok(_) => {
                     attempt.acknowledged += 1;
                     attempt.calls_at.push(disk.calls());
+                    attempt.figures.push(Figures::of(opened.as_ref(), checkpoint.is_some()));
                     if sql.contains("durability") {
                         attempt.is_full = sql.contains("full");
                     }
@@ -147,6 +163,8 @@ impl Scenario {
                     }
                 }
                 Err(error) => {
+                    // Given up: others may write the next one.
+                    checkpoint = None;
                     if let Some((_, session)) = &mut opened {
                         after_failure(session, &error);
                     }
@@ -155,6 +173,8 @@ impl Scenario {
                 }
             }
         }
+        // Before the last checkpoint, which closing writes.
+        drop(checkpoint);
         drop(opened);
         attempt
     }
@@ -169,7 +189,7 @@ impl Scenario {
         states.push(state_of(&database)?);
         let mut session = database.connect()?;
         for sql in &self.steps {
-            if sql != REOPEN {
+            if !sql.starts_with("--") {
                 session.execute_script(sql)?;
             }
             states.push(state_of(&database)?);
@@ -180,8 +200,68 @@ impl Scenario {
         if let Some(error) = attempt.error {
             return Err(error);
         }
-        Ok(Reference { states, trace: disk.take_trace(), calls_at: attempt.calls_at })
+        let step_points = step_points(&self.steps, &attempt.figures);
+        Ok(Reference { states, trace: disk.take_trace(), calls_at: attempt.calls_at, step_points })
     }
+}
+
+/// Carries out a step of a checkpoint.
+fn drive(database: &Arc<Database>, step: &str, checkpoint: &mut Option<Checkpoint>) -> Result<u64> {
+    if step == CUT {
+        *checkpoint = database.engine().manager.begin_checkpoint(false)?;
+        return Ok(0);
+    }
+    let mut left = if step == FINISH { usize::MAX } else { SOME };
+    while let Some(running) = checkpoint
+        && left > 0
+    {
+        left -= 1;
+        if running.step()? == CheckpointStep::Done {
+            *checkpoint = None;
+        }
+    }
+    Ok(0)
+}
+
+/// What a checkpoint met so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    is_running: bool,
+    evictions: i64,
+    images_written: i64,
+}
+
+impl Figures {
+    fn of(opened: Option<&(Arc<Database>, Session)>, is_running: bool) -> Figures {
+        let figure = |name| opened.and_then(|(database, _)| database.statistic(name)).unwrap_or(0);
+        Figures {
+            is_running,
+            evictions: figure("checkpoint_evictions"),
+            images_written: figure("checkpoint_images_written"),
+        }
+    }
+}
+
+/// Points that the writes of each step hit, beside those that the trace shows.
+fn step_points(steps: &[String], figures: &[Figures]) -> Vec<Vec<CrashPoint>> {
+    let mut points = vec![Vec::new(); steps.len()];
+    for (index, pair) in figures.windows(2).enumerate() {
+        if steps[index] == CUT {
+            for near in [index.checked_sub(1), Some(index), Some(index + 1)].into_iter().flatten() {
+                points.get_mut(near).into_iter().for_each(|points| points.push(CrashPoint::AroundTheCut));
+            }
+        }
+        if !pair[0].is_running || steps[index].starts_with("--") {
+            continue;
+        }
+        if pair[1].evictions > pair[0].evictions {
+            points[index].push(CrashPoint::EvictionOfOldPage);
+        }
+        if pair[1].images_written > pair[0].images_written {
+            points[index].push(CrashPoint::PreImagesExhausted);
+        }
+    }
+    points
 }
 
 /// How far an attempt came.
@@ -199,6 +279,8 @@ pub struct Attempt {
     pub error: Option<Error>,
     /// Calls made when the database was open, then after each acknowledged step.
     pub calls_at: Vec<u64>,
+    /// After opening, then after each acknowledged step.
+    figures: Vec<Figures>,
     is_full: bool,
 }
 
@@ -211,6 +293,7 @@ impl Default for Attempt {
             started: 0,
             error: None,
             calls_at: Vec::new(),
+            figures: Vec::new(),
             is_full: true,
         }
     }
@@ -238,6 +321,16 @@ pub struct Reference {
     pub trace: Vec<TracedOperation>,
     /// As [`Attempt::calls_at`].
     pub calls_at: Vec<u64>,
+    /// For each step, what its calls hit beside what the trace shows.
+    step_points: Vec<Vec<CrashPoint>>,
+}
+
+impl Reference {
+    /// The points that a call hits because of the step that makes it; calls count from 1.
+    pub fn points_of_step(&self, call: u64) -> &[CrashPoint] {
+        let step = self.calls_at.windows(2).position(|pair| pair[0] < call && call <= pair[1]);
+        step.and_then(|step| self.step_points.get(step)).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// What was done and found.

@@ -1,6 +1,6 @@
 //! The workloads of the simulated-disk harnesses: small, and together through every named crash point.
 
-use crate::scenario::{Base, REOPEN, Scenario};
+use crate::scenario::{Base, CUT, FINISH, REOPEN, SOME_STEPS, Scenario};
 
 const TABLE: &str = "CREATE TABLE t (id bigint PRIMARY KEY, n bigint, s text)";
 const INDEX: &str = "CREATE INDEX t_n ON t (n)";
@@ -132,7 +132,30 @@ pub fn workloads() -> Vec<Scenario> {
             &[TABLE, INDEX, &filled, &split, "CHECKPOINT", &long, &more],
             &[],
         ),
+        Scenario::new(
+            "a checkpoint among commits",
+            Base::Closed,
+            &base,
+            &[
+                &more,
+                CUT,
+                "UPDATE t SET n = n + 1 WHERE id < 10",
+                SOME_STEPS,
+                "DELETE FROM t WHERE id < 5",
+                SOME_STEPS,
+                "CREATE TABLE u (a bigint, b text)",
+                SOME_STEPS,
+                &split,
+                FINISH,
+                "UPDATE t SET n = n + 1",
+                CUT,
+                "BEGIN; DROP TABLE u; DELETE FROM t WHERE id > 110; COMMIT",
+                FINISH,
+                "UPDATE t SET n = n + 1",
+            ],
+        ),
         evictions(),
+        exhausted(),
         chunks(),
     ]
 }
@@ -151,6 +174,37 @@ fn evictions() -> Scenario {
     scenario.page_size = 32 << 10;
     scenario.segment_bytes = 1 << 20;
     scenario.stride = 23;
+    scenario
+}
+
+/// A checkpoint of more pages than fit into memory: while it is written, commits change more of them than there is
+/// room for pre-images, and others are evicted.
+fn exhausted() -> Scenario {
+    let parts: Vec<String> = (0..10).map(|part| insert(part * 210, part * 210 + 210, 3000)).collect();
+    let mut setup: Vec<&str> = vec![TABLE];
+    setup.extend(parts.iter().map(String::as_str));
+    // Rows of the pages that were changed last: they are in memory.
+    let touched: String =
+        (0..32).map(|row| format!("UPDATE t SET n = n + 1 WHERE id = {};", 2099 - row * 10)).collect();
+    let touched = format!("BEGIN; {touched} COMMIT");
+    let mut scenario = Scenario::new(
+        "a checkpoint without memory",
+        Base::Closed,
+        &setup,
+        &[
+            "UPDATE t SET n = n + 1 WHERE id / 10 * 10 = id",
+            CUT,
+            &touched,
+            "DELETE FROM t WHERE id < 500 AND id / 20 * 20 = id",
+            SOME_STEPS,
+            "UPDATE t SET n = n + 1 WHERE id = 5",
+            FINISH,
+            "UPDATE t SET n = n + 1 WHERE id / 50 * 50 = id",
+        ],
+    );
+    scenario.page_size = 32 << 10;
+    scenario.segment_bytes = 1 << 20;
+    scenario.stride = 9;
     scenario
 }
 

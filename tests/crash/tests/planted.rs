@@ -17,6 +17,7 @@ fn every_planted_fault_is_reported() {
         (PlantedFault::SlotBeforeData, "checkpoints"),
         (PlantedFault::FrameChecksumIgnored, "transactions"),
         (PlantedFault::BlocksFreedEarly, "checkpoints"),
+        (PlantedFault::PreImageNotSaved, "a checkpoint among commits"),
     ];
     for (fault, name) in planted {
         let scenario = workloads().into_iter().find(|scenario| scenario.name == name).unwrap();

@@ -15,6 +15,12 @@ pub(in crate::storage) struct PoolCounters {
     pub(in crate::storage) reads: AtomicU64,
     pub(in crate::storage) writes: AtomicU64,
     pub(in crate::storage) evictions: AtomicU64,
+    /// Pages of the checkpoint that an eviction wrote for it.
+    pub(in crate::storage) old_evictions: AtomicU64,
+    /// Pre-images that writers put into the side buffer.
+    pub(in crate::storage) images_saved: AtomicU64,
+    /// Pages that writers wrote for the checkpoint, because the side buffer was full.
+    pub(in crate::storage) images_written: AtomicU64,
     pub(in crate::storage) bytes_read: AtomicU64,
     pub(in crate::storage) bytes_written: AtomicU64,
 }

@@ -90,10 +90,12 @@ impl ExclusivePage<'_> {
         PageId(self.frame.page.load(Ordering::Relaxed))
     }
 
-    pub(super) fn mark_dirty(&self) {
-        if !self.frame.dirty.load(Ordering::Relaxed) {
-            self.frame.dirty.store(true, Ordering::Release);
-            self.pool.dirty_count.fetch_add(1, Ordering::Relaxed);
+    /// To be called before the page changes: a checkpoint that has not written it yet keeps it as it was.
+    #[inline]
+    pub(super) fn mark_dirty(&mut self) {
+        let was = self.frame.dirty.load(Ordering::Relaxed);
+        if was != self.pool.epoch.load(Ordering::Relaxed) {
+            self.pool.first_change(self, was);
         }
     }
 

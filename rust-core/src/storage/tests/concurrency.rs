@@ -108,6 +108,35 @@ fn a_checkpoint_waits_for_those_inside_the_gate() {
 }
 
 #[test]
+fn a_long_commit_pauses_for_a_cut_and_redo_starts_where_it_starts() {
+    let (storage, _) = storage(1024, 1 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    let (applied, cut) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let ticket = storage.gate().enter();
+            ticket.set_start(Lsn(20));
+            put(&tree, b"first", b"1", 40);
+            applied.store(true, Ordering::SeqCst);
+            while !cut.load(Ordering::SeqCst) {
+                ticket.pause();
+                std::thread::yield_now();
+            }
+            put(&tree, b"second", b"2", 40);
+        });
+        while !applied.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        assert_eq!(checkpoint(&storage, 40).unwrap(), Lsn(20));
+        cut.store(true, Ordering::SeqCst);
+    });
+    let record = storage.last_checkpoint();
+    assert_eq!((record.cut_lsn, record.redo_lsn), (Lsn(40), Lsn(20)));
+    assert_eq!(all(&tree).len(), 2);
+    assert_eq!(checkpoint(&storage, 50).unwrap(), Lsn(50));
+}
+
+#[test]
 fn memory_goes_back_when_others_need_it() {
     let (storage, options) = storage(4096, 2 << 20);
     let tree = storage.tree(TREE).unwrap();

@@ -194,7 +194,7 @@ fn an_error_before_the_sync_keeps_the_checkpoint_and_one_from_the_sync_on_is_fin
         change_some(&storage, &mut model, &mut random, 150, 3).unwrap();
         vfs.set_plan(Some(FaultPlan { at, fault: Fault::IoError, forever: false }));
         let log = log_at(3);
-        let result = storage.checkpoint(&log, false, || TransactionId(1));
+        let result = storage.checkpoint(&log, || false, || TransactionId(1));
         if vfs.faults_shown() == 0 {
             result.unwrap();
             assert!(poisoned >= 3 && kept >= 3, "{poisoned} poisoned, {kept} kept");

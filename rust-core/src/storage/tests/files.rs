@@ -60,7 +60,7 @@ fn what_is_not_a_database_is_refused_and_left_alone() {
 fn a_new_database_is_small_and_its_pool_too() {
     let (storage, options) = storage(8192, 1 << 30);
     checkpoint(&storage, 10).unwrap();
-    storage.checkpoint(&log_at(11), true, || TransactionId(9)).unwrap();
+    storage.checkpoint(&log_at(11), || true, || TransactionId(9)).unwrap();
     let file = options.vfs.open(&options.path, OpenMode::ReadOnly).unwrap();
     assert!(file.size().unwrap() < 256 << 10, "{} bytes", file.size().unwrap());
     assert!(storage.statistics().frames <= 8);

@@ -1,5 +1,6 @@
 //! Tests of storage as a whole: trees against a model, checkpoints against power losses, files against damage.
 
+mod checkpoint;
 mod concurrency;
 mod damage;
 mod durability;
@@ -40,7 +41,7 @@ pub(super) fn storage(page_size: usize, memory_bytes: usize) -> (Arc<Storage>, S
 }
 
 /// A log without frames that ends at `tail`.
-pub(super) fn log_at(tail: u64) -> Log {
+pub(super) fn log_at(tail: u64) -> Arc<Log> {
     let options = LogOptions {
         vfs: Arc::new(MemoryVfs::new()),
         folder: PathBuf::from("/db/test.lumos-wal"),
@@ -51,11 +52,11 @@ pub(super) fn log_at(tail: u64) -> Log {
         volatile: true,
         salt_seed: 1,
     };
-    Log::create(options, Lsn(tail)).unwrap()
+    Arc::new(Log::create(options, Lsn(tail)).unwrap())
 }
 
-pub(super) fn checkpoint(storage: &Storage, tail: u64) -> Result<Lsn> {
-    storage.checkpoint(&log_at(tail), false, || TransactionId(7))
+pub(super) fn checkpoint(storage: &Arc<Storage>, tail: u64) -> Result<Lsn> {
+    storage.checkpoint(&log_at(tail), || false, || TransactionId(7))
 }
 
 pub(super) fn put(tree: &Tree, key: &[u8], value: &[u8], timestamp: u64) {

@@ -1,0 +1,261 @@
+//! The thread that writes checkpoints while sessions commit: when the log has grown, when time has passed, when many
+//! pages are changed. Started when it is first of use, joined when the database is closed.
+//! Knows when and how fast. Knows nothing of what a checkpoint is made of.
+//!
+//! It takes its time, so that its writes do not stand in the way of the log's syncs: it spreads them over half of
+//! the time since the checkpoint before, but hurries when somebody waits for it or too many pages are changed.
+
+use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::common::sync::{Arc, Condvar, Mutex, Weak};
+use crate::error::{Error, Result};
+use crate::storage::{Checkpoint, CheckpointStep};
+use crate::transaction::manager::TransactionManager;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Log bytes after which a checkpoint is due.
+const LOG_BYTES_DUE: u64 = 256 << 20;
+/// Log bytes below which a database gets no thread.
+const LOG_BYTES_STARTED: u64 = 1 << 20;
+/// Nanoseconds after which a checkpoint is due, if anything was logged.
+const INTERVAL_NANOS: u64 = 60_000_000_000;
+/// After a failure the next attempt comes so much later.
+const RETRY_NANOS: u64 = 5_000_000_000;
+/// The longest pause after a write: 50 MB/s at least.
+const PAUSE_NANOS_MAX: u64 = 20_000_000;
+/// The thread looks at the clock at least so often while it waits.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+struct State {
+    stopped: bool,
+    asked: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// As `State::asked`, for a look without the lock.
+    asked: AtomicBool,
+}
+
+impl Shared {
+    /// Waits; true: the thread is to end.
+    fn sleep(&self, time: Duration) -> bool {
+        let mut state = self.state.lock();
+        if !state.stopped {
+            self.changed.wait_for(&mut state, time);
+        }
+        state.stopped
+    }
+}
+
+/// See the module. Threads: any.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    started: AtomicBool,
+    /// Nobody but CHECKPOINT and closing writes checkpoints.
+    off: AtomicBool,
+    /// Log position and time of the last cut.
+    cut_lsn: AtomicU64,
+    cut_nanos: AtomicU64,
+    /// No attempt before this time.
+    retry_nanos: AtomicU64,
+    /// What the last one that failed met, until somebody is told.
+    failure: Mutex<Option<Error>>,
+    failed: AtomicBool,
+    /// Time that durable checkpoints took.
+    pub(super) total_nanos: AtomicU64,
+}
+
+impl Checkpointer {
+    pub(super) fn new(log_tail: u64, now_nanos: u64) -> Checkpointer {
+        Checkpointer {
+            shared: Arc::default(),
+            thread: Mutex::new(None),
+            started: AtomicBool::new(false),
+            off: AtomicBool::new(false),
+            cut_lsn: AtomicU64::new(log_tail),
+            cut_nanos: AtomicU64::new(now_nanos),
+            retry_nanos: AtomicU64::new(0),
+            failure: Mutex::new(None),
+            failed: AtomicBool::new(false),
+            total_nanos: AtomicU64::new(0),
+        }
+    }
+
+    /// Ends the thread; a checkpoint that it is writing is given up, or finished where it cannot be.
+    pub(super) fn stop(&self) {
+        self.off.store(true, Ordering::Relaxed);
+        self.shared.state.lock().stopped = true;
+        self.shared.changed.notify_all();
+        let thread = self.thread.lock().take();
+        // The manager may be dropped by the thread itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // A panic there was noted where it happened.
+            let _ = thread.join();
+        }
+    }
+
+    fn note_cut(&self, log_tail: u64, now_nanos: u64) -> u64 {
+        self.cut_lsn.store(log_tail, Ordering::Relaxed);
+        now_nanos.saturating_sub(self.cut_nanos.swap(now_nanos, Ordering::Relaxed))
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl TransactionManager {
+    /// Leaves checkpoints to CHECKPOINT and to closing, for tests that must not depend on when threads run.
+    pub fn set_background_checkpoints(&self, on: bool) {
+        self.checkpointer.off.store(!on, Ordering::Relaxed);
+    }
+
+    /// Whether there is a thread that writes checkpoints.
+    pub fn has_checkpointer(&self) -> bool {
+        self.checkpointer.started.load(Ordering::Relaxed)
+    }
+
+    /// To be called after a commit: asks for a checkpoint when one is due, and does not wait for it.
+    /// # Errors
+    /// Why the last one failed, told once.
+    pub fn checkpoint_if_due(self: &Arc<Self>) -> Result<()> {
+        let checkpointer = &self.checkpointer;
+        if checkpointer.off.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let grown = self.log.tail().0.saturating_sub(checkpointer.cut_lsn.load(Ordering::Relaxed));
+        if grown >= LOG_BYTES_DUE || self.storage.wants_checkpoint() {
+            if !checkpointer.shared.asked.swap(true, Ordering::Relaxed) {
+                self.start_checkpointer();
+                checkpointer.shared.state.lock().asked = true;
+                checkpointer.shared.changed.notify_all();
+            }
+        } else if !checkpointer.started.load(Ordering::Relaxed)
+            && !self.log.is_volatile()
+            && (grown >= LOG_BYTES_STARTED || self.is_interval_over())
+        {
+            self.start_checkpointer();
+        }
+        if checkpointer.failed.load(Ordering::Relaxed) {
+            checkpointer.failed.store(false, Ordering::Relaxed);
+            return checkpointer.failure.lock().take().map_or(Ok(()), Err);
+        }
+        Ok(())
+    }
+
+    fn is_interval_over(&self) -> bool {
+        let cut_nanos = self.checkpointer.cut_nanos.load(Ordering::Relaxed);
+        // A database in memory is never recovered: no time is too long for its log.
+        !self.log.is_volatile() && self.clock.monotonic_nanos().saturating_sub(cut_nanos) >= INTERVAL_NANOS
+    }
+
+    fn start_checkpointer(self: &Arc<Self>) {
+        let checkpointer = &self.checkpointer;
+        let mut thread = checkpointer.thread.lock();
+        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        let (manager, shared) = (Arc::downgrade(self), Arc::clone(&checkpointer.shared));
+        let name = "lumos-checkpoint".to_owned();
+        // Without a thread the next commit that asks tries again.
+        *thread = std::thread::Builder::new().name(name).spawn(move || serve(&manager, &shared)).ok();
+        checkpointer.started.store(thread.is_some(), Ordering::Relaxed);
+        if thread.is_none() {
+            checkpointer.shared.asked.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// A checkpoint at the pace of the thread.
+    fn checkpoint_slowly(&self, shared: &Shared) -> Result<()> {
+        let checkpointer = &self.checkpointer;
+        let begun = self.clock.monotonic_nanos();
+        let since = begun.saturating_sub(checkpointer.cut_nanos.load(Ordering::Relaxed)).min(INTERVAL_NANOS);
+        let Some(mut checkpoint) = self.begin_checkpoint(false)? else { return Ok(()) };
+        let pause = (since / 2 / (checkpoint.runs_left() as u64 + 1)).min(PAUSE_NANOS_MAX);
+        loop {
+            let step = checkpoint.next();
+            if checkpoint.step()? == CheckpointStep::Done {
+                break;
+            }
+            let in_a_hurry = self.storage.is_checkpoint_awaited() || self.storage.wants_checkpoint();
+            let pause = if in_a_hurry || step != CheckpointStep::Settle { 0 } else { pause };
+            if can_be_given_up(&checkpoint) && shared.sleep_if(pause) {
+                return Ok(());
+            }
+        }
+        self.note_checkpoint_time(begun);
+        Ok(())
+    }
+
+    pub(super) fn note_checkpoint_time(&self, begun_nanos: u64) {
+        let took = self.clock.monotonic_nanos().saturating_sub(begun_nanos);
+        self.checkpointer.total_nanos.fetch_add(took, Ordering::Relaxed);
+    }
+
+    /// Cuts: nothing that is logged before counts for the next one.
+    pub(super) fn note_cut(&self) {
+        self.checkpointer.note_cut(self.log.tail().0, self.clock.monotonic_nanos());
+    }
+}
+
+impl Shared {
+    /// Sleeps for some nanoseconds, or looks; true: the thread is to end.
+    fn sleep_if(&self, nanos: u64) -> bool {
+        if nanos == 0 { self.state.lock().stopped } else { self.sleep(Duration::from_nanos(nanos)) }
+    }
+}
+
+/// Nothing of the slot is written yet.
+fn can_be_given_up(checkpoint: &Checkpoint) -> bool {
+    !matches!(checkpoint.next(), CheckpointStep::SyncSlot | CheckpointStep::Publish | CheckpointStep::Done)
+}
+
+/// However the thread ends, the next commit that asks starts another.
+struct Served<'a>(&'a Shared);
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        self.0.asked.store(false, Ordering::Relaxed);
+    }
+}
+
+fn serve(manager: &Weak<TransactionManager>, shared: &Shared) {
+    let _served = Served(shared);
+    loop {
+        let asked = {
+            let mut state = shared.state.lock();
+            if !state.stopped && !state.asked {
+                shared.changed.wait_for(&mut state, LOOK_EVERY);
+            }
+            if state.stopped {
+                return;
+            }
+            std::mem::take(&mut state.asked)
+        };
+        let Some(manager) = manager.upgrade() else { return };
+        let checkpointer = &manager.checkpointer;
+        let has_grown = manager.log.tail().0 > checkpointer.cut_lsn.load(Ordering::Relaxed);
+        let now = manager.clock.monotonic_nanos();
+        let may_try = now >= checkpointer.retry_nanos.load(Ordering::Relaxed);
+        let is_due = asked || (has_grown && manager.is_interval_over());
+        if is_due
+            && may_try
+            && let Err(error) = manager.checkpoint_slowly(shared)
+        {
+            // The commits stand, the old checkpoint too; where not, everybody is told by the poison.
+            checkpointer.retry_nanos.store(now + RETRY_NANOS, Ordering::Relaxed);
+            *checkpointer.failure.lock() = Some(error);
+            checkpointer.failed.store(true, Ordering::Relaxed);
+        }
+        // From here on a commit may ask again; what it asked for meanwhile was about the same pages.
+        shared.asked.store(false, Ordering::Relaxed);
+    }
+}
