@@ -76,7 +76,7 @@ impl NewFile {
     }
 
     /// A log that numbers frames from `start` on and keeps none.
-    pub(super) fn log(&self, start: Lsn) -> Result<Log> {
+    pub(super) fn log(&self, start: Lsn) -> Result<Arc<Log>> {
         let record = self.storage().last_checkpoint();
         let options = LogOptions {
             vfs: Arc::clone(&self.vfs),
@@ -88,7 +88,7 @@ impl NewFile {
             volatile: true,
             salt_seed: 0,
         };
-        Log::create(options, start)
+        Ok(Arc::new(Log::create(options, start)?))
     }
 
     /// An empty tree with this number, in the place of what there is.
@@ -130,8 +130,8 @@ impl NewFile {
     /// Makes everything durable as of `log`'s end, and gives the file its name.
     /// # Errors
     /// `53100`, `58030`: nothing is left then.
-    pub(super) fn finish(mut self, log: &Log, next_transaction: TransactionId) -> Result<()> {
-        self.storage().checkpoint(log, true, || next_transaction)?;
+    pub(super) fn finish(mut self, log: &Arc<Log>, next_transaction: TransactionId) -> Result<()> {
+        self.storage().checkpoint(log, || true, || next_transaction)?;
         if self.vfs.exists(&self.target)? {
             let name = self.target.display();
             return Err(Error::new(SqlState::DUPLICATE_OBJECT, format!("file \"{name}\" exists already")));
