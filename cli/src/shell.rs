@@ -345,8 +345,8 @@ impl Shell<'_> {
         }
         debug_assert!(sql[taken..].trim().is_empty(), "a statement was cut wrongly");
         let mut portal = self.session.execute(&statement, &[])?;
-        let zone = self.session.time_zone();
-        let environment = CastEnvironment { zone: &zone, now: 0 };
+        let (zone, style) = self.session.text_forms();
+        let environment = CastEnvironment { zone: &zone, now: 0, style };
         if statement.returns_rows() {
             let mut writer = output::writer(self.format, portal.columns(), &self.null, self.out)?;
             while let Some(batch) = self.session.fetch(&mut portal)? {

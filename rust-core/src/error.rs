@@ -66,6 +66,9 @@ states! {
     DIVISION_BY_ZERO = "22012", "division by zero";
     INVALID_ARGUMENT_FOR_LOGARITHM = "2201E", "invalid argument for logarithm";
     INVALID_ARGUMENT_FOR_POWER_FUNCTION = "2201F", "invalid argument for power function";
+    INVALID_ARGUMENT_FOR_WIDTH_BUCKET = "2201G", "invalid argument for width_bucket";
+    ARRAY_SUBSCRIPT_ERROR = "2202E", "a position outside its range";
+    INVALID_USE_OF_ESCAPE_CHARACTER = "2200C", "invalid use of an escape character";
     INVALID_ROW_COUNT_IN_LIMIT = "2201W", "LIMIT must not be negative";
     INVALID_ROW_COUNT_IN_OFFSET = "2201X", "OFFSET must not be negative";
     CHARACTER_NOT_IN_REPERTOIRE = "22021", "NUL or invalid UTF-8 in text";

@@ -141,8 +141,8 @@ impl Connection {
         statement: &Arc<Prepared>,
         types: &[DataType],
     ) -> Result<(Vec<Vec<String>>, Option<u64>)> {
-        let zone = self.session.time_zone();
-        let environment = CastEnvironment { zone: &zone, now: 0 };
+        let (zone, text_style) = self.session.text_forms();
+        let environment = CastEnvironment { zone: &zone, now: 0, style: text_style };
         let style = self.style;
         let mut sink = Rows { types, style, environment, rows: Vec::new() };
         if self.path != Path::Vectorised

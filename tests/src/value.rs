@@ -72,7 +72,7 @@ mod tests {
 
     fn text_of(value: &str) -> String {
         let zone = jiff::tz::TimeZone::UTC;
-        let environment = CastEnvironment { zone: &zone, now: 0 };
+        let environment = CastEnvironment { zone: &zone, now: 0, style: Default::default() };
         render(DatumRef::Text(value), DataType::Text, ValueStyle::PostgreSql, &environment)
     }
 
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn only_fractional_types_get_three_decimals() {
         let zone = jiff::tz::TimeZone::UTC;
-        let environment = CastEnvironment { zone: &zone, now: 0 };
+        let environment = CastEnvironment { zone: &zone, now: 0, style: Default::default() };
         let style = ValueStyle::ThreeDecimals;
         assert_eq!(render(DatumRef::Double(1.0), DataType::Double, style, &environment), "1.000");
         assert_eq!(render(DatumRef::Integer(1), DataType::Integer, style, &environment), "1");

@@ -17,6 +17,8 @@ use crate::sql::types::cast::{CastEnvironment, cast};
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef, NumericKind};
 use crate::sql::types::text_form::datum_to_text;
+use crate::sql::types::text_style::TextStyle;
+use jiff::tz::TimeZone;
 use std::ffi::{CString, c_char, c_void};
 
 /// Names of columns in C's form.
@@ -141,7 +143,8 @@ pub(crate) enum Rows {
 pub struct ResultObject {
     shared: Arc<Shared>,
     rows: Rows,
-    zone: jiff::tz::TimeZone,
+    zone: TimeZone,
+    style: TextStyle,
     columns: Arc<[ResultColumn]>,
     texts: ColumnTexts,
     tag: CString,
@@ -171,7 +174,7 @@ impl RowSource for BatchRow<'_> {
 }
 
 impl ResultObject {
-    pub(crate) fn new(shared: Arc<Shared>, rows: Rows, zone: jiff::tz::TimeZone) -> ResultObject {
+    pub(crate) fn new(shared: Arc<Shared>, rows: Rows, (zone, style): (TimeZone, TextStyle)) -> ResultObject {
         let columns = match &rows {
             Rows::Streaming(portal) => Arc::clone(portal.columns()),
             Rows::Packed { columns, .. } | Rows::Kept { columns, .. } => Arc::clone(columns),
@@ -179,6 +182,7 @@ impl ResultObject {
         ResultObject {
             shared,
             zone,
+            style,
             texts: ColumnTexts::new(&columns),
             cells: vec![None; columns.len()],
             columns,
@@ -334,7 +338,7 @@ impl ResultObject {
     fn converted(&mut self, index: u32, target: DataType) -> std::result::Result<Datum, Failure> {
         let from =
             self.columns.get(index as usize).map_or(DataType::Unknown, |column| column.sql_type.data_type);
-        let environment = CastEnvironment { zone: &self.zone, now: 0 };
+        let environment = CastEnvironment { zone: &self.zone, now: 0, style: self.style };
         let value = self.cell(index)?;
         if value.is_null() {
             return Ok(Datum::Null);
@@ -361,7 +365,7 @@ impl ResultObject {
         }
         if self.cells[index as usize].is_none() {
             let mut out = String::new();
-            let environment = CastEnvironment { zone: &self.zone, now: 0 };
+            let environment = CastEnvironment { zone: &self.zone, now: 0, style: self.style };
             datum_to_text(value, self.columns[index as usize].sql_type.data_type, &environment, &mut out);
             let cell =
                 CString::new(out).map_err(|_| Failure::Error(Error::internal("a text with a NUL byte")))?;

@@ -93,9 +93,9 @@ pub unsafe extern "C" fn lumos_db_query(db: *mut lumos_db, query: *const c_char)
                 prepared.ok_or_else(|| Error::new(SqlState::SYNTAX_ERROR, "the text holds no statement"))?;
             let portal = session.execute(&prepared, &[])?;
             let rows = keep_all(&mut session, portal, KEPT_BATCHES_MAX)?;
-            let zone = session.time_zone();
+            let forms = session.text_forms();
             drop(session);
-            result = made(handle::insert(ResultObject::new(shared, rows, zone)))?;
+            result = made(handle::insert(ResultObject::new(shared, rows, forms)))?;
             Ok(LUMOS_OK)
         })
     });

@@ -166,7 +166,7 @@ pub unsafe extern "C" fn lumos_query(
             .into());
         }
         let portal = session.execute(&prepared, &[])?;
-        let object = ResultObject::new(shared_again(conn)?, Rows::Streaming(portal), session.time_zone());
+        let object = ResultObject::new(shared_again(conn)?, Rows::Streaming(portal), session.text_forms());
         connection = Some(made(handle::insert(object))?);
         Ok(LUMOS_OK)
     });
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn lumos_execute(
         let object = {
             let mut session = statement.shared.session()?;
             let portal = session.execute(&statement.prepared, &statement.values)?;
-            ResultObject::new(Arc::clone(&statement.shared), Rows::Streaming(portal), session.time_zone())
+            ResultObject::new(Arc::clone(&statement.shared), Rows::Streaming(portal), session.text_forms())
         };
         // SAFETY: not null, and by this function's contract writable.
         unsafe { store(out, made(handle::insert(object))?)? };
@@ -402,9 +402,9 @@ unsafe fn run(
     let mut sink = PackedSink::new(columns, buffer, &mut statement.scratch);
     let Some(outcome) = session.run_point(&statement.prepared, &statement.values, &mut sink)? else {
         let portal = session.execute(&statement.prepared, &statement.values)?;
-        let zone = session.time_zone();
+        let forms = session.text_forms();
         drop(session);
-        let mut object = ResultObject::new(Arc::clone(&shared), Rows::Streaming(portal), zone);
+        let mut object = ResultObject::new(Arc::clone(&shared), Rows::Streaming(portal), forms);
         // SAFETY: passed on from the caller.
         let status = unsafe { object.fetch_packed(buffer, u32::MAX, info)? };
         if status != LUMOS_DONE {
@@ -428,12 +428,12 @@ unsafe fn run(
     if rest.peek().is_none() {
         return Ok(LUMOS_DONE);
     }
-    let zone = session.time_zone();
+    let forms = session.text_forms();
     drop(session);
     let columns = Arc::clone(statement.prepared.columns());
     let rows_left =
         Rows::Packed { rest, columns, kind: statement.prepared.kind(), affected: outcome.affected };
-    statement.result = made(handle::insert(ResultObject::new(shared, rows_left, zone)))?;
+    statement.result = made(handle::insert(ResultObject::new(shared, rows_left, forms)))?;
     Ok(if rows == 0 { LUMOS_MORE } else { LUMOS_ROW })
 }
 

@@ -240,10 +240,7 @@ impl Session {
         let mut supply = FileRows {
             rows: RowReader::new(format_of(&copy.format), names, relation, read, &self.engine.memory),
             types: copy.columns.iter().map(|column| column.sql_type).collect(),
-            casts: CastEnvironment {
-                zone: self.environment.time_zone(),
-                now: self.environment.transaction_time(),
-            },
+            casts: self.environment.casts(),
         };
         let mut context = self.context(block, &[]);
         context.supply = Some(&mut supply);
@@ -262,7 +259,7 @@ impl Session {
         let names = copy.columns.iter().map(|column| column.name.as_str());
         let mut rows = RowWriter::new(format_of(&copy.format), names.collect::<Vec<_>>().into_iter());
         let casts =
-            CastEnvironment { zone: self.environment.time_zone(), now: self.environment.transaction_time() };
+            self.environment.casts();
         let mut context = self.context(block, &[]);
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
         let mut count = 0;

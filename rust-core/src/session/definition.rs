@@ -18,7 +18,6 @@ use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
 use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, NewIndex};
 use crate::sql::functions::registry::Environment;
-use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::datum::Datum;
 use crate::sql::types::text_form::datum_to_text;
 use crate::table::build::{self, BuildOutcome};
@@ -200,7 +199,7 @@ impl Session {
     fn not_unique(&self, table: &TableDefinition, position: usize, values: &[Datum]) -> Error {
         let name = table.indexes[position].name.as_str();
         let environment =
-            CastEnvironment { zone: self.environment.time_zone(), now: self.environment.transaction_time() };
+            self.environment.casts();
         let mut names = Vec::new();
         let mut texts = Vec::new();
         for (column, value) in table.layout.indexes[position].columns.iter().zip(values) {

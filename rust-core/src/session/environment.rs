@@ -5,6 +5,7 @@ use crate::common::random::Random;
 use crate::common::sync::Arc;
 use crate::session::settings::Settings;
 use crate::sql::functions::registry::Environment;
+use crate::sql::types::text_style::TextStyle;
 use std::cell::{Cell, RefCell};
 
 /// A session's environment. Times are read when first asked for, so that statements without them pay nothing.
@@ -92,5 +93,9 @@ impl Environment for SessionEnvironment {
 
     fn session_id(&self) -> u64 {
         self.session_id
+    }
+
+    fn text_style(&self) -> TextStyle {
+        self.settings.effects().text_style
     }
 }

@@ -15,7 +15,6 @@ use crate::sql::executor;
 use crate::sql::explain::{ExplainOptions, Explained, Measurement};
 use crate::sql::functions::registry::Environment;
 use crate::sql::plan::logical::LogicalPlan;
-use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::datum::Datum;
 
 /// A plan that may run: its tables are locked.
@@ -49,7 +48,7 @@ impl Session {
             summary: explain.summary,
         };
         let casts =
-            CastEnvironment { zone: self.environment.time_zone(), now: self.environment.transaction_time() };
+            self.environment.casts();
         let described = if explain.analyze {
             refuse_if_read_only(block, explain.kind.into())?;
             block.transaction.start_statement()?;

@@ -3,7 +3,7 @@
 use crate::common::limits::VALUE_BYTES_MAX;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::functions::registry::Environment;
-use crate::sql::types::cast::{CastEnvironment, cast};
+use crate::sql::types::cast::cast;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::Datum;
 use crate::sql::types::text::check_utf8;
@@ -51,7 +51,7 @@ pub(crate) fn convert(
             format!("the statement has {} parameters, {} values were given", types.len(), values.len()),
         ));
     }
-    let casts = CastEnvironment { zone: environment.time_zone(), now: environment.transaction_time() };
+    let casts = environment.casts();
     let mut converted = Vec::with_capacity(values.len());
     for (position, (value, wanted)) in values.iter().zip(types).enumerate() {
         if fits(value, *wanted) {

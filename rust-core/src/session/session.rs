@@ -15,6 +15,7 @@ use crate::session::portal::PortalState;
 use crate::session::result::TransactionStatus;
 use crate::session::settings::Settings;
 use crate::sql::functions::registry::Environment;
+use crate::sql::types::text_style::TextStyle;
 
 /// One connection. Threads: one at a time.
 pub struct Session {
@@ -77,6 +78,12 @@ impl Session {
     /// To be called before the first statement.
     pub fn use_cancel_token(&mut self, cancel: CancelToken) {
         self.cancel = cancel;
+    }
+
+    /// What values are shown by: the time zone and the forms of text that the settings ask for.
+    pub fn text_forms(&self) -> (jiff::tz::TimeZone, TextStyle) {
+        let effects = self.environment.settings.effects();
+        (effects.time_zone.clone(), effects.text_style)
     }
 
     /// The session's time zone, for showing timestamps.

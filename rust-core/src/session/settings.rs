@@ -4,6 +4,7 @@
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::session::engine::EngineOptions;
+use crate::sql::types::text_style::{DateOrder, IntervalStyle, TextStyle};
 use crate::transaction::types::IsolationLevel;
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub(crate) struct Effects {
     pub(crate) durability: Durability,
     /// For timestamptz text and casts.
     pub(crate) time_zone: jiff::tz::TimeZone,
+    /// Forms of text input and output.
+    pub(crate) text_style: TextStyle,
     /// Which executor.
     pub(crate) path: ExecutionPath,
     /// Longest SQL text in bytes.
@@ -92,7 +95,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     setting(
         "DateStyle",
         "ISO, MDY",
-        "Form of dates: ISO, with ambiguous input read as month, day, year.",
+        "Form of dates: ISO; ambiguous input is read as MDY, DMY or YMD.",
         Some(date_style),
     ),
     setting(
@@ -116,11 +119,11 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     setting(
         "extra_float_digits",
         "1",
-        "Digits of floating-point output: above 0 means the shortest exact form.",
+        "Digits of floating-point output: above 0 means the shortest exact form, else digits beyond 15 (6 of real).",
         Some(float_digits),
     ),
     setting("integer_datetimes", "on", "Times are whole microseconds.", None),
-    setting("IntervalStyle", "postgres", "Form of intervals.", Some(interval_style)),
+    setting("IntervalStyle", "postgres", "Form of intervals: postgres, postgres_verbose, sql_standard or iso_8601.", Some(interval_style)),
     setting(
         "lumos.execution_path",
         "auto",
@@ -249,17 +252,30 @@ fn encoding(definition: &Definition, value: &str, _: &mut Effects) -> Result<Str
     }
 }
 
-fn date_style(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+fn date_style(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let mut order = None;
     for word in value.split(',') {
-        match word.trim().to_ascii_lowercase().as_str() {
-            "iso" | "mdy" | "us" | "noneuro" | "noneuropean" => {}
-            "sql" | "postgres" | "german" | "dmy" | "ymd" | "euro" | "european" => {
-                return Err(unsupported(definition, value));
-            }
+        let wanted = match word.trim().to_ascii_lowercase().as_str() {
+            "iso" => continue,
+            "mdy" | "us" | "noneuro" | "noneuropean" => DateOrder::MonthDayYear,
+            "dmy" | "euro" | "european" => DateOrder::DayMonthYear,
+            "ymd" => DateOrder::YearMonthDay,
+            "default" => DateOrder::default(),
+            "sql" | "postgres" | "german" => return Err(unsupported(definition, value)),
             _ => return Err(invalid(definition, value)),
+        };
+        if order.replace(wanted).is_some_and(|before| before != wanted) {
+            return Err(invalid(definition, value).detail("Conflicting \"datestyle\" specifications."));
         }
     }
-    Ok(String::from("ISO, MDY"))
+    // Words that are not there stay as they were.
+    let order = order.unwrap_or(effects.text_style.date_order);
+    effects.text_style.date_order = order;
+    Ok(String::from(match order {
+        DateOrder::MonthDayYear => "ISO, MDY",
+        DateOrder::DayMonthYear => "ISO, DMY",
+        DateOrder::YearMonthDay => "ISO, YMD",
+    }))
 }
 
 fn isolation_default(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
@@ -294,13 +310,12 @@ fn synchronous_commit(definition: &Definition, value: &str, effects: &mut Effect
     Ok(String::from(if full { "full" } else { "normal" }))
 }
 
-fn float_digits(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+fn float_digits(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
     let digits: i32 = value.trim().parse().map_err(|_| invalid(definition, value))?;
     match digits {
-        1..=3 => Ok(digits.to_string()),
-        -15..=0 => {
-            Err(unsupported(definition, value)
-                .hint("Floating-point output is always the shortest exact form."))
+        -15..=3 => {
+            effects.text_style.float_digits = digits as i8;
+            Ok(digits.to_string())
         }
         _ => Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
@@ -309,9 +324,15 @@ fn float_digits(definition: &Definition, value: &str, _: &mut Effects) -> Result
     }
 }
 
-fn interval_style(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+fn interval_style(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
     let name = choice(definition, value, &["postgres", "postgres_verbose", "sql_standard", "iso_8601"])?;
-    if name == "postgres" { Ok(String::from(name)) } else { Err(unsupported(definition, value)) }
+    effects.text_style.interval = match name {
+        "postgres" => IntervalStyle::Postgres,
+        "postgres_verbose" => IntervalStyle::PostgresVerbose,
+        "sql_standard" => IntervalStyle::SqlStandard,
+        _ => IntervalStyle::Iso8601,
+    };
+    Ok(String::from(name))
 }
 
 fn execution_path(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
@@ -450,6 +471,7 @@ impl Settings {
         let effects = Effects {
             durability: durability_default,
             time_zone: jiff::tz::TimeZone::UTC,
+            text_style: TextStyle::default(),
             path: ExecutionPath::Auto,
             statement_bytes_max: options.max_statement_size,
             isolation_default: IsolationLevel::ReadCommitted,

@@ -111,6 +111,7 @@ pub(super) fn texts(session: &Session, batch: &Batch) -> Vec<Vec<String>> {
     let environment = CastEnvironment {
         zone: session.environment.time_zone(),
         now: session.environment.transaction_time(),
+        style: Default::default(),
     };
     batch
         .row_numbers()

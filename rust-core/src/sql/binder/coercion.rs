@@ -9,6 +9,7 @@ use crate::sql::types::cast::{CastContext, CastEnvironment, cast, cast_context};
 use crate::sql::types::compare::equal;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef, Numeric, NumericKind};
+use crate::sql::types::text_style::{DateOrder, TextStyle};
 use jiff::tz::{Offset, TimeZone};
 
 /// An expression with what its parents must know of it.
@@ -49,26 +50,37 @@ impl Bound {
 
 /// The value that an untyped literal has as `target`; `None` where it depends on the session (a time zone, the
 /// current day) and so is converted when the statement runs.
-fn literal_value(text: &str, target: DataType) -> Result<Option<Datum>> {
-    match target {
+fn literal_value(text: &str, target: SqlType) -> Result<Option<Datum>> {
+    match target.data_type {
         DataType::Unknown | DataType::Text | DataType::Varchar => Ok(Some(Datum::text(text))),
-        _ => constant_of_text(text, SqlType::plain(target)),
+        _ => constant_of_text(text, target),
     }
 }
 
 /// Converts text that may depend on the session. Converting it in two sessions that differ in everything tells.
 fn constant_of_text(text: &str, target: SqlType) -> Result<Option<Datum>> {
     let zones = [TimeZone::UTC, TimeZone::fixed(Offset::constant(13))];
-    let convert = |zone: &TimeZone, now: i64| {
-        let environment = CastEnvironment { zone, now };
+    let convert = |zone: &TimeZone, now: i64, date_order: DateOrder| {
+        let style = TextStyle { date_order, ..TextStyle::default() };
+        let environment = CastEnvironment { zone, now, style };
         cast(DatumRef::Text(text), DataType::Unknown, target, false, &environment)
     };
-    let here = convert(&zones[0], 0)?;
+    let here = convert(&zones[0], 0, DateOrder::MonthDayYear);
     if !matches!(target.data_type, DataType::Date | DataType::Timestamp | DataType::TimestampTz) {
-        return Ok(Some(here));
+        return here.map(Some);
     }
-    let elsewhere = convert(&zones[1], 40 * 86_400_000_000)?;
-    Ok(equal(here.as_ref(), elsewhere.as_ref(), target.data_type).then_some(here))
+    let others = [
+        convert(&zones[1], 40 * 86_400_000_000, DateOrder::DayMonthYear),
+        convert(&zones[1], 0, DateOrder::YearMonthDay),
+    ];
+    let Ok(value) = &here else {
+        // Wrong in every session: wrong now.
+        return if others.iter().all(Result::is_err) { here.map(Some) } else { Ok(None) };
+    };
+    let same = |other: &Result<Datum>| {
+        other.as_ref().is_ok_and(|other| equal(value.as_ref(), other.as_ref(), target.data_type))
+    };
+    Ok(if others.iter().all(same) { Some(value.clone()) } else { None })
 }
 
 impl Binder<'_> {
@@ -83,7 +95,9 @@ impl Binder<'_> {
             return Ok(Some(value));
         }
         if value.data_type() == DataType::Unknown {
-            self.type_unknown(&mut value, target.data_type)?;
+            // An interval's fields tell how its text is read; other modifiers are applied to the value.
+            let interval = target.data_type == DataType::Interval;
+            self.type_unknown(&mut value, if interval { target } else { SqlType::plain(target.data_type) })?;
         }
         let from = value.data_type();
         if from == target.data_type {
@@ -106,7 +120,7 @@ impl Binder<'_> {
 
     /// Gives an untyped literal or parameter a type.
     #[inline(never)]
-    fn type_unknown(&mut self, value: &mut Bound, target: DataType) -> Result<()> {
+    fn type_unknown(&mut self, value: &mut Bound, target: SqlType) -> Result<()> {
         match &mut value.expression {
             Expression::Constant { value: constant, data_type } => {
                 if let Datum::Text(text) = &*constant {
@@ -115,21 +129,23 @@ impl Binder<'_> {
                         None => {
                             *data_type = DataType::Text;
                             value.sql_type = SqlType::plain(DataType::Text);
-                            wrap_cast(value, SqlType::plain(target), true);
+                            wrap_cast(value, target, true);
                             return Ok(());
                         }
                     }
                 }
-                *data_type = target;
+                *data_type = target.data_type;
             }
             Expression::Parameter { index, data_type } => {
-                self.parameters.decide(*index, target).map_err(|error| error.at(value.position))?;
-                *data_type = target;
+                self.parameters.decide(*index, target.data_type).map_err(|error| error.at(value.position))?;
+                *data_type = target.data_type;
+                value.sql_type = SqlType::plain(target.data_type);
+                return Ok(());
             }
             // A column or expression of type unknown does not arise: select lists type theirs as text.
-            _ => wrap_cast(value, SqlType::plain(target), true),
+            _ => wrap_cast(value, target, true),
         }
-        value.sql_type = SqlType::plain(target);
+        value.sql_type = target;
         Ok(())
     }
 

@@ -323,14 +323,22 @@ impl Binder<'_> {
             (LikeKind::Like, true) => "!~~",
             (LikeKind::CaseInsensitive, false) => "~~*",
             (LikeKind::CaseInsensitive, true) => "!~~*",
-            (LikeKind::SimilarTo, _) => return Err(Error::not_supported("SIMILAR TO").at(position)),
+            (LikeKind::SimilarTo, false) => "~",
+            (LikeKind::SimilarTo, true) => "!~",
         };
         let input = self.bind(&like.input, context)?;
-        let mut pattern = self.bind(&like.pattern, context)?;
+        let pattern = self.bind(&like.pattern, context)?;
+        let mut arguments = vec![pattern];
         if let Some(escape) = &like.escape {
-            let escape = self.bind(escape, context)?;
-            pattern = self.call_named("like_escape", vec![pattern, escape], position)?;
+            arguments.push(self.bind(escape, context)?);
         }
+        let pattern = if like.kind == LikeKind::SimilarTo {
+            self.call_named("similar_to_escape", arguments, position)?
+        } else if arguments.len() > 1 {
+            self.call_named("like_escape", arguments, position)?
+        } else {
+            arguments.remove(0)
+        };
         let mut bound = self.binary_operator(symbol, input, pattern, position)?;
         bound.position = start;
         Ok(bound)

@@ -1,9 +1,10 @@
 //! Types as written to types as stored.
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::TypeName;
+use crate::sql::ast::{IntervalField, IntervalFields, TypeName};
 use crate::sql::ast::expression::{ExprKind, Literal};
 use crate::sql::types::data_type::{DataType, SqlType};
+use crate::sql::types::interval_range::{IntervalRange, RangeField};
 
 /// Characters of the longest `varchar(n)` and `char(n)`, as in PostgreSQL.
 const CHARACTERS_MAX: i64 = 10_485_760;
@@ -107,10 +108,26 @@ pub(super) fn resolve(type_name: &TypeName<'_>) -> Result<SqlType> {
             .hint_near_miss(name, candidates)
             .at(position));
     };
-    if type_name.interval.is_some() && data_type == DataType::Interval {
-        return Err(Error::not_supported("an interval type limited to fields").at(position));
+    let modifier = modifier(type_name, data_type)?;
+    if let Some(IntervalFields { from, to }) = type_name.interval
+        && data_type == DataType::Interval
+    {
+        let precision = (modifier >= 0).then_some(modifier);
+        let modifier = IntervalRange::modifier(range_field(from), range_field(to), precision);
+        return Ok(SqlType { data_type, modifier });
     }
-    Ok(SqlType { data_type, modifier: modifier(type_name, data_type)? })
+    Ok(SqlType { data_type, modifier })
+}
+
+fn range_field(field: IntervalField) -> RangeField {
+    match field {
+        IntervalField::Year => RangeField::Year,
+        IntervalField::Month => RangeField::Month,
+        IntervalField::Day => RangeField::Day,
+        IntervalField::Hour => RangeField::Hour,
+        IntervalField::Minute => RangeField::Minute,
+        IntervalField::Second => RangeField::Second,
+    }
 }
 
 fn modifier(type_name: &TypeName<'_>, data_type: DataType) -> Result<i32> {

@@ -27,7 +27,7 @@ impl<'a> EvaluationContext<'a> {
 
     /// What casts need of it.
     pub fn cast_environment(&self) -> CastEnvironment<'a> {
-        CastEnvironment { zone: self.environment.time_zone(), now: self.environment.transaction_time() }
+        self.environment.casts()
     }
 
     /// The value of `$n`, from 0.

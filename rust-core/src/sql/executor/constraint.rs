@@ -5,7 +5,6 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, RowSource};
 use crate::sql::plan::logical::BoundCheck;
-use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::DatumRef;
 use crate::sql::types::text_form::datum_to_text;
@@ -112,11 +111,7 @@ fn append(value: DatumRef<'_>, data_type: DataType, evaluation: &EvaluationConte
         out.push_str("null");
         return;
     }
-    let environment = CastEnvironment {
-        zone: evaluation.environment.time_zone(),
-        now: evaluation.environment.transaction_time(),
-    };
-    datum_to_text(value, data_type, &environment, out);
+    datum_to_text(value, data_type, &evaluation.environment.casts(), out);
 }
 
 /// PostgreSQL's detail of a refused row: long values are cut.

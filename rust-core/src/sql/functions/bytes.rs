@@ -2,7 +2,7 @@
 
 use crate::common::limits;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::functions::kernel::{Bytea, Int4, Int8, Text, function, text_function};
+use crate::sql::functions::kernel::{Bool, Bytea, Float4, Float8, Int4, Int8, Text, function, text_function};
 use crate::sql::functions::registry::ScalarFunction;
 use crate::sql::functions::text::{invalid_parameter, too_long};
 use crate::sql::types::{bytea, text as text_type};
@@ -110,9 +110,8 @@ fn slice(bytes: &[u8], start: i32, length: Option<i32>) -> Result<Vec<u8>> {
 fn index(bytes: &[u8], index: i64, limit: i64) -> Result<usize> {
     let _ = bytes;
     if !(0..limit).contains(&index) {
-        // 2202E in PostgreSQL: array subscript error.
         let message = format!("index {index} out of valid range, 0..{}", limit - 1);
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
     }
     Ok(index as usize)
 }
@@ -144,6 +143,77 @@ fn trim(bytes: &[u8], set: &[u8], start: bool, end: bool) -> Vec<u8> {
 
 fn join(a: &[u8], b: &[u8]) -> Result<Vec<u8>> {
     if a.len() + b.len() > limits::VALUE_BYTES_MAX { Err(too_long()) } else { Ok([a, b].concat()) }
+}
+
+fn overlay(bytes: &[u8], new: &[u8], start: i32, length: i64) -> Result<Vec<u8>> {
+    if start <= 0 {
+        return Err(Error::new(SqlState::SUBSTRING_ERROR, "negative substring length not allowed"));
+    }
+    let from = (start as usize - 1).min(bytes.len());
+    let to = (i64::from(start) - 1 + length).clamp(0, bytes.len() as i64) as usize;
+    join(&join(&bytes[..from], new)?, &bytes[to..])
+}
+
+/// LIKE over bytes: `%`, `_` and the backslash, each one byte.
+fn like(bytes: &[u8], pattern: &[u8]) -> Result<bool> {
+    let (mut at, mut wanted) = (0, 0);
+    // Where to go on after the last `%`: one more byte belongs to it.
+    let mut again: Option<(usize, usize)> = None;
+    loop {
+        let step = match pattern.get(wanted) {
+            Some(b'%') => {
+                again = Some((at, wanted + 1));
+                wanted += 1;
+                continue;
+            }
+            Some(b'_') if at < bytes.len() => Some(1),
+            Some(b'\\') => match pattern.get(wanted + 1) {
+                Some(literal) => (bytes.get(at) == Some(literal)).then_some(2),
+                None => {
+                    let message = "LIKE pattern must not end with escape character";
+                    return Err(Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, message));
+                }
+            },
+            Some(literal) => (bytes.get(at) == Some(literal)).then_some(1),
+            None if at == bytes.len() => return Ok(true),
+            None => None,
+        };
+        match (step, again) {
+            (Some(taken), _) => {
+                wanted += taken;
+                at += 1;
+            }
+            (None, Some((start, after))) if start < bytes.len() => {
+                again = Some((start + 1, after));
+                (at, wanted) = (start + 1, after);
+            }
+            (None, _) => return Ok(false),
+        }
+    }
+}
+
+fn like_escape(pattern: &[u8], escape: &[u8]) -> Result<Vec<u8>> {
+    if escape.len() > 1 {
+        return Err(Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .hint("Escape string must be empty or one character."));
+    }
+    if escape == b"\\" {
+        return Ok(pattern.to_vec());
+    }
+    let (mut out, mut after_escape) = (Vec::with_capacity(pattern.len()), false);
+    for byte in pattern {
+        if escape.first() == Some(byte) && !after_escape {
+            out.push(b'\\');
+            after_escape = true;
+            continue;
+        }
+        if *byte == b'\\' && !after_escape {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+        after_escape = false;
+    }
+    Ok(out)
 }
 
 fn utf8(name: &str) -> Result<()> {
@@ -209,6 +279,14 @@ static FUNCTIONS: &[ScalarFunction] = &[
         Ok(i32::from(bytes[at / 8] >> (at % 8) & 1))
     }),
     function!("set_bit", (Bytea, Int8, Int4) -> Bytea, Immutable, "with a bit changed", |(bytes, at, value), _| set_bit(bytes, at, value)),
+    function!("bit_count", (Bytea) -> Int8, Immutable, "number of bits that are set", |(bytes,), _| Ok(bytes.iter().map(|byte| i64::from(byte.count_ones())).sum())),
+    function!("overlay", (Bytea, Bytea, Int4) -> Bytea, Immutable, "with bytes replaced from one on", |(bytes, new, start), _| overlay(bytes, new, start, new.len() as i64)),
+    function!("overlay", (Bytea, Bytea, Int4, Int4) -> Bytea, Immutable, "with so many bytes replaced from one on", |(bytes, new, start, length), _| overlay(bytes, new, start, i64::from(length))),
+    function!("float4send", (Float4) -> Bytea, Immutable, "the bytes of the binary format", |(value,), _| Ok(value.to_be_bytes().to_vec())),
+    function!("float8send", (Float8) -> Bytea, Immutable, "the bytes of the binary format", |(value,), _| Ok(value.to_be_bytes().to_vec())),
+    function!("~~", (Bytea, Bytea) -> Bool, Immutable, "LIKE", |(bytes, pattern), _| like(bytes, pattern)),
+    function!("!~~", (Bytea, Bytea) -> Bool, Immutable, "NOT LIKE", |(bytes, pattern), _| like(bytes, pattern).map(|found| !found)),
+    function!("like_escape", (Bytea, Bytea) -> Bytea, Immutable, "a LIKE pattern with another escape byte", |(pattern, escape), _| like_escape(pattern, escape)),
     function!("decode", (Text, Text) -> Bytea, Immutable, "bytes from hex, base64 or escape", |(text, format), _| decode(text, format)),
     text_function!(
         "encode",

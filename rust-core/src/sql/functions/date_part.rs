@@ -7,14 +7,12 @@ use crate::sql::functions::kernel::{
 use crate::sql::functions::registry::{Environment, ScalarFunction};
 use crate::sql::functions::temporal::midnight;
 use crate::sql::types::calendar::{DAY_MICROS, check_timestamp, is_infinite_timestamp};
-use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::datetime_fields::{self, truncate_interval, truncate_timestamp, truncate_timestamptz};
 use crate::sql::types::datum::{DatumRef, Interval as Span, Numeric};
 use crate::sql::types::zone;
 
 fn extract(name: &str, value: DatumRef<'_>, environment: &dyn Environment) -> Result<Option<Numeric>> {
-    let environment = CastEnvironment { zone: environment.time_zone(), now: environment.transaction_time() };
-    datetime_fields::extract(name, value, &environment)
+    datetime_fields::extract(name, value, &environment.casts())
 }
 
 fn part(name: &str, value: DatumRef<'_>, environment: &dyn Environment) -> Result<Option<f64>> {

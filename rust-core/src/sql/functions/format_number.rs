@@ -1,8 +1,8 @@
-//! `to_char` of numbers.
+//! `to_char` and `to_number`.
 //! Templates: 9 0 . D , G S MI PL SG PR L FM V TH EEEE RN and text in quotes.
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::functions::kernel::{Float4, Float8, Int4, Int8, Num, Text, text_function};
+use crate::sql::functions::kernel::{Float4, Float8, Int4, Int8, Num, Text, function, text_function};
 use crate::sql::functions::registry::ScalarFunction;
 use crate::sql::types::datum::Numeric;
 use crate::sql::types::numeric::{digit_count, power_of_ten};
@@ -99,9 +99,13 @@ fn parse(text: &str) -> Result<Template> {
                         after_v = true;
                     }
                     '"' => {
-                        let inner: String = rest[1..].chars().take_while(|c| *c != '"').collect();
-                        taken = (inner.len() + 2).min(rest.len());
+                        let (inner, length) = quoted(&rest[1..]);
+                        taken = 1 + length;
                         template.pieces.push(Piece::Literal(inner));
+                    }
+                    '\\' if rest[1..].starts_with('"') => {
+                        taken = 2;
+                        template.pieces.push(Piece::Literal("\"".to_owned()));
                     }
                     other => template.pieces.push(Piece::Literal(other.to_string())),
                 }
@@ -110,6 +114,20 @@ fn parse(text: &str) -> Result<Template> {
         rest = &rest[taken..];
     }
     Ok(template)
+}
+
+/// The text up to the closing quote, or the end, and the bytes it takes with the quote; a backslash quotes the next
+/// character.
+fn quoted(text: &str) -> (String, usize) {
+    let (mut inner, mut characters) = (String::new(), text.char_indices());
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return (inner, at + 1),
+            '\\' => inner.push(characters.next().map_or('\\', |(_, quoted)| quoted)),
+            other => inner.push(other),
+        }
+    }
+    (inner, text.len())
 }
 
 fn roman(number: i64, upper: bool, fill_mode: bool, out: &mut String) {
@@ -198,8 +216,9 @@ fn scientific(value: Numeric, template: &Template, out: &mut String) -> Result<(
     Ok(())
 }
 
-fn to_char(value: Numeric, text: &str, out: &mut String) -> Result<()> {
-    let template = parse(text)?;
+/// `significant`: digits that the value has at most; a float shows no more.
+fn to_char(value: Numeric, text: &str, significant: Option<usize>, out: &mut String) -> Result<()> {
+    let mut template = parse(text)?;
     if let Some(upper) = template.roman {
         let number = value.round(0)?.to_integer(i64::MIN, i64::MAX, "bigint").unwrap_or(0);
         roman(number, upper, template.fill_mode, out);
@@ -208,9 +227,15 @@ fn to_char(value: Numeric, text: &str, out: &mut String) -> Result<()> {
     if template.scientific && value.is_finite() {
         return scientific(value, &template, out);
     }
+    if template.scientific {
+        // A blank, as many hashes as there are places, and six for the exponent.
+        out.push_str(&format!(" {}.{}", "#".repeat(template.before), "#".repeat(template.after + 4)));
+        return Ok(());
+    }
     if !value.is_finite() {
-        let name = if value.is_nan() { "NaN".to_owned() } else { "#".repeat(template.before) };
-        out.push_str(&format!("{name:>width$}", width = template.before + 1));
+        let name = if value.is_nan() { "NaN" } else { "Infinity" };
+        let whole = Digits { negative: value.signum() < 0, whole: name.to_owned(), fraction: String::new() };
+        write(&template, &whole, out);
         return Ok(());
     }
     let shifted = if template.shift > 0 {
@@ -218,6 +243,10 @@ fn to_char(value: Numeric, text: &str, out: &mut String) -> Result<()> {
     } else {
         value
     };
+    if let Some(significant) = significant {
+        let whole = digits(shifted, 0)?.whole.len().max(1);
+        template.after = template.after.min(significant.saturating_sub(whole));
+    }
     let digits = digits(shifted, template.after)?;
     write(&template, &digits, out);
     Ok(())
@@ -251,10 +280,7 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
     let bare = !template.has_point || (fill && shown_fraction == 0);
     let own_sign = template.angle
         || template.pieces.iter().any(|piece| matches!(piece, Piece::Minus | Piece::SignAlways));
-    let trailing_sign = matches!(
-        template.pieces.iter().rev().find(|piece| matches!(piece, Piece::Sign | Piece::Nine | Piece::Zero)),
-        Some(Piece::Sign)
-    );
+    let trailing_sign = template.trailing_sign();
     let anchored_sign = template.pieces.contains(&Piece::Sign) && !trailing_sign;
     let start_sign = if template.angle {
         if digits.negative {
@@ -286,10 +312,10 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
         match piece {
             Piece::Nine | Piece::Zero if in_fraction => {
                 start(out, &mut started);
-                if overflow {
+                if overflow && fraction_position < template.after {
                     out.push('#');
                 } else if fraction_position < shown_fraction {
-                    out.push_str(&digits.fraction[fraction_position..=fraction_position]);
+                    out.push_str(digits.fraction.get(fraction_position..=fraction_position).unwrap_or(""));
                 }
                 fraction_position += 1;
             }
@@ -312,7 +338,10 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
             }
             Piece::Point => {
                 start(out, &mut started);
-                out.push('.');
+                // Nothing is left to be told where no digit stands after the point.
+                if overflow || !digits.fraction.is_empty() {
+                    out.push('.');
+                }
                 in_fraction = true;
             }
             Piece::Group if started => out.push(','),
@@ -348,15 +377,142 @@ fn write(template: &Template, digits: &Digits, out: &mut String) {
     }
 }
 
+/// A number as it is read along a template.
+struct Reading<'a> {
+    rest: &'a str,
+    sign: Option<char>,
+    digits: String,
+    before: usize,
+    after: usize,
+    seen_point: bool,
+}
+
+impl Reading<'_> {
+    fn first(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    fn skip(&mut self) {
+        self.rest = self.first().map_or("", |first| &self.rest[first.len_utf8()..]);
+    }
+
+    /// Skips up to `count` characters that cannot belong to a number.
+    fn skip_other(&mut self, count: usize) {
+        for _ in 0..count {
+            match self.first() {
+                Some(first) if !"0123456789.,+-".contains(first) => self.skip(),
+                _ => return,
+            }
+        }
+    }
+
+    /// A digit or point, with a sign before the first and after the last.
+    fn take_digit(&mut self, template: &Template, is_point: bool) {
+        if self.first() == Some(' ') {
+            self.skip();
+        }
+        let anchored = template.pieces.contains(&Piece::Sign);
+        if self.sign.is_none() && !is_point && self.before + self.after == 0 {
+            match self.first() {
+                Some(sign @ ('-' | '+')) => {
+                    self.sign = Some(sign);
+                    self.skip();
+                }
+                Some('<') if template.angle => {
+                    self.sign = Some('-');
+                    self.skip();
+                }
+                _ => {}
+            }
+        }
+        let mut taken = false;
+        match self.first() {
+            Some(digit @ '0'..='9') => {
+                if self.seen_point && self.after == template.after {
+                    return;
+                }
+                self.digits.push(digit);
+                if self.seen_point { self.after += 1 } else { self.before += 1 }
+                taken = true;
+            }
+            Some('.') if template.has_point && !self.seen_point => {
+                self.digits.push('.');
+                self.seen_point = true;
+                taken = true;
+            }
+            _ => {}
+        }
+        let following = if taken { self.rest.chars().nth(1) } else { self.first() };
+        if self.sign.is_none()
+            && self.before + self.after > 0
+            && let Some(sign @ ('-' | '+')) = following
+        {
+            if anchored && taken {
+                self.skip();
+                self.sign = Some(sign);
+            } else if !anchored && !taken {
+                self.sign = Some(sign);
+            }
+        }
+        self.skip();
+    }
+}
+
+impl Template {
+    /// Whether an S stands behind the last digit.
+    fn trailing_sign(&self) -> bool {
+        matches!(
+            self.pieces.iter().rev().find(|piece| matches!(piece, Piece::Sign | Piece::Nine | Piece::Zero)),
+            Some(Piece::Sign)
+        )
+    }
+}
+
+fn to_number(text: &str, template_text: &str) -> Result<Numeric> {
+    let template = parse(template_text)?;
+    if template.scientific {
+        return Err(Error::not_supported("\"EEEE\" for input"));
+    }
+    let mut reading =
+        Reading { rest: text, sign: None, digits: String::new(), before: 0, after: 0, seen_point: false };
+    for piece in &template.pieces {
+        let Some(first) = reading.first() else { break };
+        let started = reading.before + reading.after > 0;
+        match piece {
+            Piece::Nine | Piece::Zero => reading.take_digit(&template, false),
+            Piece::Point => reading.take_digit(&template, true),
+            Piece::Group if !started && template.fill_mode => {}
+            Piece::Group if first == ',' => reading.skip(),
+            Piece::Group | Piece::Sign => {}
+            Piece::Minus | Piece::Plus | Piece::SignAlways => match (piece, first) {
+                (Piece::Minus | Piece::SignAlways, '-') | (Piece::Plus | Piece::SignAlways, '+') => {
+                    reading.sign = Some(first);
+                    reading.skip();
+                }
+                _ => reading.skip_other(1),
+            },
+            Piece::Currency => reading.skip_other(1),
+            Piece::Ordinal { .. } => reading.skip_other(2),
+            Piece::Literal(literal) => literal.chars().for_each(|_| reading.skip()),
+        }
+    }
+    let sign = if reading.sign == Some('-') { "-" } else { "" };
+    let value = Numeric::parse(&format!("{sign}{}", reading.digits.trim_end_matches('.')))?;
+    if template.shift > 0 {
+        return value.divide(Numeric::new(power_of_ten(template.shift as u32), 0));
+    }
+    Ok(value)
+}
+
 macro_rules! format_function {
-    ($type:ident, |$value:ident| $numeric:expr) => {
+    ($type:ident, $significant:expr, |$value:ident| $numeric:expr) => {
         text_function!(
             "to_char",
             ($type, Text),
             Immutable,
             "a number by a template",
             |($value, template), _, out| {
-                to_char($numeric, template, out)?;
+                to_char($numeric, template, $significant, out)?;
                 Ok(true)
             }
         )
@@ -364,11 +520,12 @@ macro_rules! format_function {
 }
 
 static FUNCTIONS: &[ScalarFunction] = &[
-    format_function!(Int4, |value| Numeric::from(value)),
-    format_function!(Int8, |value| Numeric::from(value)),
-    format_function!(Num, |value| value),
-    format_function!(Float8, |value| Numeric::from_f64(value)?),
-    format_function!(Float4, |value| Numeric::from_f32(value)?),
+    format_function!(Int4, None, |value| Numeric::from(value)),
+    format_function!(Int8, None, |value| Numeric::from(value)),
+    format_function!(Num, None, |value| value),
+    format_function!(Float8, Some(15), |value| Numeric::from_f64(value)?),
+    format_function!(Float4, Some(6), |value| Numeric::from_f32(value)?),
+    function!("to_number", (Text, Text) -> Num, Immutable, "a number read by a template", |(text, template), _| to_number(text, template)),
 ];
 
 pub(super) static TABLES: &[&[ScalarFunction]] = &[FUNCTIONS];

@@ -98,7 +98,7 @@ fn bigint(value: i128) -> Result<i64> {
 }
 
 fn width_bucket(value: f64, low: f64, high: f64, count: i32) -> Result<i32> {
-    let refused = |message: &str| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    let refused = |message: &str| Err(Error::new(SqlState::INVALID_ARGUMENT_FOR_WIDTH_BUCKET, message));
     if count <= 0 {
         return refused("count must be greater than zero");
     }

@@ -6,6 +6,7 @@ mod arithmetic;
 mod bytes;
 pub mod comparison;
 mod date_part;
+mod digest;
 mod format_number;
 mod format_time;
 mod kernel;
@@ -15,6 +16,7 @@ mod pattern;
 pub mod registry;
 mod regular_expression;
 mod series;
+mod split;
 mod temporal;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,6 +38,7 @@ fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
         pattern::TABLES,
         regular_expression::TABLES,
         bytes::TABLES,
+        digest::TABLES,
         variadic::TABLES,
         format_number::TABLES,
         format_time::TABLES,
@@ -50,5 +53,5 @@ fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
 
 /// The tables of functions of FROM.
 fn table_function_tables() -> Vec<&'static [TableFunction]> {
-    vec![series::TABLE]
+    vec![series::TABLE, split::TABLE]
 }

@@ -198,8 +198,7 @@ fn factorial(number: i64) -> Result<Numeric> {
 }
 
 fn bucket_error(message: &str) -> Error {
-    // 2201G: invalid argument for width_bucket.
-    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+    Error::new(SqlState::INVALID_ARGUMENT_FOR_WIDTH_BUCKET, message)
 }
 
 /// The bucket of `value` among `count` equal ones between two bounds: 0 below, `count + 1` above.

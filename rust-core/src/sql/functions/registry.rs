@@ -2,8 +2,10 @@
 
 use crate::batch::column::Column;
 use crate::error::Result;
+use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Datum, DatumRef};
+use crate::sql::types::text_style::TextStyle;
 use hashbrown::HashMap;
 use std::sync::{Arc, LazyLock};
 
@@ -43,6 +45,14 @@ pub trait Environment {
     fn setting(&self, name: &str) -> Option<String>;
     /// The connection's number, for `pg_backend_pid()`.
     fn session_id(&self) -> u64;
+    /// Forms of text that the settings ask for.
+    fn text_style(&self) -> TextStyle {
+        TextStyle::default()
+    }
+    /// What casts need of it.
+    fn casts(&self) -> CastEnvironment<'_> {
+        CastEnvironment { zone: self.time_zone(), now: self.transaction_time(), style: self.text_style() }
+    }
 }
 
 /// A function over columns: arguments, the rows to compute, the session.

@@ -226,23 +226,166 @@ fn replace(
 }
 
 fn check_start(start: i32) -> Result<i32> {
-    if start < 1 {
-        Err(invalid_parameter(format!("invalid value for parameter \"start\": {start}")))
+    check_at_least(start, 1, "start")
+}
+
+fn check_at_least(value: i32, least: i32, name: &str) -> Result<i32> {
+    if value < least {
+        Err(invalid_parameter(format!("invalid value for parameter \"{name}\": {value}")))
     } else {
-        Ok(start)
+        Ok(value)
     }
+}
+
+/// The flags of a function that looks at all matches or one by number.
+fn flags_without_global(letters: &str, name: &str) -> Result<Flags> {
+    let flags = flags(letters)?;
+    if flags.global {
+        return Err(invalid_parameter(format!("{name}() does not support the \"global\" option")));
+    }
+    Ok(flags)
+}
+
+fn like(text: &str, pattern: &str, letters: &str) -> Result<bool> {
+    Ok(compile(pattern, flags_without_global(letters, "regexp_like")?)?.is_match(text))
 }
 
 fn count(text: &str, pattern: &str, start: i32, letters: &str) -> Result<i32> {
     let begin = byte_offset(text, check_start(start)? as usize - 1);
-    let regex = compile(pattern, flags(letters)?)?;
+    let regex = compile(pattern, flags_without_global(letters, "regexp_count")?)?;
     Ok(regex.find_iter(text).filter(|found| found.start() >= begin).count() as i32)
 }
 
-/// The character position of the first match, from 1; 0 when there is none.
-fn position(text: &str, pattern: &str) -> Result<i32> {
-    let found = compile(pattern, Flags::default())?.find(text).map(|found| found.start());
-    Ok(found.map_or(0, |start| character_count(&text[..start]) as i32 + 1))
+/// Which match and which of its groups is asked for.
+struct Wanted<'a> {
+    /// The function, for messages.
+    name: &'a str,
+    /// Character to start at, from 1.
+    start: i32,
+    /// Which match, from 1.
+    number: i32,
+    letters: &'a str,
+    /// Which group; 0: the whole match.
+    group: i32,
+}
+
+impl Wanted<'_> {
+    /// Byte range of what is asked for; `None`: there is none.
+    fn find(&self, text: &str, pattern: &str) -> Result<Option<(usize, usize)>> {
+        let begin = byte_offset(text, check_start(self.start)? as usize - 1);
+        let number = check_at_least(self.number, 1, "n")? as usize;
+        let group = check_at_least(self.group, 0, "subexpr")? as usize;
+        let regex = compile(pattern, flags_without_global(self.letters, self.name)?)?;
+        let found = regex
+            .captures_iter(text)
+            .filter(|found| found.get(0).is_some_and(|whole| whole.start() >= begin))
+            .nth(number - 1);
+        Ok(found.and_then(|found| found.get(group)).map(|range| (range.start(), range.end())))
+    }
+}
+
+/// The character position of what is asked for, from 1, or of what follows it; 0 when there is none.
+fn position(text: &str, pattern: &str, wanted: &Wanted<'_>, end: i32) -> Result<i32> {
+    if !(0..=1).contains(&end) {
+        return Err(invalid_parameter(format!("invalid value for parameter \"endoption\": {end}")));
+    }
+    let found = wanted.find(text, pattern)?;
+    Ok(found.map_or(0, |(start, stop)| {
+        character_count(&text[..if end == 1 { stop } else { start }]) as i32 + 1
+    }))
+}
+
+fn part(text: &str, pattern: &str, wanted: &Wanted<'_>) -> Result<Option<String>> {
+    Ok(wanted.find(text, pattern)?.map(|(start, stop)| text[start..stop].to_owned()))
+}
+
+fn instr<'a>(start: i32, number: i32, letters: &'a str, group: i32) -> Wanted<'a> {
+    Wanted { name: "regexp_instr", start, number, letters, group }
+}
+
+fn substr<'a>(start: i32, number: i32, letters: &'a str, group: i32) -> Wanted<'a> {
+    Wanted { name: "regexp_substr", start, number, letters, group }
+}
+
+/// The pieces of a text between matches; an empty match at the start or the end, or right after another, is none.
+pub(super) fn split(text: &str, pattern: &str, letters: &str) -> Result<Vec<String>> {
+    let regex = compile(pattern, flags_without_global(letters, "regexp_split_to_table")?)?;
+    let (mut pieces, mut from) = (Vec::new(), 0);
+    for found in regex.find_iter(text) {
+        if found.is_empty() && (found.start() == from || found.start() == text.len()) {
+            continue;
+        }
+        pieces.push(text[from..found.start()].to_owned());
+        from = found.end();
+    }
+    pieces.push(text[from..].to_owned());
+    Ok(pieces)
+}
+
+/// A pattern of SIMILAR TO as a regular expression. Two marks, each an escape character before a double quote, cut
+/// it into three parts: the first then matches as little as it can, the second is a group.
+fn similar(pattern: &str, escape: Option<char>, out: &mut String) -> Result<()> {
+    let (mut after_escape, mut in_class, mut marks) = (false, false, 0);
+    let parts_at = out.len();
+    out.push_str("^(?:");
+    for character in pattern.chars() {
+        if after_escape {
+            after_escape = false;
+            if character == '"' && !in_class {
+                match marks {
+                    0 => {
+                        out.replace_range(parts_at.., &format!("^(?U:{}", &out[parts_at + 4..].to_owned()));
+                        out.push_str(")(");
+                    }
+                    1 => out.push_str(")(?:"),
+                    _ => {
+                        let message =
+                            "SQL regular expression may not contain more than two escape-double-quote separators";
+                        return Err(Error::new(SqlState::INVALID_USE_OF_ESCAPE_CHARACTER, message));
+                    }
+                }
+                marks += 1;
+            } else {
+                out.push('\\');
+                out.push(character);
+            }
+        } else if Some(character) == escape {
+            after_escape = true;
+        } else if in_class {
+            if character == '\\' {
+                out.push('\\');
+            }
+            out.push(character);
+            in_class = character != ']';
+        } else {
+            match character {
+                '[' => {
+                    out.push('[');
+                    in_class = true;
+                }
+                '%' => out.push_str(".*"),
+                '_' => out.push('.'),
+                '(' => out.push_str("(?:"),
+                '\\' | '.' | '^' | '$' => {
+                    out.push('\\');
+                    out.push(character);
+                }
+                other => out.push(other),
+            }
+        }
+    }
+    out.push_str(")$");
+    Ok(())
+}
+
+fn escape_character(escape: &str) -> Result<Option<char>> {
+    let mut characters = escape.chars();
+    let first = characters.next();
+    if characters.next().is_some() {
+        return Err(Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .hint("Escape string must be empty or one character."));
+    }
+    Ok(first)
 }
 
 macro_rules! matching {
@@ -259,12 +402,36 @@ static FUNCTIONS: &[ScalarFunction] = &[
     matching!("!~", "does not match the regular expression", false, false),
     matching!("!~*", "does not match the regular expression, whatever the case", true, false),
     matching!("regexp_like", "matches the regular expression", false, true),
-    function!("regexp_like", (Text, Text, Text) -> Bool, Immutable, "matches the regular expression, with flags", |(text, pattern, letters), _| Ok(compile(pattern, flags(letters)?)?.is_match(text))),
+    function!("regexp_like", (Text, Text, Text) -> Bool, Immutable, "matches the regular expression, with flags", |(text, pattern, letters), _| like(text, pattern, letters)),
     function!("regexp_count", (Text, Text) -> Int4, Immutable, "number of matches", |(text, pattern), _| count(text, pattern, 1, "")),
     function!("regexp_count", (Text, Text, Int4) -> Int4, Immutable, "number of matches from a character on", |(text, pattern, start), _| count(text, pattern, start, "")),
     function!("regexp_count", (Text, Text, Int4, Text) -> Int4, Immutable, "number of matches from a character on, with flags", |(text, pattern, start, letters), _| count(text, pattern, start, letters)),
-    function!("regexp_instr", (Text, Text) -> Int4, Immutable, "position of the first match, from 1; else 0", |(text, pattern), _| position(text, pattern)),
-    function!("regexp_substr", (Text, Text) -> Nullable<Text>, Immutable, "the first match", |(text, pattern), _| Ok(compile(pattern, Flags::default())?.find(text).map(|found| found.as_str().to_owned()))),
+    function!("regexp_instr", (Text, Text) -> Int4, Immutable, "position of the first match, from 1; else 0", |(text, pattern), _| position(text, pattern, &instr(1, 1, "", 0), 0)),
+    function!("regexp_instr", (Text, Text, Int4) -> Int4, Immutable, "position of the first match from a character on", |(text, pattern, start), _| position(text, pattern, &instr(start, 1, "", 0), 0)),
+    function!("regexp_instr", (Text, Text, Int4, Int4) -> Int4, Immutable, "position of the n-th match from a character on", |(text, pattern, start, n), _| position(text, pattern, &instr(start, n, "", 0), 0)),
+    function!("regexp_instr", (Text, Text, Int4, Int4, Int4) -> Int4, Immutable, "position of the n-th match; 1: of what follows it", |(text, pattern, start, n, end), _| position(text, pattern, &instr(start, n, "", 0), end)),
+    function!("regexp_instr", (Text, Text, Int4, Int4, Int4, Text) -> Int4, Immutable, "position of the n-th match, with flags", |(text, pattern, start, n, end, letters), _| position(text, pattern, &instr(start, n, letters, 0), end)),
+    function!("regexp_instr", (Text, Text, Int4, Int4, Int4, Text, Int4) -> Int4, Immutable, "position of a group of the n-th match", |(text, pattern, start, n, end, letters, group), _| position(text, pattern, &instr(start, n, letters, group), end)),
+    function!("regexp_substr", (Text, Text) -> Nullable<Text>, Immutable, "the first match", |(text, pattern), _| part(text, pattern, &substr(1, 1, "", 0))),
+    function!("regexp_substr", (Text, Text, Int4) -> Nullable<Text>, Immutable, "the first match from a character on", |(text, pattern, start), _| part(text, pattern, &substr(start, 1, "", 0))),
+    function!("regexp_substr", (Text, Text, Int4, Int4) -> Nullable<Text>, Immutable, "the n-th match from a character on", |(text, pattern, start, n), _| part(text, pattern, &substr(start, n, "", 0))),
+    function!("regexp_substr", (Text, Text, Int4, Int4, Text) -> Nullable<Text>, Immutable, "the n-th match, with flags", |(text, pattern, start, n, letters), _| part(text, pattern, &substr(start, n, letters, 0))),
+    function!("regexp_substr", (Text, Text, Int4, Int4, Text, Int4) -> Nullable<Text>, Immutable, "a group of the n-th match", |(text, pattern, start, n, letters, group), _| part(text, pattern, &substr(start, n, letters, group))),
+    text_function!("similar_to_escape", (Text), Immutable, "a pattern of SIMILAR TO as a regular expression", |(pattern,), _, out| {
+        similar(pattern, Some('\\'), out)?;
+        Ok(true)
+    }),
+    text_function!("similar_to_escape", (Text, Text), Immutable, "a pattern of SIMILAR TO as a regular expression", |(pattern, escape), _, out| {
+        similar(pattern, escape_character(escape)?, out)?;
+        Ok(true)
+    }),
+    text_function!("substring", (Text, Text, Text), Immutable, "what a pattern of SIMILAR TO marks", |(text, pattern, escape), _, out| {
+        let mut regex = String::new();
+        similar(pattern, escape_character(escape)?, &mut regex)?;
+        let found = substring(text, &regex)?;
+        out.push_str(found.unwrap_or(""));
+        Ok(found.is_some())
+    }),
     text_function!(
         "substring",
         (Text, Text),
@@ -313,10 +480,19 @@ static FUNCTIONS: &[ScalarFunction] = &[
         Immutable,
         "the n-th match from a character on replaced; 0: all",
         |(text, pattern, replacement, start, number), _, out| {
-            if number < 0 {
-                return Err(invalid_parameter(format!("invalid value for parameter \"n\": {number}")));
-            }
-            replace(text, pattern, replacement, Flags::default(), check_start(start)?, number as usize, out)?;
+            let number = check_at_least(number, 0, "n")? as usize;
+            replace(text, pattern, replacement, Flags::default(), check_start(start)?, number, out)?;
+            Ok(true)
+        }
+    ),
+    text_function!(
+        "regexp_replace",
+        (Text, Text, Text, Int4, Int4, Text),
+        Immutable,
+        "the n-th match from a character on replaced, with flags; 0: all",
+        |(text, pattern, replacement, start, number, letters), _, out| {
+            let (start, number) = (check_start(start)?, check_at_least(number, 0, "n")? as usize);
+            replace(text, pattern, replacement, flags(letters)?, start, number, out)?;
             Ok(true)
         }
     ),

@@ -179,7 +179,7 @@ fn type_named(name: &str) -> DataType {
 fn check_example(line: &str) -> Result<(), String> {
     let fields: Vec<&str> = line.split('\t').collect();
     let (name, arguments, expected) = (fields[0], &fields[1..fields.len() - 1], fields[fields.len() - 1]);
-    let environment = CastEnvironment { zone: &NEW_YORK, now: NOW };
+    let environment = CastEnvironment { zone: &NEW_YORK, now: NOW, style: Default::default() };
     let (mut types, mut values) = (Vec::new(), Vec::new());
     for argument in arguments {
         let (type_name, value) = argument.split_once('=').expect("an argument has a type");
@@ -302,7 +302,7 @@ fn one_group_many_groups_and_split_input_give_the_same_aggregates() {
 
 /// The aggregate's text over values given as text; an empty list of values gives what no rows give.
 fn aggregate_text(name: &str, data_type: DataType, values: &[&str]) -> String {
-    let environment = CastEnvironment { zone: &NEW_YORK, now: NOW };
+    let environment = CastEnvironment { zone: &NEW_YORK, now: NOW, style: Default::default() };
     let mut builder = ColumnBuilder::new(SqlType::plain(data_type), values.len());
     for value in values {
         let datum = text_to_datum(value, SqlType::plain(data_type), &environment).expect("a value");

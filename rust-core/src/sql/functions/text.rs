@@ -183,6 +183,56 @@ fn chr(code: i32, out: &mut String) -> Result<()> {
     Ok(())
 }
 
+/// `\\XXXX`, `\\+XXXXXX`, `\\uXXXX` and `\\UXXXXXXXX` as characters, `\\\\` as a backslash.
+fn unistr(text: &str, out: &mut String) -> Result<()> {
+    let wrong = |message: &str| Error::new(SqlState::SYNTAX_ERROR, message);
+    let mut rest = text;
+    // The first half of a surrogate pair.
+    let mut high: Option<u32> = None;
+    while let Some(at) = rest.find('\\') {
+        if at > 0 && high.is_some() {
+            return Err(wrong("invalid Unicode surrogate pair"));
+        }
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('\\') {
+            out.push('\\');
+            rest = after;
+            continue;
+        }
+        let (skip, digits) = match rest.bytes().next() {
+            Some(b'+') => (1, 6),
+            Some(b'u') => (1, 4),
+            Some(b'U') => (1, 8),
+            _ => (0, 4),
+        };
+        let hex = rest.get(skip..skip + digits).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let Some(code) = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()) else {
+            return Err(wrong("invalid Unicode escape")
+                .hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX."));
+        };
+        rest = &rest[skip + digits..];
+        let code = match (high.take(), code) {
+            (Some(high), 0xDC00..=0xDFFF) => 0x1_0000 + ((high - 0xD800) << 10) + (code - 0xDC00),
+            (Some(_), _) | (None, 0xDC00..=0xDFFF) => return Err(wrong("invalid Unicode surrogate pair")),
+            (None, 0xD800..=0xDBFF) => {
+                high = Some(code);
+                continue;
+            }
+            (None, code) => code,
+        };
+        match char::from_u32(code) {
+            Some(character) if code != 0 => out.push(character),
+            _ => return Err(wrong(&format!("invalid Unicode code point: {code:04X}"))),
+        }
+    }
+    if high.is_some() {
+        return Err(wrong("invalid Unicode surrogate pair"));
+    }
+    out.push_str(rest);
+    Ok(())
+}
+
 /// Words that cannot stand unquoted as a column name (PostgreSQL's reserved and type-or-function key words).
 const QUOTED_WORDS: &[&str] = &[
     "all",
@@ -438,6 +488,10 @@ static CASE: &[ScalarFunction] = &[
         } else {
             out.extend(text.chars().flat_map(char::to_uppercase));
         }
+    }),
+    text_function!("unistr", (Text), Immutable, "Unicode escapes as characters", |(text,), _, out| {
+        unistr(text, out)?;
+        Ok(true)
     }),
     write_text!("initcap", (Text), "first letters in upper case, others in lower", |(text,), out| initcap(
         text, out

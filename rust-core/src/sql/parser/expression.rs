@@ -140,6 +140,8 @@ impl<'a> Parser<'a> {
                     )
             }
             Keyword::At => self.peek_keyword() == Some(Keyword::Time),
+            // SUBSTRING(text SIMILAR pattern …) has a word of the same name.
+            Keyword::Similar => !restricted && self.peek_keyword() == Some(Keyword::To),
             Keyword::Operator => self.peek().kind == TokenKind::LeftParenthesis,
             Keyword::Collate => true,
             Keyword::Is => {

@@ -7,8 +7,10 @@ use crate::sql::types::calendar::{
 };
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef, Interval, Numeric};
+use crate::sql::types::interval_range::{IntervalRange, precision_of};
 use crate::sql::types::text::{to_char, to_varchar, trim_blanks};
 use crate::sql::types::text_form::{datum_to_text, text_to_datum};
+use crate::sql::types::text_style::TextStyle;
 use crate::sql::types::zone;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ pub struct CastEnvironment<'a> {
     pub zone: &'a jiff::tz::TimeZone,
     /// What 'now' and 'today' mean: unix microseconds at the transaction's start.
     pub now: i64,
+    /// Forms of dates, intervals and floating-point numbers.
+    pub style: TextStyle,
 }
 
 /// Where a cast is allowed without being written.
@@ -243,7 +247,8 @@ pub fn round_micros(micros: i64, precision: i32) -> Result<i64> {
     check_timestamp(rounded)
 }
 
-fn round_interval(value: Interval, modifier: i32) -> Result<Interval> {
-    let precision = if modifier < 0 { -1 } else { modifier & 0xFFFF };
-    Ok(Interval { micros: round_micros(value.micros, precision)?, ..value })
+/// The value with the fields and the precision of an interval type.
+pub(crate) fn round_interval(value: Interval, modifier: i32) -> Result<Interval> {
+    let value = IntervalRange::of_modifier(modifier).cut(value);
+    Ok(Interval { micros: round_micros(value.micros, precision_of(modifier))?, ..value })
 }

@@ -1,5 +1,6 @@
 //! Which types there are, with PostgreSQL's names, OIDs and modifiers.
 
+use crate::sql::types::interval_range::{IntervalRange, precision_of};
 use serde::{Deserialize, Serialize};
 
 /// A type without its modifier. The discriminants are stored in catalogs and never reused.
@@ -156,7 +157,7 @@ pub struct SqlType {
     /// Which type.
     pub data_type: DataType,
     /// PostgreSQL's `atttypmod`: −1 for none; `numeric(p,s)`: (p << 16 | s in 11 bits, two's complement) + 4; `varchar(n)`, `char(n)`: n + 4;
-    /// timestamps: digits of the fraction.
+    /// timestamps: digits of the fraction; intervals: see `interval_range`.
     pub modifier: i32,
 }
 
@@ -208,6 +209,15 @@ impl std::fmt::Display for SqlType {
             }
             DataType::TimestampTz if self.modifier >= 0 => {
                 write!(f, "timestamp({}) with time zone", self.modifier)
+            }
+            DataType::Interval if self.modifier >= 0 => {
+                let (range, precision) =
+                    (IntervalRange::of_modifier(self.modifier), precision_of(self.modifier));
+                f.write_str("interval")?;
+                if range != IntervalRange::FULL {
+                    write!(f, " {range}")?;
+                }
+                if precision >= 0 { write!(f, "({precision})") } else { Ok(()) }
             }
             other => f.write_str(other.name()),
         }

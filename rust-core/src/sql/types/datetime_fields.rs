@@ -461,7 +461,7 @@ mod tests {
     use crate::sql::types::datetime_output::write_timestamp;
     use crate::sql::types::interval;
 
-    const ENVIRONMENT: CastEnvironment<'static> = CastEnvironment { zone: &TimeZone::UTC, now: 0 };
+    const ENVIRONMENT: CastEnvironment<'static> = CastEnvironment { zone: &TimeZone::UTC, now: 0, style: crate::sql::types::text_style::DEFAULT };
 
     fn timestamp(text: &str) -> i64 {
         parse_timestamp(text, &ENVIRONMENT).unwrap()
@@ -475,7 +475,7 @@ mod tests {
 
     fn interval_shown(value: Interval) -> String {
         let mut text = String::new();
-        interval::write(value, &mut text);
+        crate::sql::types::interval_output::write(value, Default::default(), &mut text);
         text
     }
 

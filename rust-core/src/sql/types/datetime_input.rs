@@ -1,4 +1,4 @@
-//! Reads dates and timestamps in the forms PostgreSQL takes (DateStyle ISO, MDY).
+//! Reads dates and timestamps in the forms PostgreSQL takes; the session's order decides on ambiguous numbers.
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::calendar::{
@@ -8,6 +8,7 @@ use crate::sql::types::calendar::{
 };
 use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::text::is_space;
+use crate::sql::types::text_style::DateOrder;
 use crate::sql::types::zone;
 use jiff::tz::TimeZone;
 
@@ -140,6 +141,9 @@ pub fn parse_timestamptz(text: &str, environment: &CastEnvironment<'_>) -> Resul
 /// The fields collected so far.
 #[derive(Default)]
 struct Fields {
+    order: DateOrder,
+    /// The month came as a name.
+    named_month: bool,
     year: Option<i64>,
     /// Digits of the year as written: two of them mean a year around 2000.
     year_digits: usize,
@@ -165,7 +169,7 @@ fn read(text: &str, environment: &CastEnvironment<'_>) -> Parsed<Reading> {
         return Err(Failure::Syntax);
     }
     let lower = trimmed.to_ascii_lowercase();
-    let mut fields = Fields::default();
+    let mut fields = Fields { order: environment.style.date_order, ..Fields::default() };
     let mut rest = lower.as_str();
     loop {
         rest = rest.trim_start_matches(|c: char| is_space(c) || c == ',');
@@ -174,6 +178,8 @@ fn read(text: &str, environment: &CastEnvironment<'_>) -> Parsed<Reading> {
             b'0'..=b'9' => fields.take_digits(rest)?,
             b'a'..=b'z' => fields.take_word(rest)?,
             b'+' | b'-' => fields.take_signed(rest)?,
+            // Other punctuation separates, as in PostgreSQL: "99-01-08 (BC)".
+            other if other.is_ascii_punctuation() => &rest[1..],
             _ => return Err(Failure::Syntax),
         };
     }
@@ -222,41 +228,44 @@ impl Fields {
         }
     }
 
-    /// `a-b-c` in digits and month names, or `yyyy.ddd`.
+    /// `a-b-c` in digits or with a month name, or `yyyy.ddd`. A second part in digits means that all parts are.
     fn take_date<'a>(&mut self, text: &'a str, first: &'a str, delimiter: u8) -> Parsed<&'a str> {
         let mut parts = vec![first];
         let mut rest = &text[first.len()..];
         while parts.len() < 3 && rest.as_bytes().first() == Some(&delimiter) {
+            let all_digits = parts.len() == 2 && parts[1].as_bytes()[0].is_ascii_digit();
             let (digits, after) = split_while(&rest[1..], |byte| byte.is_ascii_digit());
-            let (part, after) = if digits.is_empty() {
+            let (part, after) = if digits.is_empty() && !all_digits {
                 split_while(&rest[1..], |byte| byte.is_ascii_lowercase())
             } else {
                 (digits, after)
             };
             if part.is_empty() {
-                break;
+                return Err(Failure::Syntax);
             }
             parts.push(part);
             rest = after;
         }
-        if let Some(named) = parts.iter().position(|part| part.as_bytes()[0].is_ascii_lowercase()) {
-            self.month = Some(month_by_name(parts[named]).ok_or(Failure::Syntax)?);
-            parts.remove(named);
-            for part in parts {
-                self.take_number(part)?;
-            }
+        if let [year, day] = parts[..]
+            && delimiter == b'.'
+            && year.len() >= 4
+            && day.len() == 3
+        {
+            (self.year, self.year_digits) = (Some(number(year)?), year.len());
+            self.day_of_year = Some(number(day)? as u32);
             return Ok(rest);
         }
-        match parts[..] {
-            [year, month, day] if year.len() >= 3 => self.set_date(year, month, day)?,
-            [month, day, year] => self.set_date(year, month, day)?,
-            [year, day] if delimiter == b'.' && year.len() >= 4 && day.len() == 3 => {
-                (self.year, self.year_digits) = (Some(number(year)?), year.len());
-                self.day_of_year = Some(number(day)? as u32);
+        if let Some(named) = parts.iter().position(|part| part.as_bytes()[0].is_ascii_lowercase()) {
+            let month = month_by_name(parts.remove(named)).ok_or(Failure::Syntax)?;
+            if self.month.replace(month).is_some() {
+                return Err(Failure::Syntax);
             }
-            _ => return Err(Failure::Syntax),
+            self.named_month = true;
         }
-        Ok(rest)
+        for part in parts {
+            self.take_date_number(part)?;
+        }
+        if self.has_date() { Ok(rest) } else { Err(Failure::Syntax) }
     }
 
     fn set_date(&mut self, year: &str, month: &str, day: &str) -> Parsed<()> {
@@ -274,23 +283,40 @@ impl Fields {
             return self.set_time(parse_packed_time(digits)?);
         }
         let nothing = self.year.is_none() && self.month.is_none() && self.day.is_none();
-        match digits.len() {
-            8 if nothing => self.set_date(&digits[..4], &digits[4..6], &digits[6..]),
-            6 if nothing => self.set_date(&digits[..2], &digits[2..4], &digits[4..]),
-            1 | 2 if self.month.is_none() && self.year.is_none_or(|_| self.year_digits > 2) => {
-                self.month = Some(small(digits)?);
-                Ok(())
-            }
-            1 | 2 if self.day.is_none() => {
-                self.day = Some(small(digits)?);
-                Ok(())
-            }
-            _ if self.year.is_none() => {
-                (self.year, self.year_digits) = (Some(number(digits)?), digits.len());
-                Ok(())
-            }
-            _ => Err(Failure::Syntax),
+        if nothing && digits.len() >= 6 {
+            let (year, rest) = digits.split_at(digits.len() - 4);
+            return self.set_date(year, &rest[..2], &rest[2..]);
         }
+        self.take_date_number(digits)
+    }
+
+    /// A number of a date: which one, follows from what is there already, its length and the session's order.
+    fn take_date_number(&mut self, digits: &str) -> Parsed<()> {
+        let long = digits.len() >= 3;
+        let year_first = long || self.order == DateOrder::YearMonthDay;
+        match (self.year.is_some(), self.month.is_some(), self.day.is_some()) {
+            (true, true, true) => return Err(Failure::Syntax),
+            (false, false, false) if !year_first => {
+                let first = Some(small(digits)?);
+                match self.order {
+                    DateOrder::DayMonthYear => self.day = first,
+                    _ => self.month = first,
+                }
+            }
+            (false, true, false) if !(self.named_month && year_first) => self.day = Some(small(digits)?),
+            (true, false, false) if digits.len() == 3 && (1..=366).contains(&number(digits)?) => {
+                self.day_of_year = Some(small(digits)?);
+            }
+            (true, false, _) | (false, false, true) => self.month = Some(small(digits)?),
+            (true, true, false) if self.named_month && long && self.year_digits <= 2 => {
+                // What was taken for the year was the day: "08-Jan-1999" where years come first.
+                self.day = self.year.take().and_then(|day| u32::try_from(day).ok());
+                (self.year, self.year_digits) = (Some(number(digits)?), digits.len());
+            }
+            (true, true, false) => self.day = Some(small(digits)?),
+            (false, _, _) => (self.year, self.year_digits) = (Some(number(digits)?), digits.len()),
+        }
+        Ok(())
     }
 
     fn take_word<'a>(&mut self, text: &'a str) -> Parsed<&'a str> {
@@ -325,15 +351,18 @@ impl Fields {
                 let is_weekday = word.len() >= 3 && WEEKDAYS.iter().any(|day| day.starts_with(word));
                 if let Some(month) = month_by_name(word) {
                     // A number before the name was the day: "8 January 1999".
-                    if self.day.is_none() {
-                        self.day = self.month.take();
+                    if !self.named_month && self.day.is_none() {
+                        self.day = self.month.take_if(|day| (1..=31).contains(day));
                     }
-                    self.month = Some(month);
+                    if self.month.replace(month).is_some() {
+                        return Err(Failure::Syntax);
+                    }
+                    self.named_month = true;
                     return self.take_after_month(rest);
                 } else if !is_weekday {
                     // EST5EDT, UTC+3
                     let (name, rest) =
-                        split_while(text, |byte| byte.is_ascii_alphanumeric() || b"+-".contains(&byte));
+                        split_while(text, |byte| byte.is_ascii_alphanumeric() || b"+-:".contains(&byte));
                     if name.len() > word.len() && zone::by_name(name).is_ok() {
                         return self.set_zone_name(name).map(|()| rest);
                     }
@@ -544,7 +573,7 @@ mod tests {
 
     fn with_environment<R>(body: impl FnOnce(&CastEnvironment<'_>) -> R) -> R {
         let zone = zone::by_name("America/New_York").unwrap();
-        body(&CastEnvironment { zone: &zone, now: 1_577_836_800_000_000 })
+        body(&CastEnvironment { zone: &zone, now: 1_577_836_800_000_000, style: Default::default() })
     }
 
     #[test]
@@ -590,10 +619,41 @@ mod tests {
                 ("5874898-01-01", "22008"),
                 ("0000-01-01", "22008"),
                 ("2020-01", "22007"),
+                ("99-08-jan", "22007"),
+                ("99 Jan 08", "22007"),
+                ("18/1/1999", "22008"),
+                ("5877642-06-24 (BC)", "22008"),
             ] {
                 assert_eq!(parse_date(input, environment).unwrap_err().state().as_str(), state, "{input}");
             }
         });
+    }
+
+    #[test]
+    fn the_order_of_the_session_decides_on_ambiguous_numbers() {
+        for (order, input, output) in [
+            (DateOrder::YearMonthDay, "99-01-08", "1999-01-08"),
+            (DateOrder::YearMonthDay, "99 Jan 08", "1999-01-08"),
+            (DateOrder::YearMonthDay, "99 08 Jan", "1999-01-08"),
+            (DateOrder::YearMonthDay, "08-Jan-1999", "1999-01-08"),
+            (DateOrder::YearMonthDay, "1/8/1999", "22008"),
+            (DateOrder::YearMonthDay, "01/02/03", "2001-02-03"),
+            (DateOrder::DayMonthYear, "18/1/1999", "1999-01-18"),
+            (DateOrder::DayMonthYear, "01/02/03", "2003-02-01"),
+            (DateOrder::DayMonthYear, "1/18/1999", "22008"),
+            (DateOrder::DayMonthYear, "08 Jan 99", "1999-01-08"),
+            (DateOrder::DayMonthYear, "1999-01-08", "1999-01-08"),
+            (DateOrder::DayMonthYear, "08-01-99", "1999-01-08"),
+        ] {
+            let style = crate::sql::types::text_style::TextStyle { date_order: order, ..Default::default() };
+            let environment = CastEnvironment { zone: &TimeZone::UTC, now: 0, style };
+            let mut text = String::new();
+            match parse_date(input, &environment) {
+                Ok(days) => write_date(days, &mut text),
+                Err(error) => text = error.state().to_string(),
+            }
+            assert_eq!(text, output, "{input} as {order:?}");
+        }
     }
 
     #[test]

@@ -43,18 +43,38 @@ fn check(text: &str, infinite: bool, zero: bool, type_name: &str) -> Result<()> 
     Ok(())
 }
 
-/// Appends a double as PostgreSQL prints it.
-pub fn write_double(value: f64, out: &mut String) {
-    if !write_special(value, out) {
+/// Appends a double as PostgreSQL prints it; `extra_digits` is the setting: above 0 the shortest exact form, else so
+/// many digits more than 15.
+pub fn write_double(value: f64, extra_digits: i8, out: &mut String) {
+    if write_special(value, out) {
+    } else if extra_digits > 0 {
         write_shortest(&format!("{value:e}"), 15, out);
+    } else {
+        write_rounded(value, 15 + i32::from(extra_digits), out);
     }
 }
 
-/// Appends a real as PostgreSQL prints it.
-pub fn write_real(value: f32, out: &mut String) {
-    if !write_special(f64::from(value), out) {
+/// Appends a real as PostgreSQL prints it; `extra_digits` as for doubles, on top of 6.
+pub fn write_real(value: f32, extra_digits: i8, out: &mut String) {
+    if write_special(f64::from(value), out) {
+    } else if extra_digits > 0 {
         write_shortest(&format!("{value:e}"), 6, out);
+    } else {
+        write_rounded(f64::from(value), 6 + i32::from(extra_digits), out);
     }
+}
+
+/// So many significant digits (at least one), without zeros at the end: C's `%g`.
+fn write_rounded(value: f64, digits: i32, out: &mut String) {
+    let digits = digits.max(1) as usize;
+    let text = format!("{value:.*e}", digits - 1);
+    let (mantissa, exponent) = text.split_once('e').expect("the form has an exponent");
+    let mantissa = if mantissa.contains('.') {
+        mantissa.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        mantissa
+    };
+    write_shortest(&format!("{mantissa}e{exponent}"), digits as i32, out);
 }
 
 fn write_special(value: f64, out: &mut String) -> bool {
@@ -102,7 +122,7 @@ mod tests {
     fn numbers_print_as_in_postgresql() {
         let double = |value: f64| {
             let mut text = String::new();
-            write_double(value, &mut text);
+            write_double(value, 1, &mut text);
             text
         };
         for (value, text) in [
@@ -119,8 +139,15 @@ mod tests {
             assert_eq!(double(value), text);
         }
         let mut text = String::new();
-        write_real(1234567.0, &mut text);
+        write_real(1234567.0, 1, &mut text);
         assert_eq!(text, "1.234567e+06");
+        let mut text = String::new();
+        write_double(0.1 + 0.2, 0, &mut text);
+        text.push(' ');
+        write_real(431.77258, 0, &mut text);
+        text.push(' ');
+        write_double(1e15, 0, &mut text);
+        assert_eq!(text, "0.3 431.773 1e+15");
         assert_eq!(parse_double("1e400").unwrap_err().state().as_str(), "22003");
         assert_eq!(parse_double("1e-400").unwrap_err().state().as_str(), "22003");
         assert_eq!(parse_double("1,5").unwrap_err().state().as_str(), "22P02");

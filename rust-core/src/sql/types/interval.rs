@@ -1,11 +1,10 @@
-//! Intervals: text forms and arithmetic.
+//! Intervals: reading and arithmetic.
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::calendar::{DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS};
-use crate::sql::types::datetime_output::write_time;
 use crate::sql::types::datum::Interval;
+use crate::sql::types::interval_range::IntervalRange;
 use crate::sql::types::text::is_space;
-use std::fmt::Write;
 
 const DAYS_PER_MONTH: i64 = 30;
 
@@ -14,42 +13,9 @@ fn out_of_range() -> Error {
     Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range")
 }
 
-/// Appends an interval, IntervalStyle postgres.
-pub fn write(value: Interval, out: &mut String) {
-    const FITS: &str = "strings take everything";
-    let (years, months) = (value.months / 12, value.months % 12);
-    let (mut empty, mut negative_before) = (true, false);
-    for (count, unit) in [(years, "year"), (months, "mon"), (value.days, "day")] {
-        if count == 0 {
-            continue;
-        }
-        let space = if empty { "" } else { " " };
-        let plus = if negative_before && count > 0 { "+" } else { "" };
-        let plural = if count == 1 { "" } else { "s" };
-        write!(out, "{space}{plus}{count} {unit}{plural}").expect(FITS);
-        (empty, negative_before) = (false, count < 0);
-    }
-    if empty || value.micros != 0 {
-        if !empty {
-            out.push(' ');
-        }
-        if value.micros < 0 {
-            out.push('-');
-        } else if negative_before {
-            out.push('+');
-        }
-        if value.micros == i64::MIN {
-            // Its absolute value has no place in 64 bits.
-            out.push_str("2562047788:00:54.775808");
-        } else {
-            write_time(value.micros.abs(), out);
-        }
-    }
-}
-
 /// A unit with what one of it is.
-#[derive(Clone, Copy)]
-enum Unit {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
     Months(i64),
     Days(i64),
     Micros(i64),
@@ -91,7 +57,7 @@ struct Sum {
 /// A decimal count: whole part and fraction of the same sign.
 #[derive(Clone, Copy)]
 struct Count {
-    whole: i64,
+    whole: i128,
     fraction: f64,
 }
 
@@ -111,7 +77,7 @@ impl Sum {
     }
 
     fn add(&mut self, count: Count, unit: Unit) {
-        let whole = i128::from(count.whole);
+        let whole = count.whole;
         match unit {
             Unit::Months(each) => {
                 if each % 12 == 0 {
@@ -158,13 +124,21 @@ impl Sum {
 /// # Errors
 /// `22007` for what is no interval, `22015` for one out of range.
 pub fn parse(text: &str) -> Result<Interval> {
+    parse_within(text, IntervalRange::FULL)
+}
+
+/// Reads an interval of a type that is limited to fields: they tell what a number without a unit is. Cutting off
+/// the other fields is the caller's.
+/// # Errors
+/// As [`parse`].
+pub fn parse_within(text: &str, range: IntervalRange) -> Result<Interval> {
     let syntax = || {
         Error::new(
             SqlState::INVALID_DATETIME_FORMAT,
             format!("invalid input syntax for type interval: \"{text}\""),
         )
     };
-    let range = || {
+    let too_large = || {
         Error::new(
             SqlState::INTERVAL_FIELD_OVERFLOW,
             format!("interval field value out of range: \"{text}\""),
@@ -176,20 +150,20 @@ pub fn parse(text: &str) -> Result<Interval> {
     }
     let body = match lower.strip_prefix('p') {
         Some(rest) => parse_iso(rest),
-        None => parse_verbose(&lower),
+        None => parse_verbose(&lower, range),
     };
     let (sum, ago) = body.map_err(|failure| match failure {
         Failure::Syntax => syntax(),
-        Failure::Range => range(),
+        Failure::Range => too_large(),
     })?;
     // PostgreSQL reads years and months with 32 bits each; only their sum is checked later.
     if i32::try_from(sum.years).is_err() || i32::try_from(sum.months).is_err() {
-        return Err(range());
+        return Err(too_large());
     }
     if i32::try_from(sum.years * 12 + sum.months).is_err() {
         return Err(out_of_range());
     }
-    sum.finish(ago).ok_or_else(range)
+    sum.finish(ago).ok_or_else(too_large)
 }
 
 enum Failure {
@@ -211,7 +185,11 @@ fn take_count(text: &str) -> std::result::Result<(Count, bool, &str), Failure> {
     if whole.is_empty() && fraction.is_empty() {
         return Err(Failure::Syntax);
     }
-    let magnitude: i64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| Failure::Range)? };
+    let magnitude: i128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| Failure::Range)? };
+    let least = if negative { -i128::from(i64::MIN) } else { i128::from(i64::MAX) };
+    if magnitude > least {
+        return Err(Failure::Range);
+    }
     let part: f64 = if fraction.is_empty() { 0.0 } else { format!("0.{fraction}").parse().unwrap_or(0.0) };
     let sign = if negative { -1 } else { 1 };
     Ok((Count { whole: sign * magnitude, fraction: sign as f64 * part }, negative, rest))
@@ -244,7 +222,7 @@ fn parse_iso(text: &str) -> std::result::Result<(Sum, bool), Failure> {
     if any { Ok((sum, false)) } else { Err(Failure::Syntax) }
 }
 
-fn parse_verbose(text: &str) -> std::result::Result<(Sum, bool), Failure> {
+fn parse_verbose(text: &str, range: IntervalRange) -> std::result::Result<(Sum, bool), Failure> {
     let (mut sum, mut ago, mut any) = (Sum::default(), false, false);
     let mut rest = text;
     loop {
@@ -265,7 +243,7 @@ fn parse_verbose(text: &str) -> std::result::Result<(Sum, bool), Failure> {
         let (count, negative, after) = take_count(rest)?;
         any = true;
         if after.starts_with(':') {
-            rest = take_clock(&mut sum, count, negative, after)?;
+            rest = take_clock(&mut sum, count, negative, after, range)?;
             continue;
         }
         if let Some(months) = after.strip_prefix('-')
@@ -288,14 +266,21 @@ fn parse_verbose(text: &str) -> std::result::Result<(Sum, bool), Failure> {
         let end = trimmed.bytes().position(|byte| !byte.is_ascii_lowercase()).unwrap_or(trimmed.len());
         let word = &trimmed[..end];
         if word.is_empty() || word == "ago" {
-            // A bare number before a time is days, else seconds.
-            let unit = if trimmed.contains(':') { Unit::Days(1) } else { Unit::Micros(SECOND_MICROS) };
+            // A bare number before a time is days, before a bare number of hours too; else the type's last field.
+            let last = range.unit_of_number();
+            let before_hours = !word.is_empty() || trimmed.is_empty() || last != Unit::Micros(HOUR_MICROS);
+            let unit = if trimmed.contains(':') || !before_hours { Unit::Days(1) } else { last };
             sum.mark(unit)?;
             sum.add(count, unit);
             rest = trimmed;
         } else {
             let unit = unit_by_name(word).ok_or(Failure::Syntax)?;
             sum.mark(unit)?;
+            if matches!(unit, Unit::Micros(SECOND_MICROS)) && count.fraction != 0.0 {
+                // The fraction is milliseconds and microseconds.
+                sum.mark(Unit::Micros(1000))?;
+                sum.mark(Unit::Micros(1))?;
+            }
             sum.add(count, unit);
             rest = &trimmed[end..];
         }
@@ -309,23 +294,24 @@ fn take_clock<'a>(
     hours: Count,
     negative: bool,
     text: &'a str,
+    range: IntervalRange,
 ) -> std::result::Result<&'a str, Failure> {
     if hours.fraction != 0.0 {
         return Err(Failure::Syntax);
     }
-    for unit in [HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS] {
+    for unit in [HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS, 1000, 1] {
         sum.mark(Unit::Micros(unit))?;
     }
     let (second, _, mut rest) = take_count(&text[1..])?;
-    let mut parts = [i128::from(hours.whole.unsigned_abs()), i128::from(second.whole), 0];
+    let mut parts = [hours.whole.abs(), second.whole, 0];
     let mut fraction = second.fraction;
     if rest.starts_with(':') {
         if fraction != 0.0 {
             return Err(Failure::Syntax);
         }
         let (third, _, after) = take_count(&rest[1..])?;
-        (parts[2], fraction, rest) = (i128::from(third.whole), third.fraction, after);
-    } else if fraction != 0.0 {
+        (parts[2], fraction, rest) = (third.whole, third.fraction, after);
+    } else if fraction != 0.0 || range.is_minute_to_second() {
         parts = [0, parts[0], parts[1]];
     }
     if !(0..60).contains(&parts[1]) || !(0..=60).contains(&parts[2]) {
@@ -485,12 +471,14 @@ pub fn justify_interval(value: Interval) -> Result<Interval> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::types::interval_output::write;
+    use crate::sql::types::text_style::IntervalStyle;
 
     fn printed(text: &str) -> String {
         match parse(text) {
             Ok(value) => {
                 let mut out = String::new();
-                write(value, &mut out);
+                write(value, IntervalStyle::Postgres, &mut out);
                 out
             }
             Err(error) => error.state().to_string(),
@@ -516,6 +504,9 @@ mod tests {
             ("0", "00:00:00"),
             ("-1 day +02:03", "-1 days +02:03:00"),
             ("500 ms", "00:00:00.5"),
+            ("-9223372036854775808 microseconds", "-2562047788:00:54.775808"),
+            ("5.5 seconds 3 milliseconds", "22007"),
+            ("1:20:05 5 microseconds", "22007"),
             ("x", "22007"),
             ("", "22007"),
             ("1 foo", "22007"),
@@ -529,7 +520,7 @@ mod tests {
     fn fractions_cascade_and_parts_are_justified() {
         let scaled = |text: &str, factor: f64| {
             let mut out = String::new();
-            write(multiply(parse(text).unwrap(), factor).unwrap(), &mut out);
+            write(multiply(parse(text).unwrap(), factor).unwrap(), IntervalStyle::Postgres, &mut out);
             out
         };
         assert_eq!(scaled("1 month", 0.5), "15 days");
@@ -537,7 +528,7 @@ mod tests {
         assert_eq!(scaled("1 year 1 day", 1.5), "1 year 6 mons 1 day 12:00:00");
         assert!(multiply(parse("1 month").unwrap(), 1e20).is_err());
         let mut out = String::new();
-        write(justify_interval(parse("1 mon -1 hour").unwrap()).unwrap(), &mut out);
+        write(justify_interval(parse("1 mon -1 hour").unwrap()).unwrap(), IntervalStyle::Postgres, &mut out);
         assert_eq!(out, "29 days 23:00:00");
     }
 }

@@ -1,11 +1,12 @@
 //! The text form of every type: PostgreSQL's input and output functions.
 
 use crate::error::Result;
-use crate::sql::types::cast::{CastEnvironment, numeric, round_micros};
+use crate::sql::types::cast::{CastEnvironment, numeric, round_interval, round_micros};
 use crate::sql::types::data_type::{DataType, SqlType};
-use crate::sql::types::datum::{Datum, DatumRef, Interval, Numeric};
+use crate::sql::types::datum::{Datum, DatumRef, Numeric};
+use crate::sql::types::interval_range::IntervalRange;
 use crate::sql::types::text::{to_char, to_varchar};
-use crate::sql::types::{boolean, bytea, datetime_input, datetime_output, float, integer, interval};
+use crate::sql::types::{boolean, bytea, datetime_input, datetime_output, float, integer, interval, interval_output};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ pub fn datum_to_text(
         DatumRef::SmallInt(v) => write!(out, "{v}").expect(FITS),
         DatumRef::Integer(v) => write!(out, "{v}").expect(FITS),
         DatumRef::BigInt(v) => write!(out, "{v}").expect(FITS),
-        DatumRef::Real(v) => float::write_real(v, out),
-        DatumRef::Double(v) => float::write_double(v, out),
+        DatumRef::Real(v) => float::write_real(v, environment.style.float_digits, out),
+        DatumRef::Double(v) => float::write_double(v, environment.style.float_digits, out),
         DatumRef::Numeric(v) => write!(out, "{v}").expect(FITS),
         DatumRef::Text(v) => out.push_str(v),
         DatumRef::Bytes(v) => {
@@ -35,7 +36,7 @@ pub fn datum_to_text(
         DatumRef::Date(v) => datetime_output::write_date(v, out),
         DatumRef::Timestamp(v) => datetime_output::write_timestamp(v, out),
         DatumRef::TimestampTz(v) => datetime_output::write_timestamptz(v, environment.zone, out),
-        DatumRef::Interval(v) => interval::write(v, out),
+        DatumRef::Interval(v) => interval_output::write(v, environment.style.interval, out),
     }
 }
 
@@ -66,9 +67,8 @@ pub fn text_to_datum(text: &str, target: SqlType, environment: &CastEnvironment<
             target.modifier,
         )?),
         DataType::Interval => {
-            let value = interval::parse(text)?;
-            let precision = if target.modifier < 0 { -1 } else { target.modifier & 0xFFFF };
-            Datum::Interval(Interval { micros: round_micros(value.micros, precision)?, ..value })
+            let value = interval::parse_within(text, IntervalRange::of_modifier(target.modifier))?;
+            Datum::Interval(round_interval(value, target.modifier)?)
         }
     })
 }
