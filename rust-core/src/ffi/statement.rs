@@ -239,6 +239,7 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::CreateIndex
         | PreparedKind::DropIndex
         | PreparedKind::CreateView
+        | PreparedKind::Truncate
         | PreparedKind::DropView
         | PreparedKind::CreateTableAs => LUMOS_STMT_DDL,
         PreparedKind::Begin | PreparedKind::Commit | PreparedKind::Rollback => LUMOS_STMT_TRANSACTION,

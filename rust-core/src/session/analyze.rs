@@ -11,7 +11,7 @@ use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
-use crate::sql::binder::bound::{BoundStatement, ObjectName};
+use crate::sql::binder::bound::{AnalyzeTarget, BoundStatement};
 use crate::sql::types::data_type::DataType;
 use crate::statistics::builder::StatisticsBuilder;
 use crate::statistics::table_statistics::TableStatistics;
@@ -32,17 +32,26 @@ impl Session {
         refuse_if_read_only(block, statement.kind())?;
         let base = self.lock_definitions(block)?;
         let arena = Arena::new();
-        let BoundStatement::Analyze(names) = prepared::bind_again(statement, &base, &arena)? else {
+        let BoundStatement::Analyze(targets) = prepared::bind_again(statement, &base, &arena)? else {
             return Err(Error::internal("not ANALYZE"));
         };
-        let tables = self.tables_to_analyze(&names, &base)?;
-        for table in &tables {
+        let tables = self.tables_to_analyze(&targets, &base)?;
+        for (table, _) in &tables {
             block.transaction.lock_table(table.id, TableLockMode::ShareUpdateExclusive)?;
         }
         block.transaction.start_statement()?;
         let mut next = (*base).clone();
-        for table in tables {
-            let statistics = self.statistics_of(&table, block)?;
+        for (table, columns) in tables {
+            let mut statistics = self.statistics_of(&table, block)?;
+            if let (Some(columns), Some(known)) = (columns, base.statistics(table.id)) {
+                // What is known of the other columns stays.
+                let others = statistics.columns.iter_mut().zip(&known.columns).enumerate();
+                for (position, (new, old)) in others {
+                    if !columns.contains(&position) {
+                        new.clone_from(old);
+                    }
+                }
+            }
             self.engine.catalog.write_statistics(&mut block.transaction, table.id, &statistics)?;
             next = next.with_statistics(table.id, Arc::new(statistics));
         }
@@ -51,16 +60,24 @@ impl Session {
         Ok(())
     }
 
-    /// The tables of these names, or all, by number so that two sessions cannot cross.
+    /// The tables of these names, or all, by number so that two sessions cannot cross; with the columns that are
+    /// looked at, `None`: all.
     fn tables_to_analyze(
         &mut self,
-        names: &[ObjectName],
+        targets: &[AnalyzeTarget],
         catalog: &CatalogSnapshot,
-    ) -> Result<Vec<Arc<TableDefinition>>> {
-        let mut tables = Vec::new();
-        for name in names {
+    ) -> Result<Vec<(Arc<TableDefinition>, Option<Vec<usize>>)>> {
+        let mut tables: Vec<(Arc<TableDefinition>, Option<Vec<usize>>)> = Vec::new();
+        for target in targets {
+            let name = &target.table;
             match catalog.relation(name.schema.as_deref(), &name.name) {
-                Some(Relation::Table(table)) => tables.push(table),
+                Some(Relation::Table(table)) => {
+                    let columns = (!target.columns.is_empty()).then(|| target.columns.clone());
+                    match tables.iter_mut().find(|(other, _)| other.id == table.id) {
+                        Some((_, known)) => *known = known.take().zip(columns).map(|(a, b)| [a, b].concat()),
+                        None => tables.push((table, columns)),
+                    }
+                }
                 Some(_) => self.notices.warning(Error::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!("skipping \"{}\" --- cannot analyze non-tables", name.name),
@@ -72,11 +89,10 @@ impl Session {
                 }
             }
         }
-        if names.is_empty() {
-            tables.extend(catalog.tables().cloned());
+        if targets.is_empty() {
+            tables.extend(catalog.tables().map(|table| (Arc::clone(table), None)));
         }
-        tables.sort_unstable_by_key(|table| table.id);
-        tables.dedup_by_key(|table| table.id);
+        tables.sort_unstable_by_key(|(table, _)| table.id);
         Ok(tables)
     }
 

@@ -258,8 +258,7 @@ impl Session {
     ) -> Result<u64> {
         let names = copy.columns.iter().map(|column| column.name.as_str());
         let mut rows = RowWriter::new(format_of(&copy.format), names.collect::<Vec<_>>().into_iter());
-        let casts =
-            self.environment.casts();
+        let casts = self.environment.casts();
         let mut context = self.context(block, &[]);
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
         let mut count = 0;

@@ -74,6 +74,7 @@ impl Session {
             }
             BoundStatement::DropView(drop) => self.drop_relations(DropKind::View, &drop, &base, block)?,
             BoundStatement::DropIndex(drop) => self.drop_indexes(&drop, base, block)?,
+            BoundStatement::Truncate(targets) => self.truncate(targets, &base, block)?,
             _ => return Err(Error::internal("not a definition")),
         }
         Ok(None)
@@ -198,8 +199,7 @@ impl Session {
     /// Rows already have one key twice.
     fn not_unique(&self, table: &TableDefinition, position: usize, values: &[Datum]) -> Error {
         let name = table.indexes[position].name.as_str();
-        let environment =
-            self.environment.casts();
+        let environment = self.environment.casts();
         let mut names = Vec::new();
         let mut texts = Vec::new();
         for (column, value) in table.layout.indexes[position].columns.iter().zip(values) {

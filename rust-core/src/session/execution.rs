@@ -70,6 +70,7 @@ impl Session {
                 memory: &self.engine.memory,
                 cancel: &self.cancel,
                 supply: None,
+                late: None,
             };
             while let Some(batch) = execution.next(&mut context)? {
                 memory.grow(batch.memory_bytes())?;
@@ -262,6 +263,7 @@ impl Session {
             memory: &self.engine.memory,
             cancel: &self.cancel,
             supply: None,
+            late: None,
         }
     }
 

@@ -47,8 +47,7 @@ impl Session {
             timing: explain.timing,
             summary: explain.summary,
         };
-        let casts =
-            self.environment.casts();
+        let casts = self.environment.casts();
         let described = if explain.analyze {
             refuse_if_read_only(block, explain.kind.into())?;
             block.transaction.start_statement()?;

@@ -30,6 +30,7 @@ mod settings;
 mod short_path;
 pub mod statements;
 mod transactions;
+mod truncate;
 mod utility;
 mod view;
 

@@ -178,6 +178,7 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::Explain(_) => PreparedKind::Explain,
         BoundStatement::Copy(_) => PreparedKind::Copy,
         BoundStatement::Analyze(_) => PreparedKind::Analyze,
+        BoundStatement::Truncate(_) => PreparedKind::Truncate,
         BoundStatement::CreateView(_) => PreparedKind::CreateView,
         BoundStatement::DropView(_) => PreparedKind::DropView,
         BoundStatement::CreateTableAs(_) => PreparedKind::CreateTableAs,
@@ -209,6 +210,7 @@ impl Prepared {
             | BoundStatement::DropTable(_)
             | BoundStatement::CreateIndex(_)
             | BoundStatement::DropIndex(_)
+            | BoundStatement::Truncate(_)
             | BoundStatement::CreateView(_)
             | BoundStatement::DropView(_) => Body::Definition,
             BoundStatement::CreateTableAs(create) => {

@@ -94,6 +94,8 @@ pub enum PreparedKind {
     DropView,
     /// CREATE TABLE AS.
     CreateTableAs,
+    /// TRUNCATE.
+    Truncate,
 }
 
 impl PreparedKind {
@@ -133,6 +135,7 @@ impl PreparedKind {
             PreparedKind::CreateView => "CREATE VIEW",
             PreparedKind::DropView => "DROP VIEW",
             PreparedKind::CreateTableAs => "CREATE TABLE AS",
+            PreparedKind::Truncate => "TRUNCATE TABLE",
         }
     }
 
@@ -150,6 +153,7 @@ impl PreparedKind {
                 | PreparedKind::CreateView
                 | PreparedKind::DropView
                 | PreparedKind::CreateTableAs
+                | PreparedKind::Truncate
                 | PreparedKind::Analyze
         )
     }

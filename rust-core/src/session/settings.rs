@@ -123,7 +123,12 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         Some(float_digits),
     ),
     setting("integer_datetimes", "on", "Times are whole microseconds.", None),
-    setting("IntervalStyle", "postgres", "Form of intervals: postgres, postgres_verbose, sql_standard or iso_8601.", Some(interval_style)),
+    setting(
+        "IntervalStyle",
+        "postgres",
+        "Form of intervals: postgres, postgres_verbose, sql_standard or iso_8601.",
+        Some(interval_style),
+    ),
     setting(
         "lumos.execution_path",
         "auto",

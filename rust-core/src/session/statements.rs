@@ -147,6 +147,12 @@ option: { ANALYZE | VERBOSE | COSTS | TIMING | SUMMARY } [ boolean ], FORMAT { T
         "Shows a statement's plan with estimates; with ANALYZE runs it and shows what happened: rows, time, memory.",
         "EXPLAIN SELECT name FROM people WHERE id = 1",
     ),
+    works(
+        "TRUNCATE",
+        "TRUNCATE [ TABLE ] [ ONLY ] name, ... [ RESTART IDENTITY | CONTINUE IDENTITY ] [ CASCADE | RESTRICT ]",
+        "Removes all rows of tables, while nobody else reads or changes them.",
+        "TRUNCATE names",
+    ),
     works("DROP INDEX", "DROP INDEX [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]", "Removes indexes.", "DROP INDEX people_name"),
     works(
         "DROP TABLE",
@@ -223,7 +229,6 @@ SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
     refused("REVOKE", "REVOKE SELECT ON people FROM somebody"),
     refused("SAVEPOINT", "SAVEPOINT s"),
     refused("SECURITY LABEL", "SECURITY LABEL ON TABLE people IS 'x'"),
-    refused("TRUNCATE", "TRUNCATE people"),
     refused("UNLISTEN", "UNLISTEN channel"),
     refused("VACUUM", "VACUUM"),
 ];

@@ -51,7 +51,7 @@ pub fn run(session: &mut Session, text: &str) -> Result<Answer> {
         rest = &rest[taken..];
         let mut portal = session.execute(&statement, &[])?;
         let zone = session.time_zone();
-        let environment = CastEnvironment { zone: &zone, now: 0 };
+        let environment = CastEnvironment { zone: &zone, now: 0, style: Default::default() };
         let types: Vec<_> = statement.columns().iter().map(|column| column.sql_type.data_type).collect();
         let mut rows = Vec::new();
         while let Some(batch) = session.fetch(&mut portal)? {

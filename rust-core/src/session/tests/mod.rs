@@ -1,5 +1,6 @@
 //! Statements from text to rows over a database in memory, through one session and several.
 
+mod changes;
 mod definitions;
 mod files_and_plans;
 mod paths;

@@ -72,13 +72,33 @@ pub enum BoundStatement {
     /// COPY.
     Copy(Box<CopyStatement>),
     /// ANALYZE. Without tables: all of them.
-    Analyze(Vec<ObjectName>),
+    Analyze(Vec<AnalyzeTarget>),
+    /// TRUNCATE: for each table the removal of all its rows.
+    Truncate(Vec<TruncateTarget>),
     /// CREATE VIEW.
     CreateView(CreateView),
     /// DROP VIEW.
     DropView(DropObjects),
     /// CREATE TABLE AS, SELECT INTO.
     CreateTableAs(Box<CreateTableAs>),
+}
+
+/// A table of ANALYZE.
+#[derive(Clone, Debug)]
+pub struct AnalyzeTarget {
+    /// Which table.
+    pub table: ObjectName,
+    /// Positions of the columns that are looked at; empty: all.
+    pub columns: Vec<usize>,
+}
+
+/// A table of TRUNCATE.
+#[derive(Clone, Debug)]
+pub struct TruncateTarget {
+    /// Which table.
+    pub table: ObjectId,
+    /// Removes its rows.
+    pub plan: LogicalPlan,
 }
 
 /// EXPLAIN of a query or data change.

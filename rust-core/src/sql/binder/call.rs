@@ -177,26 +177,26 @@ impl Binder<'_> {
         position: usize,
         context: &mut Context,
     ) -> Result<Box<Bound>> {
-        let Aggregate { function, arguments, filter, order } = aggregate;
+        let Aggregate { function, arguments, filter, mut order } = aggregate;
         let output = self.new_column(function.name, function.returns, function.name != "count");
         let owner = if level == self.outer.len() { context } else { &mut self.outer[level] };
         if !order.is_empty() {
             let is_same = |known: &[SortKey]| {
-                known.len() == order.len()
-                    && known.iter().zip(&order).all(|(a, b)| {
-                        a.descending == b.descending
-                            && a.nulls_first == b.nulls_first
-                            && walk::same(&a.expression, &b.expression)
-                    })
+                known.len() == order.len() && known.iter().zip(&order).all(|(a, b)| same_key(a, b))
             };
-            if !owner.aggregate_order.is_empty() && !is_same(&owner.aggregate_order) {
-                return Err(Error::not_supported("several different ORDER BY inside aggregates").at(position));
+            if owner.aggregate_order.is_empty() {
+                owner.aggregate_order.clone_from(&order);
             }
-            owner.aggregate_order = order;
+            // The input has the first order; an aggregate with another one sorts its rows itself.
+            if is_same(&owner.aggregate_order) {
+                order.clear();
+            }
         }
         let same_as = owner.aggregates.iter().find(|other| {
             std::ptr::eq(other.function, function)
                 && other.distinct == call.distinct
+                && other.order.len() == order.len()
+                && other.order.iter().zip(&order).all(|(a, b)| same_key(a, b))
                 && other.arguments.len() == arguments.len()
                 && other.arguments.iter().zip(&arguments).all(|(a, b)| walk::same(a, b))
                 && match (&other.filter, &filter) {
@@ -213,6 +213,7 @@ impl Binder<'_> {
                     arguments,
                     distinct: call.distinct,
                     filter,
+                    order,
                     output: output.clone(),
                 });
                 output
@@ -222,6 +223,10 @@ impl Binder<'_> {
         let column = Expression::Column { id: output.id, data_type };
         Ok(Bound::new(column, data_type, output.nullable, position))
     }
+}
+
+fn same_key(a: &SortKey, b: &SortKey) -> bool {
+    a.descending == b.descending && a.nulls_first == b.nulls_first && walk::same(&a.expression, &b.expression)
 }
 
 /// An aggregate whose parts are bound.

@@ -6,7 +6,7 @@ use crate::sql::ast::control::{Analyze, Explain, UtilityOption};
 use crate::sql::ast::define::OptionValue;
 use crate::sql::ast::expression::Literal;
 use crate::sql::binder::binder::Binder;
-use crate::sql::binder::bound::{BoundStatement, ExplainFormat, ExplainStatement, ObjectName};
+use crate::sql::binder::bound::{AnalyzeTarget, BoundStatement, ExplainFormat, ExplainStatement, ObjectName};
 
 /// What the options of an EXPLAIN say; `None`: nothing.
 #[derive(Default)]
@@ -61,14 +61,28 @@ impl Binder<'_> {
         let mut names = Vec::with_capacity(analyze.targets.len());
         for target in analyze.targets {
             let table = self.find_table(&target.table)?;
-            if let Some(column) = target.columns.first() {
-                return Err(Error::not_supported("ANALYZE of single columns").at(column.position()));
+            let mut columns = Vec::with_capacity(target.columns.len());
+            for name in target.columns {
+                let Some(position) = table.columns.iter().position(|column| column.name == name.text) else {
+                    let message =
+                        format!("column \"{}\" of relation \"{}\" does not exist", name.text, table.name);
+                    return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(name.position()));
+                };
+                if columns.contains(&position) {
+                    let message = format!(
+                        "column \"{}\" of relation \"{}\" appears more than once",
+                        name.text, table.name
+                    );
+                    return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(name.position()));
+                }
+                columns.push(position);
             }
-            names.push(ObjectName {
+            let table = ObjectName {
                 schema: Some(table.schema.clone()),
                 name: table.name.clone(),
                 position: target.table.position(),
-            });
+            };
+            names.push(AnalyzeTarget { table, columns });
         }
         Ok(BoundStatement::Analyze(names))
     }

@@ -78,6 +78,7 @@ pub fn bind(
         Statement::Explain(explain) => binder.bind_explain(explain),
         Statement::Analyze(analyze) => binder.bind_analyze(analyze),
         Statement::Copy(copy) => binder.bind_copy(copy),
+        Statement::Truncate(truncate) => binder.bind_truncate(truncate),
         Statement::Transaction(transaction) => control::bind_transaction(transaction),
         Statement::Set(set) => control::bind_set(set),
         Statement::Show(show) => {

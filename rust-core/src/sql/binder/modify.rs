@@ -3,11 +3,13 @@
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::arena::Arena;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::define::Truncate;
 use crate::sql::ast::expression::{Expr, ExprKind};
 use crate::sql::ast::modify::{Assignment, Condition, Delete, Insert, InsertSource, TargetColumn, Update};
 use crate::sql::ast::query::{FromItem, Query, QueryBody, SelectItem, TableReference};
 use crate::sql::ast::{Name, ObjectName};
 use crate::sql::binder::binder::{Binder, null_constant};
+use crate::sql::binder::bound::{BoundStatement, TruncateTarget};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::from::{alias_relation, table_relation};
 use crate::sql::binder::query::Untyped;
@@ -312,6 +314,22 @@ impl Binder<'_> {
         let input = self.finish_with(definitions, input);
         let returning = self.bind_returning(delete.returning, items)?;
         Ok(LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning })
+    }
+
+    /// Nothing refers to tables and no column counts by itself, so CASCADE, RESTRICT and what becomes of identities
+    /// all mean the same.
+    pub(super) fn bind_truncate(&mut self, truncate: &Truncate<'_>) -> Result<BoundStatement> {
+        let mut targets = Vec::with_capacity(truncate.tables.len());
+        for name in truncate.tables {
+            let table = self.find_table(name)?;
+            let span = name.span();
+            let target = TableReference { name: *name, only: truncate.only, alias: None, sample: None, span };
+            let (span, nothing) = (truncate.span, None);
+            let delete =
+                Delete { with: None, table: target, using: &[], filter: nothing, returning: &[], span };
+            targets.push(TruncateTarget { table: table.id, plan: self.bind_delete(&delete)? });
+        }
+        Ok(BoundStatement::Truncate(targets))
     }
 
     /// The rows that UPDATE and DELETE change: the target joined with other tables, and WHERE.

@@ -127,10 +127,11 @@ impl Binder<'_> {
             let what = format!("the aggregate {} in ORDER BY of this query", aggregate.function.name);
             return Err(Error::not_supported(what).at(query.order_by[0].value.span.position()));
         }
+        let order = keys.iter().map(|key| key.expression.clone()).collect();
         if !keys.is_empty() {
             plan = Box::new(LogicalPlan::Sort { input: plan, keys });
         }
-        let plan = self.bind_limit(plan, query, &scope)?;
+        let plan = self.bind_limit(plan, query, order, &scope)?;
         Ok(BoundQuery { plan, columns, positions })
     }
 
@@ -179,14 +180,23 @@ impl Binder<'_> {
         &mut self,
         plan: Box<LogicalPlan>,
         query: &Query<'_>,
+        order: Vec<Expression>,
         scope: &Rc<Scope>,
     ) -> Result<Box<LogicalPlan>> {
         if query.limit.is_none() && query.offset.is_none() {
             return Ok(plan);
         }
+        let mut ties = Vec::new();
+        if let Some(span) = query.with_ties {
+            if order.is_empty() {
+                let message = "WITH TIES cannot be specified without ORDER BY clause";
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(span.position()));
+            }
+            ties = order;
+        }
         let limit = self.bind_row_count(query.limit, Place::Limit, scope)?;
         let offset = self.bind_row_count(query.offset, Place::Offset, scope)?;
-        Ok(Box::new(LogicalPlan::Limit { input: plan, limit, offset }))
+        Ok(Box::new(LogicalPlan::Limit { input: plan, limit, offset, ties }))
     }
 
     fn bind_row_count(
@@ -276,9 +286,6 @@ fn check_row_width(row: &[Expr<'_>], width: usize) -> Result<()> {
 }
 
 fn check_query_form(query: &Query<'_>) -> Result<()> {
-    if let Some(span) = query.with_ties {
-        return Err(Error::not_supported("FETCH FIRST … WITH TIES").at(span.position()));
-    }
     if let Some(locking) = query.locking.first() {
         return Err(Error::not_supported("SELECT … FOR UPDATE or FOR SHARE").at(locking.span.position()));
     }

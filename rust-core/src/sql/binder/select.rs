@@ -223,20 +223,22 @@ impl Binder<'_> {
         if matches!(select.distinct, Some(Distinct::All { .. })) {
             plan = Box::new(LogicalPlan::Distinct { input: plan });
         }
+        let mut order = Vec::new();
         if !keys.is_empty() {
             let key = |key: OrderKey| SortKey {
                 expression: column_expression(&columns[key.item]),
                 descending: key.descending,
                 nulls_first: key.nulls_first,
             };
-            let keys = keys.into_iter().map(key).collect();
+            let keys: Vec<SortKey> = keys.into_iter().map(key).collect();
+            order.extend(keys.iter().map(|key| key.expression.clone()));
             plan = Box::new(LogicalPlan::Sort { input: plan, keys });
         }
         if !distinct_on.is_empty() {
             let keys = distinct_on.iter().map(|&item| column_expression(&columns[item])).collect();
             plan = Box::new(LogicalPlan::DistinctOn { input: plan, keys });
         }
-        plan = self.bind_limit(plan, query, scope)?;
+        plan = self.bind_limit(plan, query, order, scope)?;
         if columns.len() > visible {
             columns.truncate(visible);
             let expressions = columns.iter().map(column_expression).collect();

@@ -1,8 +1,8 @@
 //! Types as written to types as stored.
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::{IntervalField, IntervalFields, TypeName};
 use crate::sql::ast::expression::{ExprKind, Literal};
+use crate::sql::ast::{IntervalField, IntervalFields, TypeName};
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::interval_range::{IntervalRange, RangeField};
 

@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::sql::binder::binder::Binder;
 use crate::sql::functions::registry::Volatility;
-use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
-use crate::sql::plan::logical::{CommonTableId, JoinKind, LogicalPlan};
+use crate::sql::plan::expression::{ColumnId, Expression};
+use crate::sql::plan::logical::{CommonTableId, LogicalPlan};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Datum, Numeric};
 use std::collections::BTreeMap;
@@ -96,27 +96,6 @@ fn each_node_inside(
     expression.each_operand_mut(&mut |operand| each_node_inside(operand, visit))
 }
 
-/// Calls `visit` with the columns that a node makes itself.
-fn each_made_column(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&mut OutputColumn)) {
-    match plan {
-        LogicalPlan::Scan { columns, row_id, .. } => columns.iter_mut().chain(row_id).for_each(visit),
-        LogicalPlan::Values { columns, .. }
-        | LogicalPlan::Supplied { columns }
-        | LogicalPlan::Project { columns, .. }
-        | LogicalPlan::Append { columns, .. }
-        | LogicalPlan::SetOperation { columns, .. }
-        | LogicalPlan::CommonScan { columns, .. }
-        | LogicalPlan::RecursiveUnion { columns, .. }
-        | LogicalPlan::TableFunction { columns, .. } => columns.iter_mut().for_each(visit),
-        LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
-            group_columns.iter_mut().for_each(&mut *visit);
-            aggregates.iter_mut().for_each(|call| visit(&mut call.output));
-        }
-        LogicalPlan::Join { kind: JoinKind::Mark(column), .. } => visit(column),
-        _ => {}
-    }
-}
-
 /// Gives the columns and common tables that queries in a copied expression make numbers of their own.
 pub(super) fn renumber(binder: &mut Binder<'_>, expression: &mut Expression) -> Result<()> {
     let binder = std::cell::RefCell::new(binder);
@@ -133,7 +112,7 @@ fn renumber_with(
     let mut columns: BTreeMap<ColumnId, ColumnId> = BTreeMap::new();
     let mut tables: BTreeMap<CommonTableId, CommonTableId> = BTreeMap::new();
     each_node_inside(expression, &mut |node| {
-        each_made_column(node, &mut |column| {
+        node.each_made_mut(&mut |column| {
             let id = *columns.entry(column.id).or_insert_with(&mut *next_column);
             column.id = id;
         });

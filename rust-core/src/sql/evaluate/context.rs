@@ -5,12 +5,21 @@ use crate::sql::functions::registry::Environment;
 use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::datum::{Datum, DatumRef};
 
+/// Parameters that are computed when they are first used.
+pub trait LateValues {
+    /// The value of `$n`, from 0; `None`: it is an ordinary parameter; an error: it is not there yet, and whoever
+    /// evaluates computes it and evaluates again.
+    fn late(&self, index: usize) -> Option<Result<&Datum>>;
+}
+
 /// Parameters and environment of one execution.
 pub struct EvaluationContext<'a> {
     /// Values of `$1 …`, of the plan's parameter types.
     pub parameters: &'a [Datum],
     /// Clock, zone, settings.
     pub environment: &'a dyn Environment,
+    /// What is computed when it is first used.
+    pub late: Option<&'a dyn LateValues>,
 }
 
 impl std::fmt::Debug for EvaluationContext<'_> {
@@ -22,7 +31,7 @@ impl std::fmt::Debug for EvaluationContext<'_> {
 impl<'a> EvaluationContext<'a> {
     /// A context.
     pub fn new(parameters: &'a [Datum], environment: &'a dyn Environment) -> EvaluationContext<'a> {
-        EvaluationContext { parameters, environment }
+        EvaluationContext { parameters, environment, late: None }
     }
 
     /// What casts need of it.
@@ -34,6 +43,9 @@ impl<'a> EvaluationContext<'a> {
     /// # Errors
     /// `XX000` when fewer values were bound than the plan has parameters.
     pub fn parameter(&self, index: usize) -> Result<DatumRef<'a>> {
+        if let Some(value) = self.late.and_then(|late| late.late(index)) {
+            return value.map(Datum::as_ref);
+        }
         match self.parameters.get(index) {
             Some(value) => Ok(value.as_ref()),
             None => Err(Error::internal(format!("parameter ${} has no value", index + 1))),

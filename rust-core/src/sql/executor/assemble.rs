@@ -20,7 +20,7 @@ use crate::sql::executor::set_operation::{Append, DistinctOn, SetOperation};
 use crate::sql::executor::stage::Stage;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::CommonTableId;
-use crate::sql::plan::physical::{Operator, PhysicalJoinKind, PhysicalNode};
+use crate::sql::plan::physical::{Operator, PhysicalAggregate, PhysicalJoinKind, PhysicalNode};
 use hashbrown::HashMap;
 use std::sync::atomic::AtomicU64;
 
@@ -54,11 +54,10 @@ fn wanted_of_left(node: &PhysicalNode, wanted: &Wanted) -> Wanted {
             with(wanted.clone()?, keys.iter().map(|key| &key.expression))
         }
         Operator::DistinctOn { keys, .. } => with(wanted.clone()?, keys),
-        Operator::Limit { .. } => wanted.clone(),
+        Operator::Limit { ties, .. } => with(wanted.clone()?, ties),
         Operator::Project { input, expressions } => with(none(input), expressions),
         Operator::HashAggregate { input, groups, aggregates } => {
-            let arguments =
-                aggregates.iter().flat_map(|aggregate| aggregate.arguments.iter().chain(&aggregate.filter));
+            let arguments = aggregates.iter().flat_map(PhysicalAggregate::operands);
             with(none(input), groups.iter().chain(arguments))
         }
         Operator::HashJoin { left, keys, residual, .. }
@@ -154,7 +153,8 @@ impl Assembler {
             // What LIMIT cuts off is not computed.
             if let Operator::Project { .. } = node.operator()
                 && let Some((limit, _)) = way.last()
-                && let Operator::Limit { .. } = limit.operator()
+                && let Operator::Limit { ties, .. } = limit.operator()
+                && ties.is_empty()
             {
                 self.add(&mut pipeline, limit, Box::new(Limit::new(limit.clone())));
                 limit_is_placed = true;

@@ -1,7 +1,10 @@
 //! LIMIT and OFFSET.
 
 use crate::batch::batch::{Batch, Selection};
+use crate::batch::column::Column;
+use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::evaluate::columns;
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow};
 use crate::sql::executor::ExecutionContext;
@@ -9,7 +12,8 @@ use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Transform};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::Operator;
-use crate::sql::types::datum::DatumRef;
+use crate::sql::types::compare::equal;
+use crate::sql::types::datum::{Datum, DatumRef};
 
 /// The value of a LIMIT; `None`: all rows.
 /// # Errors
@@ -51,12 +55,72 @@ pub(super) struct Limit {
     skip: u64,
     /// Rows still to pass; `None`: all.
     left: Option<u64>,
+    /// The last row's values of what ties are found by; `None`: it did not come yet.
+    last: Option<Vec<Datum>>,
 }
 
 impl Limit {
     pub(super) fn new(node: NodeRef) -> Limit {
-        Limit { node, prepared: false, skip: 0, left: None }
+        Limit { node, prepared: false, skip: 0, left: None, last: None }
     }
+}
+
+impl Limit {
+    /// The last row has come: rows `from..to` of `whole` are `batch`.
+    fn finished(
+        &mut self,
+        batch: Batch,
+        whole: Batch,
+        from: usize,
+        to: usize,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<(Option<Batch>, Flow)> {
+        let node = self.node.clone();
+        let Operator::Limit { ties, .. } = node.operator() else { unreachable!("made for a limit") };
+        let Some(row) = batch.row_numbers().last() else { return Ok((Some(batch), Flow::Finished)) };
+        if ties.is_empty() {
+            return Ok((Some(batch), Flow::Finished));
+        }
+        let keys = key_columns(ties, &batch, context)?;
+        self.last = Some(keys.iter().map(|key| key.datum(row).to_owned()).collect());
+        let (tied, flow) = self.tied(whole.clone(), to, context)?;
+        let Some(tied) = tied else { return Ok((Some(batch), flow)) };
+        // Both parts lie side by side in the batch as it came.
+        let count = to - from + tied.selected_rows();
+        let rows = whole.row_numbers().skip(from).take(count).map(|row| row as u16).collect();
+        Ok((Some(Batch { selection: Some(Selection(rows)), ..whole }), flow))
+    }
+
+    /// The rows of a batch, from the `from`-th on, that equal the last one.
+    fn tied(
+        &mut self,
+        batch: Batch,
+        from: usize,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<(Option<Batch>, Flow)> {
+        let node = self.node.clone();
+        let Operator::Limit { ties, .. } = node.operator() else { unreachable!("made for a limit") };
+        let Some(last) = &self.last else { return Ok((None, Flow::Finished)) };
+        let keys = key_columns(ties, &batch, context)?;
+        let equals = |row: usize| {
+            keys.iter().zip(last).all(|(key, last)| equal(key.datum(row), last.as_ref(), key.data_type))
+        };
+        let rows: Vec<u16> =
+            batch.row_numbers().skip(from).take_while(|row| equals(*row)).map(|row| row as u16).collect();
+        let flow = if from + rows.len() == batch.selected_rows() { Flow::NeedInput } else { Flow::Finished };
+        let tied = (!rows.is_empty()).then_some(Batch { selection: Some(Selection(rows)), ..batch });
+        Ok((tied, flow))
+    }
+}
+
+/// What ties are found by.
+fn key_columns(
+    ties: &[Expression],
+    batch: &Batch,
+    context: &ExecutionContext<'_>,
+) -> Result<Vec<Arc<Column>>> {
+    let evaluation = context.evaluation();
+    ties.iter().map(|tie| columns::evaluate(tie, batch, &evaluation)).collect()
 }
 
 impl Transform for Limit {
@@ -78,17 +142,25 @@ impl Transform for Limit {
 
     fn restart(&mut self) {
         self.prepared = false;
+        self.last = None;
     }
 
     fn push(
         &mut self,
         input: Option<Batch>,
-        _context: &mut ExecutionContext<'_>,
+        context: &mut ExecutionContext<'_>,
     ) -> Result<(Option<Batch>, Flow)> {
+        if self.last.is_some() {
+            return match input {
+                Some(batch) => self.tied(batch, 0, context),
+                None => Ok((None, Flow::NeedInput)),
+            };
+        }
         if self.left == Some(0) {
             return Ok((None, Flow::Finished));
         }
         let Some(mut batch) = input else { return Ok((None, Flow::NeedInput)) };
+        let whole = batch.clone();
         let rows = batch.selected_rows();
         let from = usize::try_from(self.skip).unwrap_or(usize::MAX).min(rows);
         self.skip -= from as u64;
@@ -103,7 +175,7 @@ impl Transform for Limit {
         if let Some(left) = &mut self.left {
             *left -= (to - from) as u64;
             if *left == 0 {
-                return Ok((Some(batch), Flow::Finished));
+                return self.finished(batch, whole, from, to, context);
             }
         }
         Ok((Some(batch), Flow::NeedInput))

@@ -34,6 +34,7 @@ mod top_n;
 mod tests;
 
 pub use execution::{Execution, start, start_instrumented};
+pub use initial::LatePlans;
 pub use instrument::NodeStatistics;
 
 use crate::batch::batch::Batch;
@@ -41,7 +42,7 @@ use crate::common::cancel::CancelToken;
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
 use crate::error::Result;
-use crate::sql::evaluate::context::EvaluationContext;
+use crate::sql::evaluate::context::{EvaluationContext, LateValues};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
 use crate::transaction::manager::TransactionManager;
@@ -63,6 +64,8 @@ pub struct ExecutionContext<'a> {
     pub cancel: &'a CancelToken,
     /// Rows for the plan's `Supplied` leaf, where it has one.
     pub supply: Option<&'a mut dyn Supply>,
+    /// Parameters that are computed when they are first used; the running plan's own affair: `None` from outside.
+    pub late: Option<&'a mut LatePlans>,
 }
 
 /// Gives a plan the rows that come from outside.
@@ -93,10 +96,27 @@ impl ExecutionContext<'_> {
                 Some(supply) => Some(&mut **supply),
                 None => None,
             },
+            late: self.late.as_deref_mut(),
         }
     }
 
     fn evaluation(&self) -> EvaluationContext<'_> {
-        EvaluationContext::new(self.parameters, self.environment)
+        let late = self.late.as_deref().map(|late| late as &dyn LateValues);
+        EvaluationContext { late, ..EvaluationContext::new(self.parameters, self.environment) }
+    }
+
+    /// Evaluates, as often as it takes until every parameter that turns out to be needed is there.
+    fn evaluate<R>(&mut self, mut body: impl FnMut(&EvaluationContext<'_>) -> Result<R>) -> Result<R> {
+        loop {
+            let result = body(&self.evaluation());
+            let Some(wanted) = self.late.as_deref().and_then(LatePlans::take_wanted) else { return result };
+            if result.is_ok() {
+                return result;
+            }
+            let Some(late) = self.late.take() else { return result };
+            let outcome = late.compute(wanted, self);
+            self.late = Some(late);
+            outcome?;
+        }
     }
 }

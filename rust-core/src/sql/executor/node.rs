@@ -163,7 +163,7 @@ pub(super) fn output_types(node: &PhysicalNode) -> Vec<DataType> {
 }
 
 /// Calls `visit` with each expression of the node alone.
-fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn FnMut(&'p Expression)) {
+pub(super) fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn FnMut(&'p Expression)) {
     fn output<'p>(output: &'p ScanOutput, visit: &mut dyn FnMut(&'p Expression)) {
         output.predicate.iter().for_each(visit);
     }
@@ -191,7 +191,7 @@ fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn FnMut(&'p Exp
         Operator::HashAggregate { groups, aggregates, .. } => {
             groups.iter().for_each(&mut *visit);
             for aggregate in aggregates {
-                aggregate.arguments.iter().chain(&aggregate.filter).for_each(&mut *visit);
+                aggregate.operands().for_each(&mut *visit);
             }
         }
         Operator::DistinctOn { keys, .. } => keys.iter().for_each(visit),
@@ -207,7 +207,7 @@ fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn FnMut(&'p Exp
         Operator::TopN { keys, limit, offset, .. } => {
             keys.iter().map(|key| &key.expression).chain([limit]).chain(offset).for_each(visit);
         }
-        Operator::Limit { limit, offset, .. } => limit.iter().chain(offset).for_each(visit),
+        Operator::Limit { limit, offset, ties, .. } => limit.iter().chain(offset).chain(ties).for_each(visit),
         Operator::Insert { checks, returning, .. } => {
             checks.iter().map(|check| &check.condition).chain(returning.iter().flatten()).for_each(visit);
         }
@@ -229,7 +229,7 @@ fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn FnMut(&'p Exp
 }
 
 /// Calls `visit` with the expression and everything inside it.
-fn each_part<'p>(expression: &'p Expression, visit: &mut dyn FnMut(&'p Expression)) {
+pub(super) fn each_part<'p>(expression: &'p Expression, visit: &mut dyn FnMut(&'p Expression)) {
     let mut waiting = vec![expression];
     while let Some(part) = waiting.pop() {
         visit(part);

@@ -74,23 +74,29 @@ impl PointResult {
 /// Whether the short path can run the plan at all.
 pub fn can_run(plan: &PhysicalPlan) -> bool {
     let mut node = &plan.root;
+    let mut below = false;
     loop {
         match &node.operator {
+            // A data change is at the top or nowhere.
+            Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } if below => {
+                return false;
+            }
             Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } | Operator::Values { .. } => {
                 return true;
             }
             Operator::Filter { .. }
             | Operator::Project { .. }
-            | Operator::Limit { .. }
             | Operator::Insert { .. }
             | Operator::Update { .. }
             | Operator::Delete { .. } => {}
+            Operator::Limit { ties, .. } if ties.is_empty() => {}
             _ => return false,
         }
         match input(node) {
             Some(next) => node = next,
             None => return false,
         }
+        below = true;
     }
 }
 
@@ -307,7 +313,7 @@ impl Run<'_> {
                 let values = values_of(expressions, row, &evaluation)?;
                 emit(context, &Computed(&values), values.len())
             }),
-            Operator::Limit { input, limit, offset } => {
+            Operator::Limit { input, limit, offset, .. } => {
                 let evaluation = evaluation_of(context);
                 let mut skip = offset_value(offset.as_ref(), &evaluation)?;
                 let mut left = limit_value(limit.as_ref(), &evaluation)?.unwrap_or(u64::MAX);

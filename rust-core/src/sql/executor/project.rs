@@ -29,7 +29,7 @@ impl Transform for Filter {
             unreachable!("made for a filter");
         };
         let Some(mut batch) = input else { return Ok((None, Flow::NeedInput)) };
-        columns::filter(predicate, &mut batch, &context.evaluation())?;
+        context.evaluate(|evaluation| columns::filter(predicate, &mut batch, evaluation))?;
         Ok((Some(batch), Flow::NeedInput))
     }
 }
@@ -55,11 +55,12 @@ impl Transform for Project {
             unreachable!("made for a projection");
         };
         let Some(batch) = input else { return Ok((None, Flow::NeedInput)) };
-        let evaluation = context.evaluation();
-        let columns = expressions
-            .iter()
-            .map(|expression| columns::evaluate(expression, &batch, &evaluation))
-            .collect::<Result<Vec<_>>>()?;
+        let columns = context.evaluate(|evaluation| {
+            expressions
+                .iter()
+                .map(|expression| columns::evaluate(expression, &batch, evaluation))
+                .collect::<Result<Vec<_>>>()
+        })?;
         Ok((Some(Batch { columns, rows: batch.rows, selection: batch.selection }), Flow::NeedInput))
     }
 }

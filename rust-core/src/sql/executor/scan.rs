@@ -219,9 +219,9 @@ fn output_of(operator: &Operator) -> Option<&ScanOutput> {
 }
 
 /// Applies a leaf's own predicate.
-fn apply_predicate(operator: &Operator, batch: &mut Batch, context: &ExecutionContext<'_>) -> Result<()> {
+fn apply_predicate(operator: &Operator, batch: &mut Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
     match output_of(operator).and_then(|output| output.predicate.as_ref()) {
-        Some(predicate) => columns::filter(predicate, batch, &context.evaluation()),
+        Some(predicate) => context.evaluate(|evaluation| columns::filter(predicate, batch, evaluation)),
         None => Ok(()),
     }
 }
@@ -308,7 +308,7 @@ fn look_up(
 fn values(
     operator: &Operator,
     position: &mut usize,
-    context: &ExecutionContext<'_>,
+    context: &mut ExecutionContext<'_>,
 ) -> Result<Option<Batch>> {
     let Operator::Values { rows, types } = operator else {
         return Err(Error::internal("VALUES of something else"));
@@ -319,15 +319,18 @@ fn values(
         return Ok(None);
     }
     *position = end;
-    let evaluation = context.evaluation();
-    let mut builders: Vec<ColumnBuilder> =
-        types.iter().map(|data_type| ColumnBuilder::new(SqlType::plain(*data_type), rows.len())).collect();
-    for row in rows {
-        for (builder, expression) in builders.iter_mut().zip(row) {
-            builder.push_datum(row::value(expression, &NoRow, &evaluation)?.as_datum());
+    let columns = context.evaluate(|evaluation| {
+        let mut builders: Vec<ColumnBuilder> = types
+            .iter()
+            .map(|data_type| ColumnBuilder::new(SqlType::plain(*data_type), rows.len()))
+            .collect();
+        for row in rows {
+            for (builder, expression) in builders.iter_mut().zip(row) {
+                builder.push_datum(row::value(expression, &NoRow, evaluation)?.as_datum());
+            }
         }
-    }
-    let columns = builders.into_iter().map(|builder| Arc::new(builder.finish())).collect();
+        Ok(builders.into_iter().map(|builder| Arc::new(builder.finish())).collect())
+    })?;
     Ok(Some(Batch { columns, rows: rows.len(), selection: None }))
 }
 

@@ -432,7 +432,11 @@ impl Reading<'_> {
                     return;
                 }
                 self.digits.push(digit);
-                if self.seen_point { self.after += 1 } else { self.before += 1 }
+                if self.seen_point {
+                    self.after += 1
+                } else {
+                    self.before += 1
+                }
                 taken = true;
             }
             Some('.') if template.has_point && !self.seen_point => {

@@ -290,9 +290,8 @@ fn position(text: &str, pattern: &str, wanted: &Wanted<'_>, end: i32) -> Result<
         return Err(invalid_parameter(format!("invalid value for parameter \"endoption\": {end}")));
     }
     let found = wanted.find(text, pattern)?;
-    Ok(found.map_or(0, |(start, stop)| {
-        character_count(&text[..if end == 1 { stop } else { start }]) as i32 + 1
-    }))
+    Ok(found
+        .map_or(0, |(start, stop)| character_count(&text[..if end == 1 { stop } else { start }]) as i32 + 1))
 }
 
 fn part(text: &str, pattern: &str, wanted: &Wanted<'_>) -> Result<Option<String>> {
@@ -339,8 +338,7 @@ fn similar(pattern: &str, escape: Option<char>, out: &mut String) -> Result<()> 
                     }
                     1 => out.push_str(")(?:"),
                     _ => {
-                        let message =
-                            "SQL regular expression may not contain more than two escape-double-quote separators";
+                        let message = "SQL regular expression may not contain more than two escape-double-quote separators";
                         return Err(Error::new(SqlState::INVALID_USE_OF_ESCAPE_CHARACTER, message));
                     }
                 }
@@ -417,21 +415,39 @@ static FUNCTIONS: &[ScalarFunction] = &[
     function!("regexp_substr", (Text, Text, Int4, Int4) -> Nullable<Text>, Immutable, "the n-th match from a character on", |(text, pattern, start, n), _| part(text, pattern, &substr(start, n, "", 0))),
     function!("regexp_substr", (Text, Text, Int4, Int4, Text) -> Nullable<Text>, Immutable, "the n-th match, with flags", |(text, pattern, start, n, letters), _| part(text, pattern, &substr(start, n, letters, 0))),
     function!("regexp_substr", (Text, Text, Int4, Int4, Text, Int4) -> Nullable<Text>, Immutable, "a group of the n-th match", |(text, pattern, start, n, letters, group), _| part(text, pattern, &substr(start, n, letters, group))),
-    text_function!("similar_to_escape", (Text), Immutable, "a pattern of SIMILAR TO as a regular expression", |(pattern,), _, out| {
-        similar(pattern, Some('\\'), out)?;
-        Ok(true)
-    }),
-    text_function!("similar_to_escape", (Text, Text), Immutable, "a pattern of SIMILAR TO as a regular expression", |(pattern, escape), _, out| {
-        similar(pattern, escape_character(escape)?, out)?;
-        Ok(true)
-    }),
-    text_function!("substring", (Text, Text, Text), Immutable, "what a pattern of SIMILAR TO marks", |(text, pattern, escape), _, out| {
-        let mut regex = String::new();
-        similar(pattern, escape_character(escape)?, &mut regex)?;
-        let found = substring(text, &regex)?;
-        out.push_str(found.unwrap_or(""));
-        Ok(found.is_some())
-    }),
+    text_function!(
+        "similar_to_escape",
+        (Text),
+        Immutable,
+        "a pattern of SIMILAR TO as a regular expression",
+        |(pattern,), _, out| {
+            similar(pattern, Some('\\'), out)?;
+            Ok(true)
+        }
+    ),
+    text_function!(
+        "similar_to_escape",
+        (Text, Text),
+        Immutable,
+        "a pattern of SIMILAR TO as a regular expression",
+        |(pattern, escape), _, out| {
+            similar(pattern, escape_character(escape)?, out)?;
+            Ok(true)
+        }
+    ),
+    text_function!(
+        "substring",
+        (Text, Text, Text),
+        Immutable,
+        "what a pattern of SIMILAR TO marks",
+        |(text, pattern, escape), _, out| {
+            let mut regex = String::new();
+            similar(pattern, escape_character(escape)?, &mut regex)?;
+            let found = substring(text, &regex)?;
+            out.push_str(found.unwrap_or(""));
+            Ok(found.is_some())
+        }
+    ),
     text_function!(
         "substring",
         (Text, Text),

@@ -206,7 +206,8 @@ fn unistr(text: &str, out: &mut String) -> Result<()> {
             Some(b'U') => (1, 8),
             _ => (0, 4),
         };
-        let hex = rest.get(skip..skip + digits).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let hex =
+            rest.get(skip..skip + digits).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let Some(code) = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()) else {
             return Err(wrong("invalid Unicode escape")
                 .hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX."));

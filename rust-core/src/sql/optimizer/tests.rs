@@ -145,7 +145,7 @@ fn sort(input: LogicalPlan, keys: &[(usize, bool)]) -> LogicalPlan {
 }
 
 fn limit(input: LogicalPlan, count: i64) -> LogicalPlan {
-    LogicalPlan::Limit { input: Box::new(input), limit: Some(big(count)), offset: None }
+    LogicalPlan::Limit { input: Box::new(input), limit: Some(big(count)), offset: None, ties: Vec::new() }
 }
 
 fn show_expression(expression: &Expression) -> String {

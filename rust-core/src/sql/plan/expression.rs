@@ -276,8 +276,24 @@ pub struct AggregateCall {
     pub distinct: bool,
     /// FILTER (WHERE …).
     pub filter: Option<Expression>,
+    /// The order in which it takes its rows; empty: that of the input.
+    pub order: Vec<SortKey>,
     /// The column that holds the result.
     pub output: OutputColumn,
+}
+
+impl AggregateCall {
+    /// Everything that it evaluates over its input.
+    pub fn operands(&self) -> impl Iterator<Item = &Expression> {
+        let order = self.order.iter().map(|key| &key.expression);
+        self.arguments.iter().chain(&self.filter).chain(order)
+    }
+
+    /// [`AggregateCall::operands`] for changing them.
+    pub fn operands_mut(&mut self) -> impl Iterator<Item = &mut Expression> {
+        let order = self.order.iter_mut().map(|key| &mut key.expression);
+        self.arguments.iter_mut().chain(&mut self.filter).chain(order)
+    }
 }
 
 /// A sort key.

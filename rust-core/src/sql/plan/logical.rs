@@ -229,6 +229,8 @@ pub enum LogicalPlan {
         limit: Option<Expression>,
         /// bigint; NULL or absent: 0.
         offset: Option<Expression>,
+        /// WITH TIES: rows that equal the last one in these follow it; empty: no.
+        ties: Vec<Expression>,
     },
     /// Puts rows into a table.
     Insert {
@@ -393,10 +395,12 @@ impl LogicalPlan {
             LogicalPlan::DistinctOn { keys, .. } => keys.iter().for_each(visit),
             LogicalPlan::Aggregate { groups, aggregates, .. } => {
                 groups.iter().for_each(&mut *visit);
-                aggregates.iter().flat_map(|call| call.arguments.iter().chain(&call.filter)).for_each(visit);
+                aggregates.iter().flat_map(AggregateCall::operands).for_each(visit);
             }
             LogicalPlan::Sort { keys, .. } => keys.iter().map(|key| &key.expression).for_each(visit),
-            LogicalPlan::Limit { limit, offset, .. } => limit.iter().chain(offset).for_each(visit),
+            LogicalPlan::Limit { limit, offset, ties, .. } => {
+                limit.iter().chain(offset).chain(ties).for_each(visit);
+            }
             LogicalPlan::Insert { checks, returning, .. } => {
                 checks.iter().map(|check| &check.condition).for_each(&mut *visit);
                 returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
@@ -438,15 +442,14 @@ impl LogicalPlan {
             LogicalPlan::DistinctOn { keys, .. } => keys.iter_mut().try_for_each(visit),
             LogicalPlan::Aggregate { groups, aggregates, .. } => {
                 groups.iter_mut().try_for_each(&mut *visit)?;
-                aggregates
-                    .iter_mut()
-                    .flat_map(|call| call.arguments.iter_mut().chain(&mut call.filter))
-                    .try_for_each(visit)
+                aggregates.iter_mut().flat_map(AggregateCall::operands_mut).try_for_each(visit)
             }
             LogicalPlan::Sort { keys, .. } => {
                 keys.iter_mut().map(|key| &mut key.expression).try_for_each(visit)
             }
-            LogicalPlan::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).try_for_each(visit),
+            LogicalPlan::Limit { limit, offset, ties, .. } => {
+                limit.iter_mut().chain(offset).chain(ties).try_for_each(visit)
+            }
             LogicalPlan::Insert { checks, returning, .. } => {
                 each_check(checks, visit)?;
                 each_returned(returning, visit)
@@ -460,6 +463,64 @@ impl LogicalPlan {
                 recheck.iter_mut().try_for_each(&mut *visit)?;
                 each_returned(returning, visit)
             }
+        }
+    }
+
+    /// Calls `visit` with each column that this node alone makes.
+    pub fn each_made(&self, visit: &mut dyn FnMut(&OutputColumn)) {
+        match self {
+            LogicalPlan::Scan { columns, row_id, .. } => columns.iter().chain(row_id).for_each(visit),
+            LogicalPlan::Values { columns, .. }
+            | LogicalPlan::Supplied { columns }
+            | LogicalPlan::Project { columns, .. }
+            | LogicalPlan::Append { columns, .. }
+            | LogicalPlan::SetOperation { columns, .. }
+            | LogicalPlan::CommonScan { columns, .. }
+            | LogicalPlan::RecursiveUnion { columns, .. }
+            | LogicalPlan::TableFunction { columns, .. } => columns.iter().for_each(visit),
+            LogicalPlan::Join { kind: JoinKind::Mark(column), .. } => visit(column),
+            LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
+                group_columns.iter().chain(aggregates.iter().map(|call| &call.output)).for_each(visit);
+            }
+            LogicalPlan::Insert { new_columns, returning, .. }
+            | LogicalPlan::Update { new_columns, returning, .. } => {
+                new_columns.iter().for_each(&mut *visit);
+                returning.iter().flat_map(|returning| &returning.columns).for_each(visit);
+            }
+            LogicalPlan::Delete { returning, .. } => {
+                returning.iter().flat_map(|returning| &returning.columns).for_each(visit);
+            }
+            LogicalPlan::Filter { .. }
+            | LogicalPlan::Join { .. }
+            | LogicalPlan::With { .. }
+            | LogicalPlan::Initial { .. }
+            | LogicalPlan::Distinct { .. }
+            | LogicalPlan::DistinctOn { .. }
+            | LogicalPlan::Sort { .. }
+            | LogicalPlan::Limit { .. } => {}
+        }
+    }
+
+    /// [`LogicalPlan::each_made`] for changing them; those of data changes are not among them.
+    pub fn each_made_mut(&mut self, visit: &mut dyn FnMut(&mut OutputColumn)) {
+        match self {
+            LogicalPlan::Scan { columns, row_id, .. } => columns.iter_mut().chain(row_id).for_each(visit),
+            LogicalPlan::Values { columns, .. }
+            | LogicalPlan::Supplied { columns }
+            | LogicalPlan::Project { columns, .. }
+            | LogicalPlan::Append { columns, .. }
+            | LogicalPlan::SetOperation { columns, .. }
+            | LogicalPlan::CommonScan { columns, .. }
+            | LogicalPlan::RecursiveUnion { columns, .. }
+            | LogicalPlan::TableFunction { columns, .. } => columns.iter_mut().for_each(visit),
+            LogicalPlan::Join { kind: JoinKind::Mark(column), .. } => visit(column),
+            LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
+                group_columns
+                    .iter_mut()
+                    .chain(aggregates.iter_mut().map(|call| &mut call.output))
+                    .for_each(visit);
+            }
+            _ => {}
         }
     }
 

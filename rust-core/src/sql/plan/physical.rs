@@ -309,6 +309,8 @@ pub enum Operator {
         limit: Option<Expression>,
         /// bigint.
         offset: Option<Expression>,
+        /// Rows that equal the last one in these follow it; empty: none does.
+        ties: Vec<Expression>,
     },
     /// Puts rows into a table.
     Insert {
@@ -362,6 +364,16 @@ pub struct PhysicalAggregate {
     pub distinct: bool,
     /// FILTER (WHERE …).
     pub filter: Option<Expression>,
+    /// The order in which it takes its rows; empty: that of the input.
+    pub order: Vec<SortKey>,
+}
+
+impl PhysicalAggregate {
+    /// Everything that it evaluates over its input.
+    pub fn operands(&self) -> impl Iterator<Item = &Expression> {
+        let order = self.order.iter().map(|key| &key.expression);
+        self.arguments.iter().chain(&self.filter).chain(order)
+    }
 }
 
 /// Which pairs and single rows a physical join puts out, and as what. Pairs are the left columns, then the right ones.

@@ -461,7 +461,8 @@ mod tests {
     use crate::sql::types::datetime_output::write_timestamp;
     use crate::sql::types::interval;
 
-    const ENVIRONMENT: CastEnvironment<'static> = CastEnvironment { zone: &TimeZone::UTC, now: 0, style: crate::sql::types::text_style::DEFAULT };
+    const ENVIRONMENT: CastEnvironment<'static> =
+        CastEnvironment { zone: &TimeZone::UTC, now: 0, style: crate::sql::types::text_style::DEFAULT };
 
     fn timestamp(text: &str) -> i64 {
         parse_timestamp(text, &ENVIRONMENT).unwrap()

@@ -69,11 +69,8 @@ fn write_rounded(value: f64, digits: i32, out: &mut String) {
     let digits = digits.max(1) as usize;
     let text = format!("{value:.*e}", digits - 1);
     let (mantissa, exponent) = text.split_once('e').expect("the form has an exponent");
-    let mantissa = if mantissa.contains('.') {
-        mantissa.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        mantissa
-    };
+    let mantissa =
+        if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
     write_shortest(&format!("{mantissa}e{exponent}"), digits as i32, out);
 }
 

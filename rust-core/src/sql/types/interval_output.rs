@@ -93,7 +93,8 @@ fn write_verbose(parts: Parts, out: &mut String) {
     out.push('@');
     // The first part that is not zero decides whether the whole is "ago".
     let mut ago = None;
-    for (count, unit) in [(years, "year"), (months, "mon"), (days, "day"), (hours, "hour"), (minutes, "min")] {
+    for (count, unit) in [(years, "year"), (months, "mon"), (days, "day"), (hours, "hour"), (minutes, "min")]
+    {
         if count == 0 {
             continue;
         }

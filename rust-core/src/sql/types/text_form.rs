@@ -6,7 +6,9 @@ use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef, Numeric};
 use crate::sql::types::interval_range::IntervalRange;
 use crate::sql::types::text::{to_char, to_varchar};
-use crate::sql::types::{boolean, bytea, datetime_input, datetime_output, float, integer, interval, interval_output};
+use crate::sql::types::{
+    boolean, bytea, datetime_input, datetime_output, float, integer, interval, interval_output,
+};
 use std::fmt::Write;
 use std::sync::Arc;
 

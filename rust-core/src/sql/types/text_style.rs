@@ -39,11 +39,8 @@ pub struct TextStyle {
 }
 
 /// The forms before any SET.
-pub const DEFAULT: TextStyle = TextStyle {
-    date_order: DateOrder::MonthDayYear,
-    interval: IntervalStyle::Postgres,
-    float_digits: 1,
-};
+pub const DEFAULT: TextStyle =
+    TextStyle { date_order: DateOrder::MonthDayYear, interval: IntervalStyle::Postgres, float_digits: 1 };
 
 impl Default for TextStyle {
     fn default() -> TextStyle {

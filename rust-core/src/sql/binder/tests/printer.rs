@@ -175,7 +175,7 @@ impl Printer {
                     .collect();
                 format!("{input} | sort {}", keys.join(", "))
             }
-            LogicalPlan::Limit { input, limit, offset } => {
+            LogicalPlan::Limit { input, limit, offset, .. } => {
                 let input = self.plan(input);
                 let limit = limit.as_ref().map_or("all".to_owned(), |one| self.expression(one));
                 let offset = offset.as_ref().map_or("0".to_owned(), |one| self.expression(one));

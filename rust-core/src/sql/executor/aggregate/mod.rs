@@ -4,19 +4,23 @@
 pub(super) mod groups;
 
 use crate::batch::batch::{Batch, Selection};
+use crate::batch::builder::ColumnBuilder;
 use crate::batch::column::{Column, ColumnData};
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::sql::evaluate::columns;
+use crate::sql::evaluate::row::result_type;
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::common_table::NewRows;
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
+use crate::sql::executor::sort_key::KeyColumns;
 use crate::sql::functions::registry::{GroupStates, RowSet};
 use crate::sql::plan::physical::{Operator, PhysicalAggregate};
-use crate::sql::types::data_type::DataType;
+use crate::sql::types::data_type::{DataType, SqlType};
+use crate::sql::types::datum::Datum;
 use groups::GroupTable;
 
 /// One aggregate's states.
@@ -24,6 +28,17 @@ struct Running {
     states: Box<dyn GroupStates>,
     /// For DISTINCT: the (group, arguments) that were counted.
     seen: Option<NewRows>,
+    /// For an order of its own: the rows that wait for all others.
+    waiting: Vec<WaitingRow>,
+    /// Bytes that they hold.
+    waiting_bytes: usize,
+}
+
+/// A row of an aggregate with an order of its own.
+struct WaitingRow {
+    key: Box<[u8]>,
+    group: u32,
+    arguments: Vec<Datum>,
 }
 
 /// Collects groups and aggregate states.
@@ -49,6 +64,8 @@ impl HashAggregate {
             .map(|aggregate| Running {
                 states: (aggregate.function.states)(),
                 seen: aggregate.distinct.then(NewRows::new),
+                waiting: Vec::new(),
+                waiting_bytes: 0,
             })
             .collect();
         let groups = (!groups.is_empty()).then(GroupTable::new);
@@ -67,7 +84,9 @@ impl HashAggregate {
             .aggregates
             .iter()
             .map(|running| {
-                running.states.memory_bytes() + running.seen.as_ref().map_or(0, NewRows::memory_bytes)
+                running.states.memory_bytes()
+                    + running.seen.as_ref().map_or(0, NewRows::memory_bytes)
+                    + running.waiting_bytes
             })
             .sum();
         self.memory.resize(states + self.groups.as_ref().map_or(0, GroupTable::memory_bytes))
@@ -141,6 +160,21 @@ impl Running {
             narrowed = Some(Batch { columns: Vec::new(), rows: batch.rows, selection: Some(Selection(new)) });
         }
         let rows = narrowed.as_ref().unwrap_or(batch);
+        if !aggregate.order.is_empty() {
+            let keys = KeyColumns::new(
+                &aggregate.order,
+                &Batch { columns: batch.columns.clone(), ..rows.clone() },
+                &evaluation,
+            )?;
+            let groups = match groups {
+                Some(groups) => {
+                    narrow_groups(batch, groups, rows, some_groups);
+                    &**some_groups
+                }
+                None => &[],
+            };
+            return self.keep_waiting(&keys, rows, &arguments, groups);
+        }
         match groups {
             None => self.states.update_single(&arguments, row_set(rows)),
             Some(groups) if narrowed.is_none() => self.states.update(&arguments, row_set(rows), groups),
@@ -149,6 +183,58 @@ impl Running {
                 self.states.update(&arguments, row_set(rows), some_groups)
             }
         }
+    }
+}
+
+impl Running {
+    /// Keeps the rows until all are there; `groups`: of each row, none for one group.
+    fn keep_waiting(
+        &mut self,
+        keys: &KeyColumns,
+        rows: &Batch,
+        arguments: &[Arc<Column>],
+        groups: &[u32],
+    ) -> Result<()> {
+        let mut number = 0;
+        keys.for_each(rows, |row, key| {
+            let arguments: Vec<Datum> =
+                arguments.iter().map(|argument| argument.datum(row).to_owned()).collect();
+            let texts: usize = arguments
+                .iter()
+                .map(|value| match value {
+                    Datum::Text(text) => text.len(),
+                    Datum::Bytes(bytes) => bytes.len(),
+                    _ => 0,
+                })
+                .sum();
+            self.waiting_bytes +=
+                size_of::<WaitingRow>() + key.len() + arguments.len() * size_of::<Datum>() + texts;
+            let group = groups.get(number).copied().unwrap_or(0);
+            number += 1;
+            self.waiting.push(WaitingRow { key: key.into(), group, arguments });
+            Ok(())
+        })
+    }
+
+    /// All rows are there: those that wait are taken in order.
+    fn take_waiting(&mut self, aggregate: &PhysicalAggregate) -> Result<()> {
+        // Stable: rows with equal keys come as they came.
+        self.waiting.sort_by(|a, b| a.key.cmp(&b.key));
+        for rows in self.waiting.chunks(BATCH_ROWS) {
+            let groups: Vec<u32> = rows.iter().map(|row| row.group).collect();
+            let columns: Vec<Arc<Column>> = (0..aggregate.arguments.len())
+                .map(|number| {
+                    let data_type = result_type(&aggregate.arguments[number]);
+                    let mut builder = ColumnBuilder::new(SqlType::plain(data_type), rows.len());
+                    rows.iter().for_each(|row| builder.push_datum(row.arguments[number].as_ref()));
+                    Arc::new(builder.finish())
+                })
+                .collect();
+            self.states.update(&columns, RowSet::All(rows.len()), &groups)?;
+        }
+        self.waiting = Vec::new();
+        self.waiting_bytes = 0;
+        Ok(())
     }
 }
 
@@ -188,10 +274,14 @@ impl Sink for HashAggregate {
             }
             None => (Vec::new(), 1),
         };
-        let mut states: Vec<Box<dyn GroupStates>> =
-            self.aggregates.into_iter().map(|running| running.states).collect();
-        for state in &mut states {
-            state.resize(count)?;
+        let Operator::HashAggregate { aggregates, .. } = self.node.operator() else {
+            unreachable!("made for an aggregation");
+        };
+        let mut states: Vec<Box<dyn GroupStates>> = Vec::with_capacity(aggregates.len());
+        for (mut running, aggregate) in self.aggregates.into_iter().zip(aggregates) {
+            running.states.resize(count)?;
+            running.take_waiting(aggregate)?;
+            states.push(running.states);
         }
         Ok(Box::new(Groups { columns, states, count, position: 0, memory: self.memory }))
     }

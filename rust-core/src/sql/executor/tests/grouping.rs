@@ -35,7 +35,7 @@ fn aggregate(name: &str, arguments: Vec<Expression>, distinct: bool, filtered: b
         .find(|function| function.arguments == types)
         .expect("the aggregate exists");
     let filter = filtered.then(|| call(">", vec![integer(3), constant(Datum::Integer(100))]));
-    PhysicalAggregate { function, arguments, distinct, filter }
+    PhysicalAggregate { function, arguments, distinct, filter, order: Vec::new() }
 }
 
 #[test]

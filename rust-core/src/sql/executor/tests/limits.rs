@@ -25,8 +25,13 @@ fn growing() -> Vec<(&'static str, Operator)> {
         .copied()
         .find(|function| function.arguments == [DataType::Text])
         .expect("the aggregate exists");
-    let counts =
-        vec![PhysicalAggregate { function: count, arguments: vec![word()], distinct: true, filter: None }];
+    let counts = vec![PhysicalAggregate {
+        function: count,
+        arguments: vec![word()],
+        distinct: true,
+        filter: None,
+        order: Vec::new(),
+    }];
     vec![
         (
             "hash join",

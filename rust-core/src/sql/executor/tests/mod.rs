@@ -102,6 +102,7 @@ impl Fixture {
             memory: &self.memory,
             cancel: &self.cancel,
             supply: None,
+            late: None,
         });
         transaction.end_statement();
         transaction.commit(Durability::Off).unwrap();

@@ -152,6 +152,7 @@ fn recursion_ends_with_the_last_new_row_or_with_the_reader() {
         name: "c".into(),
         definition: boxed(endless),
         input: boxed(Operator::Limit {
+            ties: Vec::new(),
             input: Box::new(common(2, 1)),
             limit: Some(constant(Datum::BigInt(1000))),
             offset: None,

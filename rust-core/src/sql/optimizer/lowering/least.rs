@@ -71,7 +71,12 @@ impl Lowering<'_> {
         to_inputs(&mut argument, &lowered.layout)?;
         let rows = lowered.node.estimated_rows.max(1.0);
         let cost = cost::DESCENT + lowered.node.estimated_cost / rows;
-        let operator = Operator::Limit { input: Box::new(lowered.node), limit: Some(one), offset: None };
+        let operator = Operator::Limit {
+            input: Box::new(lowered.node),
+            limit: Some(one),
+            offset: None,
+            ties: Vec::new(),
+        };
         Ok(Ok((node(operator, 1.0, cost), argument)))
     }
 }

@@ -15,7 +15,7 @@ mod unary;
 pub(super) use index_join::{Lookup, lookups};
 pub(super) use join::{is_equality, join_kind};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::optimizer::columns::{add_columns, operator_count, to_inputs};
 use crate::sql::optimizer::knowledge::Knowledge;
 use crate::sql::optimizer::lowering::common_table::CommonTables;
@@ -89,22 +89,33 @@ fn statement_kind(plan: &LogicalPlan) -> StatementKind {
         LogicalPlan::Insert { .. } => StatementKind::Insert,
         LogicalPlan::Update { .. } => StatementKind::Update,
         LogicalPlan::Delete { .. } => StatementKind::Delete,
-        LogicalPlan::Initial { input, .. } | LogicalPlan::With { input, .. } => statement_kind(input),
+        // RETURNING may be computed above the change, which is then at the left end.
+        LogicalPlan::Initial { input, .. }
+        | LogicalPlan::With { input, .. }
+        | LogicalPlan::Project { input, .. } => statement_kind(input),
+        LogicalPlan::Join { left, .. } => statement_kind(left),
         _ => StatementKind::Select,
     }
 }
 
-/// Whether the row-at-a-time interpreter can run the plan: one chain over a look-up or few rows of VALUES.
+/// Whether the row-at-a-time interpreter can run the plan: one chain over a look-up or few rows of VALUES. A data
+/// change is at its top or nowhere.
 fn is_short(node: &PhysicalNode) -> bool {
+    match &node.operator {
+        Operator::Insert { input, .. } | Operator::Update { input, .. } | Operator::Delete { input, .. } => {
+            is_short_query(input)
+        }
+        _ => is_short_query(node),
+    }
+}
+
+fn is_short_query(node: &PhysicalNode) -> bool {
     match &node.operator {
         Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => true,
         Operator::Values { rows, .. } => rows.len() <= SHORT_PATH_ROWS_MAX,
-        Operator::Filter { input, .. }
-        | Operator::Project { input, .. }
-        | Operator::Limit { input, .. }
-        | Operator::Insert { input, .. }
-        | Operator::Update { input, .. }
-        | Operator::Delete { input, .. } => is_short(input),
+        Operator::Filter { input, .. } | Operator::Project { input, .. } | Operator::Limit { input, .. } => {
+            is_short_query(input)
+        }
         _ => false,
     }
 }
@@ -272,13 +283,28 @@ impl Lowering<'_> {
                 let lowered = if lowered.ordered { lowered } else { unary::sorted(lowered, keys) };
                 Ok(Lowered { ordered: meets, ..lowered })
             }
-            LogicalPlan::Limit { input, limit, offset } => {
+            LogicalPlan::Limit { input, limit, offset, ties } if !ties.is_empty() => {
+                // Its input comes in order; what comes after the last row is not known beforehand.
+                let meets = matches!(&*input, LogicalPlan::Sort { keys, .. } if meets(keys, wanted));
+                let mut needed = required.to_vec();
+                ties.iter().for_each(|tie| add_columns(tie, &mut needed));
+                let lowered = self.lower(*input, &needed, None)?;
+                let ties = mapped(ties, &lowered.layout)?;
+                let mut limited = unary::limited(lowered, without_null(limit), without_null(offset), None);
+                if let Operator::Limit { ties: kept, .. } = &mut limited.node.operator {
+                    *kept = ties;
+                }
+                Ok(Lowered { ordered: meets, ..limited })
+            }
+            LogicalPlan::Limit { input, limit, offset, .. } => {
                 let meets = matches!(&*input, LogicalPlan::Sort { keys, .. } if meets(keys, wanted));
                 let lowered = self.limit(*input, without_null(limit), without_null(offset), required)?;
                 Ok(Lowered { ordered: meets, ..lowered })
             }
             LogicalPlan::Insert { .. } | LogicalPlan::Update { .. } | LogicalPlan::Delete { .. } => {
-                Err(Error::internal("a data change below a query"))
+                let layout = ids(&plan.output_columns());
+                let node = self.modification(plan)?;
+                Ok(Lowered { node, layout, ordered: false, sorted_by: None })
             }
         }
     }

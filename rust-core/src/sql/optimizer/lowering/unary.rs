@@ -23,6 +23,7 @@ fn least_of(input: PhysicalNode, argument: Expression, aggregates: Vec<Aggregate
             arguments: vec![argument.clone()],
             distinct: false,
             filter: None,
+            order: Vec::new(),
         })
         .collect();
     let operator = Operator::HashAggregate { input: Box::new(input), groups: Vec::new(), aggregates };
@@ -110,7 +111,7 @@ impl Lowering<'_> {
         };
         let mut needed = with_columns(&[], &groups);
         for aggregate in &aggregates {
-            needed = with_columns(&needed, aggregate.arguments.iter().chain(&aggregate.filter));
+            needed = with_columns(&needed, aggregate.operands());
         }
         let lowered = self.lower(input, &needed, None)?;
         let rows_in = lowered.node.estimated_rows;
@@ -130,7 +131,10 @@ impl Lowering<'_> {
                 if let Some(filter) = &mut filter {
                     to_inputs(filter, &lowered.layout)?;
                 }
-                Ok(PhysicalAggregate { function: call.function, arguments, distinct: call.distinct, filter })
+                let mut order = call.order;
+                order.iter_mut().try_for_each(|key| to_inputs(&mut key.expression, &lowered.layout))?;
+                let (function, distinct) = (call.function, call.distinct);
+                Ok(PhysicalAggregate { function, arguments, distinct, filter, order })
             })
             .collect::<Result<Vec<_>>>()?;
         let hashed = if groups.is_empty() { 0.0 } else { cost::ROW_GROUPED };
@@ -290,6 +294,6 @@ pub(super) fn limited(
         (None, _) => rows_in,
     };
     let cost = lowered.node.estimated_cost;
-    let operator = Operator::Limit { input: Box::new(lowered.node), limit, offset };
+    let operator = Operator::Limit { input: Box::new(lowered.node), limit, offset, ties: Vec::new() };
     Lowered { node: node(operator, rows, cost), ..lowered }
 }

@@ -17,11 +17,13 @@ pub(super) fn at_most_one_row(plan: &LogicalPlan) -> bool {
             LogicalPlan::Aggregate { groups, group_columns, .. } => {
                 return groups.is_empty() || group_columns.iter().all(|column| bound.contains(&column.id));
             }
-            LogicalPlan::Limit { input, limit, .. } => {
-                if matches!(
-                    limit,
-                    Some(Expression::Constant { value: Datum::BigInt(count), .. }) if *count <= 1
-                ) {
+            LogicalPlan::Limit { input, limit, ties, .. } => {
+                if ties.is_empty()
+                    && matches!(
+                        limit,
+                        Some(Expression::Constant { value: Datum::BigInt(count), .. }) if *count <= 1
+                    )
+                {
                     return true;
                 }
                 node = input;

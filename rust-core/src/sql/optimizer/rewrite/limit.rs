@@ -27,13 +27,16 @@ fn rows_wanted(limit: Option<&Expression>, offset: Option<&Expression>) -> Optio
 
 #[inline(never)]
 fn move_limit(plan: &mut LogicalPlan) {
-    let LogicalPlan::Limit { input, limit, offset } = plan else { return };
+    let LogicalPlan::Limit { input, limit, offset, ties } = plan else { return };
+    if !ties.is_empty() {
+        return;
+    }
     let wanted = rows_wanted(limit.as_ref(), offset.as_ref());
     match &mut **input {
         LogicalPlan::Project { .. } => {
             let (limit, offset) = (limit.take(), offset.take());
             let LogicalPlan::Project { input, expressions, columns } = take(input) else { return };
-            let input = Box::new(LogicalPlan::Limit { input, limit, offset });
+            let input = Box::new(LogicalPlan::Limit { input, limit, offset, ties: Vec::new() });
             *plan = LogicalPlan::Project { input, expressions, columns };
         }
         LogicalPlan::Append { inputs, .. } => {
@@ -49,13 +52,14 @@ fn move_limit(plan: &mut LogicalPlan) {
 }
 
 fn limit_to(plan: &mut LogicalPlan, rows: i64) {
-    if let LogicalPlan::Limit { limit, offset, .. } = plan
+    if let LogicalPlan::Limit { limit, offset, ties, .. } = plan
+        && ties.is_empty()
         && rows_wanted(limit.as_ref(), offset.as_ref()).is_some_and(|known| known <= rows)
     {
         return;
     }
     let limit = Some(Expression::Constant { value: Datum::BigInt(rows), data_type: DataType::BigInt });
-    *plan = LogicalPlan::Limit { input: Box::new(take(plan)), limit, offset: None };
+    *plan = LogicalPlan::Limit { input: Box::new(take(plan)), limit, offset: None, ties: Vec::new() };
 }
 
 /// Two projections become one where the lower one only renames columns, or the upper one does and each lower

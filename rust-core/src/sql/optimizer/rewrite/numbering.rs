@@ -1,9 +1,10 @@
 //! New numbers for columns, common tables and parameters, and copies of plans under new numbers.
 
 use crate::error::{Error, Result};
-use crate::sql::optimizer::rewrite::references::substitute_in_plan;
-use crate::sql::optimizer::rewrite::references::{Replacements, column, each_made, each_made_mut, each_node};
-use crate::sql::plan::expression::{ColumnId, OutputColumn};
+use crate::sql::optimizer::rewrite::references::{
+    Replacements, column, each_node, replace_columns, substitute_in_plan,
+};
+use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{CommonTableId, LogicalPlan};
 use crate::sql::types::data_type::{DataType, SqlType};
 use hashbrown::HashMap;
@@ -23,7 +24,7 @@ impl Numbering {
         let mut numbering =
             Numbering { column: 0, common_table: 0, user_parameters, run_time_parameters: Vec::new() };
         each_node(plan, &mut |node| {
-            each_made(node, &mut |column| numbering.column = numbering.column.max(column.id.0 + 1));
+            node.each_made(&mut |column| numbering.column = numbering.column.max(column.id.0 + 1));
             if let LogicalPlan::With { id, .. }
             | LogicalPlan::CommonScan { id, .. }
             | LogicalPlan::RecursiveUnion { id, .. } = node
@@ -74,7 +75,7 @@ impl Numbering {
         let mut columns = HashMap::new();
         let mut tables = HashMap::new();
         each_node(plan, &mut |node| {
-            each_made(node, &mut |column| {
+            node.each_made(&mut |column| {
                 if !columns.contains_key(&column.id) {
                     columns.insert(column.id, self.column_like(column));
                 }
@@ -86,7 +87,7 @@ impl Numbering {
         let replacements: Replacements = columns.iter().map(|(id, to)| (*id, column(to))).collect();
         let mut waiting = vec![&mut copy];
         while let Some(node) = waiting.pop() {
-            each_made_mut(node, &mut |column| {
+            node.each_made_mut(&mut |column| {
                 if let Some(renamed) = columns.get(&column.id) {
                     column.id = renamed.id;
                 }
@@ -104,5 +105,16 @@ impl Numbering {
         }
         substitute_in_plan(&mut copy, &replacements)?;
         Ok((copy, columns))
+    }
+
+    /// Gives the plans of an expression's subqueries columns of their own, for a copy of the expression.
+    pub(super) fn copy_subqueries(&mut self, expression: &mut Expression) -> Result<()> {
+        if let Expression::Subquery(subquery) = expression {
+            let (plan, columns) = self.copied(&subquery.plan)?;
+            subquery.plan = plan;
+            let replacements: Replacements = columns.iter().map(|(id, to)| (*id, column(to))).collect();
+            expression.each_operand_mut(&mut |operand| replace_columns(operand, &replacements))?;
+        }
+        expression.each_operand_mut(&mut |operand| self.copy_subqueries(operand))
     }
 }

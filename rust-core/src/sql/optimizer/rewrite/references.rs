@@ -70,7 +70,7 @@ pub(super) fn uses_any(expression: &Expression, columns: &ColumnSet) -> bool {
 fn add_columns_of(plan: &LogicalPlan, used: &mut ColumnSet, made: &mut ColumnSet) {
     each_node(plan, &mut |node| {
         node.each_own_expression(&mut |expression| add_direct(expression, used));
-        each_made(node, &mut |column| {
+        node.each_made(&mut |column| {
             made.insert(column.id);
         });
         if let LogicalPlan::Update { row_id, .. } | LogicalPlan::Delete { row_id, .. } = node {
@@ -121,70 +121,12 @@ pub(super) fn output_set(plan: &LogicalPlan) -> ColumnSet {
             | LogicalPlan::Delete { returning, .. } => {
                 out.extend(returning.iter().flat_map(|returning| &returning.columns).map(|column| column.id));
             }
-            other => each_made(other, &mut |column| {
+            other => other.each_made(&mut |column| {
                 out.insert(column.id);
             }),
         }
     }
     out
-}
-
-/// Calls `visit` with each column that this node alone makes.
-pub(super) fn each_made(node: &LogicalPlan, visit: &mut dyn FnMut(&OutputColumn)) {
-    match node {
-        LogicalPlan::Scan { columns, row_id, .. } => columns.iter().chain(row_id).for_each(visit),
-        LogicalPlan::Values { columns, .. }
-        | LogicalPlan::Supplied { columns }
-        | LogicalPlan::Project { columns, .. }
-        | LogicalPlan::Append { columns, .. }
-        | LogicalPlan::SetOperation { columns, .. }
-        | LogicalPlan::CommonScan { columns, .. }
-        | LogicalPlan::RecursiveUnion { columns, .. }
-        | LogicalPlan::TableFunction { columns, .. } => columns.iter().for_each(visit),
-        LogicalPlan::Join { kind: JoinKind::Mark(column), .. } => visit(column),
-        LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
-            group_columns.iter().chain(aggregates.iter().map(|call| &call.output)).for_each(visit);
-        }
-        LogicalPlan::Insert { new_columns, returning, .. }
-        | LogicalPlan::Update { new_columns, returning, .. } => {
-            new_columns.iter().for_each(&mut *visit);
-            returning.iter().flat_map(|returning| &returning.columns).for_each(visit);
-        }
-        LogicalPlan::Delete { returning, .. } => {
-            returning.iter().flat_map(|returning| &returning.columns).for_each(visit);
-        }
-        LogicalPlan::Filter { .. }
-        | LogicalPlan::Join { .. }
-        | LogicalPlan::With { .. }
-        | LogicalPlan::Initial { .. }
-        | LogicalPlan::Distinct { .. }
-        | LogicalPlan::DistinctOn { .. }
-        | LogicalPlan::Sort { .. }
-        | LogicalPlan::Limit { .. } => {}
-    }
-}
-
-/// [`each_made`] for changing them.
-pub(super) fn each_made_mut(node: &mut LogicalPlan, visit: &mut dyn FnMut(&mut OutputColumn)) {
-    match node {
-        LogicalPlan::Scan { columns, row_id, .. } => columns.iter_mut().chain(row_id).for_each(visit),
-        LogicalPlan::Values { columns, .. }
-        | LogicalPlan::Supplied { columns }
-        | LogicalPlan::Project { columns, .. }
-        | LogicalPlan::Append { columns, .. }
-        | LogicalPlan::SetOperation { columns, .. }
-        | LogicalPlan::CommonScan { columns, .. }
-        | LogicalPlan::RecursiveUnion { columns, .. }
-        | LogicalPlan::TableFunction { columns, .. } => columns.iter_mut().for_each(visit),
-        LogicalPlan::Join { kind: JoinKind::Mark(column), .. } => visit(column),
-        LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
-            group_columns
-                .iter_mut()
-                .chain(aggregates.iter_mut().map(|call| &mut call.output))
-                .for_each(visit);
-        }
-        _ => {}
-    }
 }
 
 /// Puts expressions in the place of columns throughout `plan`. Subqueries are no longer in its expressions.

@@ -7,7 +7,7 @@ use crate::sql::functions::registry::AggregateFunction;
 use crate::sql::optimizer::columns::split_conjunction;
 use crate::sql::optimizer::rewrite::cardinality_bounds::{at_most_one_row, equality, unique_keys};
 use crate::sql::optimizer::rewrite::references::{
-    ColumnSet, expression_columns, free_columns, is_volatile, output_set, take,
+    ColumnSet, expression_columns, free_columns, is_volatile, output_set, plan_is_volatile, take,
 };
 use crate::sql::optimizer::rewrite::subquery::one_row;
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn};
@@ -68,7 +68,7 @@ fn of_inputs(plan: &mut LogicalPlan, need: Need) -> Vec<Need> {
             }
             let mut used = ColumnSet::new();
             groups.iter().for_each(|group| add(group, &mut used));
-            let operands = aggregates.iter().flat_map(|call| call.arguments.iter().chain(&call.filter));
+            let operands = aggregates.iter().flat_map(AggregateCall::operands);
             operands.for_each(|operand| add(operand, &mut used));
             let seen = aggregates.iter().any(|call| sees_order(call.function));
             let duplicates = aggregates.iter().any(|call| !ignores_duplicates(call));
@@ -79,7 +79,10 @@ fn of_inputs(plan: &mut LogicalPlan, need: Need) -> Vec<Need> {
             // Rows that the keys leave equal may come in any order.
             vec![Need { columns, exact, ordered: false, duplicates }]
         }
-        LogicalPlan::Limit { .. } => vec![Need { columns, exact, ordered: true, duplicates: true }],
+        LogicalPlan::Limit { ties, .. } => {
+            ties.iter().for_each(|tie| add(tie, &mut columns));
+            vec![Need { columns, exact, ordered: true, duplicates: true }]
+        }
         LogicalPlan::DistinctOn { keys, .. } => {
             keys.iter().for_each(|key| add(key, &mut columns));
             vec![Need { columns, exact, ordered: true, duplicates: true }]
@@ -217,7 +220,10 @@ fn is_useless(
             let made = output_set(right);
             let unused = !need.exact && !made.iter().any(|id| need.columns.contains(id));
             let may_repeat = matches!(kind, JoinKind::Left) && !need.duplicates;
-            unused && (may_repeat || at_most_one_row(right) || is_unique(left, right, condition))
+            // That a value nobody wants would come more than once is no error.
+            let never_asked = matches!(kind, JoinKind::Single) && !plan_is_volatile(right);
+            unused
+                && (never_asked || may_repeat || at_most_one_row(right) || is_unique(left, right, condition))
         }
         _ => false,
     }

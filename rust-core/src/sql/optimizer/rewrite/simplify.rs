@@ -11,6 +11,9 @@ use crate::sql::plan::expression::Expression;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
 
+/// How many terms of an OR's first alternative are looked for in the others; what lies behind them stays inside.
+const FACTORS_MAX: usize = 32;
+
 /// Simplifies `expression` and its operands.
 /// # Errors
 /// None of its own.
@@ -103,11 +106,13 @@ fn demands(alternative: &Expression, term: &Expression) -> bool {
 
 /// The OR with what all its alternatives demand outside.
 fn factored(mut alternatives: Vec<Expression>) -> Expression {
-    let candidates = match alternatives.first() {
+    let mut candidates = match alternatives.first() {
         Some(Expression::And(terms)) => terms.clone(),
         Some(other) if alternatives.len() > 1 => vec![other.clone()],
         _ => Vec::new(),
     };
+    // Each is looked for in every alternative.
+    candidates.truncate(FACTORS_MAX);
     let mut common: Vec<Expression> = Vec::new();
     for term in candidates {
         let everywhere = alternatives.iter().all(|alternative| demands(alternative, &term));

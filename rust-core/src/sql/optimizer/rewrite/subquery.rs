@@ -12,12 +12,14 @@ use crate::sql::optimizer::columns::{conjunction, split_conjunction};
 use crate::sql::optimizer::rewrite::cardinality_bounds::{at_most_one_row, never_null, not_null_columns};
 use crate::sql::optimizer::rewrite::numbering::Numbering;
 use crate::sql::optimizer::rewrite::references::{
-    ColumnSet, column, each_node, expression_columns, free_columns, has_subquery, narrowed, nothing,
-    output_set, reads_common_table, take, take_expression,
+    ColumnSet, Replacements, by_position, column, each_node, expression_columns, free_columns, has_subquery,
+    narrowed, nothing, output_set, plan_is_volatile, reads_common_table, replace_columns, take,
+    take_expression, uses_any,
 };
-use crate::sql::plan::expression::{Expression, Subquery, SubqueryForm};
-use crate::sql::plan::logical::{CommonTableId, InitialForm, InitialQuery, JoinKind, LogicalPlan};
+use crate::sql::plan::expression::{Expression, OutputColumn, Subquery, SubqueryForm};
+use crate::sql::plan::logical::{CommonTableId, InitialForm, InitialQuery, JoinKind, LogicalPlan, Returning};
 use crate::sql::types::data_type::{DataType, SqlType};
+use crate::sql::types::datum::Datum;
 
 /// How many joins the subqueries of one node may become: the plan is so much deeper.
 const JOINS_A_NODE_MAX: usize = NESTING_DEPTH_MAX;
@@ -100,22 +102,49 @@ impl Extraction<'_> {
                 plan.each_own_expression_mut(&mut |expression| self.alone(expression))
             }
             LogicalPlan::TableFunction { .. } => self.table_function(plan),
-            LogicalPlan::Insert { new_columns, returning, .. } => {
-                let new = new_columns.iter().map(|column| column.id).collect();
-                let Some(returning) = returning else { return Ok(()) };
-                returning.expressions.iter_mut().try_for_each(|expression| {
-                    refuse_over(expression, &new)?;
-                    self.alone(expression)
-                })
-            }
-            LogicalPlan::Update { new_columns, returning, .. } => {
-                let new = new_columns.iter().map(|column| column.id).collect();
-                let returned = returning.iter().flat_map(|returning| &returning.expressions);
-                returned.into_iter().try_for_each(|expression| refuse_over(expression, &new))?;
-                self.over_input(plan)
+            LogicalPlan::Insert { new_columns, returning, .. }
+            | LogicalPlan::Update { new_columns, returning, .. } => {
+                let new: ColumnSet = new_columns.iter().map(|column| column.id).collect();
+                let mut returned = returning.iter().flat_map(|returning| &returning.expressions);
+                if returned.any(|expression| has_subquery_over(expression, &new)) {
+                    return self.returning_above(plan);
+                }
+                match plan {
+                    LogicalPlan::Insert { returning: Some(returning), .. } => {
+                        returning.expressions.iter_mut().try_for_each(|expression| self.alone(expression))
+                    }
+                    LogicalPlan::Insert { .. } => Ok(()),
+                    _ => self.over_input(plan),
+                }
             }
             _ => self.over_input(plan),
         }
+    }
+
+    /// RETURNING with a subquery over the new row: the change returns the columns that are used, and the rest is
+    /// computed over what it returns.
+    fn returning_above(&mut self, plan: &mut LogicalPlan) -> Result<()> {
+        let (available, returning) = match plan {
+            LogicalPlan::Insert { new_columns, returning, .. } => (new_columns.clone(), returning),
+            LogicalPlan::Update { input, new_columns, returning, .. } => {
+                ([new_columns.clone(), input.output_columns()].concat(), returning)
+            }
+            _ => return Err(Error::internal("RETURNING of something that returns nothing")),
+        };
+        let Some(Returning { mut expressions, columns }) = returning.take() else { return Ok(()) };
+        let mut used = ColumnSet::new();
+        expressions.iter().for_each(|expression| used.extend(expression_columns(expression)));
+        let used: Vec<&OutputColumn> = available.iter().filter(|column| used.contains(&column.id)).collect();
+        let fresh: Vec<OutputColumn> = used.iter().map(|column| self.numbering.column_like(column)).collect();
+        let replacements: Replacements =
+            used.iter().map(|column| column.id).zip(fresh.iter().map(column)).collect();
+        *returning = Some(Returning { expressions: used.into_iter().map(column).collect(), columns: fresh });
+        if matches!(plan, LogicalPlan::Update { .. }) {
+            self.over_input(plan)?;
+        }
+        expressions.iter_mut().try_for_each(|expression| replace_everywhere(expression, &replacements))?;
+        *plan = LogicalPlan::Project { input: Box::new(take(plan)), expressions, columns };
+        self.over_input(plan)
     }
 
     /// A node with one input whose expressions are over that input.
@@ -473,14 +502,18 @@ impl Extraction<'_> {
             kind => kind,
         };
         let (of_left, of_right) = (output_set(&left), output_set(&right));
+        let over_both = |term: &Expression| uses_any(term, &of_left) && uses_any(term, &of_right);
+        if matches!(kind, JoinKind::Full) && nested.iter().any(over_both) {
+            plain.extend(nested);
+            *plan = self.full_in_two(left, right, plain, before)?;
+            return Ok(());
+        }
         for mut term in nested {
             let used = expression_columns(&term);
             let uses_left = used.iter().any(|id| of_left.contains(id));
             let uses_right = used.iter().any(|id| of_right.contains(id));
             if uses_left && !uses_right {
                 self.replace(&mut term, &mut left, &[])?;
-            } else if matches!(kind, JoinKind::Full) && uses_left {
-                return Err(not_here(&term));
             } else if matches!(kind, JoinKind::Left) && !uses_left {
                 right = LogicalPlan::Filter { input: Box::new(right), predicate: term };
                 self.filter(&mut right)?;
@@ -499,6 +532,72 @@ impl Extraction<'_> {
         *plan = narrowed(joined, before);
         Ok(())
     }
+
+    fn inside_each(&mut self, expression: &mut Expression) -> Result<()> {
+        if let Expression::Subquery(subquery) = expression {
+            self.inside(subquery)?;
+        }
+        expression.each_operand_mut(&mut |operand| self.inside_each(operand))
+    }
+
+    /// FULL JOIN with subqueries over both sides: the left join, and the right rows without a partner. Each side is
+    /// computed twice.
+    fn full_in_two(
+        &mut self,
+        left: LogicalPlan,
+        right: LogicalPlan,
+        terms: Vec<Expression>,
+        before: Vec<OutputColumn>,
+    ) -> Result<LogicalPlan> {
+        if plan_is_volatile(&left) || plan_is_volatile(&right) {
+            return Err(terms
+                .iter()
+                .find(|term| has_subquery(term))
+                .map_or_else(|| Error::internal("a full join without a subquery"), not_here));
+        }
+        let (left_again, left_names) = self.numbering.copied(&left)?;
+        let (right_again, right_names) = self.numbering.copied(&right)?;
+        let replacements: Replacements =
+            left_names.iter().chain(&right_names).map(|(id, to)| (*id, column(to))).collect();
+        let mut terms = terms;
+        // Subqueries inside subqueries first: what is copied has none.
+        terms.iter_mut().try_for_each(|term| self.inside_each(term))?;
+        let mut terms_again = terms.clone();
+        for term in &mut terms_again {
+            self.numbering.copy_subqueries(term)?;
+            replace_everywhere(term, &replacements)?;
+        }
+        let mut with_left = LogicalPlan::Join {
+            kind: JoinKind::Left,
+            left: Box::new(left),
+            right: Box::new(right),
+            condition: conjunction(terms),
+        };
+        self.join(&mut with_left)?;
+        let mut without_left = LogicalPlan::Join {
+            kind: JoinKind::Anti,
+            left: Box::new(right_again),
+            right: Box::new(left_again),
+            condition: conjunction(terms_again),
+        };
+        self.join(&mut without_left)?;
+        let of_right = |wanted: &OutputColumn| match right_names.get(&wanted.id) {
+            Some(renamed) => column(renamed),
+            None => absent(wanted),
+        };
+        let alone = LogicalPlan::Project {
+            input: Box::new(without_left),
+            expressions: before.iter().map(of_right).collect(),
+            columns: before.iter().map(|column| self.numbering.column_like(column)).collect(),
+        };
+        let inputs = vec![by_position(with_left, &before, self.numbering), alone];
+        Ok(LogicalPlan::Append { inputs, columns: before })
+    }
+}
+
+/// A column of a side that has no row.
+fn absent(column: &OutputColumn) -> Expression {
+    Expression::Constant { value: Datum::Null, data_type: column.sql_type.data_type }
 }
 
 fn is_true(condition: &Expression, negated: bool) -> Expression {
@@ -523,20 +622,32 @@ fn uses_parameter(plan: &LogicalPlan, parameter: usize) -> bool {
     found
 }
 
-/// Refuses a subquery that uses columns of the new row: it does not exist where a join could be.
-fn refuse_over(expression: &Expression, new: &ColumnSet) -> Result<()> {
-    if let Expression::Subquery(subquery) = expression
-        && free_columns(&subquery.plan).iter().any(|id| new.contains(id))
-    {
-        return Err(not_here(expression));
+/// Whether a subquery, or its test, uses one of the columns.
+fn has_subquery_over(expression: &Expression, columns: &ColumnSet) -> bool {
+    if matches!(expression, Expression::Subquery(_)) {
+        return uses_any(expression, columns);
     }
-    let mut result = Ok(());
-    expression.each_operand(&mut |operand| {
-        if result.is_ok() {
-            result = refuse_over(operand, new);
-        }
-    });
-    result
+    let mut found = false;
+    expression.each_operand(&mut |operand| found = found || has_subquery_over(operand, columns));
+    found
+}
+
+/// As [`replace_columns`], also in the plans of subqueries.
+fn replace_everywhere(expression: &mut Expression, replacements: &Replacements) -> Result<()> {
+    replace_columns(expression, replacements)?;
+    in_subqueries(expression, replacements)
+}
+
+fn in_subqueries(expression: &mut Expression, replacements: &Replacements) -> Result<()> {
+    if let Expression::Subquery(subquery) = expression {
+        in_plan(&mut subquery.plan, replacements)?;
+    }
+    expression.each_operand_mut(&mut |operand| in_subqueries(operand, replacements))
+}
+
+fn in_plan(plan: &mut LogicalPlan, replacements: &Replacements) -> Result<()> {
+    plan.each_own_expression_mut(&mut |expression| replace_everywhere(expression, replacements))?;
+    plan.inputs_mut().into_iter().try_for_each(|input| in_plan(input, replacements))
 }
 
 fn not_here(expression: &Expression) -> Error {

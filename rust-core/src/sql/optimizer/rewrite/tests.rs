@@ -205,12 +205,12 @@ mod statements {
 
     #[test]
     fn what_cannot_be_joined_is_refused_at_its_place() {
-        let sql =
-            "SELECT * FROM r FULL JOIN s ON r.a = (SELECT max(k.a) FROM k WHERE k.b = r.b AND k.id = s.a)";
-        let error = rewritten(sql).expect_err("a full join has no row to evaluate it for");
-        assert_eq!((error.state().as_str(), error.position()), ("0A000", sql.find("(SELECT")));
+        let sql = "SELECT * FROM r FULL JOIN (SELECT a, random() FROM s) AS s ON r.a = (SELECT max(k.a) FROM k WHERE k.b = r.b AND k.id = s.a)";
+        let error = rewritten(sql).expect_err("a side that cannot be computed twice");
+        assert_eq!((error.state().as_str(), error.position()), ("0A000", sql.find("(SELECT max")));
+        rewritten(&sql.replace(", random()", "")).expect("both sides can be computed twice");
         let sql = "INSERT INTO r VALUES (1, 2, 3) RETURNING (SELECT max(s.b) FROM s WHERE s.a = r.a)";
-        assert_eq!(rewritten(sql).expect_err("the new row is not there").state().as_str(), "0A000");
+        rewritten(sql).expect("computed over what the insert returns");
         let terms = vec!["a IN (SELECT a FROM s)"; 300].join(" AND ");
         let error = rewritten(&format!("SELECT 1 FROM r WHERE {terms}")).expect_err("too deep");
         assert_eq!(error.state().as_str(), "54001");

@@ -221,7 +221,8 @@ impl Domain {
                 }
             }
             LogicalPlan::DistinctOn { keys, .. } => keys.extend(values.iter().map(column)),
-            LogicalPlan::Limit { input, limit, offset } => match (limit, offset) {
+            LogicalPlan::Limit { ties, .. } if !ties.is_empty() => return Ok(None),
+            LogicalPlan::Limit { input, limit, offset, .. } => match (limit, offset) {
                 (None, None) => {}
                 (Some(Expression::Constant { value: Datum::BigInt(1), .. }), None) => {
                     let keys = values.iter().map(column).collect();
@@ -244,8 +245,7 @@ impl Domain {
     ) -> Result<Pushed> {
         let Some((input, values)) = self.push(input, numbering)? else { return Ok(None) };
         let replacements = self.replacements(&values);
-        let operands =
-            aggregates.iter_mut().flat_map(|call| call.arguments.iter_mut().chain(&mut call.filter));
+        let operands = aggregates.iter_mut().flat_map(AggregateCall::operands_mut);
         groups
             .iter_mut()
             .chain(operands)

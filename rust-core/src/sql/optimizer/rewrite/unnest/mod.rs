@@ -130,7 +130,7 @@ fn peeled(kind: &JoinKind, condition: Option<&Expression>, right: LogicalPlan) -
         peeled.base = match take(&mut peeled.base) {
             LogicalPlan::Sort { input, .. } => *input,
             LogicalPlan::Distinct { input } if is_existence(kind) => *input,
-            LogicalPlan::Limit { input, limit, offset }
+            LogicalPlan::Limit { input, limit, offset, .. }
                 if any_row && keeps_a_row(limit.as_ref(), offset.as_ref()) =>
             {
                 *input

@@ -49,7 +49,8 @@ pub(super) fn pull(
             input,
             limit: Some(Expression::Constant { value: Datum::BigInt(1), .. }),
             offset: None,
-        } => {
+            ties,
+        } if ties.is_empty() => {
             let pulled = pull(input, outer, numbering)?;
             Ok(through_first_row(plan, pulled, outer))
         }

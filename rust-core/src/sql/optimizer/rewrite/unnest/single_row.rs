@@ -80,7 +80,7 @@ fn by_keys(
     numbering: &mut Numbering,
 ) -> Result<Option<LogicalPlan>> {
     let outer = &dependent.outer_set;
-    let mut operands = aggregates.iter().flat_map(|call| call.arguments.iter().chain(&call.filter));
+    let mut operands = aggregates.iter().flat_map(AggregateCall::operands);
     if operands.any(|operand| uses_any(operand, outer)) {
         return Ok(None);
     }
