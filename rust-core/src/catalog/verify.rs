@@ -6,7 +6,6 @@ use crate::catalog::family::Family;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE};
 use crate::error::Result;
-use crate::storage::Finding;
 use crate::transaction::transaction::Transaction;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -17,21 +16,20 @@ use std::sync::Arc;
 /// `XX001` where the tree itself cannot be read, `58030`.
 pub fn read_definitions(
     transaction: &Transaction,
-    report: &mut dyn FnMut(Finding),
+    report: &mut dyn FnMut(String),
 ) -> Result<CatalogSnapshot> {
     let mut snapshot = CatalogSnapshot::empty();
-    let mut lost = |what: String| report(Finding { tree: Some(CATALOG_TREE), ..Finding::new(what) });
     Family::TABLE.read_each(transaction, |id, table| match table {
         Ok(table) => snapshot = snapshot.with_table(Arc::new(table)),
-        Err(error) => lost(format!("the definition of table {id}: {error}")),
+        Err(error) => report(format!("the definition of table {id}: {error}")),
     })?;
     Family::VIEW.read_each(transaction, |id, view| match view {
         Ok(view) => snapshot = snapshot.with_view(Arc::new(view)),
-        Err(error) => lost(format!("the definition of view {id}: {error}")),
+        Err(error) => report(format!("the definition of view {id}: {error}")),
     })?;
     Family::STATISTICS.read_each(transaction, |id, statistics| match statistics {
         Ok(statistics) => snapshot = snapshot.with_statistics(id, Arc::new(statistics)),
-        Err(error) => lost(format!("the statistics of table {id}: {error}")),
+        Err(error) => report(format!("the statistics of table {id}: {error}")),
     })?;
     Ok(snapshot.committed())
 }
@@ -42,7 +40,7 @@ pub fn read_definitions(
 pub fn verify_names(
     transaction: &Transaction,
     definitions: &CatalogSnapshot,
-    report: &mut dyn FnMut(Finding),
+    report: &mut dyn FnMut(String),
 ) -> Result<u64> {
     let mut expected: BTreeMap<String, u32> = BTreeMap::new();
     for table in definitions.tables() {
@@ -64,16 +62,15 @@ pub fn verify_names(
         })?
         .is_some()
     {}
-    let mut wrong = |what: String| report(Finding { tree: Some(CATALOG_TREE), ..Finding::new(what) });
     for (name, owner) in &found {
         match (expected.get(name), owner) {
             (Some(expected), Some(owner)) if expected == owner => {}
-            (None, _) => wrong(format!("the name \"{name}\" is taken, but no definition has it")),
-            _ => wrong(format!("the name \"{name}\" belongs to another definition than it says")),
+            (None, _) => report(format!("the name \"{name}\" is taken, but no definition has it")),
+            _ => report(format!("the name \"{name}\" belongs to another definition than it says")),
         }
     }
     for name in expected.keys().filter(|name| !found.contains_key(*name)) {
-        wrong(format!("the name \"{name}\" of a definition is not taken"));
+        report(format!("the name \"{name}\" of a definition is not taken"));
     }
     Ok(found.len() as u64)
 }

@@ -89,8 +89,7 @@ impl Database {
             let mut transaction = manager.begin(IsolationLevel::RepeatableRead, true, CancelToken::default());
             transaction.start_statement()?;
             let mut damage = None;
-            let definitions =
-                read_definitions(&transaction, &mut |finding| damage = Some(finding.to_string()))?;
+            let definitions = read_definitions(&transaction, &mut |what| damage = Some(what))?;
             if let Some(damage) = damage {
                 return Err(Error::new(SqlState::DATA_CORRUPTED, "the catalog is damaged").detail(damage));
             }

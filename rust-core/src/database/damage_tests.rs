@@ -192,11 +192,10 @@ fn a_page_put_back_to_its_older_image_is_found_though_its_checksum_is_right() {
     println!("older pages put back and found: {put_back}; missed: 0");
 }
 
-fn with_entries(
-    database: &Database,
-    tree: TreeId,
-    change: impl FnOnce(&[(Vec<u8>, Vec<u8>)]) -> Vec<(Vec<u8>, Option<Vec<u8>>)>,
-) {
+type Entry = (Vec<u8>, Vec<u8>);
+type Change = (Vec<u8>, Option<Vec<u8>>);
+
+fn with_entries(database: &Database, tree: TreeId, change: impl FnOnce(&[Entry]) -> Vec<Change>) {
     let manager = &database.engine().manager;
     let mut transaction = manager.begin(IsolationLevel::ReadCommitted, false, CancelToken::default());
     transaction.start_statement().unwrap();

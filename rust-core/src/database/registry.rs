@@ -39,13 +39,15 @@ impl Known {
     }
 }
 
+type OpenFiles = BTreeMap<RegistryKey, Option<Known>>;
+
 /// `None`: somebody is opening it. A reference that is dead: somebody is closing it.
-static OPEN: Mutex<BTreeMap<RegistryKey, Option<Known>>> = Mutex::new(BTreeMap::new());
+static OPEN: Mutex<OpenFiles> = Mutex::new(BTreeMap::new());
 /// The process that `OPEN` is of: what a parent had open is not open in its child.
 static FORKS_SEEN: AtomicU64 = AtomicU64::new(0);
 static CHANGED: Condvar = Condvar::new();
 
-fn open_here() -> MutexGuard<'static, BTreeMap<RegistryKey, Option<Known>>> {
+fn open_here() -> MutexGuard<'static, OpenFiles> {
     let mut open = OPEN.lock();
     let forks = system::forks();
     if FORKS_SEEN.swap(forks, Ordering::Relaxed) != forks {
@@ -56,7 +58,7 @@ fn open_here() -> MutexGuard<'static, BTreeMap<RegistryKey, Option<Known>>> {
 }
 
 thread_local! {
-    static HELD: RefCell<Option<MutexGuard<'static, BTreeMap<RegistryKey, Option<Known>>>>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<MutexGuard<'static, OpenFiles>>> = const { RefCell::new(None) };
 }
 
 /// Takes the registry's lock before a fork, so that no other thread has it in the child.

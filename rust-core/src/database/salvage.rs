@@ -206,7 +206,8 @@ impl Work<'_> {
         );
         let mut lost = Vec::new();
         let mut transaction = begin(&manager)?;
-        let definitions = read_definitions(&transaction, &mut |finding| lost.push(finding))?;
+        let definitions =
+            read_definitions(&transaction, &mut |what| lost.push(Finding::in_tree(CATALOG_TREE, what)))?;
         transaction.end_statement();
         transaction.rollback();
         self.damage.extend(lost);

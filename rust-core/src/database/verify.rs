@@ -79,16 +79,17 @@ pub(super) fn verify(subject: &Subject<'_>, report: &mut dyn FnMut(&str)) -> Res
     let mut transaction = subject.manager.begin(IsolationLevel::RepeatableRead, true, CancelToken::default());
     transaction.start_statement()?;
     let mut unread = Vec::new();
-    let definitions = match read_definitions(&transaction, &mut |finding| unread.push(finding)) {
-        Ok(definitions) => definitions,
-        Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
-            if !seen.broken.contains(&CATALOG_TREE) {
-                unread.push(catalog_finding(&error));
+    let definitions =
+        match read_definitions(&transaction, &mut |what| unread.push(Finding::in_tree(CATALOG_TREE, what))) {
+            Ok(definitions) => definitions,
+            Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                if !seen.broken.contains(&CATALOG_TREE) {
+                    unread.push(catalog_finding(&error));
+                }
+                CatalogSnapshot::empty()
             }
-            CatalogSnapshot::empty()
-        }
-        Err(error) => return Err(error),
-    };
+            Err(error) => return Err(error),
+        };
     let names = TreeNames::of(&definitions);
     let mut findings = 0;
     let mut tell = |finding: Finding| {
@@ -99,7 +100,8 @@ pub(super) fn verify(subject: &Subject<'_>, report: &mut dyn FnMut(&str)) -> Res
     early.into_iter().chain(unread).for_each(&mut tell);
     let mut named = 0;
     if catalog_is_whole {
-        named = verify_names(&transaction, &definitions, &mut tell)?;
+        named =
+            verify_names(&transaction, &definitions, &mut |what| tell(Finding::in_tree(CATALOG_TREE, what)))?;
         for tree in seen.trees.iter().filter(|tree| !names.knows(**tree)) {
             if is_orphan(subject.storage, *tree, transaction.snapshot_timestamp()) {
                 tell(Finding { tree: Some(*tree), ..Finding::new("no definition names it") });

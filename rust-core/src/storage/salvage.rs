@@ -34,6 +34,9 @@ struct Leaf {
     upper: Option<Vec<u8>>,
 }
 
+/// Takes a key and its value.
+type EachEntry<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
 /// A range of keys of a tree: from the key inclusive to the key exclusive, if there is an end.
 type Range = (Vec<u8>, Option<Vec<u8>>);
 
@@ -176,7 +179,7 @@ impl Salvage {
     /// Gives every live entry of a tree, in the order of keys.
     /// # Errors
     /// `58030`; what `each` returns.
-    pub fn entries(&self, tree: &FoundTree, each: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+    pub fn entries(&self, tree: &FoundTree, each: EachEntry<'_>) -> Result<()> {
         let mut bytes = vec![0; self.page_size];
         for (lower, (upper, leaf)) in &tree.parts {
             let read = self.file.read_at(&mut bytes, u64::from(leaf.block) * self.page_size as u64)?;

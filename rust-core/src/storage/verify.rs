@@ -36,6 +36,11 @@ impl Finding {
     pub fn new(what: impl Into<String>) -> Finding {
         Finding { what: what.into(), ..Finding::default() }
     }
+
+    /// A finding about a tree as a whole.
+    pub fn in_tree(tree: TreeId, what: impl Into<String>) -> Finding {
+        Finding { tree: Some(tree), ..Finding::new(what) }
+    }
 }
 
 impl fmt::Display for Finding {
