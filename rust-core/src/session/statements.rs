@@ -78,7 +78,7 @@ SELECT [ ALL | DISTINCT [ ON ( expression, ... ) ] ] { * | table.* | expression 
     [ GROUP BY { expression | position | name }, ... ] [ HAVING condition ]
     [ { UNION | INTERSECT | EXCEPT } [ ALL | DISTINCT ] query ]
     [ ORDER BY { expression | position | name } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... ]
-    [ LIMIT { count | ALL } ] [ OFFSET start [ ROWS ] ] [ FETCH { FIRST | NEXT } [ count ] ROWS ONLY ]",
+    [ LIMIT { count | ALL } ] [ OFFSET start [ ROWS ] ] [ FETCH { FIRST | NEXT } [ count ] ROWS { ONLY | WITH TIES } ]",
         "Computes rows. Subqueries may stand wherever an expression or a table may, correlated or not.",
         "SELECT name, extract(year FROM born) AS year FROM people WHERE born IS NOT NULL ORDER BY name LIMIT 10",
     ),
@@ -134,7 +134,7 @@ option: FORMAT { text | csv }, DELIMITER 'c', NULL 'text', HEADER [ boolean | MA
     ),
     works(
         "ANALYZE",
-        "{ ANALYZE | ANALYSE } [ table, ... ]",
+        "{ ANALYZE | ANALYSE } [ table [ ( column, ... ) ], ... ]",
         "Counts and samples tables, so that the optimizer knows what is in them.",
         "ANALYZE people",
     ),
