@@ -4,13 +4,14 @@
 use crate::batch::batch::{Batch, Selection};
 use crate::batch::builder::ColumnBuilder;
 use crate::batch::column::Column;
+use crate::common::random::Random;
 use crate::error::SqlState;
 use crate::sql::evaluate::columns::{evaluate, filter};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::fold::fold;
 use crate::sql::evaluate::row::{self, NoRow, RowSource};
 use crate::sql::functions::registry::Registry;
-use crate::sql::functions::tests::TestSession;
+use crate::sql::functions::tests::{TestSession, random_column};
 use crate::sql::plan::expression::Expression;
 use crate::sql::types::compare::equal;
 use crate::sql::types::data_type::{DataType, SqlType};
@@ -59,7 +60,15 @@ fn context() -> EvaluationContext<'static> {
     EvaluationContext::new(&[], &TestSession)
 }
 
-/// Evaluates over columns (all rows, and every second one) and row by row; all must agree.
+/// The batch whose every row is `row` of `batch`, in constant columns: what a join's pairs of one row are.
+fn repeated(batch: &Batch, row: usize) -> Batch {
+    let columns = batch.columns.iter().map(|column| {
+        Arc::new(Column::constant(column.data_type, column.datum(row), 3)) //
+    });
+    Batch { columns: columns.collect(), rows: 3, selection: None }
+}
+
+/// Evaluates over columns (all rows, every second one, and constant columns) and row by row; all must agree.
 fn check(expression: &Expression, batch: &Batch, expected: &[Datum]) {
     let data_type = row::result_type(expression);
     let every_second = Selection((0..batch.rows as u16).step_by(2).collect());
@@ -82,6 +91,20 @@ fn check(expression: &Expression, batch: &Batch, expected: &[Datum]) {
             let wanted: Vec<usize> =
                 batch.row_numbers().filter(|row| matches!(expected[*row], Datum::Boolean(true))).collect();
             assert_eq!(filtered.row_numbers().collect::<Vec<_>>(), wanted);
+        }
+    }
+    for (row, expected) in expected.iter().enumerate() {
+        let mut batch = repeated(batch, row);
+        let column = evaluate(expression, &batch, &context()).expect("no error over constant columns");
+        assert!(
+            equal(column.datum(2), expected.as_ref(), data_type),
+            "constant {row}: {:?}",
+            column.datum(2)
+        );
+        if data_type == DataType::Boolean {
+            filter(expression, &mut batch, &context()).expect("no error in the filter");
+            let kept = if matches!(expected, Datum::Boolean(true)) { 3 } else { 0 };
+            assert_eq!(batch.selected_rows(), kept, "constant row {row}");
         }
     }
 }
@@ -224,4 +247,56 @@ fn the_deepest_expression_runs_on_a_small_stack() {
     };
     let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(run).expect("a thread starts");
     thread.join().expect("the stack is large enough");
+}
+
+#[test]
+fn a_filter_keeps_what_a_comparison_is_true_for_whatever_the_form_of_its_columns() {
+    const ROWS: usize = 12;
+    let mut kept = 0;
+    for (number, function) in Registry::get().scalar_functions().iter().enumerate() {
+        if !["=", "<>", "<", "<=", ">", ">="].contains(&function.name) {
+            continue;
+        }
+        let arguments = || {
+            let inputs = function.arguments.iter().enumerate();
+            inputs.map(|(index, data_type)| input(index, *data_type)).collect()
+        };
+        let expression = Expression::Call { function, arguments: arguments(), position: 0 };
+        for round in 0..40 {
+            let seed = (number as u64) << 8 | round;
+            let mut random = Random::new(seed);
+            let columns = function.arguments.iter();
+            let columns = columns.map(|data_type| Arc::new(random_column(&mut random, *data_type, ROWS)));
+            let mut batch = Batch { columns: columns.collect(), rows: ROWS, selection: None };
+            let is_true = |row: &usize| {
+                let value = row::evaluate(&expression, &BatchRow(&batch, *row), &context());
+                matches!(value, Ok(Datum::Boolean(true)))
+            };
+            let expected: Vec<usize> = (0..ROWS).filter(is_true).collect();
+            filter(&expression, &mut batch, &context()).expect("comparisons do not fail");
+            assert_eq!(batch.row_numbers().collect::<Vec<_>>(), expected, "{function:?} seed {seed}");
+            kept += expected.len();
+        }
+    }
+    assert!(kept > 5_000, "{kept} rows were kept in all");
+}
+
+#[test]
+fn blanks_at_the_end_of_char_do_not_count_in_whatever_form_columns_are() {
+    let text = |value: &str| Datum::text(value);
+    let batch = Batch::new(
+        vec![
+            column(DataType::Char, &[text("ab   "), text("ab"), text("abc"), Datum::Null]),
+            column(DataType::Char, &[text("ab"), text("ab   "), text("ab "), text("ab")]),
+        ],
+        4,
+    );
+    for (name, expected) in
+        [("=", [true, true, false]), ("<>", [false, false, true]), (">", [false, false, true])]
+    {
+        let mut expected = expected.map(Datum::Boolean).to_vec();
+        expected.push(Datum::Null);
+        let sides = vec![input(0, DataType::Char), input(1, DataType::Char)];
+        check(&call(name, sides), &batch, &expected);
+    }
 }

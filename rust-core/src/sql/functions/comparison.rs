@@ -314,13 +314,7 @@ fn dispatch(comparison: Comparison, left: &Column, right: &Column, target: &mut 
         }
         (ColumnData::Strings(l), ColumnData::Strings(r)) => {
             let (l, r) = ((l, slot_mask(left.form)), (r, slot_mask(right.form)));
-            run_strings(
-                comparison,
-                l,
-                r,
-                left.data_type == DataType::Char && right.data_type == DataType::Char,
-                target,
-            );
+            run_strings(comparison, l, r, is_blank_padded(left, right), target);
         }
         (ColumnData::Interval(l), ColumnData::Interval(r)) => {
             let (l, r) = (Slots::new(l, left.form), Slots::new(r, right.form));
@@ -336,6 +330,11 @@ fn dispatch(comparison: Comparison, left: &Column, right: &Column, target: &mut 
         }
     }
     Some(())
+}
+
+/// Whether blanks at the end do not count.
+fn is_blank_padded(left: &Column, right: &Column) -> bool {
+    left.data_type == DataType::Char && right.data_type == DataType::Char
 }
 
 fn widen(data: &ColumnData) -> Option<Vec<i64>> {
@@ -380,7 +379,8 @@ pub(crate) fn select(
         return Ok(Vec::new());
     }
     if left.is_constant() && right.is_constant() {
-        let hit = comparison.holds(compare(left.datum(0), right.datum(0)).unwrap_or(Ordering::Equal));
+        let hit = scalar(comparison, is_blank_padded(left, right), &[left.datum(0), right.datum(0)])?;
+        let hit = matches!(hit, Datum::Boolean(true));
         return Ok(match rows {
             _ if !hit => Vec::new(),
             RowSet::All(count) => (0..count).map(|row| row as u16).collect(),

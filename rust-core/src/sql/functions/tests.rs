@@ -96,7 +96,8 @@ fn random_datum(random: &mut Random, data_type: DataType) -> Datum {
     }
 }
 
-fn random_column(random: &mut Random, data_type: DataType, rows: usize) -> Column {
+/// Flat, constant or NULL, of values that functions find hard.
+pub(crate) fn random_column(random: &mut Random, data_type: DataType, rows: usize) -> Column {
     match random.below(6) {
         0 => Column::null(data_type, rows),
         1 => Column::constant(data_type, random_datum(random, data_type).as_ref(), rows),
