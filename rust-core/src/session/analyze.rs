@@ -20,6 +20,9 @@ use crate::transaction::types::TableLockMode;
 use std::collections::VecDeque;
 use std::ops::Bound;
 
+/// A table to analyze, and which of its columns; `None`: all.
+type Analyzed = (Arc<TableDefinition>, Option<Vec<usize>>);
+
 impl Session {
     /// Runs ANALYZE.
     pub(crate) fn execute_analyze(&mut self, statement: &Arc<Prepared>) -> Result<Portal> {
@@ -66,8 +69,8 @@ impl Session {
         &mut self,
         targets: &[AnalyzeTarget],
         catalog: &CatalogSnapshot,
-    ) -> Result<Vec<(Arc<TableDefinition>, Option<Vec<usize>>)>> {
-        let mut tables: Vec<(Arc<TableDefinition>, Option<Vec<usize>>)> = Vec::new();
+    ) -> Result<Vec<Analyzed>> {
+        let mut tables: Vec<Analyzed> = Vec::new();
         for target in targets {
             let name = &target.table;
             match catalog.relation(name.schema.as_deref(), &name.name) {

@@ -93,7 +93,9 @@ fn a_subquery_whose_value_nobody_asks_for_is_not_run() {
     for sql in [
         format!("select case when id < 9 then id else {wrong} end from t where id = 1"),
         format!("select coalesce(id, {wrong}) from t where id = 1"),
-        format!("select id from (select id, (select n from s where n > id) as n from t where id = 1) as q"),
+        String::from(
+            "select id from (select id, (select n from s where n > id) as n from t where id = 1) as q",
+        ),
     ] {
         assert_eq!(rows(&mut session, &sql), ["1"], "{sql}");
     }
