@@ -190,7 +190,7 @@ impl Work<'_> {
 
     /// Tables, indexes and catalog over what was copied.
     fn rebuild(mut self, name: &str, report: &mut dyn FnMut(&str)) -> Result<Salvaged> {
-        let log = Arc::new(self.file.log(self.end)?);
+        let log = self.file.log(self.end)?;
         let clock = Arc::new(SystemClock::new());
         let durability = Arc::new(DurabilityManager::new(Arc::clone(&log), clock.clone()));
         let storage = Arc::clone(self.file.storage());

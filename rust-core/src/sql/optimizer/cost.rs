@@ -2,9 +2,9 @@
 //! optimizer are here.
 //!
 //! The figures are rounded ratios of what operators took over TPC-H's tables at scale 0.1, in memory, one thread: a
-//! row of a scan 20 nanoseconds, finding a leaf that is in no cache of the processor 500 to 1,000, a row of a sort of 600,000 some 350, of a hash join's build side
-//! 50. `EXPLAIN ANALYZE` shows rows and time of each node beside these estimates: that is what to compare them with
-//! after a change of an operator.
+//! row of a scan 20 nanoseconds, finding a leaf that is in no cache of the processor 500 to 1,000, a row of a sort of
+//! 600,000 some 350, of a hash join's build side 50. `EXPLAIN ANALYZE` shows rows and time of each node beside these
+//! estimates: that is what to compare them with after a change of an operator.
 
 /// A row of a sequential scan.
 pub(super) const ROW_SCANNED: f64 = 1.0;
