@@ -1,7 +1,7 @@
 # Lumos. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build-all
-.PHONY: build-all build-rust build-go header docs quickstart test test-rust test-go test-c slt tpch crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
+.PHONY: build-all build-rust build-go header docs quickstart test test-long test-rust test-go test-c slt tpch crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -70,6 +70,9 @@ test-go: tools-go tools-c build-rust
 
 test-c: tools-c build-rust
 	@mkdir -p target && set -o pipefail; ./tests/c_abi/run.sh 2>&1 | tee target/test-c.log
+
+test-long: tools-rust ## The tests that take long: limits of memory, space after many rounds
+	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space -- --nocapture
 
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
 	@cargo run --release --quiet -p lumos-tests --bin slt -- $(ARGS) $(FILES)

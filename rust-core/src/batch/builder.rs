@@ -114,6 +114,14 @@ impl ColumnBuilder {
         self.column.rows
     }
 
+    /// Bytes of long texts so far.
+    pub fn text_bytes(&self) -> usize {
+        match &self.column.data {
+            ColumnData::Strings(strings) => strings.tail().len(),
+            _ => 0,
+        }
+    }
+
     /// Whether there are no rows yet.
     pub fn is_empty(&self) -> bool {
         self.column.rows == 0

@@ -10,10 +10,27 @@ pub trait Reclaim: Send + Sync {
     fn reclaim(&self, bytes: usize) -> usize;
 }
 
+/// How often a reservation asks for memory back before it fails: what was given back to one thread may be taken by
+/// another that asks in the same moment.
+const CHARGE_ROUNDS_MAX: usize = 64;
+/// At least so much is asked for back at a time, so that a reservation that grows in small steps does not ask each time.
+const RECLAIM_BYTES_MIN: usize = 64 << 10;
+/// Caches leave this share of the limit free, up to so many bytes.
+const KEPT_FREE_SHARE: usize = 16;
+const KEPT_FREE_BYTES_MAX: usize = 8 << 20;
+/// Reservations that give back less do not count as large.
+const LARGE_RETURN_BYTES: usize = 32 << 10;
+/// Together with this share of the limit.
+const RECLAIM_SHARE_MAX: usize = 64;
+
 /// Bytes in use under one limit (`memory_limit`). Shared by all threads of a database.
 pub struct MemoryAccount {
     limit: AtomicUsize,
     used: AtomicUsize,
+    /// Bytes that reservations are waiting for: caches do not grow into them.
+    wanted: AtomicUsize,
+    /// Bytes that large reservations gave back since [`MemoryAccount::take_returned`] was true.
+    returned: AtomicUsize,
     reclaimers: Mutex<Vec<Weak<dyn Reclaim>>>,
 }
 
@@ -29,6 +46,8 @@ impl MemoryAccount {
         Arc::new(MemoryAccount {
             limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
+            wanted: AtomicUsize::new(0),
+            returned: AtomicUsize::new(0),
             reclaimers: Mutex::new(Vec::new()),
         })
     }
@@ -55,21 +74,52 @@ impl MemoryAccount {
         if self.try_charge(bytes) {
             return Ok(());
         }
-        let reclaimers: Vec<_> = self.reclaimers.lock().iter().filter_map(Weak::upgrade).collect();
-        for reclaimer in reclaimers {
-            reclaimer.reclaim(bytes);
-            if self.try_charge(bytes) {
-                return Ok(());
-            }
+        self.wanted.fetch_add(bytes, Ordering::Relaxed);
+        let is_charged = self.charge_reclaimed(bytes);
+        self.wanted.fetch_sub(bytes, Ordering::Relaxed);
+        if is_charged {
+            return Ok(());
         }
         Err(Error::new(SqlState::OUT_OF_MEMORY, format!("memory limit of {} bytes reached", self.limit()))
             .detail(format!("{} bytes are in use, {bytes} more were asked for.", self.used()))
             .hint("Raise memory_limit, or let the statement touch less data."))
     }
 
+    fn charge_reclaimed(&self, bytes: usize) -> bool {
+        let reclaimers: Vec<_> = self.reclaimers.lock().iter().filter_map(Weak::upgrade).collect();
+        let asked = bytes.max(RECLAIM_BYTES_MIN.min(self.limit() / RECLAIM_SHARE_MAX));
+        for round in 0..CHARGE_ROUNDS_MAX {
+            let mut freed = 0;
+            for reclaimer in &reclaimers {
+                freed += reclaimer.reclaim(asked);
+                if self.try_charge(bytes) {
+                    return true;
+                }
+            }
+            // Nothing to be had, and nobody else is giving anything back right now either.
+            if freed == 0 && round > 2 {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    /// As [`MemoryAccount::try_charge`], for caches: what reservations are waiting for counts as used, and a part stays
+    /// free, so that small reservations find room at once and what is too small to be charged has its place.
+    pub fn try_charge_spare(&self, bytes: usize) -> bool {
+        let limit = self.limit();
+        let kept_free = (limit / KEPT_FREE_SHARE).min(KEPT_FREE_BYTES_MAX);
+        let limit = limit.saturating_sub(self.wanted.load(Ordering::Relaxed) + kept_free);
+        self.try_charge_below(bytes, limit)
+    }
+
     /// Adds `bytes` if they fit without asking anyone to give memory back.
     pub fn try_charge(&self, bytes: usize) -> bool {
-        let limit = self.limit();
+        self.try_charge_below(bytes, self.limit())
+    }
+
+    fn try_charge_below(&self, bytes: usize, limit: usize) -> bool {
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(bytes).filter(|sum| *sum <= limit)
@@ -81,6 +131,19 @@ impl MemoryAccount {
     pub fn release(&self, bytes: usize) {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         assert!(before >= bytes, "the memory account released more than was charged");
+    }
+
+    /// Whether large reservations gave back at least `bytes` since this was true last: the allocator may be keeping
+    /// memory that others are about to use again in another form.
+    pub fn take_returned(&self, bytes: usize) -> bool {
+        self.returned.load(Ordering::Relaxed) >= bytes && self.returned.swap(0, Ordering::Relaxed) >= bytes
+    }
+
+    fn release_reserved(&self, bytes: usize) {
+        if bytes >= LARGE_RETURN_BYTES {
+            self.returned.fetch_add(bytes, Ordering::Relaxed);
+        }
+        self.release(bytes);
     }
 
     /// An empty reservation that can grow and gives everything back when dropped.
@@ -118,7 +181,7 @@ impl Reservation {
         if bytes > self.bytes {
             self.grow(bytes - self.bytes)
         } else {
-            self.account.release(self.bytes - bytes);
+            self.account.release_reserved(self.bytes - bytes);
             self.bytes = bytes;
             Ok(())
         }
@@ -127,7 +190,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.account.release(self.bytes);
+        self.account.release_reserved(self.bytes);
     }
 }
 

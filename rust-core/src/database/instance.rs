@@ -4,7 +4,7 @@
 use crate::catalog::catalog::Catalog;
 use crate::common::clock::{Clock, SystemClock};
 use crate::common::ids::{Lsn, TransactionId};
-use crate::common::memory::MemoryAccount;
+use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::atomic::{AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex};
 use crate::database::options::{DatabaseOptions, MEMORY_LIMIT_MIN};
@@ -24,6 +24,11 @@ use crate::wal::manager::{Log, LogOptions};
 use crate::wal::recovery::{CheckpointPosition, recover};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+/// Each of the log's two buffers takes this share of the memory limit.
+const LOG_MEMORY_SHARE: usize = 128;
+const LOG_BUFFER_BYTES_MIN: usize = 64 << 10;
+const LOG_BUFFER_BYTES_CHARGED_MAX: usize = 4 << 20;
 
 /// The name of a database in memory, and of its file there.
 const MEMORY_NAME: &str = "memory";
@@ -54,6 +59,8 @@ pub(super) struct Instance {
     /// Handles that looked at the file while it was open. Closing one would take away the system's note of which
     /// process holds the lock, which others report.
     probes: Mutex<Vec<Arc<dyn File>>>,
+    /// For the log's buffers.
+    _log_memory: Reservation,
     /// Set when the registry knows the file.
     claim: OnceLock<Claimed>,
 }
@@ -320,6 +327,12 @@ fn assemble(
     let closed_cleanly = options.read_only && !place.overlaid && !place.volatile;
     let clock: Arc<dyn Clock> = options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
     let (log, visible, next_transaction) = recover_log(place, options, &storage)?;
+    let mut log_memory = memory.reservation();
+    let log_bytes = (memory.limit() / LOG_MEMORY_SHARE).max(LOG_BUFFER_BYTES_MIN);
+    log.limit_buffer(log_bytes);
+    if !place.volatile {
+        log_memory.grow(2 * log_bytes.min(LOG_BUFFER_BYTES_CHARGED_MAX))?;
+    }
     let log = Arc::new(log);
     let durability = Arc::new(DurabilityManager::new(Arc::clone(&log), Arc::clone(&clock)));
     let manager = TransactionManager::new(
@@ -344,6 +357,7 @@ fn assemble(
         closed_cleanly,
         next_session: AtomicU64::new(0),
         probes: Mutex::new(Vec::new()),
+        _log_memory: log_memory,
         claim: OnceLock::new(),
     });
     let engine_options = EngineOptions {

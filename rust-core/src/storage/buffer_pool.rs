@@ -30,6 +30,7 @@ use crate::common::memory::{MemoryAccount, Reclaim};
 use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
+use crate::io::system;
 use crate::io::vfs::File;
 use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
 
@@ -44,6 +45,10 @@ const LOAD_LOCKS: usize = 64;
 const IMAGE_MEMORY_SHARE: usize = 8;
 /// Pre-images take at most so many bytes.
 const IMAGE_BYTES_MAX: usize = 32 << 20;
+/// The allocator is asked to give memory back when statements freed this share of the limit, within these bounds.
+const TRIM_MEMORY_SHARE: usize = 16;
+const TRIM_BYTES_MIN: usize = 1 << 20;
+const TRIM_BYTES_MAX: usize = 16 << 20;
 /// Rounds of the clock before the pool gives up finding a frame.
 const CLOCK_ROUNDS_MAX: usize = 200;
 
@@ -101,6 +106,11 @@ pub(super) struct BufferPool {
     images_waiting: AtomicUsize,
     /// Bytes that pre-images may take at a time.
     image_bytes_max: AtomicUsize,
+    /// So many bytes that others gave back are worth a call of the allocator.
+    trim_bytes: usize,
+    /// The arena asks for large pages no more.
+    #[cfg(target_os = "linux")]
+    without_large_pages: AtomicBool,
     read_only: bool,
     pub(super) map: PageMap,
     pub(super) space: Mutex<FreeSpace>,
@@ -176,6 +186,7 @@ impl BufferPool {
         options.memory.charge(FRAMES_MIN * page_size)?;
         let image_bytes_max =
             (options.memory.limit() / IMAGE_MEMORY_SHARE).clamp(4 * page_size, IMAGE_BYTES_MAX);
+        let trim_bytes = (options.memory.limit() / TRIM_MEMORY_SHARE).clamp(TRIM_BYTES_MIN, TRIM_BYTES_MAX);
         let bytes = arena.as_mut_ptr();
         let frames = frame_memory.as_mut_ptr().cast::<Frame>();
         let pool = Arc::new(BufferPool {
@@ -199,6 +210,9 @@ impl BufferPool {
             cut: Mutex::new(None),
             images_waiting: AtomicUsize::new(0),
             image_bytes_max: AtomicUsize::new(image_bytes_max),
+            trim_bytes,
+            #[cfg(target_os = "linux")]
+            without_large_pages: AtomicBool::new(false),
             read_only: options.read_only,
             map,
             space: Mutex::new(space),
@@ -470,7 +484,7 @@ impl BufferPool {
         {
             let mut stock = self.stock.lock();
             let may_grow = stock.resident < self.frame_count_max
-                && (stock.resident < FRAMES_MIN || self.memory.try_charge(self.page_size));
+                && (stock.resident < FRAMES_MIN || self.memory.try_charge_spare(self.page_size));
             if may_grow {
                 stock.resident += 1;
                 let index = match stock.free.pop() {
@@ -478,6 +492,10 @@ impl BufferPool {
                     None => self.take_new_frame(),
                 };
                 drop(stock);
+                // What statements gave back becomes pages now; the allocator is not to keep it as well.
+                if self.memory.take_returned(self.trim_bytes) {
+                    system::return_freed_memory();
+                }
                 let frame = self.frame(index);
                 return Ok(ExclusivePage::latch(self, frame));
             }
@@ -586,6 +604,17 @@ impl BufferPool {
         Ok(BlockRef { block, crc })
     }
 
+    /// Frames come and go from here on: the system is not to fill the holes between them to make large pages.
+    fn give_up_large_pages(&self) {
+        #[cfg(target_os = "linux")]
+        if self.arena.len() >= HUGE_ARENA_BYTES_MIN
+            && !self.without_large_pages.load(Ordering::Relaxed)
+            && !self.without_large_pages.swap(true, Ordering::Relaxed)
+        {
+            let _ = self.arena.advise(memmap2::Advice::NoHugePage);
+        }
+    }
+
     /// Writes pages side by side, and counts them.
     pub(super) fn write_blocks(&self, bytes: &[u8], start: BlockId) -> Result<()> {
         self.file.write_at(bytes, u64::from(start.0) * self.page_size as u64)?;
@@ -607,6 +636,7 @@ impl Reclaim for BufferPool {
                 let _ = unsafe {
                     self.arena.unchecked_advise_range(UncheckedAdvice::DontNeed, start, self.page_size)
                 };
+                self.give_up_large_pages();
             }
             self.put_back(guard);
             freed += self.page_size;

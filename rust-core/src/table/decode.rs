@@ -66,6 +66,11 @@ impl RowCollector {
         }
     }
 
+    /// Bytes of long texts so far.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.builders.iter().map(ColumnBuilder::text_bytes).sum()
+    }
+
     /// Adds the wanted columns of `rows`, which [`RowFormat::glance`] has passed; `has_null`: in some of them something
     /// is NULL.
     pub(super) fn push_checked_rows(

@@ -21,8 +21,15 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A batch ends early when its large values reach this many bytes.
+/// A batch ends early when its large values or its other texts reach this many bytes, or this share of the memory limit:
+/// a batch and what is made of it are not charged.
 const LARGE_BYTES_A_BATCH: usize = 8 << 20;
+const LARGE_MEMORY_SHARE: usize = 32;
+const TEXT_BYTES_A_BATCH: usize = 4 << 20;
+const TEXT_BYTES_A_BATCH_MIN: usize = 32 << 10;
+const TEXT_MEMORY_SHARE: usize = 512;
+/// Texts are added up once in so many rows that are read one by one.
+const ROWS_BETWEEN_LOOKS: usize = 32;
 /// Room made for rows before the first batch tells how many come.
 const FIRST_CAPACITY: usize = 64;
 
@@ -34,19 +41,28 @@ struct Collection {
     with_row_id: bool,
     current: RowCollector,
     large_bytes: usize,
+    large_bytes_max: usize,
+    text_bytes_max: usize,
     full: VecDeque<RowCollector>,
     /// The columns of the batch before: whoever took it is mostly done with it when the next one is made.
     handed_out: Vec<Arc<Column>>,
 }
 
 impl Collection {
-    fn new(layout: &Arc<TableLayout>, columns: &[usize], with_row_id: bool) -> Collection {
+    fn new(
+        layout: &Arc<TableLayout>,
+        (columns, with_row_id): (&[usize], bool),
+        memory_limit: usize,
+    ) -> Collection {
         Collection {
             current: RowCollector::new(&layout.columns, columns, with_row_id, FIRST_CAPACITY),
             layout: Arc::clone(layout),
             columns: columns.to_vec(),
             with_row_id,
             large_bytes: 0,
+            large_bytes_max: LARGE_BYTES_A_BATCH.min(memory_limit / LARGE_MEMORY_SHARE),
+            text_bytes_max: (memory_limit / TEXT_MEMORY_SHARE)
+                .clamp(TEXT_BYTES_A_BATCH_MIN, TEXT_BYTES_A_BATCH),
             full: VecDeque::new(),
             handed_out: Vec::new(),
         }
@@ -64,6 +80,12 @@ impl Collection {
             self.full.push_back(std::mem::replace(&mut self.current, next));
             self.large_bytes = 0;
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.current.rows >= BATCH_ROWS
+            || self.large_bytes >= self.large_bytes_max
+            || self.current.text_bytes() >= self.text_bytes_max
     }
 
     /// Takes the rows of a leaf, in the scan's direction.
@@ -99,7 +121,8 @@ impl Collection {
             let mut count = (BATCH_ROWS - self.current.rows).min(live.len() - done);
             if seen.has_large {
                 let rows = &bytes[done..done + count];
-                count = until_large_enough(format, &self.columns, rows, &mut self.large_bytes);
+                let bytes = (&mut self.large_bytes, self.large_bytes_max);
+                count = until_large_enough(format, &self.columns, rows, bytes);
             }
             let chunk = done..done + count;
             self.current.push_checked_rows(format, &self.columns, &bytes[chunk.clone()], seen.has_null)?;
@@ -110,7 +133,7 @@ impl Collection {
                 }
             }
             done += count;
-            if self.current.rows >= BATCH_ROWS || self.large_bytes >= LARGE_BYTES_A_BATCH {
+            if self.is_full() {
                 return self.take_rest(rows, &live[done..]);
             }
         }
@@ -146,7 +169,11 @@ impl Collection {
         if RowFormat::has_large(row) {
             self.large_bytes += large_bytes(format, &self.columns, row);
         }
-        if self.current.rows >= BATCH_ROWS || self.large_bytes >= LARGE_BYTES_A_BATCH {
+        let looks = self.current.rows.is_multiple_of(ROWS_BETWEEN_LOOKS);
+        if self.current.rows >= BATCH_ROWS
+            || self.large_bytes >= self.large_bytes_max
+            || (looks && self.current.text_bytes() >= self.text_bytes_max)
+        {
             self.flush();
         }
         Ok(())
@@ -154,10 +181,15 @@ impl Collection {
 }
 
 /// How many of `rows` go into a batch that has `large` bytes of large values, before these become too many.
-fn until_large_enough(format: &RowFormat, columns: &[usize], rows: &[&[u8]], large: &mut usize) -> usize {
+fn until_large_enough(
+    format: &RowFormat,
+    columns: &[usize],
+    rows: &[&[u8]],
+    (large, most): (&mut usize, usize),
+) -> usize {
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| RowFormat::has_large(row)) {
         *large += large_bytes(format, columns, row);
-        if *large >= LARGE_BYTES_A_BATCH {
+        if *large >= most {
             return index + 1;
         }
     }
@@ -201,9 +233,10 @@ impl TableScan {
         layout: &Arc<TableLayout>,
         values: TreeHandle,
         backward: bool,
-        (columns, with_row_id): (&[usize], bool),
+        wanted: (&[usize], bool),
+        memory_limit: usize,
     ) -> TableScan {
-        TableScan { scan, collection: Collection::new(layout, columns, with_row_id), values, backward }
+        TableScan { scan, collection: Collection::new(layout, wanted, memory_limit), values, backward }
     }
 
     /// The next rows: the wanted columns in their order, then the row id where it is wanted. `false`: no more.
@@ -269,8 +302,8 @@ impl IndexScan {
         layout: &Arc<TableLayout>,
         (rows, values): (TreeHandle, TreeHandle),
         order: IndexOrder,
-        memory: Reservation,
-        (columns, with_row_id): (&[usize], bool),
+        (memory, memory_limit): (Reservation, usize),
+        wanted: (&[usize], bool),
     ) -> IndexScan {
         IndexScan {
             scan,
@@ -279,7 +312,7 @@ impl IndexScan {
             gathered: if order == IndexOrder::Any { GATHERED_FIRST } else { 0 },
             memory,
             rows,
-            collection: Collection::new(layout, columns, with_row_id),
+            collection: Collection::new(layout, wanted, memory_limit),
             values,
             backward: order == IndexOrder::Backward,
         }

@@ -379,7 +379,8 @@ impl Table {
             transaction.scan(&self.rows, bound_slice(&lower), bound_slice(&upper), backward) //
         });
         let values = self.values(transaction)?.clone();
-        Ok(TableScan::new(scan, &self.layout, values, backward, (columns, with_row_id)))
+        let limit = transaction.memory().limit();
+        Ok(TableScan::new(scan, &self.layout, values, backward, (columns, with_row_id), limit))
     }
 
     /// Scans the rows of a range of an index.
@@ -401,7 +402,7 @@ impl Table {
             transaction.scan(tree, Bound::Included(&keys.start), upper, order == IndexOrder::Backward)
         });
         let trees = (self.rows.clone(), self.values(transaction)?.clone());
-        let memory = transaction.memory().reservation();
+        let memory = (transaction.memory().reservation(), transaction.memory().limit());
         Ok(IndexScan::new(scan, &self.layout, trees, order, memory, (columns, with_row_id)))
     }
 

@@ -541,6 +541,7 @@ impl Transaction {
     fn give_back(&self, mut scratch: Box<Scratch>) {
         scratch.writes.clear();
         scratch.operations.clear();
+        scratch.operations.shrink();
         scratch.runs.clear();
         scratch.streaks.clear();
         self.manager.give_back(scratch);

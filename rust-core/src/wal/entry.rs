@@ -77,6 +77,9 @@ pub struct OperationBuffer {
     count: u32,
 }
 
+/// What an empty buffer keeps.
+const KEPT_BYTES: usize = 16 << 10;
+
 impl OperationBuffer {
     /// An empty buffer.
     pub fn new() -> OperationBuffer {
@@ -134,6 +137,11 @@ impl OperationBuffer {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
+    }
+
+    /// Gives back what a large transaction needed and the next one hardly will. To be called when it is empty.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to(KEPT_BYTES);
     }
 
     fn head(&mut self, code: u8, tree: TreeId) {

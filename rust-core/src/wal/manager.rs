@@ -18,9 +18,9 @@ use crate::wal::segment::{SEGMENT_HEADER_BYTES, Segment, segment_path};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Bytes that may wait in the buffer before `prepare` writes them out.
+/// Bytes that may wait in the buffer before `prepare` writes them out, unless [`Log::limit_buffer`] says less.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
 
 /// Where a frame lies. Its end is the commit's timestamp.
@@ -63,6 +63,7 @@ pub struct Log {
     written: AtomicU64,
     durable: AtomicU64,
     sync_count: AtomicU64,
+    buffer_bytes_max: AtomicUsize,
     poison: OnceLock<Error>,
 }
 
@@ -122,6 +123,7 @@ impl Log {
             written: AtomicU64::new(start.0),
             durable: AtomicU64::new(start.0),
             sync_count: AtomicU64::new(0),
+            buffer_bytes_max: AtomicUsize::new(BUFFER_BYTES_MAX),
             poison: OnceLock::new(),
         }
     }
@@ -144,6 +146,11 @@ impl Log {
     /// Syncs made so far, for figures.
     pub fn sync_count(&self) -> u64 {
         self.sync_count.load(Ordering::Relaxed)
+    }
+
+    /// Lets no more than about `bytes` wait in memory. There are two buffers of this size, and they grow by doubling.
+    pub fn limit_buffer(&self, bytes: usize) {
+        self.buffer_bytes_max.store(bytes.min(BUFFER_BYTES_MAX), Ordering::Relaxed);
     }
 
     /// Whether frames are numbered and forgotten.
@@ -195,7 +202,7 @@ impl Log {
                 append.spare = Some(self.create_segment(&mut append, payload_bytes)?);
             }
         }
-        if buffered > BUFFER_BYTES_MAX {
+        if buffered + frame_bytes(payload_bytes) > self.buffer_bytes_max.load(Ordering::Relaxed) {
             self.write_to(self.tail())?;
         }
         Ok(())
@@ -330,6 +337,7 @@ impl Log {
             Err(cause) => self.poison(cause.clone()),
         }
         scratch.clear();
+        scratch.shrink_to(self.buffer_bytes_max.load(Ordering::Relaxed));
         writer.scratch = scratch;
         result
     }

@@ -27,6 +27,7 @@ use crate::storage::page::NodeMut;
 use crate::storage::page_map::{BlockRef, PageEntry};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use memmap2::{MmapMut, MmapOptions};
 use std::collections::VecDeque;
 
 /// The page is as it was read or written.
@@ -45,15 +46,37 @@ const IMAGES_SPARE: usize = 16;
 pub(super) struct Cut {
     /// Where pages are as of the cut, if the map in memory says something else by now.
     frozen: HashMap<PageId, BlockRef>,
-    /// Pages as of the cut that changed before they were written.
-    images: VecDeque<(PageId, Box<[u8]>)>,
-    /// Bytes of pre-images, and how many they may be; the checkpoint has charged for those.
-    image_bytes: usize,
+    /// Pages as of the cut that changed before they were written, with their places in `image_memory`.
+    images: VecDeque<(PageId, usize)>,
+    /// Memory of pre-images: none before the first. A mapping of its own goes back to the system with the cut.
+    image_memory: Option<MmapMut>,
+    free_places: Vec<usize>,
+    place_count: usize,
+    /// How many bytes pre-images may take; the checkpoint has charged for them.
     image_bytes_max: usize,
     /// Bytes of `frozen` that the checkpoint has not charged for.
     unpaid: usize,
     /// What kept a writer from saving a pre-image: the checkpoint cannot come about.
     failure: Option<Error>,
+}
+
+impl Cut {
+    /// Room for one more pre-image, if there is any.
+    fn image_place(&mut self, page_size: usize) -> Option<(usize, &mut [u8])> {
+        if self.image_memory.is_none() {
+            self.image_memory = MmapOptions::new().len(self.image_bytes_max.max(1)).map_anon().ok();
+        }
+        let place = match self.free_places.pop() {
+            Some(place) => place,
+            None if (self.place_count + 1) * page_size <= self.image_bytes_max => {
+                self.place_count += 1;
+                self.place_count - 1
+            }
+            None => return None,
+        };
+        let memory = self.image_memory.as_mut()?;
+        Some((place, &mut memory[place * page_size..][..page_size]))
+    }
 }
 
 /// A page in the checkpoint's buffer.
@@ -154,19 +177,18 @@ impl BufferPool {
         generation: u64,
         mut to: &mut [u8],
     ) -> Vec<CutPage> {
-        let taken: Vec<(PageId, Box<[u8]>)> = {
+        let mut pages = Vec::new();
+        while pages.len() < count {
             let mut cut = self.cut.lock();
-            let Some(cut) = cut.as_mut() else { return Vec::new() };
-            let count = count.min(cut.images.len());
-            cut.image_bytes -= count * self.page_size;
-            cut.images.drain(..count).collect()
-        };
-        let mut pages = Vec::with_capacity(taken.len());
-        for (page, image) in taken {
-            let (place, rest) = std::mem::take(&mut to).split_at_mut(self.page_size);
+            let Some(cut) = cut.as_mut() else { break };
+            let (Some((page, place)), Some(memory)) = (cut.images.pop_front(), &cut.image_memory) else {
+                break;
+            };
+            let (image, rest) = std::mem::take(&mut to).split_at_mut(self.page_size);
             to = rest;
-            place.copy_from_slice(&image);
-            pages.push(CutPage { page, crc: NodeMut::new(place).stamp(generation) });
+            image.copy_from_slice(&memory[place * self.page_size..][..self.page_size]);
+            cut.free_places.push(place);
+            pages.push(CutPage { page, crc: NodeMut::new(image).stamp(generation) });
         }
         pages
     }
@@ -281,9 +303,9 @@ impl BufferPool {
         {
             let mut cut = self.cut.lock();
             let Some(cut) = cut.as_mut().filter(|cut| cut.failure.is_none()) else { return };
-            if cut.image_bytes + self.page_size <= cut.image_bytes_max {
-                cut.image_bytes += self.page_size;
-                cut.images.push_back((page, Box::from(&**guard)));
+            if let Some((place, image)) = cut.image_place(self.page_size) {
+                image.copy_from_slice(guard);
+                cut.images.push_back((page, place));
                 self.images_waiting.fetch_add(1, Ordering::Relaxed);
                 self.counters.images_saved.fetch_add(1, Ordering::Relaxed);
                 return;

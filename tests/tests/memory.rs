@@ -1,0 +1,46 @@
+//! Databases ten times larger than their memory limit: reads, changes, scans, sorts and checkpoints from several threads
+//! at once; no statement fails, every answer is right, and the process's peak stays within the limit and 16 MiB. Each
+//! limit has a process of its own (`lumos-memory`), which prints the peak as the system counts it.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::process::Command;
+
+/// Runs the program; its lines are this test's.
+fn run(limit: usize, page_size: usize, rounds: usize) {
+    let words = [
+        ("--limit", limit),
+        ("--page-size", page_size),
+        ("--rounds", rounds),
+        ("--times", 10),
+        ("--seed", 1),
+    ];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lumos-memory"));
+    for (word, value) in words {
+        command.args([word, &value.to_string()]);
+    }
+    let output = command.output().unwrap();
+    let lines = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "limit {limit}, page size {page_size}:\n{lines}");
+    assert!(lines.contains("0 findings"), "{lines}");
+}
+
+/// `LUMOS_LONG=1` (as `make test-long` has it): larger limits, every page size, more rounds.
+fn is_long() -> bool {
+    std::env::var_os("LUMOS_LONG").is_some()
+}
+
+#[test]
+fn a_database_ten_times_its_limit_stays_within_it() {
+    run(4 << 20, 8192, 30);
+    run(16 << 20, 8192, 30);
+    if is_long() {
+        for limit in [16, 32, 64, 256] {
+            run(limit << 20, 8192, 500);
+        }
+        for page_size in [4096, 16_384, 32_768] {
+            run(8 << 20, page_size, 200);
+        }
+    }
+}
