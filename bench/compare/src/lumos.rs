@@ -115,12 +115,18 @@ unsafe impl Sync for LumosDatabase {}
 
 impl LumosDatabase {
     pub fn open(path: &Path, memory: &str) -> LumosDatabase {
+        LumosDatabase::open_with(path, &[("memory_limit", memory)])
+    }
+
+    pub fn open_with(path: &Path, settings: &[(&str, &str)]) -> LumosDatabase {
         let (mut db, mut err) = (null_mut(), null_mut());
         // SAFETY: the contracts of the header: NUL-terminated texts, writable out-parameters.
         unsafe {
             let config = lumos_config_new();
-            let (name, value) = (c_text("memory_limit"), c_text(memory));
-            check(lumos_config_set(config, name.as_ptr(), value.as_ptr(), &mut err), err, "memory_limit");
+            for (setting, value) in settings {
+                let (name, value) = (c_text(setting), c_text(value));
+                check(lumos_config_set(config, name.as_ptr(), value.as_ptr(), &mut err), err, setting);
+            }
             let path = c_text(path.to_str().expect("a path of ours"));
             check(lumos_open_config(path.as_ptr(), config, &mut db, &mut err), err, "open");
             lumos_config_free(config);

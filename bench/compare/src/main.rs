@@ -2,13 +2,14 @@
 //! random streams and durability. Runs interleave; every figure is a median; ratios in one run count.
 //!
 //! `lumos-compare [--seconds S] [--runs N] [--rows N] [--scale S] [--dir PATH] [ROW…]` with rows such as `O1`, `O4`,
-//! `tpch`.
+//! `tpch`, `storage` or one row of it (`S1`).
 
 mod lumos;
 mod measure;
 mod random;
 mod side;
 mod sqlite;
+mod storage;
 mod tpch;
 mod workload;
 
@@ -333,6 +334,9 @@ fn main() {
         if options.names.len() == 1 {
             return;
         }
+    }
+    if storage::run(&options) {
+        return;
     }
     let sides = open(&options.directory, "accounts");
     {

@@ -19,12 +19,22 @@ pub fn for_sqlite(create: &str) -> String {
     create.replace("id BIGINT PRIMARY KEY", "id INTEGER PRIMARY KEY")
 }
 
+/// Loads them in one transaction; gives the seconds.
 pub fn load_accounts(connection: &mut impl Connection, create: &str, rows: i64) -> f64 {
+    load_accounts_in(connection, create, rows, i64::MAX)
+}
+
+/// As [`load_accounts`], in transactions of `at_once` rows.
+pub fn load_accounts_in(connection: &mut impl Connection, create: &str, rows: i64, at_once: i64) -> f64 {
     let started = Instant::now();
     let mut checksum = Checksum::default();
     connection.execute(create);
     connection.run(Statement::Begin, &[], &mut checksum);
     for id in 1..=rows {
+        if id % at_once == 0 {
+            connection.run(Statement::Commit, &[], &mut checksum);
+            connection.run(Statement::Begin, &[], &mut checksum);
+        }
         let (name, filler) = (format!("user-{id:012}"), text(id as u64, 80));
         let values = [
             Value::Integer(id),

@@ -61,6 +61,9 @@ pub const FIRST_USER_TREE: TreeId = TreeId(16);
 const DIRECTORY_ROOT: PageId = PageId(1);
 /// A checkpoint is wanted when so many hundredths of all frames are changed.
 const DIRTY_PERCENT_WANTED: usize = 40;
+/// But not for fewer bytes: a small pool writes changed pages when it needs their frames, and a checkpoint every few
+/// hundred changes would cost more syncs than it saves.
+const DIRTY_BYTES_WANTED_MIN: usize = 64 << 20;
 
 /// How to make or open a database file.
 #[derive(Clone, Debug)]
@@ -582,7 +585,8 @@ impl Storage {
         if free * 8 < frames {
             frames = frames.min(pool.frames_resident() + free);
         }
-        pool.dirty_count() * 100 >= frames * DIRTY_PERCENT_WANTED
+        let dirty = pool.dirty_count();
+        dirty * 100 >= frames * DIRTY_PERCENT_WANTED && dirty * self.page_size() >= DIRTY_BYTES_WANTED_MIN
     }
 
     /// The counters.
