@@ -306,8 +306,12 @@ impl<'a> Node<'a> {
 
     /// Whether a record of so many bytes fits, with or without compaction.
     pub(super) fn has_room(self, record_bytes: usize) -> bool {
-        let used_slots = HEADER_BYTES + SLOT_BYTES * (self.count() + 1);
-        self.heap() + self.garbage() >= used_slots + record_bytes
+        self.has_room_for(1, record_bytes)
+    }
+
+    /// Whether `count` records of so many bytes in all fit, with or without compaction.
+    pub(super) fn has_room_for(self, count: usize, record_bytes: usize) -> bool {
+        self.heap() + self.garbage() >= HEADER_BYTES + SLOT_BYTES * (self.count() + count) + record_bytes
     }
 
     /// Whether entry `index` can take a value of so many bytes, with or without compaction.

@@ -60,7 +60,7 @@ pub struct Tree {
     /// Level of the root when it was last seen.
     pub(super) height: AtomicU8,
     /// The last leaf, while keys arrive in ascending order; 0: they do not.
-    append: AtomicU32,
+    pub(super) append: AtomicU32,
     /// Live entries.
     pub(super) entries: AtomicU64,
     /// What the directory says about them.
@@ -249,7 +249,7 @@ impl Tree {
     }
 
     /// Bytes of a change's value, which must fit.
-    fn check_entry(&self, key: &[u8], change: Change<'_>) -> Result<usize> {
+    pub(super) fn check_entry(&self, key: &[u8], change: Change<'_>) -> Result<usize> {
         let value_len = match change {
             Change::Put(value) | Change::Or(value) => value.len(),
             Change::Delete => 0,
@@ -295,7 +295,7 @@ impl Tree {
     }
 
     /// The leaf where `key` belongs, when keys have been arriving at the tree's end and this one does too.
-    fn append_leaf(&self, key: &[u8]) -> Result<Option<ExclusivePage<'_>>> {
+    pub(super) fn append_leaf(&self, key: &[u8]) -> Result<Option<ExclusivePage<'_>>> {
         let page = self.append.load(Ordering::Relaxed);
         if page == 0 {
             return Ok(None);

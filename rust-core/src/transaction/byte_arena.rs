@@ -28,16 +28,23 @@ pub(super) struct ByteArena {
 impl ByteArena {
     /// Appends a copy of `bytes`.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Slice {
-        let fits = self.blocks.last().is_some_and(|block| block.capacity() - block.len() >= bytes.len());
+        self.push_parts(bytes, &[])
+    }
+
+    /// Appends a copy of `first` and `second`, side by side.
+    pub(super) fn push_parts(&mut self, first: &[u8], second: &[u8]) -> Slice {
+        let len = first.len() + second.len();
+        let fits = self.blocks.last().is_some_and(|block| block.capacity() - block.len() >= len);
         if !fits {
             let wanted = self.blocks.last().map_or(FIRST_BLOCK_BYTES, |block| block.capacity() * 2);
-            self.blocks.push(Vec::with_capacity(wanted.min(BLOCK_BYTES_MAX).max(bytes.len())));
+            self.blocks.push(Vec::with_capacity(wanted.min(BLOCK_BYTES_MAX).max(len)));
         }
         let index = self.blocks.len() - 1;
         let block = &mut self.blocks[index];
         let offset = block.len() as u32;
-        block.extend_from_slice(bytes);
-        Slice { block: index as u32, offset, len: bytes.len() as u32 }
+        block.extend_from_slice(first);
+        block.extend_from_slice(second);
+        Slice { block: index as u32, offset, len: len as u32 }
     }
 
     /// The bytes at `slice`.

@@ -24,6 +24,7 @@ use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result};
 use crate::storage::{ApplyEstimate, ApplyReservation, ApplyTicket, Change, Tree};
+use crate::transaction::append_run::AppendRun;
 use crate::transaction::garbage::{Garbage, purge};
 use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::mvcc::{Batch, CommitSink, ENTRY_BYTES, is_declared};
@@ -85,6 +86,8 @@ impl TransactionManager {
         let prepared = self.prepare_commit(scratch)?;
         let mut stream =
             FrameStream { manager: self, id, ticket: None, chunk_count: 0, first_lsn: Lsn::ZERO };
+        // Far fewer segments than a log that has yet to grow to its size would begin.
+        self.log.expect(scratch.writes.bytes() as u64);
         stream.encode(scratch, cancel)?;
         if scratch.operations.count() == 0 && stream.chunk_count == 0 {
             return Ok(None);
@@ -130,7 +133,7 @@ impl TransactionManager {
         let is_crowded = self.versions.run_count() >= RUN_COUNT_MAX;
         if !is_crowded {
             let mut last_key = Vec::new();
-            writes.consecutive_runs(RUN_LENGTH_MIN, |tree, created, first, last, count| {
+            let add = |tree, created, first: &[u8], last: &[u8], count| {
                 let is_past_end = created
                     || match trees.iter().find(|other| other.id() == tree) {
                         Some(tree) => !tree.last_key(&mut last_key)? || last_key.as_slice() < first,
@@ -141,7 +144,8 @@ impl TransactionManager {
                     in_runs.push((tree, count));
                 }
                 Ok(())
-            })?;
+            };
+            writes.consecutive_runs(RUN_LENGTH_MIN, add)?;
         }
         let value_bytes = writes.bytes() / writes.len().max(1);
         let mut batches = SmallVec::new();
@@ -199,7 +203,10 @@ impl TransactionManager {
                 }
                 Operation::Or { key, bits, .. } => Some((key, Change::Or(bits))),
                 Operation::Max { key, number, .. } => Some((key, Change::Max(number))),
-                Operation::TreeCreate { .. } | Operation::TreeDrop { .. } | Operation::Message { .. } => None,
+                Operation::TreeCreate { .. }
+                | Operation::TreeDrop { .. }
+                | Operation::Message { .. }
+                | Operation::PutRun { .. } => None,
             });
             // A long commit lets checkpoints cut in between; it is applied again from its start after a crash.
             let mut changes = changes.by_ref().peekable();
@@ -208,6 +215,7 @@ impl TransactionManager {
                 ticket.pause();
             }
             drop(changes);
+            self.apply_appended(&tree, writes, timestamp, &sink, ticket)?;
             if deletes || sink.kept_by_key() > before {
                 by_key.push(id);
             }
@@ -216,6 +224,39 @@ impl TransactionManager {
             self.versions.seal_batch(batch);
         }
         Ok(by_key)
+    }
+
+    /// Applies the rows of an append run: behind the tree's last key, and one by one where that cannot be.
+    fn apply_appended(
+        &self,
+        tree: &Tree,
+        writes: TreeCommit<'_>,
+        timestamp: Lsn,
+        sink: &CommitSink<'_>,
+        ticket: &ApplyTicket<'_>,
+    ) -> Result<()> {
+        let Some(rows) = writes.appended() else { return Ok(()) };
+        let (first, _) = rows.keys();
+        let mut done = 0;
+        while done < rows.len() && sink.skips(tree.id(), &first) {
+            let added = tree.append(done..rows.len(), |row| writes.appended_entry(row), timestamp)?;
+            ticket.pause();
+            if added == 0 {
+                break;
+            }
+            done += added;
+        }
+        let entry = |row| {
+            let (key, value) = writes.appended_entry(row);
+            (key, Change::Put(value))
+        };
+        while done < rows.len() {
+            let end = (done + CHANGES_BETWEEN_PAUSES).min(rows.len());
+            tree.apply_sorted((done..end).map(entry), timestamp, Some(sink))?;
+            ticket.pause();
+            done = end;
+        }
+        Ok(())
     }
 
     /// Drops the versions and ghosts of a published commit, or leaves them to the garbage queue while an older
@@ -248,7 +289,14 @@ impl TransactionManager {
         is_free: bool,
         garbage: &mut Garbage,
     ) {
-        for operation in writes.operations() {
+        // A run that was declared has no versions of its own.
+        let rows =
+            writes.appended().filter(|rows| !is_declared(&scratch.runs, writes.tree(), &rows.keys().0));
+        let rows = (0..rows.map_or(0, AppendRun::len)).map(|row| {
+            let (key, value) = writes.appended_entry(row);
+            Operation::Put { tree: writes.tree(), key, value }
+        });
+        for operation in writes.operations().chain(rows) {
             let (tree, key, ghost) = match operation {
                 Operation::Put { tree, key, .. }
                 | Operation::Max { tree, key, .. }
@@ -300,6 +348,9 @@ impl<'a> FrameStream<'a> {
             for operation in writes.operations() {
                 self.push(operations, &operation, cancel)?;
             }
+            if let Some(rows) = writes.appended() {
+                self.push_rows(operations, writes, rows, cancel)?;
+            }
         }
         Ok(())
     }
@@ -315,7 +366,7 @@ impl<'a> FrameStream<'a> {
             Operation::Delete { key, .. } | Operation::Max { key, .. } => key.len(),
             Operation::Or { key, bits, .. } => key.len() + bits.len(),
             Operation::Message { data } => data.len(),
-            Operation::TreeCreate { .. } | Operation::TreeDrop { .. } => 0,
+            Operation::TreeCreate { .. } | Operation::TreeDrop { .. } | Operation::PutRun { .. } => 0,
         };
         let is_full = operations.len_bytes() + bytes + OPERATION_OVERHEAD_BYTES > LOG_FRAME_PAYLOAD_MAX;
         if is_full && operations.count() > 0 {
@@ -323,6 +374,28 @@ impl<'a> FrameStream<'a> {
             self.append_chunk(operations)?;
         }
         operations.push(operation);
+        Ok(())
+    }
+
+    /// The rows of an append run, in as many operations as it takes.
+    fn push_rows(
+        &mut self,
+        operations: &mut OperationBuffer,
+        writes: TreeCommit<'_>,
+        rows: &AppendRun,
+        cancel: &CancelToken,
+    ) -> Result<()> {
+        let mut done = 0;
+        while done < rows.len() {
+            let values = (done..rows.len()).map(|row| writes.appended_entry(row).1);
+            let first = rows.first() + done as u64;
+            let added = operations.push_run(writes.tree(), first, values, LOG_FRAME_PAYLOAD_MAX);
+            done += added as usize;
+            if done < rows.len() {
+                cancel.check()?;
+                self.append_chunk(operations)?;
+            }
+        }
         Ok(())
     }
 

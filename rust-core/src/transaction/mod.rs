@@ -2,6 +2,7 @@
 //! Knows trees, keys and the log. Knows nothing of tables, columns or SQL.
 
 mod append;
+mod append_run;
 mod byte_arena;
 mod checkpointer;
 mod commit;

@@ -430,6 +430,11 @@ impl<'a> CommitSink<'a> {
         CommitSink { store, runs, batches, kept_by_key: Cell::new(0) }
     }
 
+    /// Whether a declared run speaks for the key, so that adding it needs no version.
+    pub(super) fn skips(&self, tree: TreeId, key: &[u8]) -> bool {
+        is_declared(self.runs, tree, key)
+    }
+
     /// Versions so far that are neither in a run nor in a batch.
     pub(super) fn kept_by_key(&self) -> usize {
         self.kept_by_key.get()

@@ -2,6 +2,7 @@
 //! Knows the sources of one tree. Knows nothing of the log or of pages.
 
 use crate::common::ids::TreeId;
+use crate::transaction::append_run::AppendRun;
 use crate::transaction::unordered::Sorted;
 use crate::transaction::write_set::{Kind, OverlayKey, TreeWrites, WriteSet, decode_number};
 use crate::wal::entry::Operation;
@@ -31,7 +32,25 @@ impl<'a> TreeCommit<'a> {
 
     /// Keys that change, about: a key counts as often as it was put while nobody looked.
     pub(super) fn len(&self) -> usize {
-        self.writes.run.len() + self.writes.overlay.len() + self.writes.unordered.len()
+        let writes = self.writes;
+        writes.run.len() + writes.overlay.len() + writes.unordered.len() + writes.appended.len()
+    }
+
+    /// The rows under consecutive keys behind all other keys that the transaction wrote to the tree, if they are: the
+    /// commit takes them as they are, and [`TreeCommit::operations`] leaves them out.
+    pub(super) fn appended(&self) -> Option<&'a AppendRun> {
+        let writes = self.writes;
+        let (first, _) = writes.appended.keys();
+        let is_before = |key: &[u8]| key < first.as_slice();
+        let is_alone = writes.run.last().is_none_or(|head| is_before(self.set.entry(*head).0))
+            && writes.overlay.last_key_value().is_none_or(|(key, _)| is_before(key));
+        (is_alone && !writes.appended.is_empty()).then_some(&writes.appended)
+    }
+
+    /// Key and value of a row of [`TreeCommit::appended`].
+    #[inline]
+    pub(super) fn appended_entry(&self, row: usize) -> (&'a [u8], &'a [u8]) {
+        self.writes.appended.entry(row, &self.set.arena)
     }
 
     /// The final state of every key, in key order.
@@ -42,27 +61,30 @@ impl<'a> TreeCommit<'a> {
         let run = alone.unwrap_or(&writes.run);
         let mut overlay = writes.overlay.iter();
         let overlay_next = overlay.next();
-        Operations { set, tree: writes.id, run, overlay, overlay_next, sorted, put: 0 }
+        let appended = self.appended().map_or(0, AppendRun::len);
+        Operations { set, writes, run, overlay, overlay_next, sorted, put: 0, appended }
     }
 }
 
 /// See [`TreeCommit::operations`].
 pub(super) struct Operations<'a> {
     set: &'a WriteSet,
-    tree: TreeId,
+    writes: &'a TreeWrites,
     run: &'a [u32],
     overlay: btree_map::Iter<'a, OverlayKey, u32>,
     overlay_next: Option<(&'a OverlayKey, &'a u32)>,
     sorted: Option<&'a Sorted>,
     /// The next of `sorted`.
     put: usize,
+    /// The next row of the append run.
+    appended: usize,
 }
 
 impl<'a> Iterator for Operations<'a> {
     type Item = Operation<'a>;
 
     fn next(&mut self) -> Option<Operation<'a>> {
-        let tree = self.tree;
+        let tree = self.writes.id;
         if let Some(sorted) = self.sorted {
             let mut put = self.put;
             if put >= sorted.len() {
@@ -75,22 +97,31 @@ impl<'a> Iterator for Operations<'a> {
             self.put = put + 1;
             return Some(Operation::Put { tree, key: sorted.key(put), value: sorted.value(put) });
         }
-        let head = match (self.run.split_first(), self.overlay_next) {
-            (Some((head, _)), Some((key, overlay_head))) if self.set.entry(*head).0 > key.as_slice() => {
-                self.overlay_next = self.overlay.next();
-                *overlay_head
-            }
-            (Some((head, rest)), _) => {
-                self.run = rest;
-                *head
-            }
-            (None, Some((_, overlay_head))) => {
-                self.overlay_next = self.overlay.next();
-                *overlay_head
-            }
-            (None, None) => return None,
+        let from_run = self.run.first().map(|head| (self.set.entry(*head).0, *head));
+        let from_overlay = self.overlay_next.map(|(key, head)| (key.as_slice(), *head));
+        let (is_overlay, next) = match (from_run, from_overlay) {
+            (Some(run), Some(overlay)) if run.0 > overlay.0 => (true, Some(overlay)),
+            (None, Some(overlay)) => (true, Some(overlay)),
+            (run, _) => (false, run),
         };
-        let (key, value) = self.set.entry(head);
+        let row = (self.appended < self.writes.appended.len())
+            .then(|| self.writes.appended.entry(self.appended, &self.set.arena));
+        if let Some((key, value)) = row
+            && next.is_none_or(|(other, _)| key <= other)
+        {
+            self.appended += 1;
+            if next.is_none_or(|(other, _)| key < other) {
+                return Some(Operation::Put { tree, key, value });
+            }
+            // What stands above it in run or overlay is newer.
+        }
+        let (key, head) = next?;
+        if is_overlay {
+            self.overlay_next = self.overlay.next();
+        } else {
+            self.run = &self.run[1..];
+        }
+        let value = self.set.entry(head).1;
         Some(match self.set.kind(head) {
             Kind::Put => Operation::Put { tree, key, value },
             Kind::Max => Operation::Max { tree, key, number: decode_number(value) },

@@ -58,6 +58,35 @@ pub enum Operation<'a> {
         /// The record.
         data: &'a [u8],
     },
+    /// Sets consecutive keys of 8 bytes, read as big-endian numbers, to values.
+    PutRun {
+        /// The tree.
+        tree: TreeId,
+        /// Keys and values.
+        rows: PutRun<'a>,
+    },
+}
+
+/// The rows of [`Operation::PutRun`]: an iterator over keys and values. Only whole ones exist: decoding looks at
+/// every length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutRun<'a> {
+    next: u64,
+    left: u32,
+    bytes: &'a [u8],
+}
+
+impl<'a> Iterator for PutRun<'a> {
+    type Item = ([u8; 8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let key = self.next.to_be_bytes();
+        self.next = self.next.wrapping_add(1);
+        let (value, rest) = split_slice(self.bytes)?;
+        self.bytes = rest;
+        Some((key, value))
+    }
 }
 
 const CODE_PUT: u8 = 1;
@@ -69,6 +98,9 @@ const CODE_TREE_DROP: u8 = 6;
 const CODE_LINK_PAGES: u8 = 7;
 const CODE_LINK_SEGMENT: u8 = 8;
 const CODE_MESSAGE: u8 = 9;
+const CODE_PUT_RUN: u8 = 10;
+/// Bytes of the longest length before a value.
+const LENGTH_BYTES_MAX: usize = 5;
 
 /// Encoded operations, ready to be a frame's payload. Reused between transactions.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +147,46 @@ impl OperationBuffer {
                 self.head(CODE_MESSAGE, TreeId(0));
                 self.slice(data);
             }
+            Operation::PutRun { tree, rows } => {
+                self.put_run_head(tree, rows.next, rows.left);
+                self.bytes.extend_from_slice(rows.bytes);
+            }
         }
+    }
+
+    fn put_run_head(&mut self, tree: TreeId, first: u64, count: u32) {
+        self.head(CODE_PUT_RUN, tree);
+        self.bytes.extend_from_slice(&first.to_le_bytes());
+        self.bytes.extend_from_slice(&count.to_le_bytes());
+    }
+
+    /// Adds an [`Operation::PutRun`] of as many of `values`, under the keys from `first` on, as leave the buffer at
+    /// most `bytes_max` bytes long. Gives how many; none: nothing was added.
+    pub fn push_run<'v>(
+        &mut self,
+        tree: TreeId,
+        first: u64,
+        values: impl Iterator<Item = &'v [u8]>,
+        bytes_max: usize,
+    ) -> u32 {
+        let start = self.bytes.len();
+        self.put_run_head(tree, first, 0);
+        let rows = self.bytes.len();
+        let mut count = 0;
+        for value in values {
+            if self.bytes.len() + LENGTH_BYTES_MAX + value.len() > bytes_max {
+                break;
+            }
+            self.slice(value);
+            count += 1;
+        }
+        if count == 0 {
+            self.bytes.truncate(start);
+            return 0;
+        }
+        self.bytes[rows - 4..rows].copy_from_slice(&u32::to_le_bytes(count));
+        self.count += 1;
+        count
     }
 
     /// The encoded bytes.
@@ -185,11 +256,25 @@ impl<'a> OperationIter<'a> {
             CODE_TREE_CREATE => Operation::TreeCreate { tree },
             CODE_TREE_DROP => Operation::TreeDrop { tree },
             CODE_MESSAGE => Operation::Message { data: self.slice()? },
+            CODE_PUT_RUN => {
+                let next = u64::from_le_bytes(self.array()?);
+                let left = u32::from_le_bytes(self.array()?);
+                if left == 0 || next.checked_add(u64::from(left) - 1).is_none() {
+                    return Err(Error::new(SqlState::DATA_CORRUPTED, "a log frame's run has no such keys"));
+                }
+                let bytes = self.rest;
+                for _ in 0..left {
+                    self.slice()?;
+                }
+                let bytes = &bytes[..bytes.len() - self.rest.len()];
+                Operation::PutRun { tree, rows: PutRun { next, left, bytes } }
+            }
             CODE_LINK_PAGES | CODE_LINK_SEGMENT => {
                 return Err(Error::not_supported(format!("log operation {code} (bulk link)")));
             }
             other => {
-                return Err(Error::new(SqlState::DATA_CORRUPTED, format!("unknown log operation {other}")));
+                return Err(Error::not_supported(format!("log operation {other}"))
+                    .hint("The database was written by a newer release."));
             }
         })
     }
@@ -207,16 +292,22 @@ impl<'a> OperationIter<'a> {
     }
 
     fn slice(&mut self) -> Result<&'a [u8]> {
-        let mut length = 0usize;
-        for shift in (0..35).step_by(7) {
-            let byte = self.take(1)?[0];
-            length |= usize::from(byte & 0x7F) << shift;
-            if byte < 0x80 {
-                return self.take(length);
-            }
-        }
-        Err(truncated())
+        let (slice, rest) = split_slice(self.rest).ok_or_else(truncated)?;
+        self.rest = rest;
+        Ok(slice)
     }
+}
+
+/// A length and as many bytes at the beginning of `bytes`, and the rest.
+fn split_slice(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut length = 0usize;
+    for (index, byte) in bytes.iter().take(LENGTH_BYTES_MAX).enumerate() {
+        length |= usize::from(byte & 0x7F) << (7 * index);
+        if *byte < 0x80 {
+            return bytes[index + 1..].split_at_checked(length);
+        }
+    }
+    None
 }
 
 fn truncated() -> Error {
@@ -263,10 +354,30 @@ mod tests {
     }
 
     #[test]
+    fn a_run_takes_as_many_values_as_there_is_room_for_and_reads_back() {
+        let values: Vec<Vec<u8>> = (0..200).map(|length| vec![length as u8; length * 3]).collect();
+        let mut buffer = OperationBuffer::new();
+        buffer.push(&Operation::Delete { tree: TreeId(17), key: b"k" });
+        assert_eq!(buffer.push_run(TreeId(18), 1, values.iter().map(Vec::as_slice), 12), 0);
+        let before = buffer.len_bytes();
+        let count = buffer.push_run(TreeId(18), u64::MAX - 300, values.iter().map(Vec::as_slice), 20_000);
+        assert!(buffer.len_bytes() <= 20_000 && buffer.len_bytes() > before && count < 200);
+        let decoded: Vec<_> = operations(buffer.as_bytes()).collect::<Result<_>>().unwrap();
+        let [_, Operation::PutRun { tree: TreeId(18), rows }] = decoded[..] else { panic!("{decoded:?}") };
+        let expected = values.iter().take(count as usize).enumerate();
+        let expected: Vec<_> =
+            expected.map(|(at, value)| ((u64::MAX - 300 + at as u64).to_be_bytes(), &value[..])).collect();
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+        let mut again = OperationBuffer::new();
+        decoded.iter().for_each(|operation| again.push(operation));
+        assert_eq!(again.as_bytes(), buffer.as_bytes());
+    }
+
+    #[test]
     fn arbitrary_bytes_decode_to_operations_or_an_error_and_always_end() {
         for seed in 1..3000 {
             let mut random = Random::new(seed);
-            let bytes: Vec<u8> = (0..random.below(60)).map(|_| random.below(12) as u8).collect();
+            let bytes: Vec<u8> = (0..random.below(60)).map(|_| random.below(13) as u8).collect();
             assert!(operations(&bytes).count() <= bytes.len() + 1, "seed {seed}");
         }
     }

@@ -208,6 +208,16 @@ impl Log {
         Ok(())
     }
 
+    /// About `bytes` will be appended by one transaction: segments that are made from now on are large enough for them,
+    /// as far as segments may grow, rather than doubling up to that size.
+    pub fn expect(&self, bytes: u64) {
+        if bytes > self.options.first_segment_bytes {
+            let mut append = self.append.lock();
+            let wanted = bytes.min(self.options.segment_bytes_max).next_multiple_of(4096);
+            append.next_segment_bytes = append.next_segment_bytes.max(wanted);
+        }
+    }
+
     /// The first segment of a log is durable, header and folder included, before a frame is appended.
     fn start_first_segment(&self, append: &mut Appender, payload_bytes: usize) -> Result<()> {
         let vfs = &self.options.vfs;

@@ -284,6 +284,9 @@ fn redo_one(operation: Operation<'_>, lsn: Lsn, redo: &mut dyn Redo) -> Result<(
         Operation::TreeCreate { tree } => redo.tree_create(lsn, tree),
         Operation::TreeDrop { tree } => redo.tree_drop(lsn, tree),
         Operation::Message { .. } => Ok(()),
+        Operation::PutRun { tree, mut rows } => {
+            rows.try_for_each(|(key, value)| redo.put(lsn, tree, &key, value))
+        }
     }
 }
 

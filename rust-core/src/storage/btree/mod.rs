@@ -1,5 +1,6 @@
-//! The B+-tree's moving parts: splitting, unlinking, visiting. Knows nothing of who calls.
+//! The B+-tree's moving parts: splitting, unlinking, visiting, appending. Knows nothing of who calls.
 
+mod append;
 pub(super) mod cursor;
 mod split;
 mod unlink;

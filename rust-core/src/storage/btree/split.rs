@@ -19,7 +19,7 @@ struct Division {
 }
 
 /// The shortest key that is above `left` and not above `right`, given `left < right`.
-fn separator(left: &[u8], right: &[u8]) -> Vec<u8> {
+pub(super) fn separator(left: &[u8], right: &[u8]) -> Vec<u8> {
     right[..common_prefix(left, right) + 1].to_vec()
 }
 
@@ -50,6 +50,12 @@ impl Tree {
         if has_room {
             return Ok(());
         }
+        self.divide_lowest(&mut path, key)
+    }
+
+    /// Divides the lowest node of a path whose parent has room for another child. The path ends with the node that
+    /// must be divided; it begins with the root, or with a node that has room. A leaf is divided for `key`.
+    pub(super) fn divide_lowest(&self, path: &mut [ExclusivePage<'_>], key: &[u8]) -> Result<()> {
         for depth in (0..path.len()).rev() {
             if depth == 0 {
                 assert!(path[0].page() == self.root, "only a node with room for a separator heads a path");
@@ -71,7 +77,7 @@ impl Tree {
     }
 
     /// The root's content goes to a new page, its only child.
-    fn push_root_down(&self, root: &mut ExclusivePage<'_>) -> Result<()> {
+    pub(super) fn push_root_down(&self, root: &mut ExclusivePage<'_>) -> Result<()> {
         if root.node().level() >= LEVEL_MAX {
             return Err(Error::internal(format!("tree {} is too high", self.id)));
         }

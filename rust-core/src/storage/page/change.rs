@@ -22,7 +22,7 @@ pub(in crate::storage) struct NodeShape<'a> {
 }
 
 impl NodeShape<'_> {
-    fn prefix_len(&self) -> usize {
+    pub(in crate::storage) fn prefix_len(&self) -> usize {
         self.upper.map_or(0, |upper| common_prefix(self.lower, upper))
     }
 
@@ -180,6 +180,21 @@ impl<'a> NodeMut<'a> {
             };
             let (value, ghost) = (from.raw_value(index), from.is_ghost(index));
             let fits = self.insert_parts(at, first, rest, value, ghost);
+            assert!(fits, "the caller computed that the entries fit on the page");
+        }
+    }
+
+    /// Fills a new leaf with `count` entries in key order, each key with its prefix; their bytes were counted and fit.
+    pub(in crate::storage) fn fill<'e>(
+        &mut self,
+        count: usize,
+        entries: impl Iterator<Item = (&'e [u8], &'e [u8])>,
+    ) {
+        assert!(self.read().count() == 0, "only a new node is filled");
+        self.set_u16(48, count);
+        let prefix = self.read().prefix_len();
+        for (index, (key, value)) in entries.take(count).enumerate() {
+            let fits = self.insert_parts(index, &key[prefix..], &[], value, false);
             assert!(fits, "the caller computed that the entries fit on the page");
         }
     }

@@ -159,6 +159,99 @@ fn ascending_inserts_fill_their_leaves() {
     assert_eq!(findings(&storage), Vec::<String>::new());
 }
 
+/// Adds many entries behind the last key, in pieces of random length, between other changes.
+fn run_append_model(seed: u64, page_size: usize) {
+    let (storage, _) = storage(page_size, 64 * page_size + (64 << 10));
+    let tree = storage.tree(TREE).unwrap();
+    let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut random = Random::new(seed);
+    let (mut next, mut refused) = (1u64 << 30, 0);
+    for step in 1..=40 {
+        let count = random.below(if step % 5 == 0 { 6000 } else { 60 }) as usize;
+        let width = 1 + random.below((page_size / 3) as u64 / if count > 100 { 40 } else { 1 });
+        let entries: Vec<(Vec<u8>, Vec<u8>)> = (0..count)
+            .map(|_| {
+                next += 1 + random.below(3) * random.below(200);
+                let mut key = next.to_be_bytes().to_vec();
+                key.truncate(8 - random.below(2) as usize);
+                next += 256;
+                (key, random_value(&mut random, width as usize))
+            })
+            .collect();
+        let mut done = 0;
+        while done < count {
+            let entry = |index: usize| (&entries[index].0[..], &entries[index].1[..]);
+            let added = tree.append(done..count, entry, Lsn(step)).unwrap();
+            if added == 0 {
+                refused += 1;
+                let (key, value) = &entries[done];
+                tree.apply(key, Change::Put(value), Lsn(step), Some(&NoVersions)).unwrap();
+            }
+            done += added.max(1);
+        }
+        model.extend(entries);
+        assert_eq!(tree.entry_estimate(), model.len() as u64, "seed {seed}");
+        if let Some(key) = model.keys().nth(random.below(model.len() as u64 + 1) as usize).cloned() {
+            tree.apply(&key, Change::Delete, Lsn(step), None).unwrap();
+            model.remove(&key);
+        }
+        // What lies behind the end, or is there already, is refused whole.
+        if let (Some((first, _)), Some((last, _))) = (model.first_key_value(), model.last_key_value()) {
+            for key in [first, last] {
+                assert_eq!(tree.append(0..1, |_| (key, b"x"), Lsn(step)).unwrap(), 0, "seed {seed}");
+            }
+        }
+        assert_eq!(findings(&storage), Vec::<String>::new(), "seed {seed} step {step}");
+        compare(seed, &tree, &model, &mut random);
+    }
+    assert!(refused < 40, "seed {seed}: {refused} times the ordinary way");
+}
+
+#[test]
+fn entries_appended_leaf_by_leaf_are_those_of_a_sorted_map() {
+    for (seed, page_size) in [(1, 1024), (2, 2048), (3, 4096), (4, 8192), (5, 32768)] {
+        run_append_model(seed, page_size);
+    }
+}
+
+#[test]
+fn appended_leaves_are_full_and_others_may_append_at_the_same_time() {
+    let (storage, _) = storage(4096, 64 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..3u64 {
+            let tree = &tree;
+            scope.spawn(move || {
+                let keys: Vec<[u8; 8]> = (0..20_000).map(|key| (key * 3 + thread).to_be_bytes()).collect();
+                let mut done = 0;
+                while done < keys.len() {
+                    let entry = |index: usize| (&keys[index][..], &b"0123456789abcdef"[..]);
+                    let added = tree.append(done..keys.len(), entry, Lsn(5)).unwrap();
+                    if added == 0 {
+                        let value = Change::Put(b"0123456789abcdef");
+                        tree.apply(&keys[done], value, Lsn(5), Some(&NoVersions)).unwrap();
+                    }
+                    done += added.max(1);
+                }
+            });
+        }
+    });
+    assert_eq!(findings(&storage), Vec::<String>::new());
+    assert_eq!(tree.entry_estimate(), 60_000);
+    let before = storage.statistics().pages;
+    let keys: Vec<[u8; 8]> = (100_000..200_000u64).map(u64::to_be_bytes).collect();
+    let mut done = 0;
+    while done < keys.len() {
+        let entry = |index: usize| (&keys[index][..], &b"0123456789abcdef"[..]);
+        let added = tree.append(done..keys.len(), entry, Lsn(6)).unwrap();
+        assert!(added > 0);
+        done += added;
+    }
+    let pages = storage.statistics().pages - before;
+    assert!(pages < 100_000 * 30 / 4096 * 108 / 100, "{pages} pages");
+    assert_eq!(findings(&storage), Vec::<String>::new());
+}
+
 /// Key, timestamp, what was there before.
 type Replaced = (Vec<u8>, u64, Option<Vec<u8>>);
 
