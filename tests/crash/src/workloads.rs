@@ -19,6 +19,9 @@ pub fn workloads() -> Vec<Scenario> {
     let (more, split, long) = (insert(100, 103, 500), insert(110, 170, 90), insert(200, 204, 5000));
     let segment = insert(300, 340, 200);
     let again = insert(400, 440, 200);
+    // Long enough to be kept, logged and applied as runs; the last one comes before the table's end.
+    let (run, behind, before) = (insert(1000, 1180, 20), insert(1180, 1310, 5), insert(600, 700, 9));
+    let last = insert(1400, 1480, 5);
     vec![
         Scenario::new("creation", Base::Empty, &[], &[TABLE, "INSERT INTO t VALUES (1, 1, 'a')"]),
         Scenario::new(
@@ -124,6 +127,22 @@ pub fn workloads() -> Vec<Scenario> {
                 &split,
                 "SET durability = 'full'",
                 "INSERT INTO t VALUES (900, 1, 'full')",
+            ],
+        ),
+        Scenario::new(
+            "rows under consecutive keys",
+            Base::Crashed,
+            &base,
+            &[
+                &run,
+                CUT,
+                &format!(
+                    "BEGIN; {behind}; UPDATE t SET n = -1 WHERE id = 1290; DELETE FROM t WHERE id > 1300; COMMIT"
+                ),
+                SOME_STEPS,
+                &last,
+                FINISH,
+                &before,
             ],
         ),
         Scenario::new(
