@@ -109,6 +109,10 @@ impl Vfs for MemoryVfs {
     fn canonical(&self, path: &Path) -> Result<PathBuf> {
         Ok(path.to_path_buf())
     }
+
+    fn keeps_in_memory(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Debug)]

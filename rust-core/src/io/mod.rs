@@ -6,4 +6,5 @@ pub mod memory;
 pub mod os;
 pub mod overlay;
 pub mod system;
+pub mod temporary;
 pub mod vfs;

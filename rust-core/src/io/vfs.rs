@@ -58,6 +58,10 @@ pub trait Vfs: Send + Sync + std::fmt::Debug {
     fn sync_folder(&self, path: &Path) -> Result<()>;
     /// The path with symbolic links resolved; the file itself need not exist, its folder must.
     fn canonical(&self, path: &Path) -> Result<PathBuf>;
+    /// Whether the bytes of files are in this process's memory.
+    fn keeps_in_memory(&self) -> bool {
+        false
+    }
 }
 
 /// An open file. All methods may be called from any thread at once.

@@ -22,6 +22,7 @@ mod page;
 mod page_map;
 mod redo;
 pub mod salvage;
+pub mod sorted_run;
 mod tree;
 mod turn;
 mod verify;
@@ -41,6 +42,7 @@ use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex, RwLock};
 use crate::error::{Error, Result, SqlState};
+use crate::io::temporary::TemporaryFiles;
 use crate::io::vfs::{File, FileIdentity, LockOutcome, OpenMode, Vfs};
 use crate::wal::recovery::Redo;
 use buffer_pool::{BufferPool, PoolOptions};
@@ -50,6 +52,7 @@ use hashbrown::HashMap;
 use header::{Slot, StaticHeader};
 use page::NodeShape;
 use page_map::{BlockRef, MAP_LEVELS_MAX, MapLevel};
+use sorted_run::SortedRuns;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use turn::Turns;
@@ -162,6 +165,7 @@ pub struct Storage {
     turns: Turns,
     poison: OnceLock<Error>,
     checkpoint_counters: CheckpointCounters,
+    sorted_runs: SortedRuns,
     read_only: bool,
 }
 
@@ -289,6 +293,7 @@ impl Storage {
             let file = storage.pool.file();
             slot.write(&**file)?;
             file.sync()?;
+            storage.sorted_runs.files().remove_stale()?;
         }
         Ok(storage)
     }
@@ -302,6 +307,7 @@ impl Storage {
         file_bytes: u64,
     ) -> Result<Arc<Storage>> {
         let space = FreeSpace::new(Arc::clone(&file), header.page_size, file_bytes);
+        let temporary = TemporaryFiles::beside(Arc::clone(&options.vfs), &options.path);
         let pool = BufferPool::new(
             PoolOptions {
                 file,
@@ -336,6 +342,7 @@ impl Storage {
             poison: OnceLock::new(),
             turns: Turns::default(),
             checkpoint_counters: CheckpointCounters::default(),
+            sorted_runs: SortedRuns::new(temporary, &options.memory),
             read_only: options.read_only,
         }))
     }
@@ -398,6 +405,11 @@ impl Storage {
         *pool.map.levels() = levels;
         pool.map.opened(slot.page_count);
         Ok(())
+    }
+
+    /// Where what does not fit into memory is kept for a while, in key order.
+    pub fn sorted_runs(&self) -> &SortedRuns {
+        &self.sorted_runs
     }
 
     /// The last durable checkpoint.

@@ -294,6 +294,45 @@ impl Tree {
         Ok(true)
     }
 
+    /// Removes ghosts of keys in ascending order, as [`Tree::purge`] does one by one; those that are newer stay. Few
+    /// enough at a time that a checkpoint may wait for them.
+    /// # Errors
+    /// As [`Tree::purge`].
+    pub fn purge_sorted<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, horizon: Lsn) -> Result<()> {
+        let _ticket = self.gate.enter();
+        if self.dropped.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.horizon.fetch_max(horizon.0, Ordering::Relaxed);
+        let mut held: Option<(ExclusivePage<'_>, &[u8])> = None;
+        for key in keys {
+            let mut leaf = match held.take() {
+                Some((leaf, _)) if leaf.node().is_below_upper_fence(key) => leaf,
+                Some((leaf, last)) => {
+                    self.leave_purged(leaf, last)?;
+                    self.leaf_exclusive(key).map_err(|error| self.named(error))?
+                }
+                None => self.leaf_exclusive(key).map_err(|error| self.named(error))?,
+            };
+            let node = leaf.node();
+            if let Ok(index) = node.search(key)
+                && node.is_ghost(index)
+                && node.ghost_timestamp(index) <= horizon
+            {
+                leaf.node_mut().remove(index);
+            }
+            held = Some((leaf, key));
+        }
+        held.map_or(Ok(()), |(leaf, last)| self.leave_purged(leaf, last))
+    }
+
+    /// Lets go of a leaf of which `key` is a part, and unlinks it if it is empty.
+    fn leave_purged(&self, leaf: ExclusivePage<'_>, key: &[u8]) -> Result<()> {
+        let emptied = leaf.node().count() == 0;
+        drop(leaf);
+        if emptied { self.unlink_empty_leaf(key) } else { Ok(()) }
+    }
+
     /// The leaf where `key` belongs, when keys have been arriving at the tree's end and this one does too.
     pub(super) fn append_leaf(&self, key: &[u8]) -> Result<Option<ExclusivePage<'_>>> {
         let page = self.append.load(Ordering::Relaxed);

@@ -127,6 +127,14 @@ impl AppendRun {
         }
     }
 
+    /// The command that wrote a row.
+    pub(super) fn command(&self, row: usize) -> CommandNumber {
+        let after = self.stretches.partition_point(|stretch| stretch.row <= row);
+        let stretch = self.stretches[after - 1];
+        let steps = if stretch.counts_up { (row - stretch.row) as u32 } else { 0 };
+        CommandNumber(stretch.command.0 + steps)
+    }
+
     /// Key and value of a row.
     #[inline]
     pub(super) fn entry<'a>(&self, row: usize, arena: &'a ByteArena) -> (&'a [u8], &'a [u8]) {
@@ -208,6 +216,9 @@ mod tests {
                 assert!(run.takes(&key), "seed {seed}");
                 run.push(arena.push(&key), CommandNumber(command));
                 commands.push(command);
+            }
+            for (row, written) in commands.iter().enumerate() {
+                assert_eq!(run.command(row), CommandNumber(*written), "seed {seed}: {commands:?}");
             }
             for before in 0..command + 2 {
                 let expected = commands.iter().filter(|written| **written < before).count();

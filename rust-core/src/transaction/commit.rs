@@ -25,12 +25,14 @@ use crate::durability::policy::Durability;
 use crate::error::{Error, Result};
 use crate::storage::{ApplyEstimate, ApplyReservation, ApplyTicket, Change, Tree};
 use crate::transaction::append_run::AppendRun;
-use crate::transaction::garbage::{Garbage, purge};
+use crate::transaction::garbage::{Garbage, purge, purge_some};
 use crate::transaction::manager::{Scratch, TransactionManager};
-use crate::transaction::mvcc::{Batch, CommitSink, ENTRY_BYTES, is_declared};
+use crate::transaction::mvcc::{
+    BATCH_BYTES_IN_MEMORY, Batch, CommitSink, DeclaredRun, ENTRY_BYTES, is_declared,
+};
 use crate::transaction::publish::PublishTicket;
 use crate::transaction::tree_commit::TreeCommit;
-use crate::transaction::write_set::decode_number;
+use crate::transaction::write_set::{WriteSet, decode_number};
 use crate::wal::entry::{Operation, OperationBuffer};
 use crate::wal::frame::FrameKind;
 use smallvec::SmallVec;
@@ -65,8 +67,8 @@ impl Drop for InDoubt<'_> {
 struct Prepared {
     /// The trees written, those created by the transaction excepted.
     trees: SmallVec<[Arc<Tree>; 8]>,
-    /// Trees that get a batch of versions, with the number of keys, about.
-    batches: SmallVec<[(TreeId, usize); 8]>,
+    /// Trees that get a batch of versions.
+    batches: SmallVec<[TreeId; 8]>,
     space: ApplyReservation,
     memory: Reservation,
 }
@@ -122,6 +124,7 @@ impl TransactionManager {
     /// Everything that can be refused, before anything is logged.
     fn prepare_commit(&self, scratch: &mut Scratch) -> Result<Prepared> {
         let Scratch { writes, runs, .. } = scratch;
+        writes.spill_rest()?;
         let mut trees: SmallVec<[Arc<Tree>; 8]> = SmallVec::new();
         for tree in writes.committed_trees() {
             trees.push(self.storage.tree(tree)?);
@@ -147,6 +150,9 @@ impl TransactionManager {
             };
             writes.consecutive_runs(RUN_LENGTH_MIN, add)?;
         }
+        if writes.is_spilled() {
+            declare_spilled(writes, &trees, runs)?;
+        }
         let value_bytes = writes.bytes() / writes.len().max(1);
         let mut batches = SmallVec::new();
         let mut version_bytes = 0;
@@ -154,11 +160,13 @@ impl TransactionManager {
             let tree = writes.tree();
             let declared: usize = in_runs.iter().filter(|(of, _)| *of == tree).map(|(_, count)| count).sum();
             let alone = writes.len() - declared;
-            let is_batch = alone >= BATCH_LENGTH_MIN && !is_crowded;
+            let is_batch = (alone >= BATCH_LENGTH_MIN && !is_crowded) || writes.is_spilled();
             if is_batch {
-                batches.push((tree, alone));
+                batches.push(tree);
+                version_bytes += (alone * (value_bytes + size_of::<usize>())).min(BATCH_BYTES_IN_MEMORY);
+            } else {
+                version_bytes += alone * (value_bytes + ENTRY_BYTES);
             }
-            version_bytes += alone * (value_bytes + if is_batch { size_of::<usize>() } else { ENTRY_BYTES });
         }
         let mut memory = self.memory.reservation();
         memory.grow(version_bytes)?;
@@ -179,7 +187,7 @@ impl TransactionManager {
             self.versions.add_run(*tree, timestamp, first, last);
         }
         let batches: SmallVec<[Arc<Batch>; 8]> =
-            batches.iter().map(|(tree, keys)| self.versions.add_batch(*tree, timestamp, *keys)).collect();
+            batches.iter().map(|tree| self.versions.add_batch(*tree, timestamp)).collect();
         let sink = CommitSink::new(&self.versions, &scratch.runs, &batches);
         let mut by_key = SmallVec::new();
         for writes in scratch.writes.trees() {
@@ -195,26 +203,28 @@ impl TransactionManager {
             let known = trees.iter().find(|tree| tree.id() == id);
             let tree = known.map_or_else(|| self.storage.tree(id), |tree| Ok(Arc::clone(tree)))?;
             let mut deletes = false;
-            let mut changes = writes.operations().filter_map(|operation| match operation {
-                Operation::Put { key, value, .. } => Some((key, Change::Put(value))),
-                Operation::Delete { key, .. } => {
-                    deletes = true;
-                    Some((key, Change::Delete))
-                }
-                Operation::Or { key, bits, .. } => Some((key, Change::Or(bits))),
-                Operation::Max { key, number, .. } => Some((key, Change::Max(number))),
-                Operation::TreeCreate { .. }
-                | Operation::TreeDrop { .. }
-                | Operation::Message { .. }
-                | Operation::PutRun { .. } => None,
-            });
             // A long commit lets checkpoints cut in between; it is applied again from its start after a crash.
-            let mut changes = changes.by_ref().peekable();
-            while changes.peek().is_some() {
-                tree.apply_sorted(changes.by_ref().take(CHANGES_BETWEEN_PAUSES), timestamp, Some(&sink))?;
+            let pause = || {
+                if let Some(batch) = sink.batch(id) {
+                    self.versions.flush_batch(batch);
+                }
                 ticket.pause();
+            };
+            if writes.is_spilled() {
+                let mut operations = writes.spilled_operations()?;
+                while operations.next_block(CHANGES_BETWEEN_PAUSES)? {
+                    let changes = operations.block().filter_map(|operation| change(operation, &mut deletes));
+                    tree.apply_sorted(changes, timestamp, Some(&sink))?;
+                    pause();
+                }
+            } else {
+                let changes = writes.operations().filter_map(|operation| change(operation, &mut deletes));
+                let mut changes = changes.peekable();
+                while changes.peek().is_some() {
+                    tree.apply_sorted(changes.by_ref().take(CHANGES_BETWEEN_PAUSES), timestamp, Some(&sink))?;
+                    pause();
+                }
             }
-            drop(changes);
             self.apply_appended(&tree, writes, timestamp, &sink, ticket)?;
             if deletes || sink.kept_by_key() > before {
                 by_key.push(id);
@@ -289,6 +299,16 @@ impl TransactionManager {
         is_free: bool,
         garbage: &mut Garbage,
     ) {
+        if writes.is_spilled() {
+            // What it replaced is in batches: only ghosts are left. An error costs their space alone.
+            let Ok(mut operations) = writes.spilled_operations() else { return };
+            if is_free {
+                while let Ok(Some(_)) = purge_some(&self.storage, &mut operations, horizon) {}
+            } else {
+                garbage.add_spilled(operations);
+            }
+            return;
+        }
         // A run that was declared has no versions of its own.
         let rows =
             writes.appended().filter(|rows| !is_declared(&scratch.runs, writes.tree(), &rows.keys().0));
@@ -319,6 +339,41 @@ impl TransactionManager {
     }
 }
 
+/// The change that an operation on a key is; notes a deletion.
+fn change<'o>(operation: Operation<'o>, deletes: &mut bool) -> Option<(&'o [u8], Change<'o>)> {
+    match operation {
+        Operation::Put { key, value, .. } => Some((key, Change::Put(value))),
+        Operation::Delete { key, .. } => {
+            *deletes = true;
+            Some((key, Change::Delete))
+        }
+        Operation::Or { key, bits, .. } => Some((key, Change::Or(bits))),
+        Operation::Max { key, number, .. } => Some((key, Change::Max(number))),
+        Operation::TreeCreate { .. }
+        | Operation::TreeDrop { .. }
+        | Operation::Message { .. }
+        | Operation::PutRun { .. } => None,
+    }
+}
+
+/// Where all keys of a spilled tree lie past the end of the committed one, its new keys need one version entry.
+fn declare_spilled(writes: &WriteSet, trees: &[Arc<Tree>], runs: &mut Vec<DeclaredRun>) -> Result<()> {
+    let mut last_key = Vec::new();
+    for writes_of_tree in writes.trees().filter(|writes| !writes.is_dropped()) {
+        let id = writes_of_tree.tree();
+        let Some((_, first, last)) = writes.spilled_tree(id) else { continue };
+        let is_past_end = writes_of_tree.is_created()
+            || match trees.iter().find(|tree| tree.id() == id) {
+                Some(tree) => !tree.last_key(&mut last_key)? || last_key < first,
+                None => false,
+            };
+        if is_past_end && first.len() == last.len() {
+            runs.push((id, first.as_slice().into(), last.as_slice().into()));
+        }
+    }
+    Ok(())
+}
+
 /// The frames of one transaction: any number of chunks, then the frame that makes it count.
 struct FrameStream<'a> {
     manager: &'a TransactionManager,
@@ -344,6 +399,15 @@ impl<'a> FrameStream<'a> {
             }
             if writes.is_created() {
                 self.push(operations, &Operation::TreeCreate { tree }, cancel)?;
+            }
+            if writes.is_spilled() {
+                let mut spilled = writes.spilled_operations()?;
+                while spilled.next_block(CHANGES_BETWEEN_PAUSES)? {
+                    for operation in spilled.block() {
+                        self.push(operations, &operation, cancel)?;
+                    }
+                }
+                continue;
             }
             for operation in writes.operations() {
                 self.push(operations, &operation, cancel)?;

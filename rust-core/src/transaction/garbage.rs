@@ -5,23 +5,35 @@
 use crate::common::ids::{Lsn, TreeId};
 use crate::common::sync::Mutex;
 use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::error::Result;
 use crate::storage::Storage;
 use crate::transaction::mvcc::VersionStore;
+use crate::transaction::tree_commit::SpilledOperations;
+use crate::wal::entry::Operation;
 use std::collections::VecDeque;
 
 const GHOST: u32 = 1 << 31;
+/// Keys purged at a time.
+const PURGED_KEYS: usize = 1024;
 
 /// Keys that one commit changed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Garbage {
     timestamp: Lsn,
     /// For every key: tree u32, length u32 with the ghost's bit, key.
     keys: Vec<u8>,
+    /// Trees whose ghosts are those of deletions in temporary files.
+    spilled: Vec<SpilledOperations>,
 }
 
 impl Garbage {
     pub(super) fn new(timestamp: Lsn) -> Garbage {
-        Garbage { timestamp, keys: Vec::new() }
+        Garbage { timestamp, keys: Vec::new(), spilled: Vec::new() }
+    }
+
+    /// Adds the ghosts that the deletions among these left.
+    pub(super) fn add_spilled(&mut self, operations: SpilledOperations) {
+        self.spilled.push(operations);
     }
 
     pub(super) fn add(&mut self, tree: TreeId, key: &[u8], ghost: bool) {
@@ -32,7 +44,7 @@ impl Garbage {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.spilled.is_empty()
     }
 
     fn iter(&self) -> impl Iterator<Item = (TreeId, &[u8], bool)> {
@@ -87,9 +99,19 @@ impl GarbageQueue {
             if queue.front().is_none_or(|garbage| garbage.timestamp > horizon) {
                 return;
             }
-            let Some(garbage) = queue.pop_front() else { return };
+            let Some(mut garbage) = queue.pop_front() else { return };
             self.note_oldest(&queue);
             drop(queue);
+            while let Some(operations) = garbage.spilled.last_mut() {
+                match purge_some(storage, operations, horizon) {
+                    Ok(Some(purged)) => collected += purged,
+                    // An error costs the space of the ghosts alone.
+                    Ok(None) | Err(_) => drop(garbage.spilled.pop()),
+                }
+                if collected >= bytes {
+                    return self.put_back(garbage);
+                }
+            }
             collected += garbage.keys.len().max(1);
             versions.remove_bytes(garbage.keys.capacity());
             let mut late = Garbage::new(garbage.timestamp);
@@ -106,6 +128,14 @@ impl GarbageQueue {
         }
     }
 
+    /// Keeps garbage that is counted already.
+    fn put_back(&self, garbage: Garbage) {
+        let mut queue = self.queue.lock();
+        let at = queue.partition_point(|other| other.timestamp < garbage.timestamp);
+        queue.insert(at, garbage);
+        self.note_oldest(&queue);
+    }
+
     fn note_oldest(&self, queue: &VecDeque<Garbage>) {
         let oldest = queue.front().map_or(u64::MAX, |garbage| garbage.timestamp.0);
         self.oldest.store(oldest, Ordering::Relaxed);
@@ -116,4 +146,32 @@ impl GarbageQueue {
 /// ghost stays, which costs space alone.
 pub(super) fn purge(storage: &Storage, tree: TreeId, key: &[u8], horizon: Lsn) -> bool {
     storage.tree(tree).and_then(|tree| tree.purge(key, horizon)).unwrap_or(true)
+}
+
+/// Removes the ghosts of the next deletions; gives the bytes of their keys. `None`: there are no more.
+/// # Errors
+/// `XX001`, I/O errors.
+pub(super) fn purge_some(
+    storage: &Storage,
+    operations: &mut SpilledOperations,
+    horizon: Lsn,
+) -> Result<Option<usize>> {
+    if !operations.next_block(PURGED_KEYS)? {
+        return Ok(None);
+    }
+    let Ok(tree) = storage.tree(operations.tree()) else {
+        // It is gone, and its ghosts with it.
+        return Ok(None);
+    };
+    let mut bytes = 0;
+    let deleted = operations.block().filter_map(|operation| match operation {
+        Operation::Delete { key, .. } => {
+            bytes += key.len();
+            Some(key)
+        }
+        _ => None,
+    });
+    // One that was deleted again, later, is left to that commit.
+    tree.purge_sorted(deleted, horizon)?;
+    Ok(Some(bytes.max(1)))
 }

@@ -117,7 +117,7 @@ impl TransactionManager {
     ) -> Arc<TransactionManager> {
         Arc::new(TransactionManager {
             locks: LockManager::new(&memory),
-            versions: VersionStore::new(&memory),
+            versions: VersionStore::new(&memory, storage.sorted_runs()),
             snapshots: SnapshotRegistry::new(visible),
             commit_mutex: Mutex::new(()),
             publish: PublishQueue::default(),
@@ -152,7 +152,7 @@ impl TransactionManager {
                 owner: self.locks.add_owner(),
                 locks: HeldLocks::new(&self.memory),
                 streaks: AppendStreaks::default(),
-                writes: WriteSet::new(&self.memory),
+                writes: WriteSet::new(&self.memory, self.storage.sorted_runs()),
                 operations: OperationBuffer::new(),
                 runs: Vec::new(),
                 versions_by_key: SmallVec::new(),

@@ -20,6 +20,7 @@ mod own_range;
 mod publish;
 pub mod scan;
 pub mod snapshot;
+mod spilled_writes;
 #[allow(clippy::module_inception, reason = "the file holds the type that the layer is named for")]
 pub mod transaction;
 mod tree_commit;

@@ -17,18 +17,23 @@ use crate::common::ids::{COUNTER_TREE, Lsn, TreeId};
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Mutex, RwLock};
+use crate::error::{Error, Result, SqlState};
+use crate::storage::sorted_run::{RunEntry, SortedRun, SortedRuns};
 use crate::storage::{Before, VersionSink};
 use crossbeam::utils::CachePadded;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
 
 const SHARD_COUNT: usize = 64;
 /// The account is adjusted in steps of this many bytes.
 const CHARGE_STEP_BYTES: usize = 64 << 10;
 /// Bytes of an entry besides its key and value: hash table slot, chain, version.
 pub(super) const ENTRY_BYTES: usize = 96;
+/// A batch with more bytes moves to a temporary file.
+pub(super) const BATCH_BYTES_IN_MEMORY: usize = if cfg!(test) { 4 << 10 } else { 2 << 20 };
 /// A shard's table above this size is given back when it becomes empty.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -68,61 +73,60 @@ impl Run {
     }
 }
 
-/// Keys that one commit added to a tree, when there are many: in key order, one after the other, without a hash table.
-/// It fills while the commit applies; a key is here before its page shows it.
+/// What one commit replaced in a tree, when it is much: in key order, without a hash table, and in a temporary file
+/// where it is more than a little. It fills while the commit applies; a key is here before its page shows it.
 #[derive(Debug)]
 pub(super) struct Batch {
     tree: TreeId,
     timestamp: Lsn,
-    keys: Mutex<BatchKeys>,
+    run: SortedRun,
+    /// Why there is nothing to read: it could not be written.
+    lost: OnceLock<Error>,
+    /// Bytes that the store counts.
+    counted: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
-struct BatchKeys {
-    bytes: Vec<u8>,
-    /// Where each key ends.
-    ends: Vec<usize>,
-}
-
-impl BatchKeys {
-    fn key(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.bytes[start..self.ends[index]]
-    }
-
-    fn holds(&self, key: &[u8]) -> bool {
-        let (mut low, mut high) = (0, self.ends.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.key(middle) < key {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low < self.ends.len() && self.key(low) == key
-    }
-}
+const ABSENT: u8 = 0;
+const REPLACED: u8 = 1;
 
 impl Batch {
-    fn holds(&self, tree: TreeId, key: &[u8]) -> bool {
-        self.tree == tree && self.keys.lock().holds(key)
+    /// Calls `found` with what the commit replaced, if it changed the key; `None`: there was no row.
+    fn find(&self, tree: TreeId, key: &[u8], found: impl FnOnce(Option<&[u8]>)) -> Result<()> {
+        if self.tree != tree {
+            return Ok(());
+        }
+        let mut found = Some(found);
+        self.run.find(key, |entry| {
+            if let Some(found) = found.take() {
+                found((entry.kind == REPLACED).then_some(entry.value));
+            }
+            false
+        })?;
+        // After looking: what was lost meanwhile was not found.
+        if found.is_some() { self.check_lost() } else { Ok(()) }
     }
 
-    fn bytes(&self) -> usize {
-        let keys = self.keys.lock();
-        keys.bytes.capacity() + keys.ends.capacity() * size_of::<usize>()
+    fn check_lost(&self) -> Result<()> {
+        match self.lost.get() {
+            None => Ok(()),
+            Some(cause) => Err(Error::new(SqlState::SNAPSHOT_TOO_OLD, "snapshot too old")
+                .detail(format!("Older versions of rows could not be kept: {cause}"))
+                .hint("Make room on the disk, and run the transaction again.")),
+        }
     }
 
-    fn push(&self, key: &[u8]) {
-        let mut keys = self.keys.lock();
-        assert!(
-            keys.ends.is_empty() || keys.key(keys.ends.len() - 1) < key,
-            "a commit changes the keys of a tree in ascending order"
-        );
-        keys.bytes.extend_from_slice(key);
-        let end = keys.bytes.len();
-        keys.ends.push(end);
+    fn holds(&self, tree: TreeId, key: &[u8]) -> Result<bool> {
+        let mut holds = false;
+        self.find(tree, key, |_| holds = true)?;
+        Ok(holds)
+    }
+
+    fn push(&self, key: &[u8], before: Option<&[u8]>) {
+        if self.lost.get().is_some() {
+            return;
+        }
+        let kind = if before.is_some() { REPLACED } else { ABSENT };
+        self.run.push(RunEntry { key, value: before.unwrap_or_default(), kind, stamp: 0, command: 0 });
     }
 }
 
@@ -143,6 +147,7 @@ pub(super) struct VersionStore {
     shards: Box<[CachePadded<Mutex<HashTable<Chain>>>]>,
     runs: RwLock<Vec<Run>>,
     batches: RwLock<Vec<Arc<Batch>>>,
+    sorted_runs: SortedRuns,
     /// Versions and runs; above zero from before a page shows the first change.
     count: AtomicUsize,
     bytes: AtomicUsize,
@@ -156,12 +161,13 @@ impl std::fmt::Debug for VersionStore {
 }
 
 impl VersionStore {
-    pub(super) fn new(memory: &Arc<MemoryAccount>) -> VersionStore {
+    pub(super) fn new(memory: &Arc<MemoryAccount>, sorted_runs: &SortedRuns) -> VersionStore {
         VersionStore {
             hasher: foldhash::fast::RandomState::default(),
             shards: (0..SHARD_COUNT).map(|_| CachePadded::new(Mutex::new(HashTable::new()))).collect(),
             runs: RwLock::new(Vec::new()),
             batches: RwLock::new(Vec::new()),
+            sorted_runs: sorted_runs.clone(),
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             charged: Mutex::new(memory.reservation()),
@@ -179,79 +185,97 @@ impl VersionStore {
     }
 
     /// What `snapshot` sees of a key whose page holds something newer than the snapshot. To be asked **after**
-    /// the page was copied, never before.
-    pub(super) fn resolve(&self, tree: TreeId, key: &[u8], snapshot: Lsn, value: &mut Vec<u8>) -> Resolution {
+    /// the page was copied, never before, and not under a latch.
+    /// # Errors
+    /// `72000`, `XX001` and I/O errors where it is in a temporary file.
+    pub(super) fn resolve(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        snapshot: Lsn,
+        value: &mut Vec<u8>,
+    ) -> Result<Resolution> {
         if self.count() == 0 {
-            return Resolution::Current;
+            return Ok(Resolution::Current);
         }
         let hash = self.hash(tree, key);
-        let mut oldest_run: Option<Lsn> = None;
-        let runs = self.runs.read();
-        for run in runs.iter().filter(|run| run.timestamp > snapshot && run.holds(tree, key)) {
-            oldest_run = Some(oldest_run.map_or(run.timestamp, |oldest| oldest.min(run.timestamp)));
-        }
-        drop(runs);
-        for batch in self.batches.read().iter() {
-            let is_older = oldest_run.is_none_or(|oldest| batch.timestamp < oldest);
-            if batch.timestamp > snapshot && is_older && batch.holds(tree, key) {
-                oldest_run = Some(batch.timestamp);
+        let start = value.len();
+        let mut oldest: Option<(Lsn, Resolution)> = None;
+        for run in self.runs.read().iter().filter(|run| run.timestamp > snapshot && run.holds(tree, key)) {
+            if oldest.is_none_or(|(oldest, _)| run.timestamp < oldest) {
+                oldest = Some((run.timestamp, Resolution::Absent));
             }
+        }
+        for batch in self.batches.read().iter() {
+            if batch.timestamp <= snapshot || oldest.is_some_and(|(oldest, _)| batch.timestamp > oldest) {
+                continue;
+            }
+            batch.find(tree, key, |before| {
+                value.truncate(start);
+                value.extend_from_slice(before.unwrap_or_default());
+                let resolution = before.map_or(Resolution::Absent, |_| Resolution::Value);
+                oldest = Some((batch.timestamp, resolution));
+            })?;
         }
         let shard = self.shard(hash).lock();
         let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
         let version =
             chain.and_then(|chain| chain.versions.iter().find(|version| version.timestamp > snapshot));
-        match (version, oldest_run) {
-            (None, None) => Resolution::Current,
-            (Some(version), run) if run.is_none_or(|run| version.timestamp <= run) => match &version.before {
-                Some(before) => {
-                    value.extend_from_slice(before);
-                    Resolution::Value
-                }
-                None => Resolution::Absent,
-            },
-            _ => Resolution::Absent,
+        if let Some(version) = version
+            && oldest.is_none_or(|(oldest, _)| version.timestamp <= oldest)
+        {
+            value.truncate(start);
+            value.extend_from_slice(version.before.as_deref().unwrap_or_default());
+            return Ok(version.before.as_ref().map_or(Resolution::Absent, |_| Resolution::Value));
         }
+        Ok(oldest.map_or(Resolution::Current, |(_, resolution)| resolution))
     }
 
     /// Whether a commit newer than `snapshot` changed the key.
-    pub(super) fn changed_since(&self, tree: TreeId, key: &[u8], snapshot: Lsn) -> bool {
-        let in_run = self.runs.read().iter().any(|run| run.timestamp > snapshot && run.holds(tree, key));
-        let is_newer = |batch: &&Arc<Batch>| batch.timestamp > snapshot;
-        let in_batch = || self.batches.read().iter().filter(is_newer).any(|batch| batch.holds(tree, key));
+    /// # Errors
+    /// As [`VersionStore::resolve`].
+    pub(super) fn changed_since(&self, tree: TreeId, key: &[u8], snapshot: Lsn) -> Result<bool> {
+        if self.runs.read().iter().any(|run| run.timestamp > snapshot && run.holds(tree, key)) {
+            return Ok(true);
+        }
+        for batch in self.batches.read().iter().filter(|batch| batch.timestamp > snapshot) {
+            if batch.holds(tree, key)? {
+                return Ok(true);
+            }
+        }
         let hash = self.hash(tree, key);
-        in_run
-            || in_batch()
-            || self
-                .shard(hash)
-                .lock()
-                .find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key)
-                .is_some_and(|chain| {
-                    chain.versions.last().is_some_and(|version| version.timestamp > snapshot)
-                })
+        let shard = self.shard(hash).lock();
+        let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
+        let newest = chain.and_then(|chain| chain.versions.last());
+        Ok(newest.is_some_and(|version| version.timestamp > snapshot))
     }
 
     /// Whether there was no row of the key at some moment after `snapshot`, though the snapshot sees one: it was deleted
     /// and added again.
-    pub(super) fn was_absent_since(&self, tree: TreeId, key: &[u8], snapshot: Lsn) -> bool {
+    /// # Errors
+    /// As [`VersionStore::resolve`].
+    pub(super) fn was_absent_since(&self, tree: TreeId, key: &[u8], snapshot: Lsn) -> Result<bool> {
         let hash = self.hash(tree, key);
-        let (mut first_change, mut last_absent) = (None, None);
-        let in_runs =
-            self.runs.read().iter().filter(|run| run.holds(tree, key)).map(|run| run.timestamp).max();
-        let batches = self.batches.read();
-        let in_batches =
-            batches.iter().filter(|batch| batch.holds(tree, key)).map(|batch| batch.timestamp).max();
-        drop(batches);
-        last_absent = last_absent.max(in_runs).max(in_batches);
+        let (mut first_change, mut last_absent): (Option<Lsn>, Option<Lsn>) = (None, None);
+        let mut note = |timestamp: Lsn, replaced: bool| {
+            if replaced {
+                first_change = Some(first_change.map_or(timestamp, |first| first.min(timestamp)));
+            } else {
+                last_absent = last_absent.max(Some(timestamp));
+            }
+        };
+        for run in self.runs.read().iter().filter(|run| run.holds(tree, key)) {
+            note(run.timestamp, false);
+        }
+        for batch in self.batches.read().iter().filter(|batch| batch.timestamp > snapshot) {
+            batch.find(tree, key, |before| note(batch.timestamp, before.is_some()))?;
+        }
         let shard = self.shard(hash).lock();
         let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
         for version in chain.iter().flat_map(|chain| &chain.versions).filter(|one| one.timestamp > snapshot) {
-            match version.before {
-                Some(_) => first_change = first_change.or(Some(version.timestamp)),
-                None => last_absent = last_absent.max(Some(version.timestamp)),
-            }
+            note(version.timestamp, version.before.is_some());
         }
-        first_change.is_some() && last_absent > first_change
+        Ok(first_change.is_some() && last_absent > first_change)
     }
 
     /// Declares that commit `timestamp` is about to add the keys from `first` to `last` and that none of them
@@ -262,18 +286,41 @@ impl VersionStore {
         self.runs.write().push(run);
     }
 
-    /// Makes room for the keys that commit `timestamp` is about to add to a tree, `keys` of them, about.
-    pub(super) fn add_batch(&self, tree: TreeId, timestamp: Lsn, keys: usize) -> Arc<Batch> {
-        let places = BatchKeys { bytes: Vec::new(), ends: Vec::with_capacity(keys) };
-        let batch = Arc::new(Batch { tree, timestamp, keys: Mutex::new(places) });
+    /// Makes a place for what commit `timestamp` is about to replace in a tree.
+    pub(super) fn add_batch(&self, tree: TreeId, timestamp: Lsn) -> Arc<Batch> {
+        let run = self.sorted_runs.plain();
+        let (lost, counted) = (OnceLock::new(), AtomicUsize::new(0));
+        let batch = Arc::new(Batch { tree, timestamp, run, lost, counted });
         self.count.fetch_add(1, Ordering::SeqCst);
         self.batches.write().push(Arc::clone(&batch));
         batch
     }
 
+    /// Moves what a batch has in memory to a temporary file, if it is more than a little. Not under a latch. What cannot
+    /// be written is lost: older snapshots that ask for it get 72000, the commit goes on.
+    pub(super) fn flush_batch(&self, batch: &Batch) {
+        if batch.lost.get().is_some() || batch.run.unwritten_bytes() < BATCH_BYTES_IN_MEMORY {
+            return;
+        }
+        if let Err(error) = batch.run.flush() {
+            // Looked at before the entries: whoever finds none sees that they are lost.
+            let _first = batch.lost.set(error);
+            batch.run.discard();
+        }
+        self.count_batch(batch);
+    }
+
     /// Counts the bytes of a batch that is complete.
     pub(super) fn seal_batch(&self, batch: &Batch) {
-        self.add_bytes(batch.bytes());
+        self.count_batch(batch);
+    }
+
+    fn count_batch(&self, batch: &Batch) {
+        // What the run has charged itself is not charged again.
+        let bytes = batch.run.unwritten_bytes();
+        let before = batch.counted.swap(bytes, Ordering::Relaxed);
+        self.add_bytes(bytes);
+        self.remove_bytes(before);
     }
 
     /// How many runs and batches there are: more than a few make look-ups slow.
@@ -299,7 +346,7 @@ impl VersionStore {
             batch.timestamp > horizon
         });
         for batch in old {
-            self.remove_bytes(batch.bytes());
+            self.remove_bytes(batch.counted.load(Ordering::Relaxed));
             self.count.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -435,6 +482,11 @@ impl<'a> CommitSink<'a> {
         is_declared(self.runs, tree, key)
     }
 
+    /// The batch of a tree.
+    pub(super) fn batch(&self, tree: TreeId) -> Option<&'a Batch> {
+        self.batches.iter().find(|batch| batch.tree == tree).map(|batch| &**batch)
+    }
+
     /// Versions so far that are neither in a run nor in a batch.
     pub(super) fn kept_by_key(&self) -> usize {
         self.kept_by_key.get()
@@ -445,16 +497,12 @@ impl VersionSink for CommitSink<'_> {
     fn replaced(&self, tree: TreeId, key: &[u8], timestamp: Lsn, before: Before<'_>) {
         let before = match before {
             Before::Value(value) => Some(value),
-            Before::Absent => {
-                if is_declared(self.runs, tree, key) {
-                    return;
-                }
-                if let Some(batch) = self.batches.iter().find(|batch| batch.tree == tree) {
-                    return batch.push(key);
-                }
-                None
-            }
+            Before::Absent if is_declared(self.runs, tree, key) => return,
+            Before::Absent => None,
         };
+        if let Some(batch) = self.batches.iter().find(|batch| batch.tree == tree) {
+            return batch.push(key, before);
+        }
         self.kept_by_key.set(self.kept_by_key.get() + 1);
         self.store.add(tree, key, timestamp, before);
     }
@@ -467,12 +515,16 @@ mod tests {
     const TREE: TreeId = TreeId(20);
 
     fn store() -> VersionStore {
-        VersionStore::new(&MemoryAccount::new(1 << 20))
+        store_of(&MemoryAccount::new(1 << 20))
+    }
+
+    fn store_of(memory: &Arc<MemoryAccount>) -> VersionStore {
+        VersionStore::new(memory, &SortedRuns::in_memory(memory))
     }
 
     fn read(store: &VersionStore, key: &[u8], snapshot: u64) -> (Resolution, Vec<u8>) {
         let mut value = Vec::new();
-        (store.resolve(TREE, key, Lsn(snapshot), &mut value), value)
+        (store.resolve(TREE, key, Lsn(snapshot), &mut value).unwrap(), value)
     }
 
     #[test]
@@ -486,8 +538,8 @@ mod tests {
         assert_eq!(read(&store, b"k", 25), (Resolution::Value, b"b".to_vec()));
         assert_eq!(read(&store, b"k", 30), (Resolution::Current, vec![]));
         assert_eq!(read(&store, b"other", 9), (Resolution::Current, vec![]));
-        assert!(store.changed_since(TREE, b"k", Lsn(29)));
-        assert!(!store.changed_since(TREE, b"k", Lsn(30)));
+        assert!(store.changed_since(TREE, b"k", Lsn(29)).unwrap());
+        assert!(!store.changed_since(TREE, b"k", Lsn(30)).unwrap());
     }
 
     #[test]
@@ -519,7 +571,7 @@ mod tests {
         assert_eq!(read(&store, &key(7), 10), (Resolution::Value, b"first".to_vec()));
         assert_eq!(read(&store, &key(10), 9).0, Resolution::Current);
         assert_eq!(read(&store, &key(7)[..7], 9).0, Resolution::Current);
-        assert!(store.changed_since(TREE, &key(6), Lsn(9)));
+        assert!(store.changed_since(TREE, &key(6), Lsn(9)).unwrap());
         store.drop_runs(Lsn(10));
         assert_eq!(read(&store, &key(6), 9).0, Resolution::Current);
     }
@@ -527,7 +579,7 @@ mod tests {
     #[test]
     fn memory_is_charged_when_settled_and_given_back() {
         let account = MemoryAccount::new(1 << 20);
-        let store = VersionStore::new(&account);
+        let store = store_of(&account);
         for key in 0..1000u32 {
             store.add(TREE, &key.to_be_bytes(), Lsn(5), Some(&[0; 100]));
         }

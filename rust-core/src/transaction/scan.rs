@@ -11,9 +11,12 @@ use crate::error::Result;
 use crate::storage::{LeafView, TreeCursor};
 use crate::transaction::commit::raised;
 use crate::transaction::mvcc::{Resolution, VersionStore};
+use crate::transaction::own_range::OwnRange;
+use crate::transaction::spilled_writes::SpilledCursor;
 use crate::transaction::transaction::{Transaction, TreeHandle};
 use crate::transaction::types::Snapshot;
 use crate::transaction::write_set::OwnWrite;
+use std::iter::Peekable;
 use std::ops::{Bound, Range};
 
 /// Rows of a merged block, about; a leaf's rows are never split from it.
@@ -179,20 +182,25 @@ impl ResolvedRows {
 
     /// Replaces every row by what the snapshot sees, and drops those that it does not see. The pages were copied
     /// before: versions after.
-    fn resolve(&mut self, tree: TreeId, snapshot: Option<Snapshot>, versions: &VersionStore) {
+    fn resolve(&mut self, tree: TreeId, snapshot: Option<Snapshot>, versions: &VersionStore) -> Result<()> {
         let Some(snapshot) = snapshot.filter(|_| versions.count() > 0) else {
             self.rows.retain(|row| !row.ghost);
-            return;
+            return Ok(());
         };
         let mut rows = std::mem::take(&mut self.rows);
         let mut older = Vec::new();
+        let mut outcome = Ok(());
         rows.retain_mut(|row| {
             let key = &self.bytes[row.key.0..row.key.1];
             older.clear();
             match versions.resolve(tree, key, snapshot.timestamp(), &mut older) {
-                Resolution::Current => !row.ghost,
-                Resolution::Absent => false,
-                Resolution::Value => {
+                Ok(Resolution::Current) => !row.ghost,
+                Ok(Resolution::Absent) => false,
+                Err(error) => {
+                    outcome = Err(error);
+                    false
+                }
+                Ok(Resolution::Value) => {
                     let start = self.bytes.len();
                     self.bytes.extend_from_slice(&older);
                     row.value = (start, self.bytes.len());
@@ -202,6 +210,7 @@ impl ResolvedRows {
             }
         });
         self.rows = rows;
+        outcome
     }
 }
 
@@ -218,6 +227,8 @@ pub struct TransactionScan {
     /// What is still to come of the range, for own writes.
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
+    /// Own writes in temporary files, at the first one that is still to come.
+    spilled: Option<Box<SpilledCursor>>,
     /// Rows of a copied leaf, resolved; those in `leaf_rest` are still to be merged.
     leaf: ResolvedRows,
     leaf_rest: Range<usize>,
@@ -252,6 +263,7 @@ impl TransactionScan {
             has_own_writes,
             lower: own_lower,
             upper: own_upper,
+            spilled: None,
             leaf: ResolvedRows::default(),
             leaf_rest: 0..0,
             block: ResolvedRows::default(),
@@ -273,15 +285,18 @@ impl TransactionScan {
         };
         let mut read = Some(read);
         loop {
+            if self.has_own_writes && transaction.writes().is_spilled() {
+                self.find_spilled(transaction)?;
+            }
             if self.leaf_rest.start < self.leaf_rest.end {
-                self.merge_leaf(transaction);
+                self.merge_leaf(transaction)?;
                 if self.block.is_empty() {
                     continue;
                 }
                 return Ok(read.take().map(|read| read(ScanRows::Resolved(&self.block))));
             }
             if self.at_end {
-                self.take_own_rest(transaction);
+                self.take_own_rest(transaction)?;
                 if self.block.is_empty() {
                     return Ok(None);
                 }
@@ -292,11 +307,20 @@ impl TransactionScan {
                 Some(Visit::Handed(result)) => return Ok(Some(result)),
                 Some(Visit::Copied { newer }) => {
                     let versions = &transaction.manager().versions;
-                    self.leaf.resolve(self.tree.id(), newer.then_some(snapshot), versions);
+                    self.leaf.resolve(self.tree.id(), newer.then_some(snapshot), versions)?;
                     self.leaf_rest = 0..self.leaf.len();
                 }
             }
         }
+    }
+
+    /// Finds own writes in temporary files, anew where more went there or were undone.
+    fn find_spilled(&mut self, transaction: &Transaction) -> Result<()> {
+        let from = slice(if self.backward { &self.upper } else { &self.lower });
+        let (tree, backward, before) = (self.tree.id(), self.backward, Some(self.before));
+        let cursor = self.spilled.take();
+        self.spilled = transaction.writes().spilled_cursor(tree, from, backward, before, cursor)?;
+        Ok(())
     }
 
     /// Hands the next leaf out, or copies it.
@@ -307,7 +331,8 @@ impl TransactionScan {
         read: &mut Option<F>,
     ) -> Result<Option<Visit<R>>> {
         let (Some(cursor), Some(tree)) = (&mut self.cursor, self.tree.committed()) else { return Ok(None) };
-        let TransactionScan { leaf: copy, lower, upper, backward, before, has_own_writes, .. } = self;
+        let TransactionScan { leaf: copy, lower, upper, backward, before, has_own_writes, spilled, .. } =
+            self;
         tree.visit(cursor, |leaf, rows| {
             let newer = !snapshot.sees(leaf.max_timestamp());
             let mut touched = false;
@@ -318,6 +343,10 @@ impl TransactionScan {
                 let (from, to) =
                     if *backward { (edge_bound, slice(upper)) } else { (slice(lower), edge_bound) };
                 touched = transaction.writes().range(tree.id(), from, to, false, *before).next().is_some();
+                let next_spilled = spilled.as_ref().and_then(|spilled| spilled.peek());
+                touched |= next_spilled.is_some_and(|(key, _)| {
+                    if *backward { key >= edge.as_slice() } else { key <= edge.as_slice() }
+                });
                 if !newer && !touched {
                     *(if *backward { upper } else { lower }) = Bound::Excluded(edge);
                 }
@@ -335,29 +364,32 @@ impl TransactionScan {
     }
 
     /// Merges the next rows of the copied leaf with own writes into the block.
-    fn merge_leaf(&mut self, transaction: &Transaction) {
+    fn merge_leaf(&mut self, transaction: &Transaction) -> Result<()> {
         self.block.clear();
         if !self.has_own_writes {
             let rest = std::mem::take(&mut self.leaf_rest);
             std::mem::swap(&mut self.block, &mut self.leaf);
             self.block.rows.truncate(rest.end);
             self.block.rows.drain(..rest.start);
-            return;
+            return Ok(());
         }
-        let TransactionScan { leaf, leaf_rest, block, backward, before, tree, .. } = self;
+        let TransactionScan { leaf, leaf_rest, block, backward, before, tree, spilled, .. } = self;
         let (lower, upper) = (slice(&self.lower), slice(&self.upper));
-        let mut own = transaction.writes().range(tree.id(), lower, upper, *backward, *before).peekable();
+        let range = transaction.writes().range(tree.id(), lower, upper, *backward, *before);
+        let past = if *backward { lower } else { upper };
+        let mut own =
+            OwnMerge { memory: range.peekable(), spilled: spilled.as_deref_mut(), past, backward: *backward };
         while leaf_rest.start < leaf_rest.end && block.len() < BLOCK_ROWS {
             let index = if *backward { leaf_rest.end - 1 } else { leaf_rest.start };
             let key = leaf.key(index);
-            let own_first =
-                own.peek().is_some_and(|(own, _)| if *backward { *own >= key } else { *own <= key });
+            let own_key = own.peek();
+            let own_first = own_key.is_some_and(|own| if *backward { own >= key } else { own <= key });
             let mut take_leaf = !own_first;
-            if own_first && let Some((own_key, write)) = own.next() {
-                let committed = (own_key == key).then(|| leaf.value(index));
-                take_own(block, own_key, write, committed);
+            if own_first {
                 // The own write replaces the leaf's row of the same key.
-                take_leaf = committed.is_some();
+                take_leaf = own_key == Some(key);
+                let committed = take_leaf.then(|| leaf.value(index));
+                own.take(|key, write| take_own(block, key, write, committed))?;
             } else {
                 block.push(key, leaf.value(index));
             }
@@ -365,41 +397,106 @@ impl TransactionScan {
                 *leaf_rest = if *backward { leaf_rest.start..index } else { index + 1..leaf_rest.end };
             }
         }
-        // Where the next merge goes on: past the last own write or leaf row taken.
-        let next_own = own.next().map(|(key, _)| key.to_vec());
-        drop(own);
-        match next_own {
-            Some(key) if *backward => self.upper = Bound::Included(key),
-            Some(key) => self.lower = Bound::Included(key),
-            None => self.has_own_writes = false,
-        }
-        if *backward {
-            block.rows.reverse();
-        }
+        let next_own = own.peek().map(<[u8]>::to_vec);
+        self.go_on_at(next_own);
+        Ok(())
     }
 
     /// Own writes beyond the last leaf, a block at a time.
-    fn take_own_rest(&mut self, transaction: &Transaction) {
+    fn take_own_rest(&mut self, transaction: &Transaction) -> Result<()> {
         self.block.clear();
         if !self.has_own_writes {
-            return;
+            return Ok(());
         }
-        let TransactionScan { block, backward, before, tree, .. } = self;
+        let TransactionScan { block, backward, before, tree, spilled, .. } = self;
         let (lower, upper) = (slice(&self.lower), slice(&self.upper));
-        let mut own = transaction.writes().range(tree.id(), lower, upper, *backward, *before);
-        while block.len() < BLOCK_ROWS
-            && let Some((key, write)) = own.next()
-        {
-            take_own(block, key, write, None);
+        let range = transaction.writes().range(tree.id(), lower, upper, *backward, *before);
+        let past = if *backward { lower } else { upper };
+        let mut own =
+            OwnMerge { memory: range.peekable(), spilled: spilled.as_deref_mut(), past, backward: *backward };
+        while block.len() < BLOCK_ROWS && own.peek().is_some() {
+            own.take(|key, write| take_own(block, key, write, None))?;
         }
-        let next_own = own.next().map(|(key, _)| key.to_vec());
+        let next_own = own.peek().map(<[u8]>::to_vec);
+        self.go_on_at(next_own);
+        Ok(())
+    }
+
+    /// Where the next merge goes on: past the last own write or leaf row taken.
+    fn go_on_at(&mut self, next_own: Option<Vec<u8>>) {
         match next_own {
-            Some(key) if *backward => self.upper = Bound::Included(key),
+            Some(key) if self.backward => self.upper = Bound::Included(key),
             Some(key) => self.lower = Bound::Included(key),
             None => self.has_own_writes = false,
         }
-        if *backward {
-            block.rows.reverse();
+        if self.backward {
+            self.block.rows.reverse();
+        }
+    }
+}
+
+/// Own writes in memory and in temporary files, merged in the scan's direction. Those in memory are newer.
+struct OwnMerge<'a> {
+    memory: Peekable<OwnRange<'a>>,
+    spilled: Option<&'a mut SpilledCursor>,
+    /// Where the scan's range ends.
+    past: Bound<&'a [u8]>,
+    backward: bool,
+}
+
+impl OwnMerge<'_> {
+    fn spilled(&self) -> Option<(&[u8], OwnWrite<'_>)> {
+        let (key, write) = self.spilled.as_ref()?.peek()?;
+        let is_inside = match self.past {
+            Bound::Unbounded => true,
+            Bound::Included(past) => {
+                if self.backward {
+                    key >= past
+                } else {
+                    key <= past
+                }
+            }
+            Bound::Excluded(past) => {
+                if self.backward {
+                    key > past
+                } else {
+                    key < past
+                }
+            }
+        };
+        is_inside.then_some((key, write))
+    }
+
+    /// The next key.
+    fn peek(&mut self) -> Option<&[u8]> {
+        let memory = self.memory.peek().map(|(key, _)| *key);
+        let spilled = self.spilled().map(|(key, _)| key);
+        match (memory, spilled) {
+            (Some(memory), Some(spilled)) if (spilled < memory) != self.backward && spilled != memory => {
+                Some(spilled)
+            }
+            (Some(memory), _) => Some(memory),
+            (None, spilled) => spilled,
+        }
+    }
+
+    /// Hands the next write over, if there is one.
+    fn take(&mut self, read: impl FnOnce(&[u8], OwnWrite<'_>)) -> Result<()> {
+        let memory = self.memory.peek().map(|(key, _)| *key);
+        let (mut from_memory, mut from_spilled) = (memory.is_some(), false);
+        if let Some((spilled, _)) = self.spilled() {
+            from_spilled =
+                memory.is_none_or(|memory| spilled == memory || (spilled < memory) != self.backward);
+            from_memory = memory.is_some_and(|memory| spilled == memory || !from_spilled);
+        }
+        if from_memory && let Some((key, write)) = self.memory.next() {
+            read(key, write);
+        } else if let Some((key, write)) = self.spilled() {
+            read(key, write);
+        }
+        match &mut self.spilled {
+            Some(spilled) if from_spilled => spilled.advance(),
+            _ => Ok(()),
         }
     }
 }

@@ -125,6 +125,11 @@ impl Transaction {
         &self.scratch().writes
     }
 
+    #[cfg(test)]
+    pub(super) fn set_spill_bytes(&mut self, bytes: usize) {
+        self.scratch_mut().writes.set_spill_bytes(bytes);
+    }
+
     /// The command number that the next write carries.
     pub(super) fn command(&self) -> CommandNumber {
         self.command
@@ -242,7 +247,13 @@ impl Transaction {
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R> {
         let before = (view == ReadView::Snapshot).then_some(self.command);
-        match self.scratch().writes.get(tree.id, key, before) {
+        let writes = &self.scratch().writes;
+        let mut own = writes.get(tree.id, key, before);
+        let mut buffer = Vec::new();
+        if own.is_none() && writes.is_spilled() {
+            own = writes.get_spilled(tree.id, key, before, &mut buffer)?;
+        }
+        match own {
             None => self.get_committed(tree, key, view, read),
             Some(OwnWrite::Put(value)) => Ok(read(Some(value))),
             Some(OwnWrite::Delete) => Ok(read(None)),
@@ -267,7 +278,9 @@ impl Transaction {
         while done < keys.len() {
             // What others changed since, and what this transaction wrote, is looked up after the latch.
             let mut alone = true;
-            if let Some(committed) = &tree.tree {
+            if let Some(committed) = &tree.tree
+                && !self.scratch().writes.is_spilled_in(tree.id)
+            {
                 let snapshot = self.snapshot()?;
                 let writes = &self.scratch().writes;
                 let mut outcome = Ok(());
@@ -330,7 +343,7 @@ impl Transaction {
         let mut buffer = copy.unwrap_or_else(|| self.scratch().buffer.take());
         let copied = if present { buffer.len() } else { 0 };
         buffer.truncate(copied);
-        let value = match self.manager.versions.resolve(tree.id(), key, snapshot.timestamp(), &mut buffer) {
+        let value = match self.manager.versions.resolve(tree.id(), key, snapshot.timestamp(), &mut buffer)? {
             Resolution::Current if present => Some(&buffer[..]),
             Resolution::Current | Resolution::Absent => None,
             Resolution::Value => Some(&buffer[copied..]),
@@ -353,7 +366,7 @@ impl Transaction {
         if tree.get(key, |_, max_timestamp| snapshot.sees(max_timestamp))? {
             return Ok(false);
         }
-        Ok(self.manager.versions.changed_since(tree.id(), key, snapshot.timestamp()))
+        self.manager.versions.changed_since(tree.id(), key, snapshot.timestamp())
     }
 
     /// Whether the row that the snapshot sees was deleted, and another one added under the key, by commits since then.
@@ -361,7 +374,7 @@ impl Transaction {
     /// `XX000` outside a statement.
     pub fn replaced_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
         let Some(tree) = &tree.tree else { return Ok(false) };
-        Ok(self.manager.versions.was_absent_since(tree.id(), key, self.snapshot()?.timestamp()))
+        self.manager.versions.was_absent_since(tree.id(), key, self.snapshot()?.timestamp())
     }
 
     /// The error of a repeatable read transaction that would overwrite what it cannot see.

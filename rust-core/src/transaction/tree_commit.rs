@@ -2,11 +2,14 @@
 //! Knows the sources of one tree. Knows nothing of the log or of pages.
 
 use crate::common::ids::TreeId;
+use crate::error::Result;
 use crate::transaction::append_run::AppendRun;
+use crate::transaction::spilled_writes::SpilledCursor;
 use crate::transaction::unordered::Sorted;
-use crate::transaction::write_set::{Kind, OverlayKey, TreeWrites, WriteSet, decode_number};
+use crate::transaction::write_set::{Kind, OverlayKey, OwnWrite, TreeWrites, WriteSet, decode_number};
 use crate::wal::entry::Operation;
 use std::collections::btree_map;
+use std::ops::{Bound, Range};
 
 /// What a commit does with one tree.
 #[derive(Clone, Copy)]
@@ -30,10 +33,11 @@ impl<'a> TreeCommit<'a> {
         self.writes.dropped
     }
 
-    /// Keys that change, about: a key counts as often as it was put while nobody looked.
+    /// Keys that change, about: a key counts as often as it was put while nobody looked, or moved to a temporary file.
     pub(super) fn len(&self) -> usize {
         let writes = self.writes;
-        writes.run.len() + writes.overlay.len() + writes.unordered.len() + writes.appended.len()
+        let spilled = self.set.spilled_tree(self.writes.id).map_or(0, |(size, ..)| size.entries);
+        writes.run.len() + writes.overlay.len() + writes.unordered.len() + writes.appended.len() + spilled
     }
 
     /// The rows under consecutive keys behind all other keys that the transaction wrote to the tree, if they are: the
@@ -51,6 +55,21 @@ impl<'a> TreeCommit<'a> {
     #[inline]
     pub(super) fn appended_entry(&self, row: usize) -> (&'a [u8], &'a [u8]) {
         self.writes.appended.entry(row, &self.set.arena)
+    }
+
+    /// Whether the writes are in temporary files: all of them, see [`WriteSet::spill_rest`]. Then
+    /// [`TreeCommit::spilled_operations`] gives them, else [`TreeCommit::operations`].
+    pub(super) fn is_spilled(&self) -> bool {
+        self.set.is_spilled()
+    }
+
+    /// As [`TreeCommit::operations`], read from temporary files, some at a time.
+    /// # Errors
+    /// `XX001`, I/O errors.
+    pub(super) fn spilled_operations(&self) -> Result<SpilledOperations> {
+        let tree = self.writes.id;
+        let cursor = self.set.spilled_cursor(tree, Bound::Unbounded, false, None, None)?;
+        Ok(SpilledOperations { tree, cursor, bytes: Vec::new(), block: Vec::new() })
     }
 
     /// The final state of every key, in key order.
@@ -126,6 +145,71 @@ impl<'a> Iterator for Operations<'a> {
             Kind::Put => Operation::Put { tree, key, value },
             Kind::Max => Operation::Max { tree, key, number: decode_number(value) },
             _ => Operation::Delete { tree, key },
+        })
+    }
+}
+
+/// See [`TreeCommit::spilled_operations`]. Holds on to the files.
+#[derive(Debug)]
+pub(super) struct SpilledOperations {
+    tree: TreeId,
+    cursor: Option<Box<SpilledCursor>>,
+    bytes: Vec<u8>,
+    block: Vec<SpilledOperation>,
+}
+
+#[derive(Debug)]
+struct SpilledOperation {
+    kind: Kind,
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+impl SpilledOperations {
+    pub(super) fn tree(&self) -> TreeId {
+        self.tree
+    }
+
+    /// Reads the next operations, at most `count`, and at least one; false: there are no more.
+    /// # Errors
+    /// `XX001`, I/O errors.
+    pub(super) fn next_block(&mut self, count: usize) -> Result<bool> {
+        self.bytes.clear();
+        self.block.clear();
+        let Some(cursor) = &mut self.cursor else { return Ok(false) };
+        while self.block.len() < count
+            && let Some((key, write)) = cursor.peek()
+        {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(key);
+            let middle = self.bytes.len();
+            let kind = match write {
+                OwnWrite::Put(value) => {
+                    self.bytes.extend_from_slice(value);
+                    Kind::Put
+                }
+                OwnWrite::Max(number) => {
+                    self.bytes.extend_from_slice(&number.to_be_bytes());
+                    Kind::Max
+                }
+                OwnWrite::Delete => Kind::Delete,
+            };
+            self.block.push(SpilledOperation { kind, key: start..middle, value: middle..self.bytes.len() });
+            cursor.advance()?;
+        }
+        Ok(!self.block.is_empty())
+    }
+
+    /// What was read last, in key order.
+    pub(super) fn block(&self) -> impl Iterator<Item = Operation<'_>> {
+        let tree = self.tree;
+        self.block.iter().map(move |SpilledOperation { kind, key, value }| {
+            let (key, value) = (&self.bytes[key.clone()], &self.bytes[value.clone()]);
+            match kind {
+                Kind::Put => Operation::Put { tree, key, value },
+                Kind::Max => Operation::Max { tree, key, number: decode_number(value) },
+                _ => Operation::Delete { tree, key },
+            }
         })
     }
 }

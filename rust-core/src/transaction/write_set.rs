@@ -12,13 +12,19 @@
 //!        ├─ unordered: puts that nobody has looked at yet, instead of the other two ──▶ …
 //!        └─ appended: rows under consecutive keys behind all others (see `append_run`); no journal, no versions
 //! ```
+//! What passes a bound in memory moves to temporary files as a whole (`spilled_writes`); the journal goes on in memory
+//! behind it. Reads look in memory first.
 
 use crate::common::ids::{CommandNumber, TreeId};
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::error::{Error, Result, SqlState};
+use crate::storage::sorted_run::SortedRuns;
 use crate::transaction::append_run::{AppendRun, RUN_ROW_BYTES};
 use crate::transaction::byte_arena::{ArenaMark, ByteArena, Slice};
 use crate::transaction::own_range::OwnRange;
+use crate::transaction::spilled_writes::{
+    APPENDED, Note, Spill, SpilledCursor, SpilledSize, SpilledVersion, SpilledWrites,
+};
 use crate::transaction::tree_commit::TreeCommit;
 use crate::transaction::unordered::{Sorted, UNORDERED_BYTES, Unordered};
 use crate::wal::entry::Operation;
@@ -38,15 +44,24 @@ const CHARGE_STEP_BYTES: usize = 16 << 10;
 const KEPT_ELEMENTS: usize = 1024;
 /// Charged for an overlay entry above its version: the map's node and the inline key.
 const OVERLAY_BYTES: usize = 64;
+/// A write set moves to temporary files beyond so many bytes, or a share of the memory limit if that is less.
+const SPILL_BYTES: usize = 32 << 20;
+/// That share of the memory limit.
+const SPILL_SHARE: usize = 8;
+/// Where memory is short, what has so many bytes moves to temporary files.
+const SPILL_BYTES_MIN: usize = 256 << 10;
+/// Above so many versions their vector grows by what is charged instead of doubling.
+const DOUBLED_VERSIONS_MAX: usize = 1 << 14;
 
 pub(super) type OverlayKey = SmallVec<[u8; 24]>;
 
 /// A place in the journal of a write set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transaction) struct WriteMark {
-    versions: usize,
+    /// Number in the journal of the next version.
+    versions: u64,
     /// Rows of all append runs.
-    appended: usize,
+    appended: u64,
     arena: ArenaMark,
 }
 
@@ -121,12 +136,28 @@ pub(super) struct WriteSet {
     last_tree: usize,
     /// Bytes used of what is charged.
     used: usize,
+    /// Up to so many bytes nothing is to be charged or moved.
+    used_max: usize,
     memory: Reservation,
+    /// Journal number of the first version in memory.
+    first_version: u64,
+    /// Number of the first row of append runs in memory.
+    first_appended: u64,
+    spilled: Option<Box<SpilledWrites>>,
+    /// Beyond so many bytes the set moves to temporary files.
+    spill_bytes: usize,
+    runs: SortedRuns,
 }
 
 impl WriteSet {
-    pub(super) fn new(memory: &Arc<MemoryAccount>) -> WriteSet {
+    pub(super) fn new(memory: &Arc<MemoryAccount>, runs: &SortedRuns) -> WriteSet {
         WriteSet {
+            first_version: 0,
+            first_appended: 0,
+            spilled: None,
+            spill_bytes: SPILL_BYTES.min(memory.limit() / SPILL_SHARE),
+            runs: runs.clone(),
+            used_max: 0,
             versions: Vec::new(),
             arena: ByteArena::default(),
             append_order: Vec::new(),
@@ -139,19 +170,42 @@ impl WriteSet {
         }
     }
 
+    /// A set whose temporary files are in memory.
+    #[cfg(test)]
+    pub(super) fn new_in_memory(memory: &Arc<MemoryAccount>) -> WriteSet {
+        WriteSet::new(memory, &SortedRuns::in_memory(memory))
+    }
+
     /// Whether there is nothing to commit.
     pub(super) fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.appended == 0
+        let in_memory = self.versions.len() + self.appended;
+        in_memory == 0 && self.spilled.as_ref().is_none_or(|spilled| spilled.is_empty())
     }
 
     /// Writes so far, an upper bound of the operations that a commit has.
     pub(super) fn len(&self) -> usize {
-        self.versions.len() + self.appended
+        self.versions.len() + self.appended + self.spilled_size().entries
     }
 
-    /// Bytes of keys, values and bookkeeping, about.
+    /// Bytes of keys and values, and of the bookkeeping in memory, about.
     pub(super) fn bytes(&self) -> usize {
-        self.used
+        self.used + self.spilled_size().bytes
+    }
+
+    /// Whether a part of the set is in temporary files.
+    pub(super) fn is_spilled(&self) -> bool {
+        self.spilled.is_some()
+    }
+
+    fn spilled_size(&self) -> SpilledSize {
+        self.spilled.as_ref().map_or_else(SpilledSize::default, |spilled| spilled.size())
+    }
+
+    /// For tests: moves to temporary files beyond so many bytes.
+    #[cfg(test)]
+    pub(super) fn set_spill_bytes(&mut self, bytes: usize) {
+        self.spill_bytes = bytes;
+        self.used_max = self.used_max.min(bytes);
     }
 
     pub(super) fn put(
@@ -162,7 +216,14 @@ impl WriteSet {
         command: CommandNumber,
     ) -> Result<()> {
         match self.tree_index(tree) {
-            Some(index) if self.trees[index].appended.takes(key) => self.append(index, key, value, command),
+            Some(index) if self.trees[index].appended.takes(key) => {
+                self.make_room(key.len() + value.len() + RUN_ROW_BYTES)?;
+                // Making room may have ended the run.
+                if self.trees[index].appended.takes(key) {
+                    return self.append(index, key, value, command);
+                }
+                self.write(tree, key, Kind::Put, value, command)
+            }
             _ => self.write(tree, key, Kind::Put, value, command),
         }
     }
@@ -181,7 +242,7 @@ impl WriteSet {
         if is_ordered || writes.unordered.is_sorted() {
             return self.write(tree, key, Kind::Put, value, command);
         }
-        self.charge(2 * (key.len() + value.len()) + size_of::<Version>() + UNORDERED_BYTES)?;
+        self.make_room(2 * (key.len() + value.len()) + size_of::<Version>() + UNORDERED_BYTES)?;
         let next = self.versions.len() as u32;
         let (key, value) = (self.arena.push(key), self.arena.push(value));
         let (location, previous) = (UNORDERED, NONE);
@@ -203,7 +264,12 @@ impl WriteSet {
         number: u64,
         command: CommandNumber,
     ) -> Result<()> {
-        let (kind, number) = match self.get(tree, key, None) {
+        let mut buffer = Vec::new();
+        let before = match self.get(tree, key, None) {
+            None => self.get_spilled(tree, key, None, &mut buffer)?,
+            found => found,
+        };
+        let (kind, number) = match before {
             None => (Kind::Max, number),
             Some(OwnWrite::Delete) => (Kind::Put, number),
             Some(OwnWrite::Max(before)) => (Kind::Max, number.max(before)),
@@ -241,25 +307,86 @@ impl WriteSet {
     pub(super) fn committed_trees(&self) -> impl Iterator<Item = TreeId> + '_ {
         self.trees
             .iter()
-            .filter(|writes| !writes.created && (writes.dropped || !writes.is_empty()))
-            .map(|writes| writes.id)
+            .enumerate()
+            .filter(|(index, writes)| {
+                !writes.created && (writes.dropped || !writes.is_empty() || self.has_spilled(*index))
+            })
+            .map(|(_, writes)| writes.id)
     }
 
     /// Whether any key of the tree was written.
     pub(super) fn has_writes(&self, tree: TreeId) -> bool {
-        self.tree_index(tree).is_some_and(|index| !self.trees[index].is_empty())
+        self.tree_index(tree).is_some_and(|index| !self.trees[index].is_empty() || self.has_spilled(index))
+    }
+
+    fn has_spilled(&self, index: usize) -> bool {
+        self.spilled.as_ref().is_some_and(|spilled| spilled.has_tree(index))
+    }
+
+    /// Whether writes of the tree are in temporary files.
+    pub(super) fn is_spilled_in(&self, tree: TreeId) -> bool {
+        self.is_spilled() && self.tree_index(tree).is_some_and(|index| self.has_spilled(index))
     }
 
     /// Whether every key written to the tree is below `key`.
     pub(super) fn is_above_all(&self, tree: TreeId, key: &[u8]) -> bool {
-        let Some(writes) = self.tree_index(tree).map(|index| &self.trees[index]) else { return true };
+        let Some(index) = self.tree_index(tree) else { return true };
+        let writes = &self.trees[index];
+        let bounds = self.spilled.as_ref().and_then(|spilled| spilled.bounds(index));
         writes.unordered.is_empty()
+            && bounds.is_none_or(|(_, last)| last.as_slice() < key)
             && self.find_in_run(writes, key) == Err(writes.run.len())
             && writes.overlay.last_key_value().is_none_or(|(last, _)| last.as_slice() < key)
             && (writes.appended.is_empty() || writes.appended.keys().1.as_slice() < key)
     }
 
-    /// The own write of a key: the newest, or the newest of the commands before `before`.
+    /// What the temporary files say of a key that [`WriteSet::get`] finds nothing of; a value is put into `buffer`.
+    /// # Errors
+    /// `XX001`, I/O errors.
+    pub(super) fn get_spilled<'b>(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        before: Option<CommandNumber>,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Option<OwnWrite<'b>>> {
+        match (&self.spilled, self.tree_index(tree)) {
+            (Some(spilled), Some(index)) => spilled.get(index, key, before, buffer),
+            _ => Ok(None),
+        }
+    }
+
+    /// The writes of a tree that are in temporary files, from `from` on, of the commands before `before`. `None`: there
+    /// are none; what `cursor` is is given back where it still reads all there is, past what it has read.
+    /// # Errors
+    /// `XX001`, I/O errors.
+    pub(super) fn spilled_cursor(
+        &self,
+        tree: TreeId,
+        from: Bound<&[u8]>,
+        backward: bool,
+        before: Option<CommandNumber>,
+        cursor: Option<Box<SpilledCursor>>,
+    ) -> Result<Option<Box<SpilledCursor>>> {
+        let (Some(spilled), Some(index)) = (&self.spilled, self.tree_index(tree)) else { return Ok(None) };
+        if let Some(cursor) = cursor.filter(|cursor| spilled.is_current(cursor)) {
+            return Ok(Some(cursor));
+        }
+        if !spilled.has_tree(index) {
+            return Ok(None);
+        }
+        spilled.cursor(index, from, backward, before).map(|cursor| Some(Box::new(cursor)))
+    }
+
+    /// How much of a tree is in temporary files, and its smallest and greatest key there.
+    pub(super) fn spilled_tree(&self, tree: TreeId) -> Option<(SpilledSize, Vec<u8>, Vec<u8>)> {
+        let (Some(spilled), Some(index)) = (&self.spilled, self.tree_index(tree)) else { return None };
+        let (first, last) = spilled.bounds(index)?;
+        Some((spilled.size_of(index), first, last))
+    }
+
+    /// The own write of a key: the newest, or the newest of the commands before `before`. Of what is in memory: see
+    /// [`WriteSet::get_spilled`].
     pub(super) fn get(
         &self,
         tree: TreeId,
@@ -337,12 +464,51 @@ impl WriteSet {
 
     /// The present end of the journal.
     pub(super) fn mark(&self) -> WriteMark {
-        WriteMark { versions: self.versions.len(), appended: self.appended, arena: self.arena.mark() }
+        WriteMark {
+            versions: self.first_version + self.versions.len() as u64,
+            appended: self.first_appended + self.appended as u64,
+            arena: self.arena.mark(),
+        }
     }
 
     /// Undoes every write after `mark`, newest first.
     pub(super) fn undo_to(&mut self, mark: WriteMark) {
-        while self.versions.len() > mark.versions {
+        if mark.versions < self.first_version || mark.appended < self.first_appended {
+            return self.undo_spilled(mark);
+        }
+        let kept = (mark.versions - self.first_version) as usize;
+        let kept_appended = (mark.appended - self.first_appended) as usize;
+        self.undo_in_memory(kept, kept_appended);
+        if kept + kept_appended > 0 {
+            self.arena.truncate(mark.arena);
+        } else {
+            // The mark may be from before everything moved to temporary files.
+            self.arena.clear();
+            self.used = 0;
+        }
+    }
+
+    /// As [`WriteSet::undo_to`], where the mark lies before what is in memory.
+    fn undo_spilled(&mut self, mark: WriteMark) {
+        let end = self.mark();
+        self.undo_in_memory(0, 0);
+        self.arena.clear();
+        self.used = 0;
+        (self.first_version, self.first_appended) = (end.versions, end.appended);
+        let Some(spilled) = &mut self.spilled else { return };
+        let trees = &mut self.trees;
+        spilled.undo(mark.versions..end.versions, mark.appended..end.appended, |note| {
+            match (note.kind, trees.get_mut(note.tree as usize)) {
+                (Kind::CreateTree, Some(writes)) => writes.created = false,
+                (Kind::DropTree, Some(writes)) => writes.dropped = false,
+                _ => {}
+            }
+        });
+    }
+
+    /// Undoes all versions in memory but the first `kept`, and all rows of append runs but the first `kept_appended`.
+    fn undo_in_memory(&mut self, kept: usize, kept_appended: usize) {
+        while self.versions.len() > kept {
             let Some(version) = self.versions.pop() else { break };
             let Some(writes) = self.trees.get_mut(version.tree as usize) else { continue };
             match version.kind {
@@ -370,9 +536,9 @@ impl WriteSet {
                 },
             }
         }
-        while let Some((tree, rows)) = self.append_order.last_mut().filter(|_| self.appended > mark.appended)
+        while let Some((tree, rows)) = self.append_order.last_mut().filter(|_| self.appended > kept_appended)
         {
-            let undone = (*rows as usize).min(self.appended - mark.appended);
+            let undone = (*rows as usize).min(self.appended - kept_appended);
             self.trees[*tree as usize].appended.pop(undone);
             self.appended -= undone;
             *rows -= undone as u32;
@@ -380,21 +546,26 @@ impl WriteSet {
                 self.append_order.pop();
             }
         }
-        self.arena.truncate(mark.arena);
     }
 
     /// Application records, in the order they were written.
     pub(super) fn messages(&self) -> impl Iterator<Item = Operation<'_>> {
+        let notes = self.spilled.iter().flat_map(|spilled| &spilled.notes);
+        let spilled = notes.filter(|note| note.kind == Kind::Message).map(|note| &*note.data);
         let messages = self.versions.iter().filter(|version| version.kind == Kind::Message);
-        messages.map(|version| Operation::Message { data: self.arena.get(version.value) })
+        let messages = messages.map(|version| self.arena.get(version.value));
+        spilled.chain(messages).map(|data| Operation::Message { data })
     }
 
     /// The trees that a commit has something to do with, in the order they were first written.
     pub(super) fn trees(&self) -> impl Iterator<Item = TreeCommit<'_>> {
-        self.trees
-            .iter()
-            .filter(|writes| !(writes.created && writes.dropped))
-            .map(|writes| TreeCommit { set: self, writes })
+        let is_meant = |(index, writes): &(usize, &TreeWrites)| match (writes.created, writes.dropped) {
+            (true, true) => false,
+            // What was undone leaves a tree with nothing.
+            (false, false) => !writes.is_empty() || self.has_spilled(*index),
+            _ => true,
+        };
+        self.trees.iter().enumerate().filter(is_meant).map(|(_, writes)| TreeCommit { set: self, writes })
     }
 
     /// Runs of keys that count up by one (see [`is_successor`]), at least `length_min` long, all of them puts:
@@ -446,6 +617,8 @@ impl WriteSet {
 
     /// Forgets everything; keeps a little memory for the next transaction.
     pub(super) fn clear(&mut self) {
+        self.spilled = None;
+        (self.first_version, self.first_appended) = (0, 0);
         self.versions.clear();
         if self.versions.capacity() > KEPT_ELEMENTS {
             self.versions = Vec::new();
@@ -467,11 +640,11 @@ impl WriteSet {
         if self.memory.bytes() > CHARGE_STEP_BYTES {
             self.memory.resize(CHARGE_STEP_BYTES).expect("shrinking a reservation never fails");
         }
+        self.used_max = self.memory.bytes().min(self.spill_bytes);
     }
 
     /// Adds a row to the append run of a tree, which takes it.
     fn append(&mut self, index: usize, key: &[u8], value: &[u8], command: CommandNumber) -> Result<()> {
-        self.charge(key.len() + value.len() + RUN_ROW_BYTES)?;
         match self.append_order.last_mut() {
             Some((tree, rows)) if *tree as usize == index && *rows < u32::MAX => *rows += 1,
             _ => {
@@ -494,7 +667,7 @@ impl WriteSet {
         value: &[u8],
         command: CommandNumber,
     ) -> Result<()> {
-        self.charge(key.len() + value.len() + size_of::<Version>() + size_of::<u32>())?;
+        self.make_room(key.len() + value.len() + size_of::<Version>() + size_of::<u32>())?;
         let index = self.tree_index_or_new(tree);
         if !self.trees[index].unordered.is_empty() {
             self.order(index)?;
@@ -583,7 +756,7 @@ impl WriteSet {
     }
 
     fn note(&mut self, tree: usize, kind: Kind, data: &[u8], command: CommandNumber) -> Result<()> {
-        self.charge(data.len() + size_of::<Version>())?;
+        self.make_room(data.len() + size_of::<Version>())?;
         let value = self.arena.push(data);
         let key = Slice::default();
         self.versions.push(Version {
@@ -598,17 +771,188 @@ impl WriteSet {
         Ok(())
     }
 
-    fn charge(&mut self, bytes: usize) -> Result<()> {
-        if self.versions.len() >= NONE as usize {
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many writes in one transaction"));
-        }
-        if self.used + bytes > self.memory.bytes() {
-            // Larger sets charge in larger steps: vectors double, too.
-            let step = CHARGE_STEP_BYTES.max(self.used / 8).max(bytes);
-            self.memory.grow(step)?;
+    /// Makes room for a write that has not begun: what is in memory may move to temporary files.
+    fn make_room(&mut self, bytes: usize) -> Result<()> {
+        if self.used + bytes > self.used_max {
+            self.make_more_room(bytes)?;
         }
         self.used += bytes;
         Ok(())
+    }
+
+    #[cold]
+    fn make_more_room(&mut self, bytes: usize) -> Result<()> {
+        if self.used + bytes > self.spill_bytes && self.versions.len() + self.appended > 0 {
+            self.spill()?;
+        }
+        if self.used + bytes > self.memory.bytes()
+            && let Err(error) = self.grow(bytes)
+        {
+            if self.used < SPILL_BYTES_MIN {
+                return Err(error);
+            }
+            self.spill()?;
+            self.give_memory_back();
+            self.grow(bytes)?;
+        }
+        // A write that is larger than the bound alone does not move the bound.
+        self.used_max = self.memory.bytes().min(self.spill_bytes);
+        Ok(())
+    }
+
+    /// Charges for a part of a write that has begun.
+    fn charge(&mut self, bytes: usize) -> Result<()> {
+        if self.used + bytes > self.memory.bytes() {
+            self.grow(bytes)?;
+        }
+        self.used += bytes;
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        if self.versions.len() >= NONE as usize / 2 {
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many writes in one transaction"));
+        }
+        // Larger sets charge in larger steps.
+        let step = CHARGE_STEP_BYTES.max(self.used / 8).max(bytes);
+        self.memory.grow(step)?;
+        if self.versions.len() > DOUBLED_VERSIONS_MAX {
+            self.versions.reserve_exact(step / size_of::<Version>() + 1);
+        }
+        Ok(())
+    }
+
+    fn give_memory_back(&mut self) {
+        self.versions = Vec::new();
+        self.memory.resize(0).expect("shrinking a reservation never fails");
+    }
+
+    /// Moves what is in memory to the temporary files, where a part of the set is there already: a commit reads it in
+    /// one piece.
+    /// # Errors
+    /// `53100`, `53200`, I/O errors: nothing is lost.
+    pub(super) fn spill_rest(&mut self) -> Result<()> {
+        if self.is_spilled() {
+            self.spill()?;
+            self.give_memory_back();
+            self.used_max = 0;
+        }
+        Ok(())
+    }
+
+    /// Moves what is in memory to temporary files.
+    fn spill(&mut self) -> Result<()> {
+        let mut spilled = self.spilled.take().unwrap_or_default();
+        let mut spill = Spill::new();
+        let written = (0..self.trees.len()).try_for_each(|tree| self.spill_tree(tree, &spilled, &mut spill));
+        if let Err(error) = written {
+            spill.undo();
+            let was_spilled = self.first_version + self.first_appended > 0;
+            self.spilled = Some(spilled).filter(|spilled| !spilled.is_empty() || was_spilled);
+            return Err(error);
+        }
+        let end = self.mark();
+        spilled.accept(spill, &self.runs);
+        for (index, version) in self.versions.iter().enumerate() {
+            if matches!(version.kind, Kind::CreateTree | Kind::DropTree | Kind::Message) {
+                let sequence = self.first_version + index as u64;
+                let data = self.arena.get(version.value).into();
+                spilled.notes.push(Note { sequence, kind: version.kind, tree: version.tree, data });
+            }
+        }
+        self.spilled = Some(spilled);
+        (self.first_version, self.first_appended) = (end.versions, end.appended);
+        self.versions.clear();
+        self.arena.clear();
+        for writes in &mut self.trees {
+            writes.run.clear();
+            writes.overlay.clear();
+            writes.unordered.clear(KEPT_ELEMENTS);
+            writes.appended.clear();
+        }
+        self.append_order = Vec::new();
+        self.appended = 0;
+        self.used = 0;
+        Ok(())
+    }
+
+    fn spill_tree(&self, tree: usize, spilled: &SpilledWrites, spill: &mut Spill) -> Result<()> {
+        let writes = &self.trees[tree];
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let push = |spill: &mut Spill, version: u32| {
+            let at = &self.versions[version as usize];
+            let (key, value) = (self.arena.get(at.key), self.arena.get(at.value));
+            let sequence = self.first_version + u64::from(version);
+            spill.push(&SpilledVersion { key, value, kind: at.kind, sequence, command: at.command })
+        };
+        let keys = writes.run.len() + writes.overlay.len() + writes.unordered.len() + writes.appended.len();
+        if !writes.unordered.is_empty() {
+            let sorted = self.sorted(writes);
+            spill.begin_tree(spilled, &self.runs, tree, sorted.key(0), keys);
+            let mut from = 0;
+            while from < sorted.len() {
+                let same = (from..sorted.len()).take_while(|put| sorted.key(*put) == sorted.key(from));
+                let to = from + same.count();
+                (from..to).rev().try_for_each(|put| push(spill, sorted.version(put)))?;
+                from = to;
+            }
+            return spill.end_tree();
+        }
+        let mut run = writes.run.iter().copied().peekable();
+        let mut overlay = writes.overlay.iter().peekable();
+        let mut rows = (0..writes.appended.len()).peekable();
+        let mut row_numbers = self.row_numbers(tree);
+        let mut begun = false;
+        loop {
+            let from_run = run.peek().map(|head| self.entry(*head).0);
+            let from_overlay = overlay.peek().map(|(key, _)| key.as_slice());
+            let from_rows = rows.peek().map(|row| writes.appended.entry(*row, &self.arena).0);
+            let versions = match (from_run, from_overlay) {
+                (Some(run), Some(overlay)) => Some(run.min(overlay)),
+                (run, overlay) => run.or(overlay),
+            };
+            let key = match (versions, from_rows) {
+                (Some(versions), Some(row)) => versions.min(row),
+                (None, None) => return spill.end_tree(),
+                (versions, row) => versions.or(row).unwrap_or_default(),
+            };
+            if !begun {
+                begun = true;
+                spill.begin_tree(spilled, &self.runs, tree, key, keys);
+            }
+            if versions == Some(key) {
+                let is_run = from_run == Some(key);
+                let head = if is_run { run.next() } else { overlay.next().map(|(_, head)| *head) };
+                let mut version = head.unwrap_or(NONE);
+                while version != NONE {
+                    push(spill, version)?;
+                    version = self.versions[version as usize].previous;
+                }
+            }
+            // What stands among the versions is newer.
+            if from_rows == Some(key)
+                && let Some(row) = rows.next()
+            {
+                let (key, value) = writes.appended.entry(row, &self.arena);
+                let sequence = row_numbers.next().unwrap_or_default() | APPENDED;
+                let command = writes.appended.command(row);
+                spill.push(&SpilledVersion { key, value, kind: Kind::Put, sequence, command })?;
+            }
+        }
+    }
+
+    /// The numbers of the rows in the append run of a tree, among those of all trees.
+    fn row_numbers(&self, tree: usize) -> impl Iterator<Item = u64> + '_ {
+        let mut next = self.first_appended;
+        let stretches = self.append_order.iter().map(move |(of, rows)| {
+            let start = next;
+            next += u64::from(*rows);
+            (*of as usize, start..next)
+        });
+        stretches.filter(move |(of, _)| *of == tree).flat_map(|(_, numbers)| numbers)
     }
 
     fn tree_index(&self, tree: TreeId) -> Option<usize> {
@@ -713,7 +1057,7 @@ mod tests {
     const TREE: TreeId = TreeId(20);
 
     fn set() -> WriteSet {
-        WriteSet::new(&MemoryAccount::new(64 << 20))
+        WriteSet::new_in_memory(&MemoryAccount::new(64 << 20))
     }
 
     fn at(command: u32) -> CommandNumber {
@@ -777,7 +1121,7 @@ mod tests {
     #[test]
     fn beyond_the_memory_limit_a_write_is_refused_and_nothing_is_lost() {
         let account = MemoryAccount::new(100_000);
-        let mut set = WriteSet::new(&account);
+        let mut set = WriteSet::new_in_memory(&account);
         let mut written = 0u64;
         let error = loop {
             match set.put(TREE, &written.to_be_bytes(), &[7; 100], at(1)) {
@@ -786,11 +1130,121 @@ mod tests {
             }
         };
         assert_eq!(error.state(), SqlState::OUT_OF_MEMORY);
-        assert_eq!(set.range(TREE, Bound::Unbounded, Bound::Unbounded, false, at(2)).count() as u64, written);
+        assert_eq!(newest(&set).len() as u64, written);
         set.clear();
         assert!(account.used() <= CHARGE_STEP_BYTES);
         drop(set);
         assert_eq!(account.used(), 0);
+    }
+
+    /// The newest state of all keys, wherever they are.
+    fn newest(set: &WriteSet) -> Model {
+        let plain = |write: OwnWrite<'_>| match write {
+            OwnWrite::Put(value) => Some(value.to_vec()),
+            _ => None,
+        };
+        let mut model = Model::new();
+        let mut cursor = set.spilled_cursor(TREE, Bound::Unbounded, false, None, None).unwrap();
+        while let Some(cursor) = &mut cursor
+            && let Some((key, write)) = cursor.peek()
+        {
+            model.insert(key.to_vec(), plain(write));
+            cursor.advance().unwrap();
+        }
+        for (key, write) in set.range(TREE, Bound::Unbounded, Bound::Unbounded, false, at(u32::MAX)) {
+            model.insert(key.to_vec(), plain(write));
+        }
+        model
+    }
+
+    /// As the model below, in temporary files: several trees, some runs merged, some undone wholly and some in part.
+    #[test]
+    fn a_spilled_write_set_behaves_as_a_map_that_can_be_undone_to_any_mark() {
+        let mut runs_met = false;
+        for seed in 1..30 {
+            let mut random = Random::new(seed);
+            let (mut set, mut model) = (set(), Model::new());
+            set.set_spill_bytes(100 << random.below(if seed % 3 == 0 { 10 } else { 6 }));
+            let mut marks: Vec<(WriteMark, Model)> = Vec::new();
+            let mut next_key = 500_000u64;
+            for command in 1..150u32 {
+                marks.push((set.mark(), model.clone()));
+                // Every third seed is a tree that gets rows under keys that follow each other.
+                for _ in 0..if seed % 3 == 0 { random.below(60) } else { 0 } {
+                    let key = next_key.to_be_bytes().to_vec();
+                    next_key += u64::from(random.below(400) > 0);
+                    let value = random.next_u64().to_le_bytes().to_vec();
+                    set.put(TREE, &key, &value, at(command)).unwrap();
+                    runs_met |= set.trees.iter().any(|writes| writes.appended.len() > 20);
+                    model.insert(key, Some(value));
+                }
+                for _ in 0..random.below(8) {
+                    let key = if random.below(3) == 0 {
+                        (1000 + u64::from(command) * 8 + random.below(8)).to_be_bytes().to_vec()
+                    } else {
+                        vec![random.below(40) as u8; 1 + random.below(3) as usize]
+                    };
+                    let value = vec![command as u8; random.below(30) as usize];
+                    match random.below(6) {
+                        0 => {
+                            set.delete(TREE, &key, at(command)).unwrap();
+                            model.insert(key, None);
+                        }
+                        1 => set.put(TreeId(21), &key, &value, at(command)).unwrap(),
+                        2 => {
+                            set.put_unordered(TREE, &key, &value, at(command)).unwrap();
+                            model.insert(key, Some(value));
+                        }
+                        _ => {
+                            set.put(TREE, &key, &value, at(command)).unwrap();
+                            model.insert(key, Some(value));
+                        }
+                    }
+                }
+                if random.below(8) == 0 {
+                    let index = marks.len() - 1 - random.below(marks.len().min(12) as u64) as usize;
+                    let (mark, state) = marks[index].clone();
+                    set.undo_to(mark);
+                    model = state;
+                    marks.truncate(index);
+                }
+                if command % 10 == 0 {
+                    assert_eq!(newest(&set), model, "seed {seed}");
+                    let mut buffer = Vec::new();
+                    for (key, value) in &model {
+                        let own = match set.get(TREE, key, None) {
+                            None => set.get_spilled(TREE, key, None, &mut buffer).unwrap(),
+                            found => found,
+                        };
+                        assert_eq!(
+                            own,
+                            Some(value.as_deref().map_or(OwnWrite::Delete, OwnWrite::Put)),
+                            "seed {seed}"
+                        );
+                    }
+                }
+            }
+            set.spill_rest().unwrap();
+            let mut logged = Model::new();
+            for writes in set.trees().filter(|writes| writes.tree() == TREE && writes.is_spilled()) {
+                let mut operations = writes.spilled_operations().unwrap();
+                while operations.next_block(7).unwrap() {
+                    for operation in operations.block() {
+                        let (key, value) = match operation {
+                            Operation::Put { key, value, .. } => (key, Some(value.to_vec())),
+                            Operation::Delete { key, .. } => (key, None),
+                            other => panic!("{other:?}"),
+                        };
+                        assert!(logged.last_key_value().is_none_or(|(last, _)| last.as_slice() < key));
+                        logged.insert(key.to_vec(), value);
+                    }
+                }
+            }
+            assert!(!set.is_spilled() || logged == model, "seed {seed}");
+            set.undo_to(WriteMark { versions: 0, appended: 0, arena: ByteArena::default().mark() });
+            assert!(set.is_empty() && newest(&set).is_empty(), "seed {seed}");
+        }
+        assert!(runs_met, "no seed came to an append run");
     }
 
     type Model = std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>;

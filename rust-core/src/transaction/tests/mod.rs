@@ -3,12 +3,14 @@
 mod isolation;
 mod locks;
 mod model;
+mod spill;
 
 use crate::common::cancel::CancelToken;
 use crate::common::clock::SystemClock;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
+use crate::common::sync::atomic::{AtomicUsize, Ordering};
 use crate::durability::manager::DurabilityManager;
 use crate::durability::policy::Durability;
 use crate::io::memory::MemoryVfs;
@@ -26,6 +28,8 @@ struct Fixture {
     manager: Arc<TransactionManager>,
     tree: TreeId,
     memory: Arc<MemoryAccount>,
+    /// Write sets move to temporary files beyond so many bytes; 0: beyond what they do anyway.
+    spill_bytes: AtomicUsize,
 }
 
 impl Fixture {
@@ -72,15 +76,23 @@ impl Fixture {
         let mut transaction = begin(&manager, IsolationLevel::ReadCommitted);
         let tree = transaction.create_tree().unwrap();
         transaction.commit(Durability::Full).unwrap();
-        Fixture { manager, tree, memory }
+        Fixture { manager, tree, memory, spill_bytes: AtomicUsize::new(0) }
     }
 
     fn begin(&self) -> Transaction {
-        begin(&self.manager, IsolationLevel::ReadCommitted)
+        self.spilling(begin(&self.manager, IsolationLevel::ReadCommitted))
+    }
+
+    fn spilling(&self, mut transaction: Transaction) -> Transaction {
+        match self.spill_bytes.load(Ordering::Relaxed) {
+            0 => {}
+            bytes => transaction.set_spill_bytes(bytes),
+        }
+        transaction
     }
 
     fn begin_repeatable(&self) -> Transaction {
-        begin(&self.manager, IsolationLevel::RepeatableRead)
+        self.spilling(begin(&self.manager, IsolationLevel::RepeatableRead))
     }
 
     /// Commits the given rows: `None` deletes.

@@ -3,11 +3,12 @@
 
 use super::Fixture;
 use crate::common::random::Random;
+use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::ReadView;
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -95,11 +96,46 @@ fn write(fixture: &Fixture, transaction: &mut Transaction, map: &mut Map, random
     }
 }
 
+/// Statements of which some are undone, alone or with those before them.
+fn write_and_undo(
+    fixture: &Fixture,
+    transaction: &mut Transaction,
+    map: &mut Map,
+    random: &mut Random,
+    seed: u64,
+) {
+    let mut marks = Vec::new();
+    for _ in 0..1 + random.below(6) {
+        marks.push((transaction.start_statement().unwrap(), map.clone()));
+        write(fixture, transaction, map, random);
+        if random.below(3) == 0 {
+            let index = random.below(marks.len() as u64) as usize;
+            let (mark, before) = marks[index].clone();
+            transaction.rollback_to(mark);
+            *map = before;
+            marks.truncate(index);
+        }
+        transaction.next_command();
+        check(fixture, transaction, map, random, seed);
+        transaction.end_statement();
+    }
+}
+
 #[test]
 fn every_open_snapshot_reads_the_state_of_its_moment() {
-    for seed in 1..25u64 {
+    every_snapshot_reads_its_moment(1..25, |_| 0);
+}
+
+#[test]
+fn every_open_snapshot_reads_the_state_of_its_moment_where_write_sets_go_to_temporary_files() {
+    every_snapshot_reads_its_moment(100..125, |random| 200 << random.below(7));
+}
+
+fn every_snapshot_reads_its_moment(seeds: Range<u64>, spill_bytes: impl Fn(&mut Random) -> usize) {
+    for seed in seeds {
         let mut random = Random::new(seed);
         let fixture = Fixture::new();
+        fixture.spill_bytes.store(spill_bytes(&mut random), Ordering::Relaxed);
         let mut newest = Map::new();
         let mut readers: Vec<(Transaction, Map)> = Vec::new();
         for _ in 0..60 {
@@ -122,6 +158,7 @@ fn every_open_snapshot_reads_the_state_of_its_moment() {
                     write(&fixture, reader, &mut own, &mut random);
                     check(&fixture, reader, map, &mut random, seed);
                     reader.next_command();
+                    write_and_undo(&fixture, reader, &mut own, &mut random, seed);
                     check(&fixture, reader, &own, &mut random, seed);
                     reader.rollback_to(mark);
                     check(&fixture, reader, map, &mut random, seed);
@@ -129,9 +166,7 @@ fn every_open_snapshot_reads_the_state_of_its_moment() {
                 }
                 _ => {
                     let mut writer = fixture.begin();
-                    writer.start_statement().unwrap();
-                    write(&fixture, &mut writer, &mut newest, &mut random);
-                    writer.end_statement();
+                    write_and_undo(&fixture, &mut writer, &mut newest, &mut random, seed);
                     writer.commit(Durability::Normal).unwrap();
                 }
             }
