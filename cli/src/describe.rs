@@ -4,6 +4,7 @@ use crate::output::table::Grid;
 use lumos_core::catalog::snapshot::{CatalogSnapshot, Relation};
 use lumos_core::catalog::table_definition::{ConstraintKind, TableDefinition};
 use lumos_core::catalog::view_definition::ViewDefinition;
+use lumos_core::table::layout::{IndexColumn, IndexKey};
 use std::io::{self, Write};
 
 /// Which kinds of relation are listed.
@@ -178,12 +179,11 @@ fn describe_index(table: &TableDefinition, position: usize, out: &mut dyn Write)
     let rows: Vec<Vec<String>> = layout
         .columns
         .iter()
-        .map(|column| {
-            let definition = &table.columns[column.column];
+        .map(|part| {
             vec![
-                definition.name.clone(),
-                definition.sql_type.to_string(),
-                order_text(column).trim().to_owned(),
+                table.key_text(part.key).to_owned(),
+                table.layout.key_type(part.key).to_string(),
+                order_text(part).trim().to_owned(),
             ]
         })
         .collect();
@@ -196,21 +196,27 @@ fn describe_index(table: &TableDefinition, position: usize, out: &mut dyn Write)
         None if layout.unique => "unique, on",
         None => "on",
     };
-    writeln!(out, "{kind} table \"{}.{}\"\n", table.schema, table.name)
+    write!(out, "{kind} table \"{}.{}\"", table.schema, table.name)?;
+    if let Some(predicate) = layout.predicate {
+        write!(out, ", predicate ({})", table.computed[predicate].shown)?;
+    }
+    writeln!(out, "\n")
 }
 
-/// `(a, b DESC)`.
+/// `(a, lower(b) DESC) WHERE c > 0`.
 fn index_text(table: &TableDefinition, position: usize) -> String {
-    let columns: Vec<String> = table.layout.indexes[position]
-        .columns
-        .iter()
-        .map(|column| format!("{}{}", quoted(&table.columns[column.column].name), order_text(column)))
-        .collect();
-    format!("({})", columns.join(", "))
+    let index = &table.layout.indexes[position];
+    let part = |part: &IndexColumn| match part.key {
+        IndexKey::Column(column) => format!("{}{}", quoted(&table.columns[column].name), order_text(part)),
+        IndexKey::Computed(_) => format!("{}{}", table.key_text(part.key), order_text(part)),
+    };
+    let parts: Vec<String> = index.columns.iter().map(part).collect();
+    let predicate = index.predicate.map(|value| format!(" WHERE {}", table.computed[value].shown));
+    format!("({}){}", parts.join(", "), predicate.unwrap_or_default())
 }
 
 /// What differs from the default order, after a blank.
-fn order_text(column: &lumos_core::table::layout::IndexColumn) -> &'static str {
+fn order_text(column: &IndexColumn) -> &'static str {
     match (column.descending, column.nulls_first) {
         (false, false) => "",
         (false, true) => " NULLS FIRST",

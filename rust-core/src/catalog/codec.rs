@@ -1,11 +1,14 @@
 //! Definitions and statistics as bytes: a version tag, then serde through bincode.
 //!
-//! The only module that knows bincode. A change of one of the types or of what it holds is a new version.
+//! The only module that knows bincode. A change of one of the types or of what it holds is a new version, and what
+//! was written before stays readable.
 
+use crate::catalog::first_version;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, SqlState};
 use crate::statistics::table_statistics::TableStatistics;
+use crate::table::layout::{IndexKey, IndexLayout};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,27 +19,48 @@ const BYTES_MAX: usize = 64 << 20;
 pub trait Stored: Serialize + DeserializeOwned {
     /// What it is called in errors.
     const NAME: &'static str;
-    /// The version that is written, and the only one that is read.
+    /// The version that is written.
     const VERSION: u8;
+
+    /// Reads what an older program wrote under `version`; `None`: this program does not know that version.
+    fn decode_older(_version: u8, _bytes: &[u8]) -> Option<Result<Self, String>> {
+        None
+    }
 
     /// That positions in it point at something.
     /// # Errors
     /// What is wrong.
-    fn check(&self) -> std::result::Result<(), &'static str>;
+    fn check(&self) -> Result<(), &'static str>;
 }
 
 impl Stored for TableDefinition {
     const NAME: &'static str = "table definition";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
-    fn check(&self) -> std::result::Result<(), &'static str> {
+    fn decode_older(version: u8, bytes: &[u8]) -> Option<Result<Self, String>> {
+        (version == 1).then(|| from_bytes::<first_version::TableDefinition>(bytes).map(Into::into))
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
         let columns = self.columns.len();
         let layout = &self.layout;
         if layout.columns.len() != columns || layout.indexes.len() != self.indexes.len() {
             return Err("Its layout has other columns or indexes than its names.");
         }
-        if layout.indexes.iter().flat_map(|index| &index.columns).any(|column| column.column >= columns) {
+        if layout.computed.len() != self.computed.len() {
+            return Err("Its layout has other computed values than their definitions.");
+        }
+        let is_there = |key: IndexKey| match key {
+            IndexKey::Column(column) => column < columns,
+            IndexKey::Computed(value) => value < layout.computed.len(),
+        };
+        if !layout.indexes.iter().flat_map(|index| &index.columns).all(|column| is_there(column.key)) {
             return Err("An index names a column that does not exist.");
+        }
+        let mut owned: Vec<usize> = layout.indexes.iter().flat_map(IndexLayout::computed).collect();
+        owned.sort_unstable();
+        if !owned.into_iter().eq(0..layout.computed.len()) {
+            return Err("A computed value does not belong to one index.");
         }
         match layout.row_id {
             crate::table::layout::RowIdSource::Column(column) if column >= columns => {
@@ -51,7 +75,7 @@ impl Stored for ViewDefinition {
     const NAME: &'static str = "view definition";
     const VERSION: u8 = 1;
 
-    fn check(&self) -> std::result::Result<(), &'static str> {
+    fn check(&self) -> Result<(), &'static str> {
         if self.columns.len() == self.types.len() {
             Ok(())
         } else {
@@ -64,7 +88,7 @@ impl Stored for TableStatistics {
     const NAME: &'static str = "table's statistics entry";
     const VERSION: u8 = 1;
 
-    fn check(&self) -> std::result::Result<(), &'static str> {
+    fn check(&self) -> Result<(), &'static str> {
         if self.sample.iter().any(|row| row.len() != self.columns.len()) {
             return Err("A row of its sample has another number of columns.");
         }
@@ -75,7 +99,7 @@ impl Stored for TableStatistics {
 /// `stored` as bytes.
 /// # Errors
 /// `XX000` when it has no serial form, which would be a mistake of ours.
-pub fn encode<S: Stored>(stored: &S) -> Result<Vec<u8>> {
+pub fn encode<S: Stored>(stored: &S) -> crate::error::Result<Vec<u8>> {
     let mut bytes = vec![S::VERSION];
     bincode::serde::encode_into_std_write(stored, &mut bytes, bincode::config::standard())
         .map_err(|error| Error::internal(format!("a {} cannot be encoded: {error}", S::NAME)))?;
@@ -85,21 +109,87 @@ pub fn encode<S: Stored>(stored: &S) -> Result<Vec<u8>> {
 /// What `bytes` hold.
 /// # Errors
 /// `XX001`.
-pub fn decode<S: Stored>(bytes: &[u8]) -> Result<S> {
+pub fn decode<S: Stored>(bytes: &[u8]) -> crate::error::Result<S> {
     let damaged = |reason: String| {
         Error::new(SqlState::DATA_CORRUPTED, format!("a {} in the catalog is damaged", S::NAME))
             .detail(reason)
     };
     let (version, rest) = bytes.split_first().ok_or_else(|| damaged("It is empty.".to_owned()))?;
-    if *version != S::VERSION {
-        return Err(damaged(format!("Its version is {version}, this program reads version {}.", S::VERSION)));
-    }
-    let limited = bincode::config::standard().with_limit::<BYTES_MAX>();
-    let (stored, read): (S, usize) = bincode::serde::decode_from_slice(rest, limited)
-        .map_err(|error| damaged(format!("It does not decode: {error}.")))?;
-    if read != rest.len() {
-        return Err(damaged("Bytes follow its end.".to_owned()));
-    }
+    let decoded = if *version == S::VERSION {
+        from_bytes(rest)
+    } else {
+        S::decode_older(*version, rest).ok_or_else(|| {
+            damaged(format!("Its version is {version}, this program writes version {}.", S::VERSION))
+        })?
+    };
+    let stored: S = decoded.map_err(damaged)?;
     stored.check().map_err(|reason| damaged(reason.to_owned()))?;
     Ok(stored)
+}
+
+fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let limited = bincode::config::standard().with_limit::<BYTES_MAX>();
+    let (stored, read): (T, usize) = bincode::serde::decode_from_slice(bytes, limited)
+        .map_err(|error| format!("It does not decode: {error}."))?;
+    if read != bytes.len() {
+        return Err("Bytes follow its end.".to_owned());
+    }
+    Ok(stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::snapshot::tests::definition;
+    use crate::table::layout::{IndexColumn, TableLayout};
+    use std::sync::Arc;
+
+    /// The bytes of a definition as the first version wrote them.
+    fn in_first_version(table: &TableDefinition) -> Vec<u8> {
+        let layout = &table.layout;
+        let columns = |columns: &[IndexColumn]| -> Vec<(usize, bool, bool)> {
+            let plain = |part: &IndexColumn| match part.key {
+                IndexKey::Column(column) => (column, part.descending, part.nulls_first),
+                IndexKey::Computed(_) => panic!("the first version had no computed values"),
+            };
+            columns.iter().map(plain).collect()
+        };
+        let indexes: Vec<_> =
+            layout.indexes.iter().map(|index| (index.tree, columns(&index.columns), index.unique)).collect();
+        let stored = (
+            (table.id, &table.schema, &table.name, &table.columns),
+            (&table.checks, &table.indexes, &table.row_id_constraint),
+            (layout.tree, layout.value_tree, layout.row_id, &layout.columns, indexes),
+        );
+        let mut bytes = vec![1];
+        bincode::serde::encode_into_std_write(&stored, &mut bytes, bincode::config::standard()).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn definitions_of_the_first_version_are_still_read() {
+        let table = definition(7, "t");
+        let read: TableDefinition = decode(&in_first_version(&table)).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{table:?}"));
+    }
+
+    #[test]
+    fn a_computed_value_belongs_to_one_index() {
+        let mut table = definition(7, "t");
+        let layout = TableLayout::clone(&table.layout);
+        table.layout = Arc::new(TableLayout { computed: layout.columns.clone(), ..layout.clone() });
+        assert!(decode::<TableDefinition>(&encode(&table).unwrap()).is_err(), "a value without a definition");
+        table.computed.push(crate::catalog::table_definition::ComputedDefinition {
+            text: "a + 1".to_owned(),
+            shown: "(a + 1)".to_owned(),
+        });
+        assert!(decode::<TableDefinition>(&encode(&table).unwrap()).is_err(), "a value without an index");
+        let mut layout = TableLayout::clone(&table.layout);
+        layout.indexes[0].predicate = Some(0);
+        table.layout = Arc::new(layout);
+        let read: TableDefinition = decode(&encode(&table).unwrap()).unwrap();
+        assert_eq!(read.layout.indexes[0].predicate, Some(0));
+        let without = read.without_index(0);
+        assert!(without.computed.is_empty() && without.layout.computed.is_empty());
+    }
 }

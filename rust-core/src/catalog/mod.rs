@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod codec;
 mod family;
+mod first_version;
 pub mod snapshot;
 pub mod table_definition;
 pub mod verify;

@@ -298,7 +298,7 @@ pub(super) mod tests {
     use crate::catalog::table_definition::{ColumnDefinition, IndexDefinition};
     use crate::common::ids::TreeId;
     use crate::sql::types::data_type::{DataType, SqlType};
-    use crate::table::layout::{IndexColumn, IndexLayout, RowIdSource, TableLayout};
+    use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, RowIdSource, TableLayout};
 
     pub(crate) fn definition(id: u32, name: &str) -> TableDefinition {
         let sql_type = SqlType::plain(DataType::Integer);
@@ -318,16 +318,23 @@ pub(super) mod tests {
                 name: format!("{name}_a_idx"),
                 constraint: None,
             }],
+            computed: Vec::new(),
             row_id_constraint: None,
             layout: Arc::new(TableLayout {
                 tree: TreeId(id * 10),
                 value_tree: TreeId(id * 10 + 1),
                 row_id: RowIdSource::Counter,
                 columns: vec![sql_type],
+                computed: Vec::new(),
                 indexes: vec![IndexLayout {
                     tree: TreeId(id * 10 + 2),
-                    columns: vec![IndexColumn { column: 0, descending: false, nulls_first: false }],
+                    columns: vec![IndexColumn {
+                        key: IndexKey::Column(0),
+                        descending: false,
+                        nulls_first: false,
+                    }],
                     unique: false,
+                    predicate: None,
                     runtime: Arc::default(),
                 }],
                 runtime: Arc::default(),

@@ -2,7 +2,7 @@
 
 use crate::common::ids::ObjectId;
 use crate::sql::types::data_type::SqlType;
-use crate::table::layout::{RowIdSource, TableLayout};
+use crate::table::layout::{IndexKey, RowIdSource, TableLayout};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct TableDefinition {
     pub checks: Vec<CheckDefinition>,
     /// Indexes, in the order of `layout.indexes`: `indexes[i]` names `layout.indexes[i]`.
     pub indexes: Vec<IndexDefinition>,
+    /// What indexes compute, in the order of `layout.computed`.
+    pub computed: Vec<ComputedDefinition>,
     /// The name of the primary key's constraint where the key is the row id and so has no index.
     pub row_id_constraint: Option<String>,
     /// Trees and physical types.
@@ -49,6 +51,15 @@ pub struct CheckDefinition {
     pub condition: String,
 }
 
+/// An expression of an index, or the predicate of a partial one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ComputedDefinition {
+    /// The expression as SQL text, as it was written.
+    pub text: String,
+    /// The expression as messages and lists show it, in parentheses unless it is a function call.
+    pub shown: String,
+}
+
 /// The names around an index; its columns and order are in the layout.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IndexDefinition {
@@ -73,6 +84,28 @@ impl TableDefinition {
     /// The position of the column `name`.
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// A part of an index's key as messages show it: a column's name, or the expression.
+    pub fn key_text(&self, key: IndexKey) -> &str {
+        match key {
+            IndexKey::Column(column) => &self.columns[column].name,
+            IndexKey::Computed(value) => &self.computed[value].shown,
+        }
+    }
+
+    /// The definition without the index `position`.
+    pub fn without_index(&self, position: usize) -> TableDefinition {
+        let mut table = self.clone();
+        let gone: Vec<usize> = self.layout.indexes[position].computed().collect();
+        let mut value = 0;
+        table.computed.retain(|_| {
+            value += 1;
+            !gone.contains(&(value - 1))
+        });
+        table.indexes.remove(position);
+        table.layout = Arc::new(self.layout.without_index(position));
+        table
     }
 
     /// The column that is the row id, by position: the table's integer primary key of one column.

@@ -23,13 +23,15 @@ use crate::error::{Error, Result, SqlState};
 use crate::io::os::OsVfs;
 use crate::io::overlay::OverlayVfs;
 use crate::io::vfs::{LockOutcome, OpenMode, Vfs};
-use crate::sql::types::datum::DatumRef;
+use crate::session;
 use crate::storage::salvage::{FoundTree, Salvage, nothing_to_salvage};
 use crate::storage::{FIRST_USER_TREE, Finding};
+use crate::table::computed::ComputeValues;
 use crate::table::index::{Uniqueness, append_entry_key};
 use crate::table::key::{row_id_key, row_id_of_key};
 use crate::table::row::RowView;
 use crate::table::value_tree::{self, value_id_of_key};
+use crate::table::verify::{computed_values, datum_at};
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::{IsolationLevel, ReadView};
@@ -266,6 +268,7 @@ impl Work<'_> {
     /// Makes the indexes of a table from its rows; what cannot stay goes. Gives the line about it.
     fn table(&mut self, manager: &Arc<TransactionManager>, table: &TableDefinition) -> Result<String> {
         let layout = &table.layout;
+        let computed = session::computed_values(table)?;
         let mut transaction = begin(manager)?;
         let rows = transaction.tree_handle(layout.tree)?;
         let mut scan = transaction.scan(&rows, Bound::Unbounded, Bound::Unbounded, false);
@@ -288,7 +291,10 @@ impl Work<'_> {
             let mut gone: Entries = Vec::new();
             for (key, bytes) in &found {
                 let row = row_id_of_key(key);
-                match row.map(|row| self.row(&transaction, table, row, bytes, &mut entries)).transpose()? {
+                match row
+                    .map(|row| self.row(&transaction, table, &computed, row, bytes, &mut entries))
+                    .transpose()?
+                {
                     Some(Some(values)) => {
                         pointed.extend(values);
                         kept += 1;
@@ -339,6 +345,7 @@ impl Work<'_> {
         &self,
         transaction: &Transaction,
         table: &TableDefinition,
+        compute: &dyn ComputeValues,
         row: RowId,
         bytes: &[u8],
         entries: &mut BTreeMap<TreeId, BTreeMap<Vec<u8>, Vec<u8>>>,
@@ -359,10 +366,18 @@ impl Work<'_> {
         }
         let view = RowView::new(format, bytes, &large)?;
         let mut keys = Vec::new();
-        for index in &layout.indexes {
+        for (position, index) in layout.indexes.iter().enumerate() {
             let mut key = Vec::new();
-            let value = |column: usize| -> DatumRef<'_> { view.datum(column) };
-            if append_entry_key(&mut key, layout, index, value, row, usize::MAX)? == Uniqueness::Unique {
+            // An expression that fails for a row could not have been indexed: the row is damaged.
+            let Ok(computed) = computed_values(layout, Some(compute), position, &view) else {
+                return Ok(None);
+            };
+            let value = |position: usize| datum_at(layout, &view, &computed, position);
+            let uniqueness = append_entry_key(&mut key, layout, index, value, row, usize::MAX)?;
+            if uniqueness == Uniqueness::NoEntry {
+                continue;
+            }
+            if uniqueness == Uniqueness::Unique {
                 let taken = entries.get(&index.tree).is_some_and(|entries| entries.contains_key(&key))
                     || self.file.storage().tree(index.tree)?.get(&key, |entry, _| entry.is_some())?;
                 if taken {

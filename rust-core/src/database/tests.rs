@@ -17,7 +17,7 @@ use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::build::{self, BuildOutcome};
 use crate::table::index::IndexRange;
-use crate::table::layout::{IndexColumn, RowIdSource};
+use crate::table::layout::{IndexColumn, IndexKey, RowIdSource};
 use crate::table::row::RowView;
 use crate::table::scan::IndexOrder;
 use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
@@ -47,7 +47,7 @@ fn begin(database: &Database, isolation: IsolationLevel) -> Transaction {
 }
 
 fn column(column: usize) -> IndexColumn {
-    IndexColumn { column, descending: false, nulls_first: false }
+    IndexColumn { key: IndexKey::Column(column), descending: false, nulls_first: false }
 }
 
 /// Makes a table with these columns and indexes and publishes it.
@@ -83,6 +83,7 @@ fn create(
             .collect(),
         checks: Vec::new(),
         indexes: names,
+        computed: Vec::new(),
         row_id_constraint: None,
         layout: Arc::new(layout),
     });
@@ -353,7 +354,7 @@ fn random_changes_keep_rows_and_indexes_as_the_model_has_them() {
         let vfs = Arc::new(MemoryVfs::new());
         let mut database = open(&vfs, 1024);
         let types = [DataType::BigInt, DataType::Text, DataType::Integer];
-        let descending = IndexColumn { column: 2, descending: true, nulls_first: true };
+        let descending = IndexColumn { descending: true, nulls_first: true, ..column(2) };
         let indexes = vec![(vec![column(1)], true), (vec![descending, column(1)], false)];
         let source = if seed % 2 == 0 { RowIdSource::Counter } else { RowIdSource::Column(0) };
         create(&database, source, &types, indexes);
@@ -499,13 +500,16 @@ fn an_index_made_later_has_every_row_and_refuses_older_snapshots() {
     }
     commit(&database, transaction, None);
     let older = begin(&database, IsolationLevel::RepeatableRead);
+    let computed = crate::session::computed_values(&definition).unwrap();
     for unique in [true, false] {
         let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
         let mut layout = (*definition.layout).clone();
-        layout.indexes.push(build::create_index_tree(&mut transaction, vec![column(0)], unique).unwrap());
+        layout
+            .indexes
+            .push(build::create_index_tree(&mut transaction, vec![column(0)], unique, None).unwrap());
         let layout = Arc::new(layout);
         let manager = &database.engine().manager;
-        let outcome = build::build_index(manager, &mut transaction, &layout, 0).unwrap();
+        let outcome = build::build_index(manager, &mut transaction, &layout, 0, &computed).unwrap();
         if unique {
             assert!(
                 matches!(outcome, BuildOutcome::Duplicate(values) if matches!(values[..], [Datum::Integer(0)]))

@@ -8,7 +8,9 @@ use crate::common::cancel::CancelToken;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, TreeId};
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
+use crate::session::computed_values;
 use crate::storage::{DIRECTORY_TREE, FIRST_USER_TREE, Finding, Storage};
+use crate::table::computed::ComputeValues;
 use crate::table::verify as table;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::Transaction;
@@ -153,7 +155,16 @@ fn check_table(
     broken: &dyn Fn(TreeId) -> bool,
     tell: &mut dyn FnMut(Finding),
 ) -> Result<table::Verified> {
-    match table::verify(subject.manager, transaction, &definition.layout, broken, tell) {
+    let computed = match computed_values(definition) {
+        Ok(computed) => Some(computed),
+        Err(error) => {
+            let what = format!("an index of table \"{}\" has a broken expression: {error}", definition.name);
+            tell(Finding::in_tree(CATALOG_TREE, what));
+            None
+        }
+    };
+    let compute = computed.as_ref().map(|computed| computed as &dyn ComputeValues);
+    match table::verify(subject.manager, transaction, &definition.layout, compute, broken, tell) {
         // Dropped since the snapshot was taken, or a tree that the directory does not know.
         Err(error) if error.state() == SqlState::UNDEFINED_TABLE => {
             if is_still_defined(subject.manager, definition)? {

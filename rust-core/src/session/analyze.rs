@@ -1,18 +1,21 @@
 //! ANALYZE: tables are read once, what is found of their values is stored for the optimizer.
 
 use crate::batch::batch::Batch;
+use crate::batch::builder::ColumnBuilder;
 use crate::catalog::snapshot::{CatalogSnapshot, Relation};
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::arena::Arena;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
+use crate::session::computed::computed_values;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
 use crate::sql::binder::bound::{AnalyzeTarget, BoundStatement};
-use crate::sql::types::data_type::DataType;
+use crate::sql::executor::computed::ComputedValues;
+use crate::sql::types::data_type::{DataType, SqlType};
 use crate::statistics::builder::StatisticsBuilder;
 use crate::statistics::table_statistics::TableStatistics;
 use crate::table::table::Table;
@@ -101,8 +104,11 @@ impl Session {
 
     /// Reads a table under the statement's snapshot.
     fn statistics_of(&self, table: &TableDefinition, block: &Block) -> Result<TableStatistics> {
-        let types: Vec<DataType> = table.columns.iter().map(|column| column.sql_type.data_type).collect();
-        let columns: Vec<usize> = (0..types.len()).collect();
+        let computed = computed_values(table)?;
+        let columns: Vec<usize> = (0..table.columns.len()).collect();
+        let stored = table.columns.iter().map(|column| column.sql_type);
+        let types: Vec<DataType> =
+            stored.chain(table.layout.computed.iter().copied()).map(|known| known.data_type).collect();
         let reader = Table::open(&self.engine.manager, &block.transaction, &table.layout)?;
         let everything = (Bound::Unbounded, Bound::Unbounded);
         let mut scan = reader.scan(&block.transaction, everything, false, &columns, false)?;
@@ -111,9 +117,28 @@ impl Session {
         let mut batch = Batch::default();
         while scan.next_batch(&block.transaction, &mut batch)? {
             self.cancel.check()?;
+            if !computed.is_empty() {
+                add_computed_columns(&computed, &table.layout.computed, &mut batch)?;
+            }
             builder.add(&batch);
             memory.resize(builder.memory_bytes())?;
         }
         Ok(builder.finish())
     }
+}
+
+/// Adds what indexes compute of the rows of a batch; NULL where a partial index leaves a row out.
+fn add_computed_columns(computed: &ComputedValues, types: &[SqlType], batch: &mut Batch) -> Result<()> {
+    let mut builders: Vec<ColumnBuilder> =
+        types.iter().map(|sql_type| ColumnBuilder::new(*sql_type, batch.rows)).collect();
+    let mut row = Vec::with_capacity(batch.columns.len());
+    for number in 0..batch.rows {
+        row.clear();
+        row.extend(batch.columns.iter().map(|column| column.datum(number)));
+        for (builder, value) in builders.iter_mut().zip(computed.of_row(&row)?) {
+            builder.push_datum(value.as_ref());
+        }
+    }
+    batch.columns.extend(builders.into_iter().map(|builder| Arc::new(builder.finish())));
+    Ok(())
 }

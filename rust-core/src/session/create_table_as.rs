@@ -71,6 +71,7 @@ fn insert(table: Arc<TableDefinition>, mut query: LogicalPlan) -> Result<Logical
         checks: Vec::new(),
         new_columns,
         returning: None,
+        computed: Arc::default(),
     })
 }
 

@@ -10,18 +10,19 @@ use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
+use crate::session::computed::{add_computed, computed_values, plain_key};
 use crate::session::drop::DropKind;
 use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
-use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, NewIndex};
+use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
 use crate::sql::types::text_form::datum_to_text;
 use crate::table::build::{self, BuildOutcome};
-use crate::table::layout::{IndexColumn, RowIdSource};
+use crate::table::layout::RowIdSource;
 use crate::transaction::types::TableLockMode;
 use std::collections::VecDeque;
 
@@ -122,7 +123,7 @@ impl Session {
             transaction,
             create.row_id_column.map_or(RowIdSource::Counter, RowIdSource::Column),
             create.columns.iter().map(|column| column.sql_type).collect(),
-            create.indexes.iter().map(|index| (index_columns(index), index.unique)).collect(),
+            create.indexes.iter().map(|index| (plain_key(index), index.unique)).collect(),
         )?;
         let id = self.engine.catalog.next_object_id(transaction)?;
         let mut indexes = Vec::with_capacity(create.indexes.len());
@@ -140,6 +141,7 @@ impl Session {
             columns: create.columns.clone(),
             checks: create.checks.clone(),
             indexes,
+            computed: Vec::new(),
             row_id_constraint: create.row_id_constraint.clone(),
             layout: Arc::new(layout),
         });
@@ -175,11 +177,9 @@ impl Session {
         block.transaction.start_statement()?;
         let mut table = (*old).clone();
         let mut layout = (*old.layout).clone();
-        let index_layout = build::create_index_tree(
-            &mut block.transaction,
-            index_columns(&create.index),
-            create.index.unique,
-        )?;
+        let (parts, predicate) = add_computed(&mut table, &mut layout, &create.index);
+        let index_layout =
+            build::create_index_tree(&mut block.transaction, parts, create.index.unique, predicate)?;
         layout.indexes.push(index_layout);
         table.layout = Arc::new(layout);
         table.indexes.push(IndexDefinition {
@@ -188,8 +188,10 @@ impl Session {
             constraint: create.index.constraint,
         });
         let position = table.layout.indexes.len() - 1;
+        let computed = computed_values(&table)?;
+        let manager = &self.engine.manager;
         let outcome =
-            build::build_index(&self.engine.manager, &mut block.transaction, &table.layout, position)?;
+            build::build_index(manager, &mut block.transaction, &table.layout, position, &computed)?;
         if let BuildOutcome::Duplicate(values) = outcome {
             return Err(self.not_unique(&table, position, &values));
         }
@@ -202,11 +204,11 @@ impl Session {
         let environment = self.environment.casts();
         let mut names = Vec::new();
         let mut texts = Vec::new();
-        for (column, value) in table.layout.indexes[position].columns.iter().zip(values) {
-            let definition = &table.columns[column.column];
-            names.push(definition.name.as_str());
+        for (part, value) in table.layout.indexes[position].columns.iter().zip(values) {
+            names.push(table.key_text(part.key));
             let mut text = String::new();
-            datum_to_text(value.as_ref(), definition.sql_type.data_type, &environment, &mut text);
+            let data_type = table.layout.key_type(part.key).data_type;
+            datum_to_text(value.as_ref(), data_type, &environment, &mut text);
             texts.push(text);
         }
         Error::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
@@ -229,16 +231,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn index_columns(index: &NewIndex) -> Vec<IndexColumn> {
-    index
-        .columns
-        .iter()
-        .map(|new| IndexColumn {
-            column: new.column,
-            descending: new.descending,
-            nulls_first: new.nulls_first,
-        })
-        .collect()
 }

@@ -184,15 +184,21 @@ impl Session {
             self.refuse_if_in_use(&old, "DROP INDEX")?;
             block.transaction.lock_table(old.id, TableLockMode::AccessExclusive)?;
             block.transaction.start_statement()?;
-            let mut table = (*old).clone();
-            let mut layout = (*old.layout).clone();
-            let removed = layout.indexes.remove(position);
-            table.indexes.remove(position);
-            table.layout = Arc::new(layout);
-            block.transaction.drop_tree(removed.tree)?;
+            let table = old.without_index(position);
+            block.transaction.drop_tree(old.layout.indexes[position].tree)?;
+            let computed_left = old.computed.len() == table.computed.len();
             self.put(Arc::new(table), &current, block)?;
             if let Some(own) = &block.catalog {
                 current = Arc::clone(own);
+            }
+            if !computed_left && let Some(statistics) = current.statistics(old.id) {
+                // What is known of computed values goes by their positions, which are others now.
+                let statistics = statistics.of_columns(old.columns.len());
+                let transaction = &mut block.transaction;
+                self.engine.catalog.write_statistics(transaction, old.id, &statistics)?;
+                current = Arc::new(current.with_statistics(old.id, Arc::new(statistics)));
+                block.catalog = Some(Arc::clone(&current));
+                block.transaction.next_command();
             }
         }
         Ok(())

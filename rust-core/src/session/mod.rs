@@ -6,6 +6,7 @@
 
 mod analyze;
 mod block;
+mod computed;
 mod copy;
 mod create_table_as;
 mod damage;
@@ -37,6 +38,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use computed::computed_values;
 pub use copy::CopyDirection;
 pub use definition_gate::DefinitionGate;
 pub use notice::{Notice, Severity};

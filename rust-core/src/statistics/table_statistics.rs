@@ -8,11 +8,21 @@ use serde::{Deserialize, Serialize};
 pub struct TableStatistics {
     /// Rows when they were counted.
     pub rows: u64,
-    /// One a column, in order.
+    /// One a column, in order; behind them one a computed value of the indexes that there were.
     pub columns: Vec<ColumnStatistics>,
     /// Whole rows, chosen at random: conjunctions of conditions on one table are tried on them. Values longer than
     /// 256 bytes are NULL here, and listed in no other way.
     pub sample: Vec<Vec<Datum>>,
+}
+
+impl TableStatistics {
+    /// What is known of the first `count` columns alone.
+    pub fn of_columns(&self, count: usize) -> TableStatistics {
+        let mut kept = self.clone();
+        kept.columns.truncate(count);
+        kept.sample.iter_mut().for_each(|row| row.truncate(count));
+        kept
+    }
 }
 
 /// What is known of a column.

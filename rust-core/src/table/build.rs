@@ -7,9 +7,10 @@ use crate::error::Result;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::storage::TreeCursor;
+use crate::table::computed::ComputeValues;
 use crate::table::index::{Uniqueness, append_entry_key};
 use crate::table::key::row_id_key;
-use crate::table::layout::{IndexColumn, IndexLayout, RowIdSource, TableLayout};
+use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, RowIdSource, TableLayout};
 use crate::table::limits::SizeLimits;
 use crate::table::table::{Table, concurrent_update};
 use crate::transaction::manager::TransactionManager;
@@ -31,9 +32,10 @@ pub fn create_trees(
     let value_tree = transaction.create_tree()?;
     let mut layouts = Vec::with_capacity(indexes.len());
     for (index_columns, unique) in indexes {
-        layouts.push(create_index_tree(transaction, index_columns, unique)?);
+        layouts.push(create_index_tree(transaction, index_columns, unique, None)?);
     }
-    Ok(TableLayout { tree, value_tree, row_id, columns, indexes: layouts, runtime: Arc::default() })
+    let (computed, runtime) = (Vec::new(), Arc::default());
+    Ok(TableLayout { tree, value_tree, row_id, columns, computed, indexes: layouts, runtime })
 }
 
 /// The layout of a new index, with its tree made in `transaction`.
@@ -43,8 +45,10 @@ pub fn create_index_tree(
     transaction: &mut Transaction,
     columns: Vec<IndexColumn>,
     unique: bool,
+    predicate: Option<usize>,
 ) -> Result<IndexLayout> {
-    Ok(IndexLayout { tree: transaction.create_tree()?, columns, unique, runtime: Arc::default() })
+    let tree = transaction.create_tree()?;
+    Ok(IndexLayout { tree, columns, unique, predicate, runtime: Arc::default() })
 }
 
 /// Drops every tree of a table at commit. The caller holds ACCESS EXCLUSIVE.
@@ -65,22 +69,35 @@ pub enum BuildOutcome {
     Duplicate(Vec<Datum>),
 }
 
-/// Fills index `index` of `layout` from the rows. The caller holds SHARE on the table, and the statement's
+/// Fills index `index` of `layout` from the rows; `compute` gives what the rows do not store. The caller holds SHARE on the table, and the statement's
 /// snapshot was taken after that lock.
 /// # Errors
-/// `40001` when rows were changed after the snapshot; `54000` for a key that is too long; `53200`; `57014`.
+/// `40001` when rows were changed after the snapshot; `54000` for a key that is too long; `53200`; `57014`; what
+/// `compute` gives.
 pub fn build_index(
     manager: &TransactionManager,
     transaction: &mut Transaction,
     layout: &Arc<TableLayout>,
     index: usize,
+    compute: &dyn ComputeValues,
 ) -> Result<BuildOutcome> {
     check_snapshot_is_newest(transaction, layout)?;
     let limits = SizeLimits::for_page_size(manager.storage().page_size());
     let table = Table::open(manager, transaction, layout)?;
     let index_layout = &layout.indexes[index];
     let tree = transaction.tree_handle(index_layout.tree)?;
-    let columns: Vec<usize> = index_layout.columns.iter().map(|column| column.column).collect();
+    let mut columns: Vec<usize> = Vec::new();
+    for key in &index_layout.columns {
+        match key.key {
+            IndexKey::Column(column) => columns.push(column),
+            IndexKey::Computed(_) => {}
+        }
+    }
+    let computes = index_layout.computed().next().is_some();
+    if computes {
+        columns = (0..layout.columns.len()).collect();
+    }
+    let mut computed = Vec::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let mut scan = table.scan(transaction, everything, false, &columns, true)?;
     let mut batch = Batch::default();
@@ -91,17 +108,30 @@ pub fn build_index(
                 DatumRef::BigInt(id) => RowId(id),
                 _ => continue,
             };
-            let value = |column: usize| {
+            let stored = |column: usize| {
                 let position = columns.iter().position(|of| *of == column).unwrap_or_default();
                 batch.columns[position].datum(row)
+            };
+            if computes {
+                computed.clear();
+                computed.resize(layout.computed.len(), Datum::Null);
+                compute.compute(index, &stored, &mut computed)?;
+            }
+            let value = |position: usize| match position.checked_sub(layout.columns.len()) {
+                Some(value) => computed[value].as_ref(),
+                None => stored(position),
             };
             key.clear();
             let uniqueness =
                 append_entry_key(&mut key, layout, index_layout, value, row_id, limits.key_bytes)?;
+            if uniqueness == Uniqueness::NoEntry {
+                continue;
+            }
             if uniqueness == Uniqueness::Unique
                 && transaction.get(&tree, &key, ReadView::Latest, |entry| entry.is_some())?
             {
-                let values = columns.iter().map(|column| value(*column).to_owned()).collect();
+                let keys = index_layout.columns.iter().map(|column| layout.position(column.key));
+                let values = keys.map(|position| value(position).to_owned()).collect();
                 return Ok(BuildOutcome::Duplicate(values));
             }
             transaction.put(index_layout.tree, &key, &row_id_key(row_id))?;

@@ -1,6 +1,6 @@
 //! Keys of index entries, and ranges of them.
 //!
-//! An entry's key is the column values; where it need not be unique (non-unique index, or a NULL among the
+//! An entry's key is the values of columns, or values computed of the row; where it need not be unique (non-unique index, or a NULL among the
 //! values) the row id follows. Its value is the row id.
 //! Knows values and keys. Knows no trees.
 
@@ -10,7 +10,7 @@ use crate::sql::types::datum::DatumRef;
 use crate::table::key::{
     KeyOrder, MARKER_NULL_LAST, MARKER_VALUE, append_value, prefix_successor, row_id_key,
 };
-use crate::table::layout::{IndexColumn, IndexLayout, TableLayout};
+use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, TableLayout};
 
 impl IndexColumn {
     /// Its order.
@@ -26,9 +26,11 @@ pub enum Uniqueness {
     Unique,
     /// It ends with the row id.
     WithRowId,
+    /// There is none: the row is not in the partial index.
+    NoEntry,
 }
 
-/// Appends to `key` the key of the entry for `row` (all columns of the table).
+/// Appends to `key` the key of the entry for a row: `value` gives its columns and, behind them, its computed values.
 /// # Errors
 /// `54000` when it is longer than `bytes_max`.
 pub fn append_entry_key<'a>(
@@ -39,12 +41,17 @@ pub fn append_entry_key<'a>(
     row_id: RowId,
     bytes_max: usize,
 ) -> Result<Uniqueness> {
+    if let Some(predicate) = index.predicate
+        && !matches!(value(layout.position(IndexKey::Computed(predicate))), DatumRef::Boolean(true))
+    {
+        return Ok(Uniqueness::NoEntry);
+    }
     let start = key.len();
     let mut has_null = false;
     for column in &index.columns {
-        let value = value(column.column);
+        let value = value(layout.position(column.key));
         has_null |= value.is_null();
-        append_value(key, value, layout.columns[column.column].data_type, column.order());
+        append_value(key, value, layout.key_type(column.key).data_type, column.order());
     }
     let unique = index.unique && !has_null;
     if !unique {
@@ -74,7 +81,7 @@ pub fn append_unique_key(
         if value.is_null() {
             return false;
         }
-        append_value(key, *value, layout.columns[column.column].data_type, column.order());
+        append_value(key, *value, layout.key_type(column.key).data_type, column.order());
     }
     true
 }
@@ -110,7 +117,7 @@ impl IndexRange<'_> {
             if value.is_null() {
                 return None;
             }
-            append_value(&mut prefix, *value, layout.columns[column.column].data_type, column.order());
+            append_value(&mut prefix, *value, layout.key_type(column.key).data_type, column.order());
         }
         let Some(next) = index.columns.get(self.equal.len()) else {
             return Some(KeyRange { end: prefix_successor(&prefix), start: prefix });
@@ -120,7 +127,7 @@ impl IndexRange<'_> {
         }
         // In a descending column the greatest value has the least key.
         let (first, last) = if next.descending { (self.upper, self.lower) } else { (self.lower, self.upper) };
-        let data_type = layout.columns[next.column].data_type;
+        let data_type = layout.key_type(next.key).data_type;
         let with = |value: DatumRef<'_>| {
             let mut key = prefix.clone();
             append_value(&mut key, value, data_type, next.order());

@@ -28,6 +28,9 @@ pub struct TableLayout {
     pub row_id: RowIdSource,
     /// Types of the columns, in order.
     pub columns: Vec<SqlType>,
+    /// Types of what indexes hold that is not stored but computed of a row: expressions, and booleans that say
+    /// whether the row is in a partial index. Each belongs to one index.
+    pub computed: Vec<SqlType>,
     /// The indexes, also those that are still being built.
     pub indexes: Vec<IndexLayout>,
     /// Counters and derived forms of the running process; `Default` for a new table. Every later layout of the
@@ -41,6 +44,43 @@ impl TableLayout {
     pub fn format(&self) -> &RowFormat {
         self.runtime.format(&self.columns)
     }
+
+    /// Where the value of a key part stands in a row whose computed values follow its columns.
+    pub fn position(&self, key: IndexKey) -> usize {
+        match key {
+            IndexKey::Column(column) => column,
+            IndexKey::Computed(value) => self.columns.len() + value,
+        }
+    }
+
+    /// The type of a key part.
+    pub fn key_type(&self, key: IndexKey) -> SqlType {
+        match key {
+            IndexKey::Column(column) => self.columns[column],
+            IndexKey::Computed(value) => self.computed[value],
+        }
+    }
+
+    /// The layout without the index `position`, and without what was computed for it alone.
+    pub fn without_index(&self, position: usize) -> TableLayout {
+        let mut layout = self.clone();
+        let removed = layout.indexes.remove(position);
+        let mut gone: Vec<usize> = removed.computed().collect();
+        gone.sort_unstable();
+        for value in gone.into_iter().rev() {
+            layout.computed.remove(value);
+            let lowered = |known: &mut usize| *known -= usize::from(*known > value);
+            for index in &mut layout.indexes {
+                index.predicate.iter_mut().for_each(lowered);
+                for column in &mut index.columns {
+                    if let IndexKey::Computed(known) = &mut column.key {
+                        lowered(known);
+                    }
+                }
+            }
+        }
+        layout
+    }
 }
 
 /// An index as entries in a tree.
@@ -51,20 +91,43 @@ impl TableLayout {
 pub struct IndexLayout {
     /// Entries.
     pub tree: TreeId,
-    /// The indexed columns, by position in the table.
+    /// The parts of the key.
     pub columns: Vec<IndexColumn>,
-    /// No two rows may have equal, non-NULL values.
+    /// No two rows in the index may have equal, non-NULL values.
     pub unique: bool,
+    /// Of a partial index: the computed value (by position among those) that is true for the rows that have an
+    /// entry. `None`: every row has one.
+    pub predicate: Option<usize>,
     /// What the running process knows of it; `Default` for a new index. Not stored.
     #[serde(skip)]
     pub runtime: Arc<IndexRuntime>,
 }
 
-/// A column of an index with its order.
+impl IndexLayout {
+    /// The computed values that belong to the index, by position among all of the table.
+    pub fn computed(&self) -> impl Iterator<Item = usize> {
+        let keys = self.columns.iter().filter_map(|column| match column.key {
+            IndexKey::Column(_) => None,
+            IndexKey::Computed(value) => Some(value),
+        });
+        self.predicate.into_iter().chain(keys)
+    }
+}
+
+/// What a part of an index's key is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum IndexKey {
+    /// A column, by position in the table.
+    Column(usize),
+    /// A computed value, by position among those of the table.
+    Computed(usize),
+}
+
+/// A part of an index's key with its order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct IndexColumn {
-    /// Position in the table.
-    pub column: usize,
+    /// What it is.
+    pub key: IndexKey,
     /// Descending order.
     pub descending: bool,
     /// NULLs before other values.

@@ -76,6 +76,11 @@ impl EntryKeys {
     fn is_unique(&self, index: usize) -> bool {
         self.ends[index].1 == Uniqueness::Unique
     }
+
+    /// Whether the row has an entry there: not in a partial index that leaves it out.
+    fn has_entry(&self, index: usize) -> bool {
+        self.ends[index].1 != Uniqueness::NoEntry
+    }
 }
 
 /// What an insert did.
@@ -439,7 +444,7 @@ impl Table {
         Ok(exists)
     }
 
-    /// Adds a row (a value a column, in table order) with its index entries.
+    /// Adds a row (a value a column, in table order, then the computed values) with its index entries.
     /// # Errors
     /// `40001`, `40P01`, `57014` while locking; `54000` for a row or key that is too long; `53200`.
     pub fn insert(&self, transaction: &mut Transaction, row: &[DatumRef<'_>]) -> Result<InsertOutcome> {
@@ -469,14 +474,15 @@ impl Table {
             // A unique key was looked up just now; others nobody reads soon.
             if new_keys.is_unique(index) {
                 transaction.put(layout.tree, new_keys.key(index), &row_id_key(row_id))?;
-            } else {
+            } else if new_keys.has_entry(index) {
                 transaction.put_unordered(layout.tree, new_keys.key(index), &row_id_key(row_id))?;
             }
         }
         Ok(InsertOutcome::Inserted(row_id))
     }
 
-    /// Changes a row that the caller has locked: `old` are its values now, `new` those it shall have.
+    /// Changes a row that the caller has locked: `old` are its values now, `new` those it shall have, both with the
+    /// computed values behind the columns.
     /// # Errors
     /// As [`Table::insert`].
     pub fn update(
@@ -521,17 +527,17 @@ impl Table {
         }
         for (index, layout) in self.layout.indexes.iter().enumerate() {
             let changed = new_keys.key(index) != old_keys.key(index);
-            if changed {
+            if changed && old_keys.has_entry(index) {
                 transaction.delete(layout.tree, old_keys.key(index))?;
             }
-            if changed || new_row != row {
+            if (changed || new_row != row) && new_keys.has_entry(index) {
                 transaction.put(layout.tree, new_keys.key(index), &row_id_key(new_row))?;
             }
         }
         Ok(UpdateOutcome::Updated(new_row))
     }
 
-    /// Removes a row that the caller has locked: `old` are its values now.
+    /// Removes a row that the caller has locked: `old` are its values now, the computed ones behind the columns.
     /// # Errors
     /// As [`Table::insert`].
     pub fn delete(&self, transaction: &mut Transaction, row: RowId, old: &[DatumRef<'_>]) -> Result<()> {
@@ -553,7 +559,9 @@ impl Table {
         }
         transaction.delete(self.layout.tree, &row_id_key(row))?;
         for (index, layout) in self.layout.indexes.iter().enumerate() {
-            transaction.delete(layout.tree, old_keys.key(index))?;
+            if old_keys.has_entry(index) {
+                transaction.delete(layout.tree, old_keys.key(index))?;
+            }
         }
         Ok(())
     }
@@ -567,14 +575,16 @@ impl Table {
         row: &[DatumRef<'_>],
         old: &mut OldLargeValues<'_>,
     ) -> Result<()> {
-        let bytes = encoder.encode(self.layout.format(), row, self.limits.row_bytes, |column, bytes| {
-            if let Some(pointer) = old.reuse(column, bytes) {
-                return Ok(pointer);
-            }
-            let value_id = self.next_value_id(transaction)?;
-            let tree = self.layout.value_tree;
-            value_tree::write(transaction, tree, value_id, bytes, self.limits.piece_bytes)
-        })?;
+        let stored = &row[..self.layout.columns.len()];
+        let bytes =
+            encoder.encode(self.layout.format(), stored, self.limits.row_bytes, |column, bytes| {
+                if let Some(pointer) = old.reuse(column, bytes) {
+                    return Ok(pointer);
+                }
+                let value_id = self.next_value_id(transaction)?;
+                let tree = self.layout.value_tree;
+                value_tree::write(transaction, tree, value_id, bytes, self.limits.piece_bytes)
+            })?;
         transaction.put(self.layout.tree, &row_id_key(row_id), bytes)
     }
 
@@ -586,6 +596,7 @@ impl Table {
         old: &'a [DatumRef<'a>],
     ) -> Result<OldLargeValues<'a>> {
         let format = self.layout.format();
+        let old = &old[..self.layout.columns.len()];
         if RowEncoder::full_bytes(format, old)? <= self.limits.row_bytes {
             return Ok(OldLargeValues::default());
         }

@@ -3,11 +3,12 @@
 
 use crate::common::ids::{RowId, TreeId};
 use crate::error::{Error, Result, SqlState};
-use crate::sql::types::datum::DatumRef;
+use crate::sql::types::datum::{Datum, DatumRef};
 use crate::storage::Finding;
-use crate::table::index::append_entry_key;
+use crate::table::computed::ComputeValues;
+use crate::table::index::{Uniqueness, append_entry_key};
 use crate::table::key::{row_id_key, row_id_of_key};
-use crate::table::layout::{IndexLayout, TableLayout};
+use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, TableLayout};
 use crate::table::limits::SizeLimits;
 use crate::table::row::{LargePointer, RowView};
 use crate::table::value_tree::{self, piece_key, value_id_of_key};
@@ -37,13 +38,15 @@ pub struct Verified {
 }
 
 /// Checks one table as the statement's snapshot has it; calls `report` with each finding. What would have to be read
-/// from a tree that `is_broken` names, because storage found damage in it, is passed over.
+/// from a tree that `is_broken` names, because storage found damage in it, is passed over; so is an index that holds
+/// computed values where nobody can `compute` them.
 /// # Errors
 /// `58030`, `57014`; damage is reported, not returned.
 pub fn verify(
     manager: &TransactionManager,
     transaction: &Transaction,
     layout: &TableLayout,
+    compute: Option<&dyn ComputeValues>,
     is_broken: &dyn Fn(TreeId) -> bool,
     report: &mut dyn FnMut(Finding),
 ) -> Result<Verified> {
@@ -55,10 +58,12 @@ pub fn verify(
         manager,
         transaction,
         layout,
+        compute,
         limits: SizeLimits::for_page_size(manager.storage().page_size()),
         report,
         seen: &mut seen,
         missing: vec![0; layout.indexes.len()],
+        left_out: vec![0; layout.indexes.len()],
     };
     match check.run(is_broken) {
         Ok(()) => {}
@@ -75,11 +80,14 @@ struct Check<'a> {
     manager: &'a TransactionManager,
     transaction: &'a Transaction,
     layout: &'a TableLayout,
+    compute: Option<&'a dyn ComputeValues>,
     limits: SizeLimits,
     report: &'a mut dyn FnMut(Finding),
     seen: &'a mut Verified,
     /// Rows without their entry, an index.
     missing: Vec<u64>,
+    /// Rows that a partial index leaves out, an index.
+    left_out: Vec<u64>,
 }
 
 struct Trees {
@@ -96,7 +104,11 @@ impl Check<'_> {
             let sound = !is_broken(tree);
             sound.then(|| transaction.tree_handle(tree)).transpose()
         };
-        let usable = |index: &IndexLayout| transaction.snapshot_timestamp() >= index.runtime.usable_from();
+        let can_compute = self.compute.is_some();
+        let usable = |index: &IndexLayout| {
+            transaction.snapshot_timestamp() >= index.runtime.usable_from()
+                && (can_compute || index.computed().next().is_none())
+        };
         let indexes = layout.indexes.iter();
         let trees = Trees {
             rows: transaction.tree_handle(layout.tree)?,
@@ -177,13 +189,32 @@ impl Check<'_> {
         let mut key = Vec::new();
         for (position, (index, tree)) in layout.indexes.iter().zip(&trees.indexes).enumerate() {
             let Some(tree) = tree else { continue };
-            if index.columns.iter().any(|column| lost.contains(&column.column)) {
+            let is_lost = |column: &IndexColumn| match column.key {
+                IndexKey::Column(column) => lost.contains(&column),
+                IndexKey::Computed(_) => !lost.is_empty(),
+            };
+            let computes = index.computed().next().is_some();
+            if index.columns.iter().any(is_lost) || (computes && !lost.is_empty()) {
                 continue;
             }
             key.clear();
-            let value = |column: usize| -> DatumRef<'_> { view.datum(column) };
-            if append_entry_key(&mut key, layout, index, value, row_id, usize::MAX).is_err() {
-                continue;
+            let computed = match computed_values(layout, self.compute, position, &view) {
+                Ok(computed) => computed,
+                Err(error) => {
+                    self.missing[position] += 1;
+                    let what = format!("the key of row {row_id} cannot be computed: {}", error.message());
+                    self.finding(index.tree, &[], what);
+                    continue;
+                }
+            };
+            let value = |position: usize| datum_at(layout, &view, &computed, position);
+            match append_entry_key(&mut key, layout, index, value, row_id, usize::MAX) {
+                Ok(Uniqueness::NoEntry) => {
+                    self.left_out[position] += 1;
+                    continue;
+                }
+                Ok(_) => {}
+                Err(_) => continue,
             }
             let entry = transaction.get(tree, &key, ReadView::Snapshot, |value| value.map(row_id_of_key))?;
             match entry {
@@ -209,7 +240,7 @@ impl Check<'_> {
         let index = &layout.indexes[position];
         let entries = count_entries(transaction, tree)?;
         self.seen.index_entries += entries;
-        if !whole || entries + self.missing[position] == self.seen.rows {
+        if !whole || entries + self.missing[position] + self.left_out[position] == self.seen.rows {
             return Ok(());
         }
         let before = self.seen.findings;
@@ -230,7 +261,7 @@ impl Check<'_> {
             for (key, row) in &found {
                 let what = match row {
                     None => "an entry names no row".to_owned(),
-                    Some(row) => match self.entry_key(index, trees, *row)? {
+                    Some(row) => match self.entry_key(position, trees, *row)? {
                         Some(expected) if expected == *key => continue,
                         Some(_) => format!("an entry names row {row}, which has other values"),
                         None => format!("an entry names row {row}, which does not exist"),
@@ -240,14 +271,15 @@ impl Check<'_> {
             }
         }
         if self.seen.findings == before {
-            let what = format!("it holds {entries} entries for {} rows", self.seen.rows);
+            let rows = self.seen.rows - self.left_out[position];
+            let what = format!("it holds {entries} entries for {rows} rows");
             self.finding(index.tree, &[], what);
         }
         Ok(())
     }
 
-    /// The key of a row's entry; none where there is no such row.
-    fn entry_key(&self, index: &IndexLayout, trees: &Trees, row: RowId) -> Result<Option<Vec<u8>>> {
+    /// The key of a row's entry, empty where it has none; none where there is no such row.
+    fn entry_key(&self, position: usize, trees: &Trees, row: RowId) -> Result<Option<Vec<u8>>> {
         let (transaction, format) = (self.transaction, self.layout.format());
         let bytes = transaction
             .get(&trees.rows, &row_id_key(row), ReadView::Snapshot, |value| value.map(<[u8]>::to_vec))?;
@@ -260,8 +292,12 @@ impl Check<'_> {
         }
         let view = RowView::new(format, &bytes, &large)?;
         let mut key = Vec::new();
-        let value = |column: usize| -> DatumRef<'_> { view.datum(column) };
-        append_entry_key(&mut key, self.layout, index, value, row, usize::MAX)?;
+        let layout = self.layout;
+        let Ok(computed) = computed_values(layout, self.compute, position, &view) else {
+            return Ok(Some(key));
+        };
+        let value = |position: usize| datum_at(layout, &view, &computed, position);
+        append_entry_key(&mut key, layout, &layout.indexes[position], value, row, usize::MAX)?;
         Ok(Some(key))
     }
 
@@ -303,6 +339,38 @@ impl Check<'_> {
             self.finding(layout.value_tree, &[], what);
         }
         Ok(())
+    }
+}
+
+/// What index `index` holds of a row that the row does not store; nothing where it holds columns alone.
+/// # Errors
+/// What an expression raises.
+pub fn computed_values(
+    layout: &TableLayout,
+    compute: Option<&dyn ComputeValues>,
+    index: usize,
+    row: &RowView<'_>,
+) -> Result<Vec<Datum>> {
+    let mut computed = Vec::new();
+    if layout.indexes[index].computed().next().is_some()
+        && let Some(compute) = compute
+    {
+        computed.resize(layout.computed.len(), Datum::Null);
+        compute.compute(index, &|column| row.datum(column), &mut computed)?;
+    }
+    Ok(computed)
+}
+
+/// A value of a row whose computed values follow its columns.
+pub fn datum_at<'r>(
+    layout: &TableLayout,
+    row: &'r RowView<'_>,
+    computed: &'r [Datum],
+    position: usize,
+) -> DatumRef<'r> {
+    match position.checked_sub(layout.columns.len()) {
+        None => row.datum(position),
+        Some(value) => computed.get(value).map_or(DatumRef::Null, Datum::as_ref),
     }
 }
 

@@ -59,7 +59,7 @@ const LAYERS: Table<'static> = &[
             "sql::evaluate",
         ],
     ),
-    ("sql::explain", &[E, C, T, "catalog", "sql::plan", "sql::executor"]),
+    ("sql::explain", &[E, C, T, "table", "catalog", "sql::plan", "sql::executor"]),
     (
         "session",
         &[

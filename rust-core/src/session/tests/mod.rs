@@ -3,6 +3,7 @@
 mod changes;
 mod definitions;
 mod files_and_plans;
+mod indexes;
 mod paths;
 mod queries;
 mod rewrites;

@@ -3,7 +3,7 @@
 
 use crate::catalog::table_definition::{CheckDefinition, ColumnDefinition, ConstraintKind};
 use crate::common::ids::ObjectId;
-use crate::sql::plan::expression::OutputColumn;
+use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
 use crate::sql::types::data_type::{DataType, SqlType};
@@ -270,13 +270,35 @@ pub struct NewIndex {
     pub columns: Vec<NewIndexColumn>,
     /// No two rows may have equal, non-NULL values.
     pub unique: bool,
+    /// The condition of a partial index.
+    pub predicate: Option<NewComputed>,
 }
 
-/// A column of an index to be made, with its order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Something that an index to be made computes of each row.
+#[derive(Clone, Debug)]
+pub struct NewComputed {
+    /// The expression: `Input { index }` is the table's column.
+    pub expression: Expression,
+    /// Its type.
+    pub sql_type: SqlType,
+    /// Its text.
+    pub text: String,
+}
+
+/// What a part of an index to be made is.
+#[derive(Clone, Debug)]
+pub enum NewIndexKey {
+    /// A column, by position in the table.
+    Column(usize),
+    /// An expression.
+    Expression(NewComputed),
+}
+
+/// A part of an index to be made, with its order.
+#[derive(Clone, Debug)]
 pub struct NewIndexColumn {
-    /// Position in the table.
-    pub column: usize,
+    /// What it is.
+    pub key: NewIndexKey,
     /// Descending order.
     pub descending: bool,
     /// NULLs before other values.

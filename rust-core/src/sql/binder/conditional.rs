@@ -5,7 +5,7 @@ use crate::sql::ast::expression::{Between, Case, Expr, Like, LikeKind};
 use crate::sql::binder::binder::{Binder, null_constant};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::common_type;
-use crate::sql::binder::scope::{Context, Place, column_expression};
+use crate::sql::binder::scope::{Context, column_expression};
 use crate::sql::binder::select::one_row;
 use crate::sql::binder::subquery::row_fields;
 use crate::sql::binder::walk;
@@ -36,8 +36,7 @@ impl Binder<'_> {
     #[inline(never)]
     fn hold(&mut self, operand: Box<Bound>, context: &Context) -> (Box<Bound>, Option<Box<Held>>) {
         // Stored expressions are evaluated without a plan.
-        let is_stored = matches!(context.place, Place::Default | Place::Check);
-        if is_stored || !walk::is_volatile(&operand.expression) {
+        if context.place.is_stored() || !walk::is_volatile(&operand.expression) {
             return (operand, None);
         }
         let column = self.new_column("operand", operand.sql_type, operand.nullable);

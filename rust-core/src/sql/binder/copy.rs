@@ -125,7 +125,8 @@ impl Binder<'_> {
         }
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, position)?;
-        let plan = LogicalPlan::Insert { table, input, checks, new_columns, returning: None };
+        let computed = self.bind_computed(&table, position)?;
+        let plan = LogicalPlan::Insert { table, input, checks, new_columns, returning: None, computed };
         Ok((plan, supplied))
     }
 
@@ -143,14 +144,16 @@ impl Binder<'_> {
         }
         let table = self.find_table(name)?;
         let targets = self.copied_columns(&table, names)?;
-        let all = self.table_columns(&table);
+        let mut all = self.table_columns(&table);
         let mut expressions = Vec::with_capacity(targets.len());
         let mut columns = Vec::with_capacity(targets.len());
         for target in targets {
             expressions.push(column_expression(&all[target]));
             columns.push(OutputColumn { id: self.new_column_id(), ..all[target].clone() });
         }
-        let input = Box::new(LogicalPlan::Scan { table, columns: all, row_id: None });
+        let computed = self.bind_computed(&table, name.position())?;
+        self.add_computed_columns(&table, &mut all);
+        let input = Box::new(LogicalPlan::Scan { table, columns: all, computed, row_id: None });
         Ok((LogicalPlan::Project { input, expressions, columns: columns.clone() }, columns))
     }
 }

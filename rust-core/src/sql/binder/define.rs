@@ -1,4 +1,4 @@
-//! CREATE TABLE, CREATE INDEX, DROP: definitions checked and named, as plain data.
+//! CREATE TABLE, DROP: definitions checked and named, as plain data.
 
 use crate::catalog::table_definition::{CheckDefinition, ColumnDefinition, ConstraintKind};
 use crate::common::limits::{INDEX_COLUMNS_MAX, TABLE_COLUMNS_MAX};
@@ -7,11 +7,11 @@ use crate::sql::ast::define::{
     self as ast, ColumnConstraintKind, Deferral, IndexOptions, ObjectKind, Persistence, TableConstraintKind,
     TableElement,
 };
-use crate::sql::ast::expression::{Expr, ExprKind};
+use crate::sql::ast::expression::Expr;
 use crate::sql::ast::{Name, ObjectName as AstName, Span, Statement};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{
-    BoundStatement, CreateIndex, CreateTable, DropObjects, NewIndex, NewIndexColumn, ObjectName,
+    BoundStatement, CreateTable, DropObjects, NewIndex, NewIndexColumn, NewIndexKey, ObjectName,
 };
 use crate::sql::binder::control::unsupported_statement;
 use crate::sql::binder::expression::check_collation;
@@ -320,56 +320,16 @@ impl Binder<'_> {
                 continue;
             }
             let kind = if key.primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
-            let ascending =
-                |column: &usize| NewIndexColumn { column: *column, descending: false, nulls_first: false };
+            let ascending = |column: &usize| NewIndexColumn {
+                key: NewIndexKey::Column(*column),
+                descending: false,
+                nulls_first: false,
+            };
             let columns = key.columns.iter().map(ascending).collect();
-            indexes.push(NewIndex { name, constraint: Some(kind), columns, unique: true });
+            let constraint = Some(kind);
+            indexes.push(NewIndex { name, constraint, columns, unique: true, predicate: None });
         }
         Ok((row_id, indexes))
-    }
-
-    pub(super) fn bind_create_index(&mut self, create: &ast::CreateIndex<'_>) -> Result<BoundStatement> {
-        check_index_form(create)?;
-        let table = self.find_table(&create.table)?;
-        let mut columns: Vec<NewIndexColumn> = Vec::with_capacity(create.elements.len());
-        for element in create.elements {
-            let position = element.value.span.position();
-            let ExprKind::Column(name) = &element.value.kind else {
-                return Err(Error::not_supported("an index on an expression").at(position));
-            };
-            if let Some(collation) = &element.collation {
-                check_collation(collation)?;
-            }
-            if let Some(class) = element.operator_class {
-                return Err(Error::not_supported("an operator class").at(class.position()));
-            }
-            let name = name.object();
-            let column = table.column_index(name.text).ok_or_else(|| {
-                let message = format!("column \"{}\" does not exist", name.text);
-                Error::new(SqlState::UNDEFINED_COLUMN, message)
-                    .hint_near_miss(name.text, table.columns.iter().map(|column| &*column.name))
-                    .at(position)
-            })?;
-            let nulls_first = element.places_nulls_first();
-            columns.push(NewIndexColumn { column, descending: element.descending, nulls_first });
-        }
-        check_index_columns(columns.len(), create.table.position())?;
-        let (name, position) = match create.name {
-            Some(name) => (name.text.to_owned(), name.position()),
-            None => {
-                let names = columns.iter().map(|column| &*table.columns[column.column].name);
-                let joined = joined_columns(names);
-                let name = index_name(self.catalog, &table.name, Some(&joined), "idx", &[]);
-                (name, create.table.position())
-            }
-        };
-        Ok(BoundStatement::CreateIndex(CreateIndex {
-            schema: table.schema.clone(),
-            table: table.name.clone(),
-            index: NewIndex { name, constraint: None, columns, unique: create.unique },
-            position,
-            if_not_exists: create.if_not_exists,
-        }))
     }
 }
 
@@ -443,7 +403,7 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
     Ok(())
 }
 
-fn check_index_columns(count: usize, position: usize) -> Result<()> {
+pub(super) fn check_index_columns(count: usize, position: usize) -> Result<()> {
     if count <= INDEX_COLUMNS_MAX {
         return Ok(());
     }
@@ -487,24 +447,7 @@ pub(super) fn check_table_options(options: &ast::TableOptions<'_>) -> Result<()>
     Ok(())
 }
 
-fn check_index_form(create: &ast::CreateIndex<'_>) -> Result<()> {
-    if let Some(span) = create.concurrently {
-        return Err(Error::not_supported("CONCURRENTLY").at(span.position()));
-    }
-    if let Some(method) = create.method
-        && method.text != "btree"
-    {
-        return Err(Error::not_supported(format!("index method {}", method.text)).at(method.position()));
-    }
-    check_nulls_distinct(create.nulls_not_distinct, create.span.position())?;
-    check_index_options(&create.options)?;
-    if let Some(filter) = create.filter {
-        return Err(Error::not_supported("a partial index").at(filter.span.position()));
-    }
-    Ok(())
-}
-
-fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
+pub(super) fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
     if let Some(column) = options.include.first() {
         return Err(Error::not_supported("INCLUDE").at(column.position()));
     }
@@ -517,7 +460,7 @@ fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
     Ok(())
 }
 
-fn check_nulls_distinct(nulls_not_distinct: bool, position: usize) -> Result<()> {
+pub(super) fn check_nulls_distinct(nulls_not_distinct: bool, position: usize) -> Result<()> {
     if nulls_not_distinct { Err(Error::not_supported("NULLS NOT DISTINCT").at(position)) } else { Ok(()) }
 }
 

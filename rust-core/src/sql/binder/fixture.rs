@@ -1,18 +1,28 @@
 //! A catalog made from CREATE TABLE, CREATE INDEX and CREATE VIEW, as the session makes it, but without trees: for tests.
 
-use super::bound::{BindOptions, BoundStatement, NewIndex};
+use super::bound::{BindOptions, BoundStatement, NewComputed, NewIndex, NewIndexKey};
 use crate::catalog::snapshot::CatalogSnapshot;
-use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
+use crate::catalog::table_definition::{ComputedDefinition, IndexDefinition, TableDefinition};
 use crate::catalog::view_definition::ViewDefinition;
 use crate::common::arena::Arena;
 use crate::common::ids::{ObjectId, TreeId};
-use crate::table::layout::{IndexColumn, IndexLayout, RowIdSource, TableLayout};
+use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, RowIdSource, TableLayout};
 use std::sync::Arc;
 
 fn add_index(table: &mut TableDefinition, index: NewIndex) {
     let mut layout = (*table.layout).clone();
+    let mut add = |computed: &NewComputed| {
+        let (text, shown) = (computed.text.clone(), computed.text.clone());
+        table.computed.push(ComputedDefinition { text, shown });
+        layout.computed.push(computed.sql_type);
+        layout.computed.len() - 1
+    };
+    let predicate = index.predicate.as_ref().map(&mut add);
     let column = |column: &super::bound::NewIndexColumn| IndexColumn {
-        column: column.column,
+        key: match &column.key {
+            NewIndexKey::Column(column) => IndexKey::Column(*column),
+            NewIndexKey::Expression(computed) => IndexKey::Computed(add(computed)),
+        },
         descending: column.descending,
         nulls_first: column.nulls_first,
     };
@@ -21,6 +31,7 @@ fn add_index(table: &mut TableDefinition, index: NewIndex) {
         tree: TreeId(0),
         columns,
         unique: index.unique,
+        predicate,
         runtime: Default::default(),
     });
     table.layout = Arc::new(layout);
@@ -41,12 +52,14 @@ pub(in crate::sql) fn catalog(definitions: &[&str]) -> CatalogSnapshot {
                     name: create.name,
                     checks: create.checks,
                     indexes: Vec::new(),
+                    computed: Vec::new(),
                     row_id_constraint: create.row_id_constraint,
                     layout: Arc::new(TableLayout {
                         tree: TreeId(0),
                         value_tree: TreeId(0),
                         row_id: create.row_id_column.map_or(RowIdSource::Counter, RowIdSource::Column),
                         columns: create.columns.iter().map(|column| column.sql_type).collect(),
+                        computed: Vec::new(),
                         indexes: Vec::new(),
                         runtime: Default::default(),
                     }),

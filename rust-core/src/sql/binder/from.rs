@@ -113,9 +113,11 @@ impl Binder<'_> {
         if !self.dependencies.contains(&table.id) {
             self.dependencies.push(table.id);
         }
-        let columns = self.table_columns(&table);
+        let mut columns = self.table_columns(&table);
         let relation = table_relation(&table, columns.clone());
-        Ok((Box::new(LogicalPlan::Scan { table, columns, row_id: None }), relation))
+        let computed = self.bind_computed(&table, name.position())?;
+        self.add_computed_columns(&table, &mut columns);
+        Ok((Box::new(LogicalPlan::Scan { table, columns, computed, row_id: None }), relation))
     }
 
     /// The columns of a table, numbered for this use of it.

@@ -24,6 +24,7 @@ mod explain;
 mod expression;
 mod from;
 mod grouping;
+mod index;
 mod key_names;
 mod modify;
 mod names;
@@ -50,6 +51,8 @@ use crate::sql::binder::parameters::Parameters;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
 use crate::sql::types::data_type::DataType;
+
+pub use index::computed_of;
 
 /// Resolves every name and type of `statement` against `catalog`. `options.text` is the text the statement was
 /// parsed from; positions of errors are byte offsets in it.

@@ -60,7 +60,8 @@ impl Binder<'_> {
             relation.schema = None;
         }
         let returning = self.bind_returning(insert.returning, vec![ScopeItem::new(relation)])?;
-        Ok(LogicalPlan::Insert { table, input, checks, new_columns, returning })
+        let computed = self.bind_computed(&table, start)?;
+        Ok(LogicalPlan::Insert { table, input, checks, new_columns, returning, computed })
     }
 
     /// What is wrong with an INSERT whatever its view allows is said first.
@@ -293,6 +294,7 @@ impl Binder<'_> {
         let mut relations = items;
         relations[0] = ScopeItem::new(relation);
         let returning = self.bind_returning(update.returning, relations)?;
+        let computed = self.bind_computed(&table, start)?;
         Ok(LogicalPlan::Update {
             table,
             input,
@@ -303,6 +305,7 @@ impl Binder<'_> {
             checks,
             new_columns,
             returning,
+            computed,
         })
     }
 
@@ -313,7 +316,8 @@ impl Binder<'_> {
         let ChangedRows { table, old_columns, row_id, input, items, recheck } = change;
         let input = self.finish_with(definitions, input);
         let returning = self.bind_returning(delete.returning, items)?;
-        Ok(LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning })
+        let computed = self.bind_computed(&table, delete.span.position())?;
+        Ok(LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning, computed })
     }
 
     /// Nothing refers to tables and no column counts by itself, so CASCADE, RESTRICT and what becomes of identities
@@ -346,9 +350,12 @@ impl Binder<'_> {
         let relation = alias_relation(relation, reference.alias.as_ref())?;
         self.range_names.push(vec![relation.name.clone()]);
         let row_id = self.new_column("row id", DataType::BigInt, false);
+        let mut columns = old_columns.clone();
+        self.add_computed_columns(&table, &mut columns);
         let scan = LogicalPlan::Scan {
+            computed: self.bind_computed(&table, reference.span.position())?,
             table: Arc::clone(&table),
-            columns: old_columns.clone(),
+            columns,
             row_id: Some(row_id.clone()),
         };
         let mut input = Box::new(scan);
@@ -369,7 +376,7 @@ impl Binder<'_> {
             Some(Condition::Expression(expr)) => {
                 let mut context = Context::new(&Scope::of_items(items.clone()), Place::Where);
                 let predicate = self.bind_condition(expr, "WHERE", &mut context)?.expression;
-                recheck = without_subqueries(&predicate);
+                recheck = without_subqueries(&predicate).map(Box::new);
                 input = Box::new(LogicalPlan::Filter { input, predicate });
             }
         }
@@ -518,7 +525,7 @@ struct ChangedRows {
     input: Box<LogicalPlan>,
     /// The names in force; the target is the first.
     items: Vec<ScopeItem>,
-    recheck: Option<Expression>,
+    recheck: Option<Box<Expression>>,
 }
 
 /// The part of a condition that can be evaluated for one row alone.

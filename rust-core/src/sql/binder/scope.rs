@@ -3,6 +3,7 @@
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::Name;
+use crate::sql::binder::index::plain_columns;
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
 use crate::sql::plan::logical::LogicalPlan;
 use std::rc::Rc;
@@ -32,6 +33,10 @@ pub(super) enum Place {
     FromFunction,
     /// WHERE of COPY FROM.
     CopyFilter,
+    /// What CREATE INDEX indexes.
+    IndexExpression,
+    /// WHERE of CREATE INDEX.
+    IndexPredicate,
 }
 
 impl Place {
@@ -56,7 +61,14 @@ impl Place {
             Place::FromQuery => "FROM clause of their own query level",
             Place::FromFunction => "functions in FROM",
             Place::CopyFilter => "COPY FROM WHERE conditions",
+            Place::IndexExpression => "index expressions",
+            Place::IndexPredicate => "index predicates",
         }
+    }
+
+    /// Whether what stands here is kept as text and evaluated by itself, row by row.
+    pub(super) fn is_stored(self) -> bool {
+        matches!(self, Place::Default | Place::Check | Place::IndexExpression | Place::IndexPredicate)
     }
 
     /// Whether aggregates may stand here.
@@ -308,5 +320,5 @@ pub(super) fn primary_key(table: &TableDefinition) -> Option<Vec<usize>> {
     let index =
         table.indexes.iter().position(|index| index.constraint == Some(ConstraintKind::PrimaryKey))?;
     let layout = table.layout.indexes.get(index)?;
-    Some(layout.columns.iter().map(|column| column.column).collect())
+    plain_columns(&layout.columns)
 }

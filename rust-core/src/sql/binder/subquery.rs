@@ -375,6 +375,8 @@ fn check_place(place: Place, position: usize) -> Result<()> {
     let message = match place {
         Place::Default => "cannot use subquery in DEFAULT expression",
         Place::Check => "cannot use subquery in check constraint",
+        Place::IndexExpression => "cannot use subquery in index expression",
+        Place::IndexPredicate => "cannot use subquery in index predicate",
         Place::CopyFilter => "cannot use subquery in COPY FROM WHERE condition",
         _ => return Ok(()),
     };

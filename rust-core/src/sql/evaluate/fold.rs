@@ -5,6 +5,7 @@ use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, result_type};
 use crate::sql::functions::registry::{Environment, Registry, ScalarFunction, Volatility};
 use crate::sql::plan::expression::{Expression, SubqueryForm};
+use crate::sql::types::cast::is_immutable_cast;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
 
@@ -247,25 +248,6 @@ fn opposite(function: &'static ScalarFunction) -> Option<&'static ScalarFunction
     };
     let found = Registry::get().scalar_exact(name, function.arguments)?;
     (function.strict && found.strict && found.returns == DataType::Boolean).then_some(found)
-}
-
-/// Casts that depend on nothing but the value: text forms of moments and zones belong to the session.
-fn is_immutable_cast(source: DataType, target: DataType) -> bool {
-    let moment =
-        |data_type| matches!(data_type, DataType::Date | DataType::Timestamp | DataType::TimestampTz);
-    let zoned = |data_type| data_type == DataType::TimestampTz;
-    if source == target {
-        return true;
-    }
-    if zoned(source) || zoned(target) {
-        return false;
-    }
-    if moment(source) || moment(target) {
-        return moment(source) && moment(target);
-    }
-    // The text of these depends on settings.
-    target != DataType::Interval
-        && (target.is_number() || !matches!(source, DataType::Interval | DataType::Real | DataType::Double))
 }
 
 /// AND (decided by false) or OR (decided by true): flat, without neutral constants; a decisive constant is the whole.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::functions::registry::ScalarFunction;
-use crate::sql::plan::expression::{Expression, SubqueryForm};
+use crate::sql::plan::expression::Expression;
 use crate::sql::types::cast;
 use crate::sql::types::compare::{compare, equal};
 use crate::sql::types::data_type::{DataType, SqlType};
@@ -313,29 +313,9 @@ pub(super) fn in_set(
 
 /// The type of an expression's values.
 pub fn result_type(expression: &Expression) -> DataType {
-    match expression {
-        Expression::Constant { data_type, .. }
-        | Expression::Column { data_type, .. }
-        | Expression::Input { data_type, .. }
-        | Expression::Parameter { data_type, .. }
-        | Expression::Case { data_type, .. }
-        | Expression::Coalesce { data_type, .. } => *data_type,
-        Expression::Call { function, .. } => function.returns,
-        Expression::Cast { target, .. } => target.data_type,
-        Expression::NullIf { left, .. } => result_type(left),
-        Expression::Subquery(subquery) => match &subquery.form {
-            SubqueryForm::Scalar { data_type } => *data_type,
-            SubqueryForm::Exists | SubqueryForm::Any { .. } => DataType::Boolean,
-        },
-        Expression::And(_)
-        | Expression::Or(_)
-        | Expression::Not(_)
-        | Expression::IsNull { .. }
-        | Expression::IsTruth { .. }
-        | Expression::IsDistinct { .. }
-        | Expression::InSet { .. } => DataType::Boolean,
-    }
+    expression.data_type()
 }
+
 /// Whether the boolean expression is true (neither false nor NULL).
 /// # Errors
 /// Whatever the functions raise, with the operator's position.

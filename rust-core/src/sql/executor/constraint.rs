@@ -8,7 +8,7 @@ use crate::sql::plan::logical::BoundCheck;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::DatumRef;
 use crate::sql::types::text_form::datum_to_text;
-use crate::table::layout::RowIdSource;
+use crate::table::layout::{IndexKey, RowIdSource};
 
 /// Bytes of a value that an error shows.
 const SHOWN_BYTES_MAX: usize = 64;
@@ -66,35 +66,37 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Two rows would have one key: `index` is the unique index, `None` the row id itself.
+/// Two rows would have one key: `index` is the unique index, `None` the row id itself; `new` has the computed values
+/// behind the columns.
 pub(super) fn duplicate_key(
     table: &TableDefinition,
     index: Option<usize>,
     new: &[DatumRef<'_>],
     evaluation: &EvaluationContext<'_>,
 ) -> Error {
-    let (name, columns): (&str, Vec<usize>) = match index {
+    let (name, columns): (&str, Vec<IndexKey>) = match index {
         Some(index) => (
             &table.indexes[index].name,
-            table.layout.indexes[index].columns.iter().map(|column| column.column).collect(),
+            table.layout.indexes[index].columns.iter().map(|column| column.key).collect(),
         ),
         None => (
             table.row_id_constraint.as_deref().unwrap_or("row id"),
             match table.layout.row_id {
-                RowIdSource::Column(column) => vec![column],
+                RowIdSource::Column(column) => vec![IndexKey::Column(column)],
                 RowIdSource::Counter => Vec::new(),
             },
         ),
     };
     let mut names = String::new();
     let mut values = String::new();
-    for (position, column) in columns.iter().enumerate() {
+    for (position, key) in columns.iter().enumerate() {
         if position > 0 {
             names.push_str(", ");
             values.push_str(", ");
         }
-        names.push_str(&table.columns[*column].name);
-        append(new[*column], table.columns[*column].sql_type.data_type, evaluation, &mut values);
+        names.push_str(table.key_text(*key));
+        let data_type = table.layout.key_type(*key).data_type;
+        append(new[table.layout.position(*key)], data_type, evaluation, &mut values);
     }
     Error::new(
         SqlState::UNIQUE_VIOLATION,

@@ -7,6 +7,7 @@
 //! can start again with other parameters, which is how a right input is run for each row of the left one.
 //! Knows plans, tables and transactions. Knows no text, no names' resolution and no session.
 
+pub mod computed;
 pub mod point;
 
 mod aggregate;

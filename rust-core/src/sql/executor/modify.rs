@@ -14,6 +14,7 @@ use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, RowSource};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::assemble::may_repeat_rows;
+use crate::sql::executor::computed::ComputedValues;
 use crate::sql::executor::constraint;
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
@@ -22,7 +23,7 @@ use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::Operator;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
-use crate::table::layout::RowIdSource;
+use crate::table::layout::{IndexKey, RowIdSource};
 use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
 use crate::transaction::types::{ReadView, RowLockMode};
 use hashbrown::HashSet;
@@ -51,7 +52,9 @@ impl RowSource for Latest<'_> {
 /// A table that rows are written to.
 pub(super) struct Target {
     definition: Arc<TableDefinition>,
-    pub(super) table: Table,
+    table: Table,
+    /// What its indexes compute of a row.
+    computed: ComputedValues,
     /// How a row is locked before it is changed.
     lock: RowLockMode,
 }
@@ -68,40 +71,78 @@ pub(super) enum Locked {
 
 impl Target {
     /// Opens the table. `changed`: the columns that an UPDATE sets; `None`: rows go or come.
-    pub(super) fn open(
+    fn open(
         definition: &Arc<TableDefinition>,
         changed: Option<&[(usize, Expression)]>,
+        computed: &Arc<[Expression]>,
         context: &ExecutionContext<'_>,
     ) -> Result<Target> {
+        let layout = &definition.layout;
+        let computed = ComputedValues::new(layout, computed);
         let is_key = |column: usize| {
-            definition.layout.row_id == RowIdSource::Column(column)
-                || definition
-                    .layout
-                    .indexes
-                    .iter()
-                    .any(|index| index.unique && index.columns.iter().any(|key| key.column == column))
+            layout.row_id == RowIdSource::Column(column)
+                || layout.indexes.iter().filter(|index| index.unique).any(|index| {
+                    index.columns.iter().any(|part| part.key == IndexKey::Column(column))
+                        || computed.index_uses(index, &|used| used == column)
+                })
         };
         let keys_stay = changed.is_some_and(|changed| !changed.iter().any(|(column, _)| is_key(*column)));
         Ok(Target {
             definition: Arc::clone(definition),
+            computed,
             table: Table::open(context.manager, context.transaction, &definition.layout)?,
             lock: if keys_stay { RowLockMode::NoKeyUpdate } else { RowLockMode::Update },
         })
     }
 
-    /// Checks a row and puts it into the table.
+    /// Opens the table that a data change is of.
+    pub(super) fn of(operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
+        match operator {
+            Operator::Update { table, assignments, computed, .. } => {
+                Target::open(table, Some(assignments), computed, context)
+            }
+            Operator::Insert { table, computed, .. } | Operator::Delete { table, computed, .. } => {
+                Target::open(table, None, computed, context)
+            }
+            _ => Err(Error::internal("a data change of another kind")),
+        }
+    }
+
+    /// What the indexes compute of a batch of rows in the table's order; nothing where there is nothing to compute, or
+    /// where it has to be done row by row.
+    fn computed_of(&self, batch: &Batch) -> Option<Vec<Arc<Column>>> {
+        if self.computed.is_empty() { None } else { self.computed.of_batch(batch) }
+    }
+
+    /// Checks a row and puts it into the table. `batch`: where its computed values are already.
     pub(super) fn insert(
         &self,
         new: &[DatumRef<'_>],
+        batch: Option<(&[Arc<Column>], usize)>,
         checks: &[BoundCheck],
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
         let evaluation = EvaluationContext::new(context.parameters, context.environment);
         constraint::check(&self.definition, checks, new, &evaluation)?;
+        if self.computed.is_empty() {
+            return self.insert_whole(new, &evaluation, context);
+        }
+        let mut kept = Vec::new();
+        let new = self.computed.extended(new, batch, &mut kept)?;
+        self.insert_whole(&new, &evaluation, context)
+    }
+
+    /// Puts a row with its computed values into the table.
+    fn insert_whole(
+        &self,
+        new: &[DatumRef<'_>],
+        evaluation: &EvaluationContext<'_>,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
         match self.table.insert(context.transaction, new)? {
             InsertOutcome::Inserted(_) => Ok(()),
             InsertOutcome::Duplicate { index } => {
-                Err(constraint::duplicate_key(&self.definition, index, new, &evaluation))
+                Err(constraint::duplicate_key(&self.definition, index, new, evaluation))
             }
         }
     }
@@ -148,18 +189,59 @@ impl Target {
         id: RowId,
         old: &[DatumRef<'_>],
         new: &[DatumRef<'_>],
+        batch: &ComputedRows<'_>,
         checks: &[BoundCheck],
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
         let evaluation = EvaluationContext::new(context.parameters, context.environment);
         constraint::check(&self.definition, checks, new, &evaluation)?;
+        if self.computed.is_empty() {
+            return self.update_whole(id, old, new, &evaluation, context);
+        }
+        let (mut kept_old, mut kept_new) = (Vec::new(), Vec::new());
+        let old = self.computed.extended(old, batch.old, &mut kept_old)?;
+        let new = self.computed.extended(new, batch.new, &mut kept_new)?;
+        self.update_whole(id, &old, &new, &evaluation, context)
+    }
+
+    fn update_whole(
+        &self,
+        id: RowId,
+        old: &[DatumRef<'_>],
+        new: &[DatumRef<'_>],
+        evaluation: &EvaluationContext<'_>,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
         match self.table.update(context.transaction, id, old, new)? {
             UpdateOutcome::Updated(_) => Ok(()),
             UpdateOutcome::Duplicate { index } => {
-                Err(constraint::duplicate_key(&self.definition, index, new, &evaluation))
+                Err(constraint::duplicate_key(&self.definition, index, new, evaluation))
             }
         }
     }
+
+    /// Removes a row, which is locked. `batch`: where its computed values are already.
+    pub(super) fn delete(
+        &self,
+        id: RowId,
+        old: &[DatumRef<'_>],
+        batch: Option<(&[Arc<Column>], usize)>,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
+        if self.computed.is_empty() {
+            return self.table.delete(context.transaction, id, old);
+        }
+        let mut kept = Vec::new();
+        let old = self.computed.extended(old, batch, &mut kept)?;
+        self.table.delete(context.transaction, id, &old)
+    }
+}
+
+/// Where the computed values of a row are already: columns and the row's number; `None`: nowhere yet.
+#[derive(Default)]
+pub(super) struct ComputedRows<'a> {
+    pub(super) old: Option<(&'a [Arc<Column>], usize)>,
+    pub(super) new: Option<(&'a [Arc<Column>], usize)>,
 }
 
 /// Changes a table by the rows it is given.
@@ -181,15 +263,10 @@ impl Modify {
         affected: Arc<AtomicU64>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<Modify> {
-        let (target, repeats) = match node.operator() {
-            Operator::Update { table, assignments, input, .. } => {
-                (Target::open(table, Some(assignments), context)?, may_repeat_rows(input))
-            }
-            Operator::Delete { table, input, .. } => {
-                (Target::open(table, None, context)?, may_repeat_rows(input))
-            }
-            Operator::Insert { table, .. } => (Target::open(table, None, context)?, false),
-            _ => return Err(Error::internal("a data change of another kind")),
+        let target = Target::of(node.operator(), context)?;
+        let repeats = match node.operator() {
+            Operator::Update { input, .. } | Operator::Delete { input, .. } => may_repeat_rows(input),
+            _ => false,
         };
         Ok(Modify {
             node,
@@ -255,12 +332,13 @@ impl Modify {
         let Operator::Insert { checks, returning, .. } = node.operator() else {
             unreachable!("checked by the caller");
         };
+        let computed = self.target.computed_of(batch);
         let mut new = Vec::with_capacity(batch.columns.len());
         for row in batch.row_numbers() {
             self.cancel_point(context)?;
             new.clear();
             new.extend(batch.columns.iter().map(|column| column.datum(row)));
-            self.target.insert(&new, checks, context)?;
+            self.target.insert(&new, computed.as_deref().map(|columns| (columns, row)), checks, context)?;
         }
         self.count(batch.selected_rows() as u64);
         match returning {
@@ -281,6 +359,14 @@ impl Modify {
             .collect::<Result<Vec<(usize, Arc<Column>)>>>()?;
         let width = self.target.definition.columns.len();
         let others = &batch.columns[(width + 1).min(batch.columns.len())..];
+        let old_computed = self.target.computed_of(batch);
+        let new_computed = old_computed.as_ref().and_then(|_| {
+            let mut changed = batch.clone();
+            for (column, values) in &assigned {
+                changed.columns[*column] = Arc::clone(values);
+            }
+            self.target.computed_of(&changed)
+        });
         let mut kept =
             returning.is_some().then(|| RowKeeper::new(&self.target.definition, others, batch.rows));
         let mut old: Vec<DatumRef<'_>> = Vec::with_capacity(width);
@@ -301,7 +387,11 @@ impl Modify {
                     for (column, values) in &assigned {
                         new[*column] = values.datum(row);
                     }
-                    self.target.update(id, &old, &new, checks, context)?;
+                    let computed = ComputedRows {
+                        old: old_computed.as_deref().map(|columns| (columns, row)),
+                        new: new_computed.as_deref().map(|columns| (columns, row)),
+                    };
+                    self.target.update(id, &old, &new, &computed, checks, context)?;
                     if let Some(kept) = &mut kept {
                         kept.push(&new, others, row);
                     }
@@ -314,7 +404,7 @@ impl Modify {
                     }
                     let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
                     let new: Vec<DatumRef<'_>> = values.iter().map(Datum::as_ref).collect();
-                    self.target.update(id, &old, &new, checks, context)?;
+                    self.target.update(id, &old, &new, &ComputedRows::default(), checks, context)?;
                     if let Some(kept) = &mut kept {
                         kept.push(&new, others, row);
                     }
@@ -337,6 +427,7 @@ impl Modify {
         let width = self.target.definition.columns.len();
         // RETURNING sees the row id's column too.
         let others = &batch.columns[width.min(batch.columns.len())..];
+        let computed = self.target.computed_of(batch);
         let mut kept =
             returning.is_some().then(|| RowKeeper::new(&self.target.definition, others, batch.rows));
         let mut old: Vec<DatumRef<'_>> = Vec::with_capacity(width);
@@ -351,14 +442,19 @@ impl Modify {
                 Locked::Unchanged => {
                     old.clear();
                     old.extend(batch.columns[..width].iter().map(|column| column.datum(row)));
-                    self.target.table.delete(context.transaction, id, &old)?;
+                    self.target.delete(
+                        id,
+                        &old,
+                        computed.as_deref().map(|columns| (columns, row)),
+                        context,
+                    )?;
                     if let Some(kept) = &mut kept {
                         kept.push(&old, others, row);
                     }
                 }
                 Locked::Changed(latest) => {
                     let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
-                    self.target.table.delete(context.transaction, id, &old)?;
+                    self.target.delete(id, &old, None, context)?;
                     if let Some(kept) = &mut kept {
                         kept.push(&old, others, row);
                     }

@@ -9,7 +9,7 @@ use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::limit::{limit_value, offset_value};
-use crate::sql::executor::modify::{Locked, Target};
+use crate::sql::executor::modify::{ComputedRows, Locked, Target};
 use crate::sql::executor::node::input;
 use crate::sql::executor::scan;
 use crate::sql::plan::expression::Expression;
@@ -227,14 +227,14 @@ fn insert_one(
     slot: &mut Option<Target>,
     context: &mut ExecutionContext<'_>,
 ) -> Result<PointResult> {
-    let Operator::Insert { input, table, checks, .. } = &root.operator else {
+    let Operator::Insert { input, checks, .. } = &root.operator else {
         return Err(Error::internal("a data change of another kind"));
     };
     let Operator::Values { rows, .. } = &input.operator else {
         return Err(Error::internal("an INSERT of something else than a row"));
     };
     if slot.is_none() {
-        *slot = Some(Target::open(table, None, context)?);
+        *slot = Some(Target::of(&root.operator, context)?);
     }
     let (Some(target), Some(row)) = (slot.as_ref(), rows.first()) else {
         return Err(Error::internal("a table was opened and is not there"));
@@ -255,7 +255,7 @@ fn insert_one(
             _ => computed.next().map_or(DatumRef::Null, Value::as_datum),
         });
     }
-    target.insert(&new, checks, context)?;
+    target.insert(&new, None, checks, context)?;
     Ok(PointResult { rows: 0, affected: Some(1) })
 }
 
@@ -363,13 +363,7 @@ impl Run<'_> {
         if let Some(target) = self.scratch.target.take() {
             return Ok(target);
         }
-        match operator {
-            Operator::Update { table, assignments, .. } => Target::open(table, Some(assignments), context),
-            Operator::Insert { table, .. } | Operator::Delete { table, .. } => {
-                Target::open(table, None, context)
-            }
-            _ => Err(Error::internal("a data change of another kind")),
-        }
+        Target::of(operator, context)
     }
 
     fn insert(
@@ -385,7 +379,7 @@ impl Run<'_> {
         let mut count = 0;
         let result = self.rows(input, context, &mut |context, row, width| {
             let new: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
-            target.insert(&new, checks, context)?;
+            target.insert(&new, None, checks, context)?;
             count += 1;
             return_row(returning.as_deref(), row, context, emit)
         });
@@ -400,7 +394,7 @@ impl Run<'_> {
         context: &mut ExecutionContext<'_>,
         emit: &mut Emit<'_>,
     ) -> Result<bool> {
-        let Operator::Update { input, table, assignments, recheck, checks, returning } = operator else {
+        let Operator::Update { input, table, assignments, recheck, checks, returning, .. } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
         let source = Source { input, width: table.columns.len(), recheck: recheck.as_ref() };
@@ -414,7 +408,7 @@ impl Run<'_> {
             for ((column, _), value) in assignments.iter().zip(&values) {
                 new[*column] = value.as_datum();
             }
-            target.update(id, old, &new, checks, context)?;
+            target.update(id, old, &new, &ComputedRows::default(), checks, context)?;
             return_row(returning.as_deref(), &Borrowed(&new), context, emit)
         })
     }
@@ -425,12 +419,12 @@ impl Run<'_> {
         context: &mut ExecutionContext<'_>,
         emit: &mut Emit<'_>,
     ) -> Result<bool> {
-        let Operator::Delete { input, table, recheck, returning } = operator else {
+        let Operator::Delete { input, table, recheck, returning, .. } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
         let source = Source { input, width: table.columns.len(), recheck: recheck.as_ref() };
         self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
-            target.table.delete(context.transaction, id, old)?;
+            target.delete(id, old, None, context)?;
             return_row(returning.as_deref(), row, context, emit)
         })
     }

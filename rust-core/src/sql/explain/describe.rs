@@ -21,7 +21,7 @@ pub(super) fn describe(
         inputs: Vec::new(),
         measured,
         shown: Vec::new(),
-        printer: Printer { environment, run_time: BTreeMap::new() },
+        printer: Printer { environment, run_time: BTreeMap::new(), pretty: false },
         aliases: Vec::new(),
         common: BTreeMap::new(),
         working_tables: BTreeSet::new(),

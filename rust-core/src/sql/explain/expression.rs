@@ -20,33 +20,32 @@ pub(super) struct Printer<'a> {
     pub(super) environment: &'a CastEnvironment<'a>,
     /// Values that the plan computes itself, by position among all parameters: what stands for them.
     pub(super) run_time: BTreeMap<usize, String>,
+    /// Without the parentheses that only save thinking.
+    pub(super) pretty: bool,
 }
 
 /// The type of an expression's value.
 pub(super) fn data_type(expression: &Expression) -> DataType {
+    expression.data_type()
+}
+
+pub(super) fn is_symbol(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+}
+
+/// Whether [`Printer::print`] puts an expression in parentheses.
+fn writes_parentheses(expression: &Expression) -> bool {
     match expression {
-        Expression::Constant { data_type, .. }
-        | Expression::Column { data_type, .. }
-        | Expression::Input { data_type, .. }
-        | Expression::Parameter { data_type, .. }
-        | Expression::Case { data_type, .. }
-        | Expression::Coalesce { data_type, .. } => *data_type,
-        Expression::Call { function, .. } => function.returns,
-        Expression::Cast { target, .. } => target.data_type,
-        Expression::NullIf { left, .. } => self::data_type(left),
+        Expression::Call { function, .. } => is_symbol(function.name),
         Expression::And(_)
         | Expression::Or(_)
         | Expression::Not(_)
         | Expression::IsNull { .. }
         | Expression::IsTruth { .. }
         | Expression::IsDistinct { .. }
-        | Expression::InSet { .. }
-        | Expression::Subquery(_) => DataType::Boolean,
+        | Expression::InSet { .. } => true,
+        _ => false,
     }
-}
-
-fn is_symbol(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
 }
 
 impl Printer<'_> {
@@ -55,6 +54,16 @@ impl Printer<'_> {
         let mut out = String::new();
         self.write(expression, input, &mut out);
         out
+    }
+
+    /// Without parentheses around it.
+    pub(super) fn bare(&self, expression: &Expression, input: &[Column]) -> String {
+        let mut text = self.print(expression, input);
+        if writes_parentheses(expression) {
+            text.pop();
+            text.remove(0);
+        }
+        text
     }
 
     /// Several, one text each.
@@ -102,8 +111,18 @@ impl Printer<'_> {
                 self.write_call(function.name, arguments, input, out);
             }
             Expression::Cast { input: inner, target, .. } => {
+                let simple = match &**inner {
+                    Expression::Input { .. } | Expression::Coalesce { .. } | Expression::Cast { .. } => true,
+                    Expression::Call { function, .. } => !is_symbol(function.name),
+                    _ => false,
+                };
+                if self.pretty && simple {
+                    self.write(inner, input, out);
+                    out.push_str(&format!("::{target}"));
+                    return;
+                }
                 out.push('(');
-                self.write(inner, input, out);
+                out.push_str(&if self.pretty { self.bare(inner, input) } else { self.print(inner, input) });
                 out.push_str(&format!(")::{target}"));
             }
             Expression::And(operands) => self.write_joined(operands, " AND ", input, out),
@@ -133,7 +152,8 @@ impl Printer<'_> {
                 out.push_str("CASE");
                 for (condition, result) in branches {
                     out.push_str(" WHEN ");
-                    self.write(condition, input, out);
+                    let bare = self.pretty.then(|| self.bare(condition, input));
+                    out.push_str(&bare.unwrap_or_else(|| self.print(condition, input)));
                     out.push_str(" THEN ");
                     self.write(result, input, out);
                 }
@@ -153,6 +173,10 @@ impl Printer<'_> {
             }
             Expression::InSet { input: inner, values, has_null, negated } => {
                 let element = data_type(inner);
+                if self.pretty {
+                    self.write_list(inner, values, *has_null, *negated, input, out);
+                    return;
+                }
                 let texts: Vec<String> = values
                     .iter()
                     .map(|value| self.element(value, element))
@@ -191,9 +215,36 @@ impl Printer<'_> {
             if position > 0 {
                 out.push_str(between);
             }
-            self.write(operand, input, out);
+            match operand {
+                Expression::Or(_) | Expression::InSet { .. } => self.write(operand, input, out),
+                _ if self.pretty => out.push_str(&self.bare(operand, input)),
+                _ => self.write(operand, input, out),
+            }
         }
         out.push(')');
+    }
+
+    /// `IN` over constants, as PostgreSQL writes it in definitions.
+    fn write_list(
+        &self,
+        inner: &Expression,
+        values: &[Datum],
+        has_null: bool,
+        negated: bool,
+        input: &[Column],
+        out: &mut String,
+    ) {
+        out.push('(');
+        self.write(inner, input, out);
+        out.push_str(if negated { " <> ALL (ARRAY[" } else { " = ANY (ARRAY[" });
+        let nulls = has_null.then_some(&Datum::Null);
+        for (position, value) in values.iter().chain(nulls).enumerate() {
+            if position > 0 {
+                out.push_str(", ");
+            }
+            self.write_constant(value, data_type(inner), out);
+        }
+        out.push_str("]))");
     }
 
     pub(super) fn write_call(

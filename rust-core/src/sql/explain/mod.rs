@@ -12,9 +12,12 @@ mod text;
 
 use crate::error::Result;
 use crate::sql::executor::NodeStatistics;
+use crate::sql::explain::expression::{Column, Printer};
 use crate::sql::explain::node::Node;
+use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::PhysicalPlan;
 use crate::sql::types::cast::CastEnvironment;
+use crate::sql::types::data_type::DataType;
 
 /// What is shown.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,34 @@ impl Explained {
             execution_nanoseconds: run.map(|run| run.nanoseconds),
         })
     }
+}
+
+/// An expression of an index as messages and lists show it: in parentheses unless it looks like a function call.
+/// `columns`: what its inputs are called.
+pub fn index_key_text(
+    expression: &Expression,
+    columns: &[String],
+    environment: &CastEnvironment<'_>,
+) -> String {
+    let text = predicate_text(expression, columns, environment);
+    let is_call = match expression {
+        Expression::Call { function, .. } => !expression::is_symbol(function.name),
+        Expression::Coalesce { .. } | Expression::NullIf { .. } => true,
+        _ => false,
+    };
+    if is_call { text } else { format!("({text})") }
+}
+
+/// The condition of a partial index as lists show it.
+pub fn predicate_text(
+    expression: &Expression,
+    columns: &[String],
+    environment: &CastEnvironment<'_>,
+) -> String {
+    let printer = Printer { environment, run_time: Default::default(), pretty: true };
+    let columns: Vec<Column> =
+        columns.iter().map(|text| Column { text: text.clone(), data_type: DataType::Unknown }).collect();
+    printer.bare(expression, &columns)
 }
 
 /// Nanoseconds as milliseconds.

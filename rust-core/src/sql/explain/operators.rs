@@ -1,6 +1,6 @@
 //! What each operator is called, what is said below it, and how its columns are named.
 
-use crate::catalog::table_definition::ColumnDefinition;
+use crate::catalog::table_definition::{ColumnDefinition, TableDefinition};
 use crate::sql::explain::describe::{Describer, Shown};
 use crate::sql::explain::expression::{Column, Printer, data_type};
 use crate::sql::explain::node::Node;
@@ -10,6 +10,7 @@ use crate::sql::plan::physical::{
     HashKey, KeyBound, KeyNulls, Operator, PhysicalAggregate, PhysicalJoinKind, ScanOutput,
 };
 use crate::sql::types::data_type::DataType;
+use crate::table::layout::IndexKey;
 
 impl Describer<'_> {
     /// Describes a node whose inputs are described.
@@ -44,7 +45,7 @@ impl Describer<'_> {
                 let keys: Vec<String> = table.layout.indexes[*index]
                     .columns
                     .iter()
-                    .map(|key| self.column(number, &table.columns[key.column].name))
+                    .map(|part| self.key_text(number, table, part.key))
                     .collect();
                 let mut conditions: Vec<String> = keys
                     .iter()
@@ -78,7 +79,7 @@ impl Describer<'_> {
                     .iter()
                     .zip(key)
                     .map(|(column, value)| {
-                        let column = self.column(number, &table.columns[column.column].name);
+                        let column = self.key_text(number, table, column.key);
                         format!("({column} = {})", self.printer.print(value, &[]))
                     })
                     .collect();
@@ -308,6 +309,14 @@ impl Describer<'_> {
     fn column(&self, number: usize, name: &str) -> String {
         let several = self.aliases.iter().filter(|alias| !alias.is_empty()).count() > 1;
         if several { format!("{}.{name}", self.aliases[number]) } else { name.to_owned() }
+    }
+
+    /// A part of an index's key: a column, or an expression as the index shows it.
+    fn key_text(&self, number: usize, table: &TableDefinition, key: IndexKey) -> String {
+        match key {
+            IndexKey::Column(column) => self.column(number, &table.columns[column].name),
+            IndexKey::Computed(_) => table.key_text(key).to_owned(),
+        }
     }
 
     /// A column of a common table, which has no name of its own in a plan.

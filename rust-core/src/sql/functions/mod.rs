@@ -23,6 +23,8 @@ pub(crate) mod tests;
 mod text;
 mod variadic;
 
+pub use text::quote_identifier;
+
 use registry::{AggregateFunction, ScalarFunction, TableFunction};
 
 /// The tables of definitions, in the order of the documentation.

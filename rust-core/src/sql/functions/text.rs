@@ -389,7 +389,8 @@ const QUOTED_WORDS: &[&str] = &[
     "xmltable",
 ];
 
-pub(super) fn quote_identifier(name: &str, out: &mut String) {
+/// Appends `name` as SQL writes it: in quotes where it needs them.
+pub fn quote_identifier(name: &str, out: &mut String) {
     let plain = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_')
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         && QUOTED_WORDS.binary_search(&name).is_err();

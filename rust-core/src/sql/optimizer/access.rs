@@ -4,13 +4,16 @@
 //! is wanted counts: a path that has it saves the sort, and under a LIMIT it may stop early.
 
 use crate::catalog::table_definition::TableDefinition;
-use crate::sql::optimizer::columns::operator_count;
+use crate::sql::optimizer::columns::{operator_count, split_conjunction};
 use crate::sql::optimizer::cost;
+use crate::sql::optimizer::implication::implies;
 use crate::sql::optimizer::knowledge::Knowledge;
+use crate::sql::optimizer::rewrite::{computed_over, same};
 use crate::sql::optimizer::sargable::{Comparison, Sargable, sargable, text_after};
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::physical::KeyBound;
 use crate::sql::types::datum::Datum;
+use crate::table::layout::{IndexColumn, IndexLayout};
 
 /// A sort key that is a column of the table.
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +94,12 @@ struct Bounds {
 /// Everything that the choice depends on.
 struct Choice<'a> {
     table: &'a TableDefinition,
+    /// Columns of the table, and behind them what its indexes compute.
+    columns: &'a [OutputColumn],
     predicates: &'a [Expression],
     terms: Vec<Term>,
+    /// What is to be known of each index, where one of them is partial.
+    partial: Vec<Partial>,
     order: Option<&'a WantedOrder>,
     knowledge: &'a Knowledge<'a>,
     rows: f64,
@@ -100,10 +107,13 @@ struct Choice<'a> {
 }
 
 /// The cheapest way to read `table`, whose columns are `columns`, for rows that fulfil all `predicates`.
+///
+/// `predicates` have columns in the place of what indexes compute, `expanded` are the same without.
 pub(super) fn choose(
     table: &TableDefinition,
     columns: &[OutputColumn],
-    predicates: &[Expression],
+    computed: &[Expression],
+    (predicates, expanded): (&[Expression], &[Expression]),
     order: Option<&WantedOrder>,
     knowledge: &mut Knowledge<'_>,
 ) -> Access {
@@ -116,19 +126,21 @@ pub(super) fn choose(
             Some(Term { position, column, comparison })
         })
         .collect();
+    let partial = partial_indexes(table, columns, computed, expanded);
     // A look-up of one row needs no statistics.
-    let choice = Choice { table, predicates, terms, order, knowledge, rows: 1.0, rows_out: 1.0 };
+    let choice =
+        Choice { table, columns, predicates, terms, partial, order, knowledge, rows: 1.0, rows_out: 1.0 };
     if let Some(access) = choice.row_id_lookup().or_else(|| choice.unique_lookup()) {
         return access;
     }
-    let terms = choice.terms;
+    let (terms, partial) = (choice.terms, choice.partial);
     knowledge.learn_table(table, columns);
     let knowledge = &*knowledge;
     let facts = columns.first().and_then(|column| knowledge.column(column.id));
     let rows =
         facts.map_or_else(|| knowledge.table_rows(table), |facts| knowledge.relation(facts.relation).rows);
     let rows_out = rows * knowledge.table_share(columns, &predicates.iter().collect::<Vec<_>>());
-    let choice = Choice { table, predicates, terms, order, knowledge, rows, rows_out };
+    let choice = Choice { table, columns, predicates, terms, partial, order, knowledge, rows, rows_out };
     let mut best = choice.table_scan();
     for index in 0..table.layout.indexes.len() {
         if let Some(access) = choice.index_scan(index)
@@ -140,11 +152,91 @@ pub(super) fn choose(
     best
 }
 
+/// A partial index beside the query's conditions.
+#[derive(Clone, Debug)]
+enum Partial {
+    /// It is not partial: it has every row.
+    No,
+    /// Rows that it leaves out may be wanted.
+    Unusable,
+    /// It has every row that is wanted.
+    Usable {
+        /// Its predicate's terms.
+        terms: Vec<Expression>,
+        /// Positions of the query's conditions that all its rows fulfil.
+        answered: Vec<usize>,
+    },
+}
+
+/// For each index whether the query's conditions let a partial one be read; nothing where no index is partial.
+fn partial_indexes(
+    table: &TableDefinition,
+    columns: &[OutputColumn],
+    computed: &[Expression],
+    conditions: &[Expression],
+) -> Vec<Partial> {
+    let indexes = &table.layout.indexes;
+    if indexes.iter().all(|index| index.predicate.is_none()) {
+        return Vec::new();
+    }
+    let partial = |index: &IndexLayout| {
+        let Some(value) = index.predicate else { return Partial::No };
+        let Some(predicate) = computed.get(value).and_then(|value| computed_over(value, columns).ok()) else {
+            return Partial::Unusable;
+        };
+        if !implies(conditions, &predicate) {
+            return Partial::Unusable;
+        }
+        let mut terms = Vec::new();
+        split_conjunction(predicate, &mut terms);
+        let answered = |position: &usize| implies(&terms, &conditions[*position]);
+        let answered = (0..conditions.len()).filter(answered).collect();
+        Partial::Usable { terms, answered }
+    };
+    indexes.iter().map(partial).collect()
+}
+
+/// Whether a partial index has every row that fulfils `conditions`.
+pub(super) fn has_all_rows(
+    index: &IndexLayout,
+    columns: &[OutputColumn],
+    computed: &[Expression],
+    conditions: &[Expression],
+) -> bool {
+    let Some(value) = index.predicate else { return true };
+    let predicate = computed.get(value).and_then(|value| computed_over(value, columns).ok());
+    predicate.is_some_and(|predicate| implies(conditions, &predicate))
+}
+
 impl Choice<'_> {
+    /// The position of a part of an index among `columns`: of equal expressions the first.
+    fn position(&self, part: &IndexColumn) -> usize {
+        let position = self.table.layout.position(part.key);
+        match self.columns.get(position) {
+            Some(column) if position >= self.table.columns.len() => {
+                self.columns.iter().position(|known| known.id == column.id).unwrap_or(position)
+            }
+            _ => position,
+        }
+    }
+
+    /// What is to be known of index `position`, which may be read; `None`: it may not.
+    fn partial(&self, position: usize) -> Option<(&[Expression], &[usize])> {
+        match self.partial.get(position) {
+            None | Some(Partial::No) => Some((&[], &[])),
+            Some(Partial::Unusable) => None,
+            Some(Partial::Usable { terms, answered }) => Some((terms, answered)),
+        }
+    }
+
     /// Share of rows that fulfil these predicates.
     fn selectivity(&self, positions: &[usize]) -> f64 {
         let terms: Vec<&Expression> = positions.iter().map(|position| &self.predicates[*position]).collect();
         self.knowledge.share_of_all(&terms)
+    }
+
+    fn is_not_null(&self, column: usize) -> bool {
+        self.table.columns.get(column).is_some_and(|column| column.not_null)
     }
 
     fn equal(&self, column: usize) -> impl Iterator<Item = &Term> {
@@ -182,11 +274,15 @@ impl Choice<'_> {
         unique.into_iter().find_map(|(position, index)| {
             let mut key = Vec::with_capacity(index.columns.len());
             let mut used = Vec::with_capacity(index.columns.len());
-            for column in &index.columns {
-                let (term, value) = self.equal_key(column.column)?;
+            let (_, answered) = self.partial(position)?;
+            for part in &index.columns {
+                let (term, value) = self.equal_key(self.position(part))?;
                 key.push(value);
                 used.push(term);
             }
+            used.extend(
+                answered.iter().filter(|answered| !used.contains(answered)).copied().collect::<Vec<_>>(),
+            );
             Some(self.one_row(Path::Unique { index: position, key }, used))
         })
     }
@@ -282,22 +378,35 @@ impl Choice<'_> {
     /// A scan of an index, where predicates narrow it or it has the wanted order.
     fn index_scan(&self, position: usize) -> Option<Access> {
         let index = &self.table.layout.indexes[position];
+        let (holds, answered) = self.partial(position)?;
         let mut equal = Vec::new();
         let mut used = Vec::new();
-        for column in &index.columns {
-            let Some((term, value)) = self.equal_key(column.column) else { break };
+        for part in &index.columns {
+            let Some((term, value)) = self.equal_key(self.position(part)) else { break };
             equal.push(value);
             used.push(term);
         }
         let next = index.columns.get(equal.len());
-        let bounds = next.map_or_else(Bounds::default, |next| self.bounds(next.column, Sargable::key_value));
+        let bounds =
+            next.map_or_else(Bounds::default, |next| self.bounds(self.position(next), Sargable::key_value));
         used.extend(&bounds.used);
         let direction = self.order.and_then(|order| self.index_direction(position, order));
-        if used.is_empty() && bounds.implied.is_empty() && direction.is_none() {
+        if used.is_empty() && bounds.implied.is_empty() && direction.is_none() && holds.is_empty() {
             return None;
         }
         let narrowing: Vec<usize> = used.iter().chain(&bounds.implied).copied().collect();
-        let scanned = (self.rows * self.selectivity(&narrowing)).max(self.rows_out);
+        let mut narrowed: Vec<&Expression> = narrowing.iter().map(|one| &self.predicates[*one]).collect();
+        for term in holds {
+            if !narrowed.iter().any(|known| same(known, term)) {
+                narrowed.push(term);
+            }
+        }
+        let scanned = (self.rows * self.knowledge.share_of_all(&narrowed)).max(self.rows_out);
+        for answered in answered {
+            if !used.contains(answered) {
+                used.push(*answered);
+            }
+        }
         let Bounds { lower, upper, .. } = bounds;
         let backward = direction == Some(true);
         let path = Path::Index { index: position, equal, lower, upper, backward };
@@ -308,13 +417,13 @@ impl Choice<'_> {
     /// In which direction (backward: true) an index has the wanted order; `None`: in neither.
     fn index_direction(&self, position: usize, order: &WantedOrder) -> Option<bool> {
         let index = &self.table.layout.indexes[position];
-        let mut columns = index.columns.iter().filter(|column| !self.is_constant(column.column));
+        let mut columns = index.columns.iter().filter(|part| !self.is_constant(self.position(part)));
         let mut direction = None;
         for key in order.keys.iter().filter(|key| !self.is_constant(key.column)) {
             let Some(column) = columns.next() else {
                 // Entries of equal values lie in the order of their row ids.
-                let not_null = |column: usize| self.table.columns[column].not_null;
-                let decided = index.unique && index.columns.iter().all(|column| not_null(column.column));
+                let decided =
+                    index.unique && index.columns.iter().all(|part| self.is_not_null(self.position(part)));
                 let by_row_id = Some(key.column) == self.table.row_id_column()
                     && direction.is_none_or(|backward| backward == key.descending);
                 return if decided {
@@ -325,11 +434,11 @@ impl Choice<'_> {
                     None
                 };
             };
-            if column.column != key.column {
+            if self.position(column) != key.column {
                 return None;
             }
             let backward = column.descending != key.descending;
-            let nullable = !self.table.columns[key.column].not_null;
+            let nullable = !self.is_not_null(key.column);
             if nullable && (column.nulls_first != key.nulls_first) != backward {
                 return None;
             }

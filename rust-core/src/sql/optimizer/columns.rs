@@ -95,7 +95,7 @@ pub(super) fn conjunction(mut terms: Vec<Expression>) -> Option<Expression> {
     if terms.len() > 1 { Some(Expression::And(terms)) } else { terms.pop() }
 }
 
-/// Adds the columns that `plan` puts out to `out`, in order.
+/// Adds the columns that `plan` puts out to `out`, also those that a scan can compute.
 pub(super) fn output_ids(plan: &LogicalPlan, out: &mut Vec<ColumnId>) {
     match plan {
         LogicalPlan::Scan { columns, row_id, .. } => {

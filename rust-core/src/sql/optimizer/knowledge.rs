@@ -85,8 +85,9 @@ impl<'s> Knowledge<'s> {
         let id = |position: usize| columns.get(position).map(|column| column.id);
         let row_id = table.row_id_column();
         let mut keys: Vec<Vec<ColumnId>> = row_id.and_then(id).map(|id| vec![id]).into_iter().collect();
-        for index in table.layout.indexes.iter().filter(|index| index.unique) {
-            keys.extend(index.columns.iter().map(|column| id(column.column)).collect::<Option<Vec<_>>>());
+        for index in table.layout.indexes.iter().filter(|index| index.unique && index.predicate.is_none()) {
+            let parts = index.columns.iter().map(|part| id(table.layout.position(part.key)));
+            keys.extend(parts.collect::<Option<Vec<_>>>());
         }
         let relation = RelationNumber(self.relations.len() as u32);
         for (position, column) in columns.iter().enumerate() {

@@ -9,6 +9,7 @@ mod access;
 mod cardinality;
 mod columns;
 mod cost;
+mod implication;
 mod knowledge;
 mod lowering;
 mod order;

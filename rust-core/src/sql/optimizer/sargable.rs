@@ -166,18 +166,19 @@ fn width(data_type: DataType) -> u32 {
 
 /// A column, also under a conversion that keeps its order and loses nothing.
 pub(super) fn plain_column(expression: &Expression) -> Option<(ColumnId, DataType)> {
-    match expression {
+    match widened(expression) {
         Expression::Column { id, data_type } => Some((*id, *data_type)),
-        Expression::Cast { input, target, .. } => {
-            let Expression::Column { id, data_type } = &**input else { return None };
-            let widened = is_integer(*data_type)
-                && is_integer(target.data_type)
-                && width(*data_type) <= width(target.data_type);
-            let same_text = is_plain_text(*data_type) && is_plain_text(target.data_type);
-            (target.modifier == -1 && (widened || same_text)).then_some((*id, *data_type))
-        }
         _ => None,
     }
+}
+
+/// What is under a conversion that keeps its order and loses nothing; `expression` where it is no such conversion.
+pub(super) fn widened(expression: &Expression) -> &Expression {
+    let Expression::Cast { input, target, .. } = expression else { return expression };
+    let from = input.data_type();
+    let widened = is_integer(from) && is_integer(target.data_type) && width(from) <= width(target.data_type);
+    let same_text = is_plain_text(from) && is_plain_text(target.data_type);
+    if target.modifier == -1 && (widened || same_text) { input } else { expression }
 }
 
 impl Sargable {

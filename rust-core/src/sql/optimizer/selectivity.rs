@@ -308,7 +308,9 @@ fn sample_hits(
     columns: &[OutputColumn],
     terms: &[&Expression],
 ) -> Option<usize> {
-    let layout: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
+    // An index may have been made since: what it computes is not in the sample.
+    let width = statistics.sample.first().map_or(0, Vec::len);
+    let layout: Vec<ColumnId> = columns.iter().take(width).map(|column| column.id).collect();
     let mut conditions: Vec<Expression> = terms.iter().map(|term| (*term).clone()).collect();
     conditions.iter_mut().try_for_each(|condition| to_inputs(condition, &layout)).ok()?;
     let context = EvaluationContext::new(&[], planning_environment());

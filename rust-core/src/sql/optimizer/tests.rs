@@ -1,6 +1,8 @@
 //! Physical plans of hand-built logical ones, printed in one line each.
 
 mod golden;
+mod implication;
+mod indexed_expressions;
 
 use super::*;
 use crate::catalog::table_definition::{ColumnDefinition, IndexDefinition};
@@ -10,7 +12,7 @@ use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, SortKey};
 use crate::sql::plan::physical::{KeyBound, Operator, PhysicalNode, ScanOutput};
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::Datum;
-use crate::table::layout::{IndexColumn, IndexLayout, RowIdSource, TableLayout};
+use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, RowIdSource, TableLayout};
 use std::sync::Arc;
 
 struct Rows(u64);
@@ -34,9 +36,15 @@ fn table() -> Arc<TableDefinition> {
         not_null: *name == "id",
         default: None,
     });
-    let column = |column, descending| IndexColumn { column, descending, nulls_first: false };
-    let index =
-        |columns, unique| IndexLayout { tree: TreeId(9), columns, unique, runtime: Default::default() };
+    let column =
+        |column, descending| IndexColumn { key: IndexKey::Column(column), descending, nulls_first: false };
+    let index = |columns, unique| IndexLayout {
+        tree: TreeId(9),
+        columns,
+        unique,
+        predicate: None,
+        runtime: Default::default(),
+    };
     let definition = |name: &str| IndexDefinition { id: ObjectId(5), name: name.into(), constraint: None };
     Arc::new(TableDefinition {
         id: ObjectId(1),
@@ -45,6 +53,7 @@ fn table() -> Arc<TableDefinition> {
         columns: columns.collect(),
         checks: Vec::new(),
         indexes: vec![definition("t_email_key"), definition("t_org_age")],
+        computed: Vec::new(),
         row_id_constraint: Some("t_pkey".into()),
         layout: Arc::new(TableLayout {
             tree: TreeId(1),
@@ -52,6 +61,7 @@ fn table() -> Arc<TableDefinition> {
             row_id: RowIdSource::Column(0),
             runtime: Default::default(),
             columns: types.map(SqlType::plain).to_vec(),
+            computed: Vec::new(),
             indexes: vec![
                 index(vec![column(1, false)], true),
                 index(vec![column(2, false), column(3, true)], false),
@@ -77,7 +87,7 @@ fn columns() -> Vec<OutputColumn> {
 }
 
 fn scan() -> LogicalPlan {
-    LogicalPlan::Scan { table: table(), columns: columns(), row_id: None }
+    LogicalPlan::Scan { table: table(), columns: columns(), computed: Arc::default(), row_id: None }
 }
 
 fn col(index: usize) -> Expression {
@@ -339,6 +349,7 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
     let rows = || LogicalPlan::Scan {
         table: table(),
         columns: columns(),
+        computed: Arc::default(),
         row_id: Some(output(99, "row id", DataType::BigInt)),
     };
     let input = || Box::new(filter(rows(), vec![compare(col(0), "=", big(7)), compare(col(3), ">", int(1))]));
@@ -348,10 +359,14 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         old_columns: columns(),
         row_id: ColumnId(99),
         assignments: vec![(3, col(2))],
-        recheck: Some(Expression::And(vec![compare(col(0), "=", big(7)), compare(col(3), ">", int(1))])),
+        recheck: Some(Box::new(Expression::And(vec![
+            compare(col(0), "=", big(7)),
+            compare(col(3), ">", int(1)),
+        ]))),
         checks: Vec::new(),
         new_columns: columns(),
         returning: None,
+        computed: Arc::default(),
     };
     let plan = optimize(update, &[], &Rows(0)).unwrap();
     assert_eq!(
@@ -366,6 +381,7 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         row_id: ColumnId(99),
         recheck: None,
         returning: None,
+        computed: Arc::default(),
     };
     let plan = optimize(scan, &[], &Rows(0)).unwrap();
     assert_eq!(show(&plan.root), "delete recheck  < scan -..- [0, 1, 2, 3] row_id");

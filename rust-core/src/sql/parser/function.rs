@@ -252,7 +252,7 @@ impl<'a> Parser<'a> {
     }
 
     #[inline(never)]
-    fn special_form(&mut self, keyword: Keyword) -> Result<Option<Expr<'a>>> {
+    pub(super) fn special_form(&mut self, keyword: Keyword) -> Result<Option<Expr<'a>>> {
         if let Some(expression) = self.keyword_type_literal(keyword)? {
             return Ok(Some(expression));
         }

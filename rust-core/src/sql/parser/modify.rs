@@ -135,6 +135,22 @@ impl<'a> Parser<'a> {
             let name = self.name()?;
             return Ok(Expr { kind: ExprKind::Column(self.qualified_from(name)?), span: name.span });
         }
+        if let TokenKind::Keyword(
+            keyword @ (Keyword::Cast
+            | Keyword::Coalesce
+            | Keyword::Extract
+            | Keyword::Greatest
+            | Keyword::Least
+            | Keyword::Nullif
+            | Keyword::Overlay
+            | Keyword::Position
+            | Keyword::Substring
+            | Keyword::Trim),
+        ) = token.kind
+            && let Some(expression) = self.special_form(keyword)?
+        {
+            return Ok(expression);
+        }
         let expression = self.name_operand()?;
         match expression.kind {
             ExprKind::Function(_) => Ok(expression),

@@ -180,6 +180,32 @@ pub enum SubqueryForm {
 }
 
 impl Expression {
+    /// The type of its values.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Expression::Constant { data_type, .. }
+            | Expression::Column { data_type, .. }
+            | Expression::Input { data_type, .. }
+            | Expression::Parameter { data_type, .. }
+            | Expression::Case { data_type, .. }
+            | Expression::Coalesce { data_type, .. } => *data_type,
+            Expression::Call { function, .. } => function.returns,
+            Expression::Cast { target, .. } => target.data_type,
+            Expression::NullIf { left, .. } => left.data_type(),
+            Expression::Subquery(subquery) => match &subquery.form {
+                SubqueryForm::Scalar { data_type } => *data_type,
+                SubqueryForm::Exists | SubqueryForm::Any { .. } => DataType::Boolean,
+            },
+            Expression::And(_)
+            | Expression::Or(_)
+            | Expression::Not(_)
+            | Expression::IsNull { .. }
+            | Expression::IsTruth { .. }
+            | Expression::IsDistinct { .. }
+            | Expression::InSet { .. } => DataType::Boolean,
+        }
+    }
+
     /// Calls `visit` with each direct operand, in the order they are written. Expressions inside the plan of a
     /// subquery are not operands; the test of an ANY is.
     pub fn each_operand<'e>(&'e self, visit: &mut dyn FnMut(&'e Expression)) {

@@ -69,8 +69,11 @@ pub enum LogicalPlan {
     Scan {
         /// The table.
         table: Arc<TableDefinition>,
-        /// One output column a table column, in order.
+        /// One output column a table column, in order; behind them one a computed value of the table's indexes. Those
+        /// are not put out by themselves: the optimizer lets them stand for their expressions.
         columns: Vec<OutputColumn>,
+        /// What the table's indexes compute: `Input { index }` is the table's column.
+        computed: Arc<[Expression]>,
         /// A bigint column with the row id, put out after the others: for the target of UPDATE and DELETE.
         row_id: Option<OutputColumn>,
     },
@@ -244,6 +247,8 @@ pub enum LogicalPlan {
         new_columns: Vec<OutputColumn>,
         /// RETURNING, over `new_columns`.
         returning: Option<Returning>,
+        /// What the table's indexes compute: `Input { index }` is the table's column.
+        computed: Arc<[Expression]>,
     },
     /// Changes rows of a table.
     Update {
@@ -259,13 +264,15 @@ pub enum LogicalPlan {
         assignments: Vec<(usize, Expression)>,
         /// The WHERE and join conditions without subqueries, over the input's columns: evaluated again on the
         /// latest version of a row that changed while its lock was waited for. `None`: always true.
-        recheck: Option<Expression>,
+        recheck: Option<Box<Expression>>,
         /// Over `new_columns`.
         checks: Vec<BoundCheck>,
         /// Columns that stand for the new row.
         new_columns: Vec<OutputColumn>,
         /// RETURNING, over `new_columns` and the input's columns.
         returning: Option<Returning>,
+        /// As for INSERT.
+        computed: Arc<[Expression]>,
     },
     /// Removes rows of a table.
     Delete {
@@ -278,9 +285,11 @@ pub enum LogicalPlan {
         /// The row id, as the input puts it out.
         row_id: ColumnId,
         /// As for UPDATE.
-        recheck: Option<Expression>,
+        recheck: Option<Box<Expression>>,
         /// RETURNING, over the input's columns.
         returning: Option<Returning>,
+        /// As for INSERT.
+        computed: Arc<[Expression]>,
     },
 }
 
@@ -406,12 +415,12 @@ impl LogicalPlan {
                 returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
             }
             LogicalPlan::Update { assignments, recheck, checks, returning, .. } => {
-                assignments.iter().map(|(_, value)| value).chain(recheck).for_each(&mut *visit);
+                assignments.iter().map(|(_, value)| value).chain(recheck.as_deref()).for_each(&mut *visit);
                 checks.iter().map(|check| &check.condition).for_each(&mut *visit);
                 returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
             }
             LogicalPlan::Delete { recheck, returning, .. } => {
-                recheck.iter().for_each(&mut *visit);
+                recheck.as_deref().into_iter().for_each(&mut *visit);
                 returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
             }
         }
@@ -455,12 +464,13 @@ impl LogicalPlan {
                 each_returned(returning, visit)
             }
             LogicalPlan::Update { assignments, recheck, checks, returning, .. } => {
-                assignments.iter_mut().map(|(_, value)| value).chain(recheck).try_for_each(&mut *visit)?;
+                let values = assignments.iter_mut().map(|(_, value)| value);
+                values.chain(recheck.as_deref_mut()).try_for_each(&mut *visit)?;
                 each_check(checks, visit)?;
                 each_returned(returning, visit)
             }
             LogicalPlan::Delete { recheck, returning, .. } => {
-                recheck.iter_mut().try_for_each(&mut *visit)?;
+                recheck.as_deref_mut().into_iter().try_for_each(&mut *visit)?;
                 each_returned(returning, visit)
             }
         }
@@ -527,7 +537,9 @@ impl LogicalPlan {
     /// What the plan puts out, in order.
     pub fn output_columns(&self) -> Vec<OutputColumn> {
         match self {
-            LogicalPlan::Scan { columns, row_id, .. } => columns.iter().chain(row_id).cloned().collect(),
+            LogicalPlan::Scan { table, columns, row_id, .. } => {
+                columns.iter().take(table.columns.len()).chain(row_id).cloned().collect()
+            }
             LogicalPlan::Values { columns, .. }
             | LogicalPlan::Supplied { columns }
             | LogicalPlan::Project { columns, .. }

@@ -322,6 +322,8 @@ pub enum Operator {
         checks: Vec<BoundCheck>,
         /// Over the new row.
         returning: Option<Vec<Expression>>,
+        /// What the table's indexes compute: `Input { index }` is the table's column.
+        computed: Arc<[Expression]>,
     },
     /// Changes rows.
     Update {
@@ -339,6 +341,8 @@ pub enum Operator {
         checks: Vec<BoundCheck>,
         /// Over the new row, then the input's columns after the row id.
         returning: Option<Vec<Expression>>,
+        /// As for INSERT.
+        computed: Arc<[Expression]>,
     },
     /// Removes rows.
     Delete {
@@ -350,6 +354,8 @@ pub enum Operator {
         recheck: Option<Expression>,
         /// Over the input's columns.
         returning: Option<Vec<Expression>>,
+        /// As for INSERT.
+        computed: Arc<[Expression]>,
     },
 }
 

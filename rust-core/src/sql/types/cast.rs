@@ -63,6 +63,25 @@ pub fn cast_context(from: DataType, to: DataType) -> Option<CastContext> {
     })
 }
 
+/// Whether a cast depends on nothing but the value: text forms of moments and zones belong to the session.
+pub fn is_immutable_cast(source: DataType, target: DataType) -> bool {
+    let moment =
+        |data_type| matches!(data_type, DataType::Date | DataType::Timestamp | DataType::TimestampTz);
+    let zoned = |data_type| data_type == DataType::TimestampTz;
+    if source == target {
+        return true;
+    }
+    if zoned(source) || zoned(target) {
+        return false;
+    }
+    if moment(source) || moment(target) {
+        return moment(source) && moment(target);
+    }
+    // The text of these depends on settings.
+    target != DataType::Interval
+        && (target.is_number() || !matches!(source, DataType::Interval | DataType::Real | DataType::Double))
+}
+
 /// Converts `value` of type `from` to `target`.
 /// # Errors
 /// What PostgreSQL reports: `22P02`, `22003`, `22001`, `22007`, `22008`; `42846` when there is no such cast.

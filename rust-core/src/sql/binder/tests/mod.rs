@@ -403,7 +403,24 @@ fn bad_definitions_are_refused_at_their_place() {
         "0A000",
         "a storage parameter is not supported",
     );
-    check_error("CREATE INDEX ON t ((^a + 1))", "0A000", "an index on an expression is not supported");
+    let changing = "functions in index expression must be marked IMMUTABLE";
+    check_error("CREATE INDEX ON t ((^now()))", "42P17", changing);
+    check_error("CREATE INDEX ON t (^lower((a + random())::text))", "42P17", changing);
+    check_error("CREATE INDEX ON t ((^'2020-01-01'::timestamptz::date))", "42P17", changing);
+    let changing = "functions in index predicate must be marked IMMUTABLE";
+    check_error("CREATE INDEX ON t (a) WHERE ^now() > '2020-01-01'", "42P17", changing);
+    check_error(
+        "CREATE INDEX ON t (a) WHERE ^(SELECT true)",
+        "0A000",
+        "cannot use subquery in index predicate",
+    );
+    check_error(
+        "CREATE INDEX ON t (^sum(a))",
+        "42803",
+        "aggregate functions are not allowed in index expressions",
+    );
+    check_error("CREATE INDEX ON t ((a + ^$1))", "42P02", "there is no parameter $1");
+    check_error("CREATE INDEX ON t (a) INCLUDE (^a)", "0A000", "INCLUDE is not supported");
     check_error("CREATE INDEX ON t USING ^hash (a)", "0A000", "index method hash is not supported");
     check_error("CREATE INDEX i ON t (^zz)", "42703", "column \"zz\" does not exist");
     let BoundStatement::CreateIndex(index) = bind_text("CREATE UNIQUE INDEX ON t (b, c DESC)").unwrap()

@@ -181,7 +181,7 @@ impl Printer {
                 let offset = offset.as_ref().map_or("0".to_owned(), |one| self.expression(one));
                 format!("{input} | limit {limit} offset {offset}")
             }
-            LogicalPlan::Insert { table, input, checks, new_columns, returning } => {
+            LogicalPlan::Insert { table, input, checks, new_columns, returning, .. } => {
                 let input = self.plan(input);
                 self.names.clear();
                 self.define(new_columns);

@@ -1,15 +1,16 @@
 //! Lists of values looked up one by one: `column IN (…)` as a dependent join of the values with a look-up.
 
-use crate::catalog::table_definition::TableDefinition;
 use crate::error::Result;
 use crate::sql::evaluate::row::result_type;
 use crate::sql::functions::registry::Registry;
 use crate::sql::optimizer::access::Access;
+use crate::sql::optimizer::columns::conjunction;
 use crate::sql::optimizer::cost;
 use crate::sql::optimizer::lowering::index_join::lookups;
+use crate::sql::optimizer::lowering::scan::Scanned;
 use crate::sql::optimizer::lowering::{Lowered, Lowering, node};
 use crate::sql::optimizer::sargable::plain_column;
-use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
+use crate::sql::plan::expression::{ColumnId, Expression};
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::{Operator, PhysicalJoinKind};
 use std::sync::Arc;
@@ -23,9 +24,7 @@ impl Lowering<'_> {
     /// The scan by look-ups of the values of a list, where that is cheaper than `access`.
     pub(super) fn by_list(
         &mut self,
-        table: &Arc<TableDefinition>,
-        columns: &[OutputColumn],
-        row_id: Option<&OutputColumn>,
+        scanned: &Scanned,
         predicates: &[Expression],
         required: &[ColumnId],
         access: &Access,
@@ -38,9 +37,17 @@ impl Lowering<'_> {
             return Ok(None);
         }
         let scan = LogicalPlan::Scan {
-            table: Arc::clone(table),
-            columns: columns.to_vec(),
-            row_id: row_id.cloned(),
+            table: Arc::clone(&scanned.table),
+            columns: scanned.columns.clone(),
+            computed: Arc::clone(&scanned.computed),
+            row_id: scanned.row_id.clone(),
+        };
+        let scan = match conjunction(predicates.to_vec()) {
+            // What holds on the rows tells which partial indexes have them all.
+            Some(predicate) if scanned.table.layout.indexes.iter().any(|index| index.predicate.is_some()) => {
+                LogicalPlan::Filter { input: Box::new(scan), predicate }
+            }
+            _ => scan,
         };
         for (position, predicate) in predicates.iter().enumerate().filter(|(_, predicate)| is_list(predicate))
         {
@@ -64,7 +71,7 @@ impl Lowering<'_> {
             let mut terms = predicates.to_vec();
             terms[position] =
                 Expression::Call { function: equal, arguments: vec![(**input).clone(), value], position: 0 };
-            let found = self.scan(Arc::clone(table), columns, row_id, terms, required, None)?;
+            let found = self.scan(scanned.clone(), terms, required, None)?;
             let cost = count * (cost::ROW_MADE + cost::RESTART + found.node.estimated_cost);
             if cost >= access.cost {
                 self.run_time_parameters.truncate(parameters);

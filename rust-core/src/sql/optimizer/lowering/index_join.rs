@@ -2,14 +2,17 @@
 
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::Result;
+use crate::sql::optimizer::access;
 use crate::sql::optimizer::columns::{operator_count, split_conjunction};
 use crate::sql::optimizer::cost;
 use crate::sql::optimizer::knowledge::Knowledge;
 use crate::sql::optimizer::lowering::apply;
 use crate::sql::optimizer::lowering::{Lowered, Lowering};
+use crate::sql::optimizer::rewrite::expanded;
 use crate::sql::optimizer::sargable::sargable;
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{JoinKind, LogicalPlan};
+use crate::table::layout::IndexLayout;
 
 /// Leading columns of an index that are looked at.
 const COLUMNS_MAX: usize = 4;
@@ -26,12 +29,33 @@ pub(in crate::sql::optimizer) struct Lookup {
 }
 
 /// The table at the bottom of filters.
-fn scanned(mut plan: &LogicalPlan) -> Option<(&TableDefinition, &[OutputColumn], f64, Vec<ColumnId>)> {
+struct Scanned<'p> {
+    table: &'p TableDefinition,
+    columns: &'p [OutputColumn],
+    computed: &'p [Expression],
+    /// Operators of the filters.
+    operators: f64,
+    /// Columns that the filters compare with values.
+    compared: Vec<ColumnId>,
+    /// The filters' terms, where an index is partial.
+    terms: Vec<Expression>,
+}
+
+impl Scanned<'_> {
+    /// Whether an index has every row that the filters let through.
+    fn has_all_rows(&self, index: &IndexLayout) -> bool {
+        access::has_all_rows(index, self.columns, self.computed, &self.terms)
+    }
+}
+
+fn scanned(mut plan: &LogicalPlan) -> Option<Scanned<'_>> {
     let (mut operators, mut compared) = (0.0, Vec::new());
+    let mut filters = Vec::new();
     loop {
         match plan {
             LogicalPlan::Filter { input, predicate } => {
                 operators += operator_count(predicate);
+                filters.push(predicate);
                 let mut note = |term: &Expression| compared.extend(sargable(term).map(|term| term.column));
                 match predicate {
                     Expression::And(terms) => terms.iter().for_each(note),
@@ -39,7 +63,16 @@ fn scanned(mut plan: &LogicalPlan) -> Option<(&TableDefinition, &[OutputColumn],
                 }
                 plan = input;
             }
-            LogicalPlan::Scan { table, columns, .. } => return Some((table, columns, operators, compared)),
+            LogicalPlan::Scan { table, columns, computed, .. } => {
+                let mut terms = Vec::new();
+                if table.layout.indexes.iter().any(|index| index.predicate.is_some()) {
+                    for filter in filters {
+                        let filter = expanded(filter.clone(), table.columns.len(), columns, computed).ok()?;
+                        split_conjunction(filter, &mut terms);
+                    }
+                }
+                return Some(Scanned { table, columns, computed, operators, compared, terms });
+            }
             _ => return None,
         }
     }
@@ -51,7 +84,9 @@ pub(in crate::sql::optimizer) fn lookups(
     rows: f64,
     knowledge: &Knowledge<'_>,
 ) -> Vec<Lookup> {
-    let Some((table, columns, operators, compared)) = scanned(plan) else { return Vec::new() };
+    let Some(scanned) = scanned(plan) else { return Vec::new() };
+    let Scanned { table, columns, operators, compared, .. } = &scanned;
+    let operators = *operators;
     let Some(facts) = columns.first().and_then(|column| knowledge.column(column.id)) else {
         return Vec::new();
     };
@@ -61,7 +96,11 @@ pub(in crate::sql::optimizer) fn lookups(
     let mut scan_cost = all * (cost::ROW_SCANNED + checking);
     let leads =
         |position: Option<usize>| position.and_then(id).is_some_and(|column| compared.contains(&column));
-    let first = |index: usize| table.layout.indexes[index].columns.first().map(|column| column.column);
+    let layout = &table.layout;
+    let first = |index: usize| {
+        let index = Some(&layout.indexes[index]).filter(|index| scanned.has_all_rows(index));
+        index.and_then(|index| index.columns.first()).map(|part| layout.position(part.key))
+    };
     let narrowed =
         leads(table.row_id_column()) || (0..table.layout.indexes.len()).any(|index| leads(first(index)));
     if narrowed {
@@ -72,11 +111,11 @@ pub(in crate::sql::optimizer) fn lookups(
         let cost = cost::DESCENT + cost::ROW_FETCHED + checking;
         found.push(Lookup { columns: vec![column], cost, scan_cost });
     }
-    for index in &table.layout.indexes {
+    for index in layout.indexes.iter().filter(|index| scanned.has_all_rows(index)) {
         let mut given = Vec::new();
         let mut values = 1.0;
         for (count, column) in index.columns.iter().take(COLUMNS_MAX).enumerate() {
-            let Some(column) = id(column.column) else { break };
+            let Some(column) = id(layout.position(column.key)) else { break };
             given.push(column);
             values *= knowledge.column(column).map_or(1.0, |facts| facts.distinct);
             let whole = index.unique && count + 1 == index.columns.len();

@@ -22,12 +22,11 @@ fn may_be_ordered(mut plan: &LogicalPlan, argument: &Expression) -> bool {
             LogicalPlan::Filter { input, .. } => plan = input,
             LogicalPlan::Scan { table, columns, .. } => {
                 let Some(position) = columns.iter().position(|column| column.id == *id) else { return false };
+                let is_it = |part: usize| columns.get(part).is_some_and(|column| column.id == *id);
                 return table.row_id_column() == Some(position)
-                    || table
-                        .layout
-                        .indexes
-                        .iter()
-                        .any(|index| index.columns.iter().any(|column| column.column == position));
+                    || table.layout.indexes.iter().any(|index| {
+                        index.columns.iter().any(|part| is_it(table.layout.position(part.key)))
+                    });
             }
             _ => return false,
         }

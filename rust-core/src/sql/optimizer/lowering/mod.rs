@@ -208,8 +208,9 @@ impl Lowering<'_> {
         wanted: Option<&Wanted>,
     ) -> Result<Lowered> {
         match plan {
-            LogicalPlan::Scan { table, columns, row_id } => {
-                self.scan(table, &columns, row_id.as_ref(), Vec::new(), required, wanted)
+            LogicalPlan::Scan { table, columns, computed, row_id } => {
+                let scanned = scan::Scanned { table, columns, computed, row_id };
+                self.scan(scanned, Vec::new(), required, wanted)
             }
             LogicalPlan::Filter { input, predicate } => self.filter(*input, predicate, required, wanted),
             LogicalPlan::Values { rows, columns } => {

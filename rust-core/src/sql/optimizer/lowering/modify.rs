@@ -4,6 +4,7 @@ use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result};
 use crate::sql::optimizer::columns::{add_columns, is_always, split_conjunction, to_inputs};
 use crate::sql::optimizer::cost;
+use crate::sql::optimizer::lowering::scan::Scanned;
 use crate::sql::optimizer::lowering::{Lowering, arranged, ids, mapped, node};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{BoundCheck, LogicalPlan, Returning};
@@ -21,7 +22,7 @@ struct RowsToChange {
 impl Lowering<'_> {
     pub(super) fn modification(&mut self, plan: LogicalPlan) -> Result<PhysicalNode> {
         match plan {
-            LogicalPlan::Insert { table, input, checks, new_columns, returning } => {
+            LogicalPlan::Insert { table, input, checks, new_columns, returning, computed } => {
                 let input = self.exactly(*input)?;
                 let layout = ids(&new_columns);
                 let checks = map_checks(checks, &layout)?;
@@ -31,6 +32,7 @@ impl Lowering<'_> {
                     input: Box::new(input),
                     checks,
                     returning,
+                    computed,
                 }))
             }
             LogicalPlan::Update {
@@ -43,6 +45,7 @@ impl Lowering<'_> {
                 checks,
                 new_columns,
                 returning,
+                computed,
             } => {
                 let recheck = recheck.filter(|condition| !is_always(condition));
                 let mut used = Vec::new();
@@ -67,9 +70,10 @@ impl Lowering<'_> {
                     recheck,
                     checks,
                     returning,
+                    computed,
                 }))
             }
-            LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning } => {
+            LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning, computed } => {
                 let recheck = recheck.filter(|condition| !is_always(condition));
                 let mut used = Vec::new();
                 recheck.iter().for_each(|condition| add_columns(condition, &mut used));
@@ -83,6 +87,7 @@ impl Lowering<'_> {
                     input: Box::new(input),
                     recheck,
                     returning,
+                    computed,
                 }))
             }
             _ => Err(Error::internal("a query lowered as a data change")),
@@ -119,9 +124,10 @@ impl Lowering<'_> {
                         split_conjunction(predicate, &mut terms);
                         plan = *input;
                     }
-                    LogicalPlan::Scan { table, columns, row_id } => {
+                    LogicalPlan::Scan { table, columns, computed, row_id } => {
                         terms.retain(|term| !is_always(term));
-                        let lowered = self.scan(table, &columns, row_id.as_ref(), terms, &layout, None)?;
+                        let scanned = Scanned { table, columns, computed, row_id };
+                        let lowered = self.scan(scanned, terms, &layout, None)?;
                         return Ok(RowsToChange { node: lowered.node, layout, others });
                     }
                     _ => return Err(Error::internal("a data change over something else than its table")),
@@ -160,7 +166,8 @@ fn map_checks(mut checks: Vec<BoundCheck>, layout: &[ColumnId]) -> Result<Vec<Bo
     Ok(checks)
 }
 
-fn map_recheck(mut recheck: Option<Expression>, layout: &[ColumnId]) -> Result<Option<Expression>> {
+fn map_recheck(recheck: Option<Box<Expression>>, layout: &[ColumnId]) -> Result<Option<Expression>> {
+    let mut recheck = recheck.map(|condition| *condition);
     recheck.iter_mut().try_for_each(|condition| to_inputs(condition, layout))?;
     Ok(recheck)
 }

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::sql::optimizer::columns::{
     conjunction, is_always, is_never, operator_count, split_conjunction, to_inputs,
 };
+use crate::sql::optimizer::lowering::scan::Scanned;
 use crate::sql::optimizer::lowering::{
     Lowered, Lowering, Wanted, WantedKey, column, ids, known_count, mapped, node, operators, with_columns,
 };
@@ -46,8 +47,9 @@ impl Lowering<'_> {
             return Ok(nothing(&columns));
         }
         terms.retain(|term| !is_always(term));
-        if let LogicalPlan::Scan { table, columns, row_id } = input {
-            return self.scan(table, &columns, row_id.as_ref(), terms, required, wanted);
+        if let LogicalPlan::Scan { table, columns, computed, row_id } = input {
+            let scanned = Scanned { table, columns, computed, row_id };
+            return self.scan(scanned, terms, required, wanted);
         }
         let lowered = self.lower(input, &with_columns(required, &terms), wanted)?;
         let share = self.knowledge.share_of_all(&terms.iter().collect::<Vec<_>>());

@@ -10,7 +10,7 @@ mod signature;
 
 use crate::error::Result;
 use crate::sql::optimizer::cardinality;
-use crate::sql::optimizer::columns::{output_ids, without};
+use crate::sql::optimizer::columns::without;
 use crate::sql::optimizer::knowledge::Knowledge;
 use crate::sql::optimizer::lowering::{is_equality, join_kind};
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn};
@@ -46,7 +46,7 @@ pub(super) fn arrange(plan: &mut LogicalPlan, knowledge: &mut Knowledge<'_>) -> 
         }
         LogicalPlan::Join { .. } => fixed_join(plan, knowledge),
         LogicalPlan::Filter { input, predicate } => filter(input, predicate, knowledge),
-        LogicalPlan::Scan { table, columns, row_id } => {
+        LogicalPlan::Scan { table, columns, row_id, .. } => {
             knowledge.learn_table(table, columns);
             let rows = columns
                 .first()
@@ -111,8 +111,7 @@ fn several_inputs(plan: &mut LogicalPlan, knowledge: &mut Knowledge<'_>) -> Resu
         }
         LogicalPlan::With { id, definition, input, .. } => {
             let rows = arrange(definition, knowledge)?;
-            let mut columns = Vec::new();
-            output_ids(definition, &mut columns);
+            let columns: Vec<ColumnId> = definition.output_columns().iter().map(|column| column.id).collect();
             knowledge.learn_common(*id, rows, &columns);
             arrange(input, knowledge)
         }
@@ -121,8 +120,7 @@ fn several_inputs(plan: &mut LogicalPlan, knowledge: &mut Knowledge<'_>) -> Resu
         }
         LogicalPlan::RecursiveUnion { id, initial, recursive, columns, .. } => {
             let rows = arrange(initial, knowledge)?;
-            let mut ids = Vec::new();
-            output_ids(initial, &mut ids);
+            let ids: Vec<ColumnId> = initial.output_columns().iter().map(|column| column.id).collect();
             knowledge.learn_common(*id, rows, &ids);
             arrange(recursive, knowledge)?;
             made(rows * cardinality::RECURSION_FACTOR, columns, knowledge);

@@ -6,6 +6,7 @@ use crate::sql::optimizer::rewrite::references::{ColumnSet, expression_columns, 
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{JoinKind, LogicalPlan};
 use crate::sql::types::datum::Datum;
+use crate::table::layout::{IndexColumn, IndexKey};
 
 /// Whether `plan` gives at most one row, for each row that its outside columns come from.
 pub(super) fn at_most_one_row(plan: &LogicalPlan) -> bool {
@@ -91,14 +92,18 @@ pub(super) fn equality(term: &Expression) -> Option<(&Expression, &Expression)> 
 /// Sets of columns of which no two rows of `plan` have the same values, where NULL is a value like others.
 pub(super) fn unique_keys(plan: &LogicalPlan) -> Vec<Vec<ColumnId>> {
     match plan {
-        LogicalPlan::Scan { table, columns, row_id } => {
+        LogicalPlan::Scan { table, columns, row_id, .. } => {
             let mut keys: Vec<Vec<ColumnId>> = Vec::new();
             keys.extend(table.row_id_column().map(|column| vec![columns[column].id]));
             keys.extend(row_id.iter().map(|column| vec![column.id]));
-            for index in table.layout.indexes.iter().filter(|index| index.unique) {
-                if index.columns.iter().all(|key| table.columns[key.column].not_null) {
-                    keys.push(index.columns.iter().map(|key| columns[key.column].id).collect());
-                }
+            // Two rows outside of a partial index may be equal.
+            for index in table.layout.indexes.iter().filter(|index| index.unique && index.predicate.is_none())
+            {
+                let not_null = |part: &IndexColumn| match part.key {
+                    IndexKey::Column(column) if table.columns[column].not_null => Some(columns[column].id),
+                    _ => None,
+                };
+                keys.extend(index.columns.iter().map(not_null).collect::<Option<Vec<_>>>());
             }
             keys
         }
@@ -167,7 +172,7 @@ pub(super) fn counts(function: &AggregateFunction) -> bool {
 /// The output columns of `plan` that are NULL in no row. Columns of outside are not among them.
 pub(super) fn not_null_columns(plan: &LogicalPlan) -> ColumnSet {
     let mut columns = match plan {
-        LogicalPlan::Scan { table, columns, row_id } => {
+        LogicalPlan::Scan { table, columns, row_id, .. } => {
             let declared = columns.iter().zip(&table.columns);
             declared
                 .filter(|(_, definition)| definition.not_null)

@@ -1,12 +1,13 @@
 //! Rewrites of logical plans, in order: constants are folded; subqueries leave expressions; common tables that need
 //! not be kept go; conditions move down; joins no longer depend on their left rows; conditions move down again, what
-//! has no rows and what nobody needs goes, limits move down.
+//! has no rows and what nobody needs goes, limits move down; expressions that an index holds become columns.
 
 mod cardinality_bounds;
 mod common_table;
 mod depth;
 mod empty;
 mod fold;
+mod index_keys;
 mod limit;
 mod null_rejection;
 mod numbering;
@@ -20,7 +21,9 @@ mod subquery;
 mod transitive;
 mod unnest;
 
+pub(super) use index_keys::{computed_over, expanded};
 pub(super) use references::{ColumnSet, expression_columns};
+pub(super) use same::same;
 pub(super) use transitive::implied_by_or;
 
 #[cfg(test)]
@@ -65,5 +68,6 @@ pub(super) fn rewrite(mut plan: LogicalPlan, parameters: &[DataType]) -> Result<
     empty::remove(&mut plan)?;
     required::prune(&mut plan)?;
     limit::lower_limits(&mut plan)?;
+    index_keys::use_keys(&mut plan)?;
     Ok(Rewritten { plan, run_time_parameters: numbering.run_time_parameters })
 }

@@ -7,7 +7,7 @@ use crate::sql::types::datum::Datum;
 const TERMS_MAX: usize = 128;
 
 /// Whether `left` and `right` are the same but for positions in the text.
-pub(super) fn same(left: &Expression, right: &Expression) -> bool {
+pub(in crate::sql::optimizer) fn same(left: &Expression, right: &Expression) -> bool {
     match (left, right) {
         (Expression::Constant { value, data_type }, Expression::Constant { value: other, data_type: of }) => {
             data_type == of && same_value(value, other)

@@ -39,7 +39,7 @@ const SHOP_VALUES: &[(&str, u64, &[u64])] = &[
     ("big", 100_000, &[100_000, 100_000, 1_000, 100_000]),
 ];
 
-struct Shop;
+pub(super) struct Shop;
 
 fn evenly(distinct: u64, wide: bool) -> Vec<Datum> {
     let parts = distinct.min(100);
@@ -70,7 +70,11 @@ impl StatisticsSource for Shop {
     }
 }
 
-fn planned(catalog: &CatalogSnapshot, statistics: &dyn StatisticsSource, sql: &str) -> PhysicalPlan {
+pub(super) fn planned(
+    catalog: &CatalogSnapshot,
+    statistics: &dyn StatisticsSource,
+    sql: &str,
+) -> PhysicalPlan {
     let arena = Arena::new();
     let statements = parse(sql, &arena).unwrap();
     match bind(&statements[0].statement, catalog, &BindOptions::new(sql)).unwrap() {
@@ -82,7 +86,7 @@ fn planned(catalog: &CatalogSnapshot, statistics: &dyn StatisticsSource, sql: &s
 }
 
 /// Operators as nested calls: tables by name with what narrows them.
-fn shape(node: &PhysicalNode) -> String {
+pub(super) fn shape(node: &PhysicalNode) -> String {
     let inputs: Vec<String> = node.inputs().into_iter().map(shape).collect();
     let inputs = inputs.join(", ");
     match &node.operator {
@@ -122,7 +126,7 @@ fn shape(node: &PhysicalNode) -> String {
 }
 
 #[track_caller]
-fn check(definitions: &[&str], sql: &str, expected: &str) {
+pub(super) fn check(definitions: &[&str], sql: &str, expected: &str) {
     let plan = planned(&fixture::catalog(definitions), &Shop, sql);
     assert_eq!(shape(&plan.root), expected, "{sql}");
 }
