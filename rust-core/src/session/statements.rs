@@ -53,9 +53,10 @@ pub static STATEMENTS: &[StatementDescription] = &[
     works(
         "CREATE INDEX",
         "CREATE [ UNIQUE ] INDEX [ [ IF NOT EXISTS ] name ] ON table
-    ( column [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... )",
-        "Makes an index and fills it from the table.",
-        "CREATE INDEX people_name ON people (name, born DESC)",
+    ( { column | function ( ... ) | ( expression ) } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... )
+    [ WHERE condition ]",
+        "Makes an index and fills it from the table. With a condition only the rows for which it holds are in it.",
+        "CREATE INDEX people_name ON people (lower(name), born DESC) WHERE born IS NOT NULL",
     ),
     works(
         "INSERT",
