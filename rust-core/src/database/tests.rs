@@ -630,11 +630,11 @@ fn a_small_database_has_no_thread_and_a_larger_one_gets_its_checkpoints_in_the_b
     let before = written(&database);
     let mut next = 0;
     while written(&database) < before + 2 {
-        assert!(next < 60_000, "changed pages fill the memory, and no checkpoint comes");
-        let values: Vec<String> = (next..next + 20).map(|id| format!("({id}, repeat('s', 600))")).collect();
+        assert!(next < 100_000, "the log grows, and no checkpoint comes");
+        let values: Vec<String> = (next..next + 200).map(|id| format!("({id}, repeat('s', 1200))")).collect();
         session.execute_script(&format!("INSERT INTO t VALUES {}", values.join(","))).unwrap();
         session.execute_script(&format!("UPDATE t SET s = 'short' WHERE id = {next}")).unwrap();
-        next += 20;
+        next += 200;
     }
     assert!(manager.has_checkpointer());
     check_sound(&database);

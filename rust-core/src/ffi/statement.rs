@@ -244,9 +244,11 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::CreateTableAs => LUMOS_STMT_DDL,
         PreparedKind::Begin | PreparedKind::Commit | PreparedKind::Rollback => LUMOS_STMT_TRANSACTION,
         PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
-        PreparedKind::Checkpoint | PreparedKind::Explain | PreparedKind::Copy | PreparedKind::Analyze => {
-            LUMOS_STMT_OTHER
-        }
+        PreparedKind::Checkpoint
+        | PreparedKind::Explain
+        | PreparedKind::Copy
+        | PreparedKind::Analyze
+        | PreparedKind::Vacuum => LUMOS_STMT_OTHER,
     })
 }
 

@@ -36,12 +36,18 @@ impl Session {
 
     fn analyze(&mut self, statement: &Prepared, block: &mut Block) -> Result<()> {
         refuse_if_read_only(block, statement.kind())?;
-        let base = self.lock_definitions(block)?;
+        let (_, catalog) = self.catalog_of(block);
         let arena = Arena::new();
-        let BoundStatement::Analyze(targets) = prepared::bind_again(statement, &base, &arena)? else {
+        let BoundStatement::Analyze(targets) = prepared::bind_again(statement, &catalog, &arena)? else {
             return Err(Error::internal("not ANALYZE"));
         };
-        let tables = self.tables_to_analyze(&targets, &base)?;
+        self.analyze_tables(&targets, block)
+    }
+
+    /// Reads tables and stores what is found of them.
+    pub(crate) fn analyze_tables(&mut self, targets: &[AnalyzeTarget], block: &mut Block) -> Result<()> {
+        let base = self.lock_definitions(block)?;
+        let tables = self.tables_to_analyze(targets, &base)?;
         for (table, _) in &tables {
             block.transaction.lock_table(table.id, TableLockMode::ShareUpdateExclusive)?;
         }

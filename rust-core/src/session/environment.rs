@@ -3,8 +3,12 @@
 use crate::common::clock::Clock;
 use crate::common::random::Random;
 use crate::common::sync::Arc;
+use crate::error::Result;
+use crate::session::engine::Engine;
 use crate::session::settings::Settings;
+use crate::session::vacuum;
 use crate::sql::functions::registry::Environment;
+use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::text_style::TextStyle;
 use std::cell::{Cell, RefCell};
 
@@ -18,13 +22,15 @@ pub(crate) struct SessionEnvironment {
     /// Unix microseconds, frozen for the transaction block; outside one the statement's.
     transaction_time: Cell<Option<i64>>,
     random: RefCell<Random>,
+    engine: Arc<Engine>,
     /// Isolation level and read-only flag of the running transaction, as SHOW prints them.
     pub(crate) transaction_isolation: &'static str,
     pub(crate) transaction_read_only: bool,
 }
 
 impl SessionEnvironment {
-    pub(crate) fn new(settings: Settings, clock: Arc<dyn Clock>, session_id: u64) -> SessionEnvironment {
+    pub(crate) fn new(settings: Settings, engine: &Arc<Engine>, session_id: u64) -> SessionEnvironment {
+        let clock = Arc::clone(&engine.clock);
         let seed = (clock.unix_micros() as u64) ^ session_id.rotate_left(40) ^ clock.monotonic_nanos();
         SessionEnvironment {
             settings,
@@ -33,6 +39,7 @@ impl SessionEnvironment {
             statement_time: Cell::new(None),
             transaction_time: Cell::new(None),
             random: RefCell::new(Random::new(seed)),
+            engine: Arc::clone(engine),
             transaction_isolation: "read committed",
             transaction_read_only: false,
         }
@@ -55,6 +62,10 @@ impl SessionEnvironment {
 }
 
 impl Environment for SessionEnvironment {
+    fn space(&self) -> Result<Vec<SpaceLine>> {
+        vacuum::space(&self.engine)
+    }
+
     fn statement_time(&self) -> i64 {
         if let Some(time) = self.statement_time.get() {
             return time;

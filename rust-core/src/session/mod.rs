@@ -33,6 +33,7 @@ pub mod statements;
 mod transactions;
 mod truncate;
 mod utility;
+mod vacuum;
 mod view;
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub(crate) enum Body {
     Definition,
     /// ANALYZE: likewise.
     Analyze,
+    /// VACUUM: likewise.
+    Vacuum,
     /// EXPLAIN: likewise.
     Explain,
     /// COPY: likewise; with the caller in this direction, or with a file.
@@ -178,6 +180,7 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::Explain(_) => PreparedKind::Explain,
         BoundStatement::Copy(_) => PreparedKind::Copy,
         BoundStatement::Analyze(_) => PreparedKind::Analyze,
+        BoundStatement::Vacuum { .. } => PreparedKind::Vacuum,
         BoundStatement::Truncate(_) => PreparedKind::Truncate,
         BoundStatement::CreateView(_) => PreparedKind::CreateView,
         BoundStatement::DropView(_) => PreparedKind::DropView,
@@ -218,6 +221,7 @@ impl Prepared {
                 Body::Definition
             }
             BoundStatement::Analyze(_) => Body::Analyze,
+            BoundStatement::Vacuum { .. } => Body::Vacuum,
             BoundStatement::Explain(explain) => {
                 columns.push(ResultColumn::text("QUERY PLAN"));
                 parameters = explain.parameters.into_boxed_slice();
@@ -282,7 +286,12 @@ impl Prepared {
                 plan.try_lock().is_some_and(|plan| matches!(plan.stamp, Stamp::Epoch(made) if made == epoch))
             }
             // It is told of nothing that definitions could change.
-            Body::Definition | Body::Analyze | Body::Explain | Body::Copy(_) | Body::Control(_) => true,
+            Body::Definition
+            | Body::Analyze
+            | Body::Vacuum
+            | Body::Explain
+            | Body::Copy(_)
+            | Body::Control(_) => true,
         }
     }
 

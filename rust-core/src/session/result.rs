@@ -88,6 +88,8 @@ pub enum PreparedKind {
     Copy,
     /// ANALYZE.
     Analyze,
+    /// VACUUM.
+    Vacuum,
     /// CREATE VIEW.
     CreateView,
     /// DROP VIEW.
@@ -132,6 +134,7 @@ impl PreparedKind {
             PreparedKind::Explain => "EXPLAIN",
             PreparedKind::Copy => "COPY",
             PreparedKind::Analyze => "ANALYZE",
+            PreparedKind::Vacuum => "VACUUM",
             PreparedKind::CreateView => "CREATE VIEW",
             PreparedKind::DropView => "DROP VIEW",
             PreparedKind::CreateTableAs => "CREATE TABLE AS",

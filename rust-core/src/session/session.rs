@@ -48,7 +48,7 @@ impl Session {
     /// A session of `engine` with the number `id`. Databases make them.
     pub fn new(engine: Arc<Engine>, id: u64) -> Session {
         let settings = Settings::new(&engine.options, engine.memory.limit());
-        let environment = SessionEnvironment::new(settings, Arc::clone(&engine.clock), id);
+        let environment = SessionEnvironment::new(settings, &engine, id);
         Session {
             id,
             engine,

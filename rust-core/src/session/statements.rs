@@ -149,6 +149,14 @@ option: { ANALYZE | VERBOSE | COSTS | TIMING | SUMMARY } [ boolean ], FORMAT { T
         "EXPLAIN SELECT name FROM people WHERE id = 1",
     ),
     works(
+        "VACUUM",
+        "VACUUM [ FULL ] [ ANALYZE ] [ name [ ( column, ... ) ], ... ]
+VACUUM [ ( { FULL | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], ... ]",
+        "Merges pages that are not full and makes the file shorter, beside readers and writers. Not in a transaction \
+         block. With FULL it does the same. lumos_stat_space shows what tables, indexes and the file take up.",
+        "VACUUM",
+    ),
+    works(
         "TRUNCATE",
         "TRUNCATE [ TABLE ] [ ONLY ] name, ... [ RESTART IDENTITY | CONTINUE IDENTITY ] [ CASCADE | RESTRICT ]",
         "Removes all rows of tables, while nobody else reads or changes them.",
@@ -231,5 +239,4 @@ SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
     refused("SAVEPOINT", "SAVEPOINT s"),
     refused("SECURITY LABEL", "SECURITY LABEL ON TABLE people IS 'x'"),
     refused("UNLISTEN", "UNLISTEN channel"),
-    refused("VACUUM", "VACUUM"),
 ];

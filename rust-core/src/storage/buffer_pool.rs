@@ -13,6 +13,7 @@ mod ahead;
 mod counters;
 mod cut;
 mod guard;
+mod relocate;
 
 pub(super) use ahead::PageAhead;
 use counters::PoolCounters;
@@ -106,6 +107,8 @@ pub(super) struct BufferPool {
     images_waiting: AtomicUsize,
     /// Bytes that pre-images may take at a time.
     image_bytes_max: AtomicUsize,
+    /// Pages lie elsewhere than the last checkpoint says though nothing changed: see [`relocate`].
+    relocated: AtomicBool,
     /// So many bytes that others gave back are worth a call of the allocator.
     trim_bytes: usize,
     /// The arena asks for large pages no more.
@@ -210,6 +213,7 @@ impl BufferPool {
             cut: Mutex::new(None),
             images_waiting: AtomicUsize::new(0),
             image_bytes_max: AtomicUsize::new(image_bytes_max),
+            relocated: AtomicBool::new(false),
             trim_bytes,
             #[cfg(target_os = "linux")]
             without_large_pages: AtomicBool::new(false),

@@ -205,7 +205,8 @@ impl Storage {
         let old = self.last_checkpoint();
         let record = record(old);
         let is_same = CheckpointRecord { generation: old.generation, ..record } == old;
-        if is_same && pool.dirty_count() == 0 {
+        let is_relocated = pool.take_relocated();
+        if is_same && pool.dirty_count() == 0 && !is_relocated {
             return Ok(None);
         }
         self.save_entry_counts(record.cut_lsn)?;
@@ -484,7 +485,8 @@ impl Checkpoint {
         space.unreserve(std::mem::take(&mut self.reserved));
         if self.record.clean {
             // Blocks that only the old checkpoint names stay in the file until the next clean close.
-            space.trim()?;
+            let promised = self.storage.pool.blocks_promised();
+            space.trim(promised, 1)?;
         }
         self.slot = Some(Slot {
             record: self.record,
@@ -528,6 +530,8 @@ impl Checkpoint {
     }
 
     fn publish(&mut self) -> Result<CheckpointStep> {
+        // It gives nothing back that anybody will miss soon, and failing does no harm.
+        let _ = self.storage.trim_if_much();
         if let Some(log) = &self.log {
             log.recycle_below(self.record.redo_lsn)?;
         }
@@ -562,5 +566,6 @@ impl Drop for Checkpoint {
             self.map.left.iter().for_each(|index| levels[self.map.level].mark(*index));
         }
         pool.end_cut(false);
+        pool.note_relocated();
     }
 }

@@ -12,6 +12,10 @@ pub(super) const BLOCKS_START_BYTES: u64 = 128 << 10;
 /// The file grows by at most this much at a time beyond what is asked for.
 const GROWTH_BYTES_MAX: u64 = 8 << 20;
 
+/// A compact file has this share of its used blocks to spare, and so many more.
+const COMPACT_SPARE_SHARE: u32 = 64;
+const COMPACT_SPARE_BLOCKS: u32 = 8;
+
 /// The blocks of one file. Not stored: rebuilt from the page map at open.
 #[derive(Debug)]
 pub(super) struct FreeSpace {
@@ -31,6 +35,8 @@ pub(super) struct FreeSpace {
     block_count: u32,
     free_count: u32,
     hand: u32,
+    /// No block below is free, as far as [`FreeSpace::allocate_below`] knows.
+    lowest: u32,
     reserved: u64,
 }
 
@@ -69,6 +75,7 @@ impl FreeSpace {
             block_count,
             free_count: block_count - first,
             hand: first,
+            lowest: first,
             reserved: 0,
         }
     }
@@ -79,6 +86,10 @@ impl FreeSpace {
 
     pub(super) fn block_count(&self) -> u32 {
         self.block_count
+    }
+
+    pub(super) fn free_count(&self) -> u64 {
+        u64::from(self.free_count)
     }
 
     pub(super) fn used_count(&self) -> u64 {
@@ -218,6 +229,7 @@ impl FreeSpace {
 
     fn note_free(&mut self, block: BlockId) {
         if self.is_free(block.0) {
+            self.lowest = self.lowest.min(block.0);
             self.free_count += 1;
         }
     }
@@ -244,15 +256,54 @@ impl FreeSpace {
         self.cutting = false;
         self.held.fill(0);
         self.fresh.fill(0);
+        self.lowest = self.first();
         let taken: u32 =
             self.used.iter().zip(&self.durable).map(|(used, durable)| (used | durable).count_ones()).sum();
         self.free_count = self.block_count - self.first() - taken;
     }
 
-    /// Gives the free blocks at the end of the file back to the file system. Failing is harmless.
-    pub(super) fn trim(&mut self) -> Result<()> {
+    /// Takes the lowest free block below `end`, if one can be spared beside `promised` and all reservations.
+    pub(super) fn allocate_below(&mut self, end: BlockId, promised: u64) -> Option<BlockId> {
+        if u64::from(self.free_count) <= self.reserved + promised {
+            return None;
+        }
+        let from = self.lowest.max(self.first());
+        let words = from as usize / 64..(end.0.min(self.block_count) as usize).div_ceil(64);
+        for word in words {
+            let mut free = !(self.used[word] | self.durable[word] | self.held[word]);
+            if word == from as usize / 64 {
+                free &= u64::MAX << (from % 64);
+            }
+            if free != 0 {
+                let block = (word * 64) as u32 + free.trailing_zeros();
+                if block >= end.0.min(self.block_count) {
+                    return None;
+                }
+                self.used[word] |= 1 << (block % 64);
+                self.free_count -= 1;
+                self.lowest = block + 1;
+                return Some(BlockId(block));
+            }
+        }
+        None
+    }
+
+    /// The block below which all that is used would have its place, with a little to spare.
+    pub(super) fn compact_end(&self) -> BlockId {
+        let used = self.used_count() as u32;
+        BlockId(self.first() + used + used / COMPACT_SPARE_SHARE + COMPACT_SPARE_BLOCKS)
+    }
+
+    /// Gives free blocks at the end of the file back to the file system, if there are at least `least`; those that
+    /// `promised` changes and reservations will need stay.
+    /// # Errors
+    /// `58030`; failing is harmless.
+    pub(super) fn trim(&mut self, promised: u64, least: u32) -> Result<()> {
         let end = self.end();
-        if end < self.block_count && self.reserved == 0 {
+        let free_below = u64::from(self.free_count - (self.block_count - end));
+        let kept = (self.reserved + promised).saturating_sub(free_below);
+        let end = u32::try_from(u64::from(end) + kept).unwrap_or(u32::MAX);
+        if end < self.block_count && self.block_count - end >= least {
             self.file.set_size(u64::from(end) * self.page_size)?;
             self.free_count -= self.block_count - end;
             self.block_count = end;

@@ -25,6 +25,7 @@ pub mod salvage;
 pub mod sorted_run;
 mod tree;
 mod turn;
+mod vacuum;
 mod verify;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use checkpoint::{Checkpoint, CheckpointStep};
 pub use gate::{ApplyGate, ApplyTicket};
 pub use header::CheckpointRecord;
 pub use tree::{Before, Change, Entry, Tree, VersionSink};
+pub use vacuum::TreeSpace;
 pub use verify::{Finding, Verified};
 
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, PageId, TransactionId, TreeId};
@@ -599,6 +601,11 @@ impl Storage {
         }
         let dirty = pool.dirty_count();
         dirty * 100 >= frames * DIRTY_PERCENT_WANTED && dirty * self.page_size() >= DIRTY_BYTES_WANTED_MIN
+    }
+
+    /// Blocks of the file that nothing uses and nothing needs any more.
+    pub fn free_blocks(&self) -> u64 {
+        self.pool.space.lock().free_count()
     }
 
     /// The counters.

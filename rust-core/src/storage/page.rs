@@ -324,6 +324,11 @@ impl<'a> Node<'a> {
                     + (self.entry_bytes(index) - old + value_len)
     }
 
+    /// Bytes that new records and their slots could take.
+    pub(super) fn free_bytes(self) -> usize {
+        (self.heap() + self.garbage()).saturating_sub(HEADER_BYTES + SLOT_BYTES * self.count())
+    }
+
     /// Bytes of record `index`, with its slot.
     pub(super) fn entry_bytes(self, index: usize) -> usize {
         let (key, _, value, _) = self.record(index);

@@ -231,6 +231,19 @@ impl PageMap {
         self.levels.lock()[0].mark(page.0 as usize / self.fanout);
     }
 
+    /// Has the next checkpoint write map pages anew that lie in blocks from `end` on; gives how many there are.
+    pub(super) fn mark_above(&self, end: BlockId) -> u64 {
+        let mut marked = 0;
+        for level in self.levels.lock().iter_mut() {
+            let (nodes, dirty) = (&level.nodes, &mut level.dirty);
+            for (node, dirty) in nodes.iter().zip(dirty).filter(|(node, _)| node.block >= end) {
+                marked += u64::from(!*dirty && node.block.0 != 0);
+                *dirty = true;
+            }
+        }
+        marked
+    }
+
     /// The map pages; for checkpoint, open and verify.
     pub(super) fn levels(&self) -> parking_lot::MutexGuard<'_, Vec<MapLevel>> {
         self.levels.lock()

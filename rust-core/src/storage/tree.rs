@@ -56,7 +56,7 @@ pub struct Tree {
     pub(super) id: TreeId,
     pub(super) root: PageId,
     pub(super) pool: Arc<BufferPool>,
-    gate: Arc<ApplyGate>,
+    pub(super) gate: Arc<ApplyGate>,
     /// Level of the root when it was last seen.
     pub(super) height: AtomicU8,
     /// The last leaf, while keys arrive in ascending order; 0: they do not.
@@ -67,7 +67,7 @@ pub struct Tree {
     entries_saved: AtomicU64,
     pub(super) dropped: AtomicBool,
     /// No snapshot below this exists or will: older ghosts are of no use.
-    horizon: Arc<AtomicU64>,
+    pub(super) horizon: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Tree {

@@ -13,8 +13,10 @@ use crate::transaction::manager::TransactionManager;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Log bytes after which a checkpoint is due.
-const LOG_BYTES_DUE: u64 = 256 << 20;
+/// Log bytes after which a checkpoint is due: so many times the memory limit, within these bounds.
+const LOG_MEMORY_TIMES_DUE: u64 = 4;
+const LOG_BYTES_DUE_MIN: u64 = 32 << 20;
+const LOG_BYTES_DUE_MAX: u64 = 256 << 20;
 /// Log bytes below which a database gets no thread.
 const LOG_BYTES_STARTED: u64 = 1 << 20;
 /// Nanoseconds after which a checkpoint is due, if anything was logged.
@@ -132,7 +134,8 @@ impl TransactionManager {
             return Ok(());
         }
         let grown = self.log.tail().0.saturating_sub(checkpointer.cut_lsn.load(Ordering::Relaxed));
-        if grown >= LOG_BYTES_DUE || self.storage.wants_checkpoint() {
+        let due = self.memory.limit() as u64 * LOG_MEMORY_TIMES_DUE;
+        if grown >= due.clamp(LOG_BYTES_DUE_MIN, LOG_BYTES_DUE_MAX) || self.storage.wants_checkpoint() {
             if !checkpointer.shared.asked.swap(true, Ordering::Relaxed) {
                 self.start_checkpointer();
                 checkpointer.shared.state.lock().asked = true;
@@ -257,5 +260,9 @@ fn serve(manager: &Weak<TransactionManager>, shared: &Shared) {
         }
         // From here on a commit may ask again; what it asked for meanwhile was about the same pages.
         shared.asked.store(false, Ordering::Relaxed);
+        // Failing to tidy is no failure: the next checkpoint tries again.
+        if is_due && may_try && manager.poisoned().is_none() && manager.storage.tidy().unwrap_or(false) {
+            shared.state.lock().asked = true;
+        }
     }
 }

@@ -28,6 +28,8 @@ use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::OnceLock;
 
+/// Rounds of moving pages and a checkpoint: each frees blocks for the next one.
+const COMPACT_ROUNDS_MAX: usize = 12;
 /// Scratches kept without taking a mutex.
 const POOL_SIZE: usize = 256;
 /// Bytes of keys that one passer-by collects at most.
@@ -203,6 +205,29 @@ impl TransactionManager {
             TransactionId(self.next_transaction.load(Ordering::SeqCst))
         };
         self.storage.begin_checkpoint(&self.log, is_clean, next_transaction)
+    }
+
+    /// Merges what is not full of `trees`, then makes the file as short as it can be while others go on. `check` is called
+    /// between steps.
+    /// # Errors
+    /// What `check` raises; `53100`, `53200`, `58030`, `XX001`; the database is as it was, perhaps in fewer pages.
+    pub fn vacuum(&self, trees: &[TreeId], check: &dyn Fn() -> Result<()>) -> Result<()> {
+        self.check_poison()?;
+        self.collect_garbage(usize::MAX);
+        for tree in trees {
+            self.storage.merge_tree(*tree, check)?;
+        }
+        // Blocks that only the checkpoint before names cannot be used yet.
+        self.checkpoint(false)?;
+        for _ in 0..COMPACT_ROUNDS_MAX {
+            check()?;
+            let moved = self.storage.compact(check)?;
+            if moved == 0 {
+                break;
+            }
+            self.checkpoint(false)?;
+        }
+        self.storage.trim()
     }
 
     /// Ends the thread that writes checkpoints. To be called before the last one is written.

@@ -10,6 +10,7 @@ mod rewrites;
 mod scripts;
 mod statements;
 mod transactions;
+mod vacuum;
 
 use super::engine::{Engine, EngineOptions};
 use super::{Portal, Session};

@@ -73,6 +73,13 @@ pub enum BoundStatement {
     Copy(Box<CopyStatement>),
     /// ANALYZE. Without tables: all of them.
     Analyze(Vec<AnalyzeTarget>),
+    /// VACUUM. Without tables: the whole database.
+    Vacuum {
+        /// Which tables.
+        targets: Vec<AnalyzeTarget>,
+        /// ANALYZE after it.
+        analyze: bool,
+    },
     /// TRUNCATE: for each table the removal of all its rows.
     Truncate(Vec<TruncateTarget>),
     /// CREATE VIEW.

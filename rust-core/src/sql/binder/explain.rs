@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::Statement;
-use crate::sql::ast::control::{Analyze, Explain, UtilityOption};
+use crate::sql::ast::control::{Analyze, Explain, MaintenanceTarget, UtilityOption, Vacuum};
 use crate::sql::ast::define::OptionValue;
 use crate::sql::ast::expression::Literal;
 use crate::sql::binder::binder::Binder;
@@ -18,6 +18,20 @@ struct Options {
     summary: Option<bool>,
     json: bool,
 }
+
+/// The options that PostgreSQL knows.
+const VACUUM_OPTIONS: [&str; 10] = [
+    "full",
+    "freeze",
+    "verbose",
+    "analyze",
+    "disable_page_skipping",
+    "skip_locked",
+    "index_cleanup",
+    "process_toast",
+    "truncate",
+    "parallel",
+];
 
 impl Binder<'_> {
     pub(super) fn bind_explain(mut self, explain: &Explain<'_>) -> Result<BoundStatement> {
@@ -58,8 +72,40 @@ impl Binder<'_> {
             let what = format!("ANALYZE with {}", option.name.text.to_ascii_uppercase());
             return Err(Error::not_supported(what).at(option.name.position()));
         }
-        let mut names = Vec::with_capacity(analyze.targets.len());
-        for target in analyze.targets {
+        Ok(BoundStatement::Analyze(self.maintenance_targets(analyze.targets)?))
+    }
+
+    /// VACUUM and VACUUM FULL do the same, beside readers and writers.
+    pub(super) fn bind_vacuum(&self, vacuum: &Vacuum<'_>) -> Result<BoundStatement> {
+        let mut analyze = false;
+        for option in vacuum.options {
+            let name = option.name.text;
+            if !VACUUM_OPTIONS.contains(&name) {
+                let message = format!("unrecognized VACUUM option \"{name}\"");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(option.name.position()));
+            }
+            match name {
+                "full" => _ = boolean(option)?,
+                "analyze" => analyze = boolean(option)?,
+                "freeze" | "verbose" | "skip_locked" | "disable_page_skipping"
+                    if option.value.is_some() && !boolean(option)? => {}
+                _ => {
+                    let what = format!("VACUUM with {}", name.to_ascii_uppercase());
+                    return Err(Error::not_supported(what).at(option.name.position()));
+                }
+            }
+        }
+        if let Some(target) = vacuum.targets.iter().find(|target| !analyze && !target.columns.is_empty()) {
+            let message = "ANALYZE option must be specified when a column list is provided";
+            let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, message);
+            return Err(error.at(target.table.position()));
+        }
+        Ok(BoundStatement::Vacuum { targets: self.maintenance_targets(vacuum.targets)?, analyze })
+    }
+
+    fn maintenance_targets(&self, targets: &[MaintenanceTarget<'_>]) -> Result<Vec<AnalyzeTarget>> {
+        let mut names = Vec::with_capacity(targets.len());
+        for target in targets {
             let table = self.find_table(&target.table)?;
             let mut columns = Vec::with_capacity(target.columns.len());
             for name in target.columns {
@@ -84,7 +130,7 @@ impl Binder<'_> {
             };
             names.push(AnalyzeTarget { table, columns });
         }
-        Ok(BoundStatement::Analyze(names))
+        Ok(names)
     }
 
     /// A statement that has a plan; `None` for others.

@@ -109,6 +109,9 @@ impl Binder<'_> {
         if let Some(view) = self.bind_view(name)? {
             return Ok(view);
         }
+        if let Some(system) = self.bind_system_relation(name) {
+            return Ok(system);
+        }
         let table = self.find_table(name)?;
         if !self.dependencies.contains(&table.id) {
             self.dependencies.push(table.id);

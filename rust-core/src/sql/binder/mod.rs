@@ -80,6 +80,7 @@ pub fn bind(
         Statement::Drop(drop) => define::bind_drop(drop, statement),
         Statement::Explain(explain) => binder.bind_explain(explain),
         Statement::Analyze(analyze) => binder.bind_analyze(analyze),
+        Statement::Vacuum(vacuum) => binder.bind_vacuum(vacuum),
         Statement::Copy(copy) => binder.bind_copy(copy),
         Statement::Truncate(truncate) => binder.bind_truncate(truncate),
         Statement::Transaction(transaction) => control::bind_transaction(transaction),

@@ -1,6 +1,7 @@
 //! Functions in FROM.
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::ObjectName;
 use crate::sql::ast::expression::FunctionCall;
 use crate::sql::ast::query::{TableFunction, TableFunctionCall};
 use crate::sql::binder::binder::Binder;
@@ -9,6 +10,7 @@ use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::{Choice, Signature, choose_function};
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeItem, ScopeRelation, column_expression};
 use crate::sql::functions::registry::Registry;
+use crate::sql::plan::expression::OutputColumn;
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::types::data_type::{DataType, SqlType};
 
@@ -62,6 +64,32 @@ impl Binder<'_> {
             }
         }
         Ok((plan, ScopeRelation::new(relation_name, columns)))
+    }
+
+    /// A relation of the system, unless a table goes by the name.
+    pub(super) fn bind_system_relation(
+        &mut self,
+        name: &ObjectName<'_>,
+    ) -> Option<(Box<LogicalPlan>, ScopeRelation)> {
+        let function = Registry::get().system_relation(name.object().text)?;
+        let schema = name.schema().map(|schema| schema.text);
+        let is_own = schema.is_none_or(|schema| schema == "pg_catalog") && name.parts.len() <= 2;
+        if !is_own || self.catalog.relation(schema, function.name).is_some() {
+            return None;
+        }
+        let columns: Vec<OutputColumn> = function
+            .columns
+            .iter()
+            .map(|(name, data_type)| self.new_column(*name, *data_type, true))
+            .collect();
+        let plan = LogicalPlan::TableFunction {
+            function,
+            arguments: Vec::new(),
+            columns: columns.clone(),
+            ordinality: false,
+            position: name.position(),
+        };
+        Some((Box::new(plan), ScopeRelation::new(function.name, columns)))
     }
 
     fn bind_rows(

@@ -16,6 +16,7 @@ mod pattern;
 pub mod registry;
 mod regular_expression;
 mod series;
+pub mod space;
 mod split;
 mod temporal;
 #[cfg(test)]
@@ -55,5 +56,5 @@ fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
 
 /// The tables of functions of FROM.
 fn table_function_tables() -> Vec<&'static [TableFunction]> {
-    vec![series::TABLE, split::TABLE]
+    vec![series::TABLE, space::TABLE, split::TABLE]
 }

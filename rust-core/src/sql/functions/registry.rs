@@ -2,6 +2,7 @@
 
 use crate::batch::column::Column;
 use crate::error::Result;
+use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Datum, DatumRef};
@@ -45,6 +46,12 @@ pub trait Environment {
     fn setting(&self, name: &str) -> Option<String>;
     /// The connection's number, for `pg_backend_pid()`.
     fn session_id(&self) -> u64;
+    /// What the database takes up, for `lumos_stat_space`.
+    /// # Errors
+    /// `58030`, `XX001`, `53200`.
+    fn space(&self) -> Result<Vec<SpaceLine>> {
+        Ok(Vec::new())
+    }
     /// Forms of text that the settings ask for.
     fn text_style(&self) -> TextStyle {
         TextStyle::default()
@@ -130,6 +137,9 @@ impl std::fmt::Debug for AggregateFunction {
 
 /// Starts a function of FROM with its arguments.
 pub type StartTableFunction = fn(&[Datum], &dyn Environment) -> Result<Box<dyn TableFunctionRows>>;
+
+/// How the names of the system's relations begin.
+const SYSTEM_PREFIX: &str = "lumos_stat_";
 
 /// A function of FROM with one signature: gives rows.
 pub struct TableFunction {
@@ -225,6 +235,12 @@ impl Registry {
     /// All overloads of the function of FROM `name` (lower case); empty when there is none.
     pub fn table_functions_named(&'static self, name: &str) -> &'static [&'static TableFunction] {
         self.tables.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The function without arguments that is a relation of the system: named in FROM without parentheses.
+    pub fn system_relation(&'static self, name: &str) -> Option<&'static TableFunction> {
+        let function = *self.table_functions_named(name).first()?;
+        (name.starts_with(SYSTEM_PREFIX) && function.arguments.is_empty()).then_some(function)
     }
 
     /// Every function of FROM, in the order of the tables.

@@ -1,6 +1,7 @@
-//! The B+-tree's moving parts: splitting, unlinking, visiting, appending. Knows nothing of who calls.
+//! The B+-tree's moving parts: splitting, merging, unlinking, visiting, appending. Knows nothing of who calls.
 
 mod append;
 pub(super) mod cursor;
+pub(super) mod merge;
 mod split;
 mod unlink;

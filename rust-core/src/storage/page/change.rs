@@ -6,6 +6,7 @@ use super::{
     TYPE_LEAF, common_prefix, key_head,
 };
 use crate::common::ids::{Lsn, PageId, TreeId};
+use std::ops::Range;
 
 const SLOT_CAPACITY_STEP: usize = 16;
 
@@ -27,12 +28,24 @@ impl NodeShape<'_> {
     }
 
     /// Bytes that a node of this shape needs for entries `range` of `from`.
-    pub(in crate::storage) fn bytes_for(&self, from: Node<'_>, range: std::ops::Range<usize>) -> usize {
+    pub(in crate::storage) fn bytes_for(&self, from: Node<'_>, range: Range<usize>) -> usize {
         let prefix = self.prefix_len();
         let fences = self.lower.len() + self.upper.map_or(0, |upper| upper.len() - prefix);
         let grown = from.prefix_len() as isize - prefix as isize;
         let entries: isize = range.map(|index| from.entry_bytes(index) as isize + grown).sum();
         HEADER_BYTES + fences + entries.max(0) as usize
+    }
+
+    /// As [`NodeShape::bytes_for`], for entries of two neighbours.
+    pub(in crate::storage) fn bytes_for_both(
+        &self,
+        (left, left_range): (Node<'_>, Range<usize>),
+        (right, right_range): (Node<'_>, Range<usize>),
+    ) -> usize {
+        // The first key of an inner node stands in its lower fence alone.
+        let first_key = if right.is_leaf() { 0 } else { right.lower_fence().len() };
+        let empty = self.bytes_for(left, 0..0);
+        self.bytes_for(left, left_range) + self.bytes_for(right, right_range) - empty + first_key
     }
 }
 
@@ -163,16 +176,35 @@ impl<'a> NodeMut<'a> {
 
     /// Fills a new node with entries `range` of `from`, keys unchanged. The caller computed that they fit. The
     /// entry that becomes the first of an inner node loses its key.
-    pub(in crate::storage) fn append_from(&mut self, from: Node<'_>, range: std::ops::Range<usize>) {
+    pub(in crate::storage) fn append_from(&mut self, from: Node<'_>, range: Range<usize>) {
         assert!(self.read().count() == 0, "only a new node is filled");
         // Exactly as many slots as entries: the page may be full to the last byte.
         self.set_u16(48, range.len());
+        self.push_entries(from, range);
+    }
+
+    /// As [`NodeMut::append_from`], with entries of two neighbours.
+    pub(in crate::storage) fn append_both(
+        &mut self,
+        (left, left_range): (Node<'_>, Range<usize>),
+        (right, right_range): (Node<'_>, Range<usize>),
+    ) {
+        assert!(self.read().count() == 0, "only a new node is filled");
+        self.set_u16(48, left_range.len() + right_range.len());
+        self.push_entries(left, left_range);
+        self.push_entries(right, right_range);
+    }
+
+    fn push_entries(&mut self, from: Node<'_>, range: Range<usize>) {
         let (old, new) = (from.prefix_len(), self.read().prefix_len());
         for index in range {
             let suffix = from.suffix(index);
             let at = self.read().count();
             let (first, rest) = if !from.is_leaf() && at == 0 {
                 (&[][..], &[][..])
+            } else if !from.is_leaf() && index == 0 {
+                // The key that separates it from its left neighbour.
+                (&from.lower_fence()[new..], &[][..])
             } else if new >= old {
                 (&suffix[new - old..], &[][..])
             } else {

@@ -9,19 +9,45 @@ use crate::storage::{Checkpoint, CheckpointStep};
 type Model = BTreeMap<TreeId, BTreeMap<Vec<u8>, Vec<u8>>>;
 
 /// More pages than frames, so that evictions write between the steps too.
-const SMALL: usize = 64 * 1024 + (64 << 10);
+fn small(page_size: usize) -> usize {
+    64 * page_size + (64 << 10)
+}
 
 struct World {
     storage: Arc<Storage>,
     model: Model,
     now: u64,
     random: Random,
+    page_size: usize,
+    /// Steps of vacuuming done.
+    merged: u64,
+    moved: u64,
 }
 
 impl World {
-    fn create(vfs: &FaultVfs, memory_bytes: usize, seed: u64) -> World {
-        let storage = Storage::create(options(Arc::new(vfs.clone()), 1024, memory_bytes)).unwrap();
-        World { storage, model: Model::new(), now: 10, random: Random::new(seed) }
+    fn create(vfs: &FaultVfs, page_size: usize, memory_bytes: usize, seed: u64) -> World {
+        let storage = Storage::create(options(Arc::new(vfs.clone()), page_size, memory_bytes)).unwrap();
+        let random = Random::new(seed);
+        World { storage, model: Model::new(), now: 10, random, page_size, merged: 0, moved: 0 }
+    }
+
+    /// What VACUUM and the checkpointer do, in parts. `alone`: no checkpoint is being written.
+    fn vacuum(&mut self, alone: bool) -> Result<()> {
+        let ids: Vec<TreeId> = self.model.keys().copied().collect();
+        if alone && self.random.below(2) == 0 {
+            self.moved += self.storage.compact(&|| Ok(()))?;
+            if self.random.below(3) == 0 {
+                self.storage.trim()?;
+            }
+        } else if !ids.is_empty() {
+            let id = ids[self.random.below(ids.len() as u64) as usize];
+            let pages = self.storage.tree_space(id)?.unwrap().pages;
+            self.storage.merge_tree(id, &|| Ok(()))?;
+            let after = self.storage.tree_space(id)?.unwrap().pages;
+            assert!(after <= pages, "tree {id}: {pages} pages, then {after}");
+            self.merged += pages - after;
+        }
+        Ok(())
     }
 
     /// One thing that a commit, a reader or the garbage collector does.
@@ -66,7 +92,8 @@ impl World {
             tree.apply(&key, Change::Delete, lsn, Some(&NoVersions))?;
             return if roll < 25 { tree.purge(&key, lsn).map(|_| ()) } else { Ok(()) };
         }
-        let value = vec![self.random.below(256) as u8; self.random.below(200) as usize];
+        let length = self.random.below(200 * self.page_size as u64 / 1024) as usize;
+        let value = vec![self.random.below(256) as u8; length];
         tree.apply(&key, Change::Put(&value), lsn, None)?;
         rows.insert(key, value);
         Ok(())
@@ -88,7 +115,7 @@ fn content(storage: &Storage) -> Model {
 
 /// Opens what a power loss left; it must be one of `states`, whole, by its cut.
 fn judge(image: &FaultVfs, states: &BTreeMap<u64, Model>, context: &str) -> u64 {
-    let storage = Storage::open(options(Arc::new(image.clone()), 1024, 1 << 20))
+    let storage = Storage::open(options(Arc::new(image.clone()), 1024, 4 << 20))
         .unwrap_or_else(|error| panic!("{context}: {error:?}"));
     let mut found = findings(&storage);
     found.retain(|line| !line.contains("copy of the checkpoint slot"));
@@ -105,9 +132,10 @@ fn judge(image: &FaultVfs, states: &BTreeMap<u64, Model>, context: &str) -> u64 
 
 /// The blocks that the file keeps for the durable checkpoint are exactly those that it names.
 fn assert_blocks_are_those_named(world: &World, image: &FaultVfs, context: &str) {
-    let reopened = Storage::open(options(Arc::new(image.clone()), 1024, 1 << 20)).unwrap();
+    let reopened = Storage::open(options(Arc::new(image.clone()), 1024, 4 << 20)).unwrap();
     let (now, then) = (world.storage.pool.space.lock(), reopened.pool.space.lock());
-    for block in 128..now.block_count().max(then.block_count()) {
+    let first = (128 << 10) / world.page_size as u32;
+    for block in first..now.block_count().max(then.block_count()) {
         let block = BlockId(block);
         assert_eq!(now.is_durable(block), then.is_used(block), "{context}: block {block}");
     }
@@ -120,19 +148,27 @@ struct Seen {
     evicted: u64,
     done: u64,
     dropped: u64,
+    merged: u64,
+    moved: u64,
 }
 
-fn run_model(seed: u64, image_bytes_max: usize, memory_bytes: usize, seen: &mut Seen) {
+fn run_model(seed: u64, page_size: usize, image_bytes_max: usize, memory_bytes: usize, seen: &mut Seen) {
     let vfs = FaultVfs::new();
-    let mut world = World::create(&vfs, memory_bytes, seed);
+    let mut world = World::create(&vfs, page_size, memory_bytes, seed);
     world.storage.pool.set_image_bytes_max(image_bytes_max);
     let mut states = BTreeMap::from([(0, Model::new())]);
     let mut running: Option<Checkpoint> = None;
     let mut durable = 0;
-    for turn in 0..2500 {
-        let context = format!("seed {seed}, turn {turn}, {:?}", running.as_ref().map(Checkpoint::next));
+    for turn in 0..(2500 * 1024 / page_size).max(250) {
+        let context = format!(
+            "page size {page_size}, seed {seed}, turn {turn}, {:?}",
+            running.as_ref().map(Checkpoint::next)
+        );
         for _ in 0..world.random.below(6) {
             world.change().unwrap();
+        }
+        if world.random.below(25) == 0 {
+            world.vacuum(running.is_none()).unwrap();
         }
         match running.take() {
             None if world.random.below(8) == 0 => {
@@ -180,6 +216,8 @@ fn run_model(seed: u64, image_bytes_max: usize, memory_bytes: usize, seen: &mut 
     seen.saved += figures.checkpoint_images_saved;
     seen.written += figures.checkpoint_images_written;
     seen.evicted += figures.checkpoint_evictions;
+    seen.merged += world.merged;
+    seen.moved += world.moved;
     let memory = Arc::clone(world.storage.pool.memory());
     drop(world);
     assert_eq!(memory.used(), 0, "seed {seed}");
@@ -190,13 +228,29 @@ fn a_checkpoint_is_of_its_cut_whatever_happens_between_its_steps() {
     let mut seen = Seen::default();
     for seed in 1..5 {
         // Pages that are not in memory, with room for some pre-images, for few, and for none.
-        run_model(seed, [16 << 10, 4096, 0, 2048][seed as usize % 4], SMALL, &mut seen);
+        run_model(seed, 1024, [16 << 10, 4096, 0, 2048][seed as usize % 4], small(1024), &mut seen);
         // All pages in memory.
-        run_model(seed + 100, [1 << 20, 4096, 0, 2048][seed as usize % 4], 1 << 20, &mut seen);
+        run_model(seed + 100, 1024, [1 << 20, 4096, 0, 2048][seed as usize % 4], 1 << 20, &mut seen);
     }
     assert!(seen.saved > 100 && seen.written > 100, "{} saved, {} written", seen.saved, seen.written);
     assert!(seen.done > 50 && seen.dropped > 5, "{} done, {} dropped", seen.done, seen.dropped);
-    println!("{} old pages evicted", seen.evicted);
+    assert!(seen.merged > 50 && seen.moved > 100, "{} pages merged, {} moved", seen.merged, seen.moved);
+    println!("{} old pages evicted, {} pages merged, {} moved", seen.evicted, seen.merged, seen.moved);
+}
+
+#[test]
+fn every_page_size_keeps_what_was_cut_and_nothing_else() {
+    // One seed of its own a run, or the one that a message named.
+    let chosen = std::env::var("LUMOS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = chosen.unwrap_or(4711);
+    for page_size in [1024, 2048, 4096, 8192, 16_384, 32_768] {
+        let mut seen = Seen::default();
+        run_model(seed, page_size, 4 * page_size, small(page_size), &mut seen);
+        println!(
+            "page size {page_size}, seed {seed}: {} checkpoints, {} pages merged, {} moved",
+            seen.done, seen.merged, seen.moved
+        );
+    }
 }
 
 /// Two checkpoints with changes between their steps; returns the last cut that was acknowledged.
@@ -231,7 +285,7 @@ fn two_checkpoints(
 fn a_power_loss_at_any_call_of_a_checkpoint_among_writers_leaves_a_whole_cut() {
     for (seed, image_bytes_max) in [(1, 1 << 20), (2, 2048), (3, 0)] {
         let vfs = FaultVfs::new();
-        let mut world = World::create(&vfs, SMALL, seed);
+        let mut world = World::create(&vfs, 1024, small(1024), seed);
         for _ in 0..900 {
             world.change().unwrap();
         }
@@ -241,10 +295,11 @@ fn a_power_loss_at_any_call_of_a_checkpoint_among_writers_leaves_a_whole_cut() {
         let mut calls = 0;
         for at in 1.. {
             let disk = vfs.image_after_power_loss(Survival::Everything, seed);
-            let storage = Storage::open(options(Arc::new(disk.clone()), 1024, SMALL)).unwrap();
+            let storage = Storage::open(options(Arc::new(disk.clone()), 1024, small(1024))).unwrap();
             storage.pool.set_image_bytes_max(image_bytes_max);
             let random = Random::new(seed * 77);
-            let mut world = World { storage, model: base.clone(), now, random };
+            let mut world =
+                World { storage, model: base.clone(), now, random, page_size: 1024, merged: 0, moved: 0 };
             disk.set_plan(Some(FaultPlan { at, fault: Fault::PowerLoss, forever: true }));
             let mut states = BTreeMap::from([(now, base.clone())]);
             let mut acknowledged = now;
@@ -269,7 +324,7 @@ fn a_power_loss_at_any_call_of_a_checkpoint_among_writers_leaves_a_whole_cut() {
 }
 
 fn judge_cut(image: &FaultVfs, states: &BTreeMap<u64, Model>, context: &str) -> u64 {
-    let storage = Storage::open(options(Arc::new(image.clone()), 1024, 1 << 20))
+    let storage = Storage::open(options(Arc::new(image.clone()), 1024, 4 << 20))
         .unwrap_or_else(|error| panic!("{context}: {error:?}"));
     let cut = storage.last_checkpoint().cut_lsn.0;
     assert!(content(&storage) == states[&cut], "{context}: the state is not that of cut {cut}");
@@ -283,7 +338,7 @@ fn an_error_in_the_midst_of_writers_gives_the_checkpoint_up_and_loses_nothing() 
         for at in 1.. {
             let vfs = FaultVfs::new();
             // Everything fits into memory: only checkpoints, and writers on their behalf, call the file system.
-            let mut world = World::create(&vfs, 2 << 20, 5);
+            let mut world = World::create(&vfs, 1024, 2 << 20, 5);
             world.storage.pool.set_image_bytes_max(image_bytes_max);
             for _ in 0..400 {
                 world.change().unwrap();
