@@ -1,5 +1,6 @@
 //! Keys that a transaction adds in ascending order, one after the other: it notices them, and reserves the keys that
-//! come next, so that each of them needs neither a look into the lock table nor one into the tree.
+//! come next, so that each of them needs neither a look into the lock table nor one into the tree. Those that it
+//! changes in that order need no entry in the lock table either.
 //! Knows keys as numbers. Knows nothing of rows.
 //!
 //! The order matters: a stretch is reserved first, and only then the tree is looked at. Whoever committed a key of
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::storage::{Tree, TreeCursor};
 use crate::transaction::lock_run::run_number;
 use crate::transaction::manager::{Scratch, TransactionManager};
+use crate::transaction::types::RowLockMode;
 use smallvec::SmallVec;
 use std::ops::Bound;
 
@@ -33,11 +35,14 @@ struct Streak {
 pub(super) struct AppendStreaks {
     streaks: SmallVec<[Streak; STREAK_COUNT]>,
     oldest: usize,
+    /// Of keys that are changed.
+    changed: Option<Streak>,
 }
 
 impl AppendStreaks {
     pub(super) fn clear(&mut self) {
         self.streaks.clear();
+        self.changed = None;
     }
 
     /// Notes a key; how many came in a row before it.
@@ -58,6 +63,15 @@ impl AppendStreaks {
         0
     }
 
+    /// Notes a key that is changed; how many came in a row before it.
+    fn note_changed(&mut self, tree: TreeId, number: u64) -> u32 {
+        let goes_on = self.changed.filter(|streak| streak.tree == tree && streak.next == number);
+        let length = goes_on.map_or(0, |streak| streak.length);
+        let next = number.wrapping_add(1);
+        self.changed = Some(Streak { tree, next, length: length.saturating_add(1) });
+        length
+    }
+
     /// Ends the streak of a tree: it would be of no use to try again at once.
     fn forget(&mut self, tree: TreeId) {
         self.streaks.retain(|streak| streak.tree != tree);
@@ -76,19 +90,46 @@ pub(super) fn lock_fresh_key(
     if streaks.note(tree.id(), number) < STREAK_LENGTH_MIN {
         return Ok(false);
     }
-    if manager.locks.extend_run(owner, locks, tree.id(), number)? {
+    let (at, mode) = ((tree.id(), number), RowLockMode::Update);
+    if manager.locks.extend_run(owner, locks, at, mode)? {
         return Ok(true);
     }
     let wanted = number..(number | (STRETCH_KEYS - 1)).saturating_add(1);
-    let mut end = manager.locks.reserve_run(owner, tree.id(), wanted);
+    let mut end = manager.locks.reserve_run(owner, tree.id(), wanted, mode);
     if end > number {
         end = first_key(tree, number, end)?;
         manager.locks.cut_reserve(owner, tree.id(), number, end);
     }
-    if end > number && manager.locks.extend_run(owner, locks, tree.id(), number)? {
+    if end > number && manager.locks.extend_run(owner, locks, at, mode)? {
         return Ok(true);
     }
     streaks.forget(tree.id());
+    Ok(false)
+}
+
+/// Locks a key as the next one of a run of keys that the transaction changes one after the other; false: it is none, or
+/// somebody has locked it.
+pub(super) fn lock_next_key(
+    manager: &TransactionManager,
+    scratch: &mut Scratch,
+    tree: TreeId,
+    key: &[u8],
+    mode: RowLockMode,
+) -> Result<bool> {
+    let Some(number) = run_number(key) else { return Ok(false) };
+    let Scratch { owner, locks, streaks, .. } = scratch;
+    if streaks.note_changed(tree, number) < STREAK_LENGTH_MIN {
+        return Ok(false);
+    }
+    if manager.locks.extend_run(owner, locks, (tree, number), mode)? {
+        return Ok(true);
+    }
+    let wanted = number..(number | (STRETCH_KEYS - 1)).saturating_add(1);
+    let end = manager.locks.reserve_run(owner, tree, wanted, mode);
+    if end > number && manager.locks.extend_run(owner, locks, (tree, number), mode)? {
+        return Ok(true);
+    }
+    streaks.changed = None;
     Ok(false)
 }
 

@@ -228,6 +228,29 @@ impl LockManager {
         result
     }
 
+    /// Locks a table if that needs no waiting; false: somebody else is in the way.
+    /// # Errors
+    /// `53200`.
+    pub(super) fn try_lock_table_strongly(
+        &self,
+        owner: &LockOwner,
+        held: &mut HeldLocks,
+        table: ObjectId,
+        mode: TableLockMode,
+    ) -> Result<bool> {
+        let hash = self.hash(LockTarget::Table(table));
+        let request = Request { hash, mode: Mode::from(mode), kind: RequestKind::StrongTable(table) };
+        held.reserve_one()?;
+        self.strong_counter(table).fetch_add(1, Ordering::SeqCst);
+        let before = held.len();
+        let answer = self.move_fast_locks(table, hash).and_then(|()| self.request(owner, held, request));
+        if held.len() == before {
+            // Refused, or covered by a lock that is counted already.
+            self.strong_counter(table).fetch_sub(1, Ordering::SeqCst);
+        }
+        Ok(answer? != Answer::Wait)
+    }
+
     /// Gives back every lock taken after `mark`, newest first.
     pub fn release_to(&self, owner: &LockOwner, held: &mut HeldLocks, mark: LockMark) {
         while let Some(lock) = held.pop_above(mark) {
@@ -368,11 +391,11 @@ impl LockManager {
         let mut shard = self.shard(request.hash).lock();
         shard.reserve_one()?;
         if let Some(run) = runs.holding(tree, number) {
-            if run.owner == owner.id {
+            if run.owner == owner.id && request.mode.is_covered_by(run.mode.set()) {
                 return Ok(Answer::Held);
             }
             if run.list(number) {
-                shard.add_holder(request.hash, run.owner, Mode::from(RowLockMode::Update).set());
+                shard.add_holder(request.hash, run.owner, run.mode.set());
             }
         }
         let answer = grant(&mut shard, owner, request);

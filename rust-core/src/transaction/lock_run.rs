@@ -1,10 +1,10 @@
-//! Runs of locks: consecutive keys that a transaction adds to a tree, as one entry.
+//! Runs of locks: consecutive keys of a tree that a transaction adds or changes, as one entry.
 //! Knows keys as numbers. Knows nothing of what is in a tree.
 //!
 //! ```text
 //!            first            next              reserved
 //!  ────────────┼────────────────┼──────────────────┼────────────▶ key numbers
-//!              │ locked (Update)│ nobody's: the    │
+//!              │ locked         │ nobody's: the    │
 //!              │ by the owner   │ owner may go on  │
 //! ```
 //! The owner takes the next key by moving `next`, under the stripe's mutex and nothing else. Before it reserves a
@@ -37,6 +37,8 @@ pub(super) fn run_number(key: &[u8]) -> Option<u64> {
 pub(super) struct LockRun {
     pub(super) owner: u32,
     tree: TreeId,
+    /// How the keys are locked.
+    pub(super) mode: Mode,
     first: u64,
     next: u64,
     reserved: u64,
@@ -104,12 +106,13 @@ impl LockManager {
         &self,
         owner: &LockOwner,
         held: &mut HeldLocks,
-        tree: TreeId,
-        number: u64,
+        (tree, number): (TreeId, u64),
+        mode: RowLockMode,
     ) -> Result<bool> {
         held.reserve_one()?;
         let mut runs = self.runs.stripe(tree).lock();
-        let Some(run) = runs.of_owner(owner.id, tree, number).filter(|run| number < run.reserved) else {
+        let run = runs.of_owner(owner.id, tree, number);
+        let Some(run) = run.filter(|run| number < run.reserved && run.mode == Mode::from(mode)) else {
             return Ok(false);
         };
         run.next += 1;
@@ -120,7 +123,14 @@ impl LockManager {
 
     /// Reserves keys from `numbers.start` on for a run that goes on or begins there, up to the first that anybody has
     /// locked, at most to `numbers.end`. Gives where the reserved stretch ends; its start: nothing is reserved.
-    pub(super) fn reserve_run(&self, owner: &LockOwner, tree: TreeId, numbers: Range<u64>) -> u64 {
+    pub(super) fn reserve_run(
+        &self,
+        owner: &LockOwner,
+        tree: TreeId,
+        numbers: Range<u64>,
+        mode: RowLockMode,
+    ) -> u64 {
+        let mode = Mode::from(mode);
         let (counter, stripe) = self.runs.entry(tree);
         let mut runs = stripe.lock();
         let start = numbers.start;
@@ -134,6 +144,9 @@ impl LockManager {
                 end = end.min(run.first);
             }
         }
+        if runs.of_owner(owner.id, tree, start).is_some_and(|run| run.mode != mode) {
+            return start;
+        }
         if runs.of_owner(owner.id, tree, start).is_none() {
             if runs.0.len() >= RUNS_MAX {
                 return start;
@@ -143,6 +156,7 @@ impl LockManager {
             runs.0.push(LockRun {
                 owner: owner.id,
                 tree,
+                mode,
                 first: start,
                 next: start,
                 reserved: start,
@@ -180,7 +194,7 @@ impl LockManager {
         let Some(run) = runs.0.iter_mut().find(is_meant) else { return };
         run.reserved = end;
         run.next = end;
-        let modes = Mode::from(RowLockMode::Update).set();
+        let modes = run.mode.set();
         run.listed.retain(|number| {
             if *number < end {
                 return true;

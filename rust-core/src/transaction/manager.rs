@@ -12,6 +12,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::storage::{Checkpoint, CheckpointStep, Storage};
 use crate::transaction::append::AppendStreaks;
 use crate::transaction::checkpointer::Checkpointer;
+use crate::transaction::escalation::Escalation;
 use crate::transaction::garbage::GarbageQueue;
 use crate::transaction::held_locks::HeldLocks;
 use crate::transaction::lock_manager::{LockManager, LockOwner, LockStatistics};
@@ -41,6 +42,7 @@ pub(super) struct Scratch {
     pub(super) owner: Arc<LockOwner>,
     pub(super) locks: HeldLocks,
     pub(super) streaks: AppendStreaks,
+    pub(super) escalation: Escalation,
     pub(super) writes: WriteSet,
     pub(super) operations: OperationBuffer,
     pub(super) runs: Vec<DeclaredRun>,
@@ -154,6 +156,7 @@ impl TransactionManager {
                 owner: self.locks.add_owner(),
                 locks: HeldLocks::new(&self.memory),
                 streaks: AppendStreaks::default(),
+                escalation: Escalation::new(&self.memory),
                 writes: WriteSet::new(&self.memory, self.storage.sorted_runs()),
                 operations: OperationBuffer::new(),
                 runs: Vec::new(),

@@ -7,6 +7,7 @@ mod byte_arena;
 mod checkpointer;
 mod commit;
 mod deadlock;
+mod escalation;
 mod garbage;
 pub mod held_locks;
 pub mod lock_manager;

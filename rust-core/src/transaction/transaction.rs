@@ -27,6 +27,8 @@ use std::ops::Bound;
 
 /// A copied value's buffer is kept for the next read up to this many bytes.
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
+/// Locks that are held before consecutive keys are locked as runs.
+const LOCKS_BEFORE_RUNS: usize = 64;
 
 /// A tree as a transaction sees it: one of the database, or one that it created itself and that exists only
 /// in its write set until commit. Cheap to clone; valid for the transaction that asked.
@@ -181,6 +183,7 @@ impl Transaction {
         let scratch = self.scratch_mut();
         scratch.writes.undo_to(mark.writes);
         manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark.locks);
+        scratch.escalation.released_to(scratch.locks.len());
     }
 
     /// Own writes so far become visible to reads and scans that start from here.
@@ -479,7 +482,12 @@ impl Transaction {
         let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
             return Err(Error::internal("a lock after the transaction's end"));
         };
-        if scratch.writes.is_created(tree) {
+        if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
+            return Ok(LockOutcome::Granted);
+        }
+        if scratch.locks.len() >= LOCKS_BEFORE_RUNS
+            && append::lock_next_key(manager, scratch, tree, key, mode)?
+        {
             return Ok(LockOutcome::Granted);
         }
         manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)
@@ -499,6 +507,19 @@ impl Transaction {
         }
     }
 
+    /// Locks a table instead of its rows, which are in `trees`, from here on, if the transaction has very many locks and
+    /// nobody else is at work on the table. Never waits. To be called now and then by whoever changes many rows, with
+    /// ROW EXCLUSIVE on the table; everybody who locks rows of it holds ROW SHARE at least.
+    /// # Errors
+    /// `53200`.
+    pub fn escalate(&mut self, table: ObjectId, trees: impl Iterator<Item = TreeId>) -> Result<()> {
+        let Transaction { manager, scratch: Some(scratch), .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        let Scratch { escalation, owner, locks, .. } = &mut **scratch;
+        escalation.ask(&manager.locks, owner, locks, table, trees)
+    }
+
     /// Locks a key if that needs no waiting; false: somebody is in the way (NOWAIT, SKIP LOCKED).
     /// # Errors
     /// `53200`.
@@ -506,7 +527,7 @@ impl Transaction {
         let Transaction { manager, scratch: Some(scratch), .. } = self else {
             return Err(Error::internal("a lock after the transaction's end"));
         };
-        if scratch.writes.is_created(tree) {
+        if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
             return Ok(true);
         }
         manager.locks.try_lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode)
@@ -557,6 +578,7 @@ impl Transaction {
         scratch.operations.shrink();
         scratch.runs.clear();
         scratch.streaks.clear();
+        scratch.escalation.released_to(0);
         self.manager.give_back(scratch);
     }
 }

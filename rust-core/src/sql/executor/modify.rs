@@ -95,6 +95,14 @@ impl Target {
         })
     }
 
+    /// Where very many rows are locked already, the table is locked instead of more of them.
+    fn escalate(&self, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let layout = &self.definition.layout;
+        let indexes = layout.indexes.iter().map(|index| index.tree);
+        let trees = [layout.tree, layout.value_tree].into_iter().chain(indexes);
+        context.transaction.escalate(self.definition.id, trees)
+    }
+
     /// Opens the table that a data change is of.
     pub(super) fn of(operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
         match operator {
@@ -512,6 +520,7 @@ impl RowKeeper {
 
 impl Sink for Modify {
     fn push(&mut self, batch: Batch, context: &mut ExecutionContext<'_>) -> Result<Flow> {
+        self.target.escalate(context)?;
         match self.node.operator() {
             Operator::Insert { .. } => self.insert(&batch, context)?,
             Operator::Update { .. } => self.update(&batch, context)?,

@@ -37,9 +37,9 @@ impl<'a> Holder<'a> {
     /// Goes on with a run in tree 1, or begins one and reserves some keys behind.
     fn run_key(&mut self, number: u64) -> bool {
         let (manager, owner, held) = (self.manager, &self.owner, &mut self.held);
-        manager.extend_run(owner, held, TreeId(1), number).unwrap()
-            || manager.reserve_run(owner, TreeId(1), number..number + 4) > number
-                && manager.extend_run(owner, held, TreeId(1), number).unwrap()
+        manager.extend_run(owner, held, (TreeId(1), number), RowLockMode::Update).unwrap()
+            || manager.reserve_run(owner, TreeId(1), number..number + 4, RowLockMode::Update) > number
+                && manager.extend_run(owner, held, (TreeId(1), number), RowLockMode::Update).unwrap()
     }
     fn release(&mut self) {
         self.release_to(LockMark::default());

@@ -2,10 +2,15 @@
 
 use super::{Fixture, begin};
 use crate::common::cancel::CancelToken;
+use crate::common::ids::{ObjectId, TreeId};
+use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
 use crate::error::SqlState;
-use crate::transaction::types::{IsolationLevel, ReadView};
+use crate::transaction::escalation::Escalation;
+use crate::transaction::held_locks::{HeldLocks, LockMark};
+use crate::transaction::lock_manager::LockManager;
+use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode, TableLockMode};
 use std::ops::Bound;
 
 fn key(number: u64) -> [u8; 8] {
@@ -189,4 +194,66 @@ fn a_cancelled_commit_of_chunks_leaves_nothing() {
         Ok(_) => assert_eq!(rows, 10_000),
         Err(error) => assert_eq!((error.state(), rows), (SqlState::QUERY_CANCELED, 0)),
     }
+}
+
+#[test]
+fn keys_changed_one_after_the_other_are_one_lock_of_their_mode_and_others_meet_it() {
+    let fixture = Fixture::new();
+    let mut writer = fixture.begin();
+    let tree = fixture.tree;
+    let before = fixture.memory.used();
+    for number in 0..20_000 {
+        writer.lock_row(tree, &key(number), RowLockMode::NoKeyUpdate).unwrap();
+    }
+    assert!(fixture.memory.used() - before < 64 << 10, "{}", fixture.memory.used() - before);
+    let mut other = fixture.begin();
+    assert!(other.try_lock_row(tree, &key(15_000), RowLockMode::KeyShare).unwrap());
+    assert!(!other.try_lock_row(tree, &key(15_001), RowLockMode::Share).unwrap());
+    assert!(other.try_lock_row(tree, &key(30_000), RowLockMode::Update).unwrap());
+    // The key that somebody shares can be changed further only when it is let go.
+    assert!(!writer.try_lock_row(tree, &key(15_000), RowLockMode::Update).unwrap());
+    assert!(writer.try_lock_row(tree, &key(15_002), RowLockMode::Update).unwrap());
+    assert!(!other.try_lock_row(tree, &key(15_002), RowLockMode::KeyShare).unwrap());
+    drop(other);
+    assert!(writer.try_lock_row(tree, &key(15_000), RowLockMode::Update).unwrap());
+    drop(writer);
+    let mut other = fixture.begin();
+    for number in [0, 15_000, 15_002, 19_999] {
+        assert!(other.try_lock_row(tree, &key(number), RowLockMode::Update).unwrap());
+    }
+}
+
+#[test]
+fn very_many_row_locks_become_a_table_lock_when_nobody_else_is_at_work() {
+    let memory = MemoryAccount::new(1 << 20);
+    let locks = LockManager::new(&memory);
+    let (owner, other) = (locks.add_owner(), locks.add_owner());
+    let (mut held, mut others) = (HeldLocks::new(&memory), HeldLocks::new(&memory));
+    let (table, tree, cancel) = (ObjectId(7), TreeId(20), CancelToken::default());
+    let mut escalation = Escalation::new(&memory);
+    let ask = |escalation: &mut Escalation, held: &mut HeldLocks| {
+        escalation.ask(&locks, &owner, held, table, [tree].into_iter()).unwrap();
+        escalation.covers(tree)
+    };
+    locks.lock_table(&owner, &mut held, table, TableLockMode::RowExclusive, &cancel).unwrap();
+    locks.lock_table(&other, &mut others, table, TableLockMode::RowShare, &cancel).unwrap();
+    let start = held.mark();
+    for number in shuffled(1 << 11) {
+        assert!(!ask(&mut escalation, &mut held), "somebody else is at work");
+        locks.lock_row(&owner, &mut held, (tree, &key(number)), RowLockMode::Update, &cancel).unwrap();
+    }
+    locks.release_to(&other, &mut others, LockMark::default());
+    escalation.released_to(held.len());
+    locks.lock_table(&other, &mut others, table, TableLockMode::AccessShare, &cancel).unwrap();
+    let before = held.mark();
+    assert!(ask(&mut escalation, &mut held), "readers are in nobody's way");
+    let row_share = TableLockMode::RowShare;
+    assert!(!locks.try_lock_table_strongly(&other, &mut others, table, row_share).unwrap());
+    locks.release_to(&owner, &mut held, before);
+    escalation.released_to(held.len());
+    assert!(!escalation.covers(tree), "it is undone with what came after the mark");
+    assert!(locks.try_lock_table_strongly(&other, &mut others, table, row_share).unwrap());
+    assert!(!locks.try_lock_row(&other, &mut others, (tree, &key(5)), RowLockMode::Update).unwrap());
+    locks.release_to(&owner, &mut held, start);
+    assert!(locks.try_lock_row(&other, &mut others, (tree, &key(5)), RowLockMode::Update).unwrap());
 }
