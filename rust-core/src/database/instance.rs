@@ -344,6 +344,9 @@ fn assemble(
         next_transaction,
         visible,
     );
+    if let Some(bytes) = options.version_memory {
+        manager.set_version_bytes_max(bytes);
+    }
     manager.set_background_checkpoints(options.background_checkpoints && !options.read_only);
     let catalog = Arc::new(Catalog::load(&manager)?);
     let instance = Arc::new(Instance {

@@ -20,6 +20,8 @@ pub struct DatabaseOptions {
     /// Bytes for everything together; `None`: a quarter of the smaller of the machine's memory and the control
     /// group's limit.
     pub memory_limit: Option<usize>,
+    /// Bytes of memory for older versions of rows; `None`: a quarter of the memory limit.
+    pub version_memory: Option<usize>,
     /// Bytes of a page of a new file; an existing one keeps its own.
     pub page_size: usize,
     /// What a commit waits for unless a session says otherwise.
@@ -57,6 +59,7 @@ impl Default for DatabaseOptions {
     fn default() -> DatabaseOptions {
         DatabaseOptions {
             memory_limit: None,
+            version_memory: None,
             page_size: PAGE_SIZE_DEFAULT,
             durability: Durability::Full,
             read_only: false,
@@ -176,6 +179,18 @@ pub const OPTIONS: &[OptionDescription] = &[
         set: |options, text| parse_boolean(text).map(|value| options.read_only = value),
         get: |options| on_off(options.read_only),
     },
+    OptionDescription {
+        name: "version_memory",
+        kind: OptionKind::Bytes,
+        default: "25% of memory_limit",
+        help: "Memory for the older versions of rows that long transactions still read. Beyond it the oldest \
+               snapshot is refused with 72000, and writers go on.",
+        set: |options, text| {
+            options.version_memory = Some(parse_bytes(text)?);
+            Some(())
+        },
+        get: |options| options.version_memory.map_or_else(|| "25% of memory_limit".to_owned(), show_bytes),
+    },
 ];
 
 impl DatabaseOptions {
@@ -264,7 +279,8 @@ mod tests {
             let mut options = DatabaseOptions::default();
             let shown = options.get(option.name).unwrap();
             assert_eq!(shown, option.default, "{}", option.name);
-            if option.name != "memory_limit" {
+            // Shares of what is not known here.
+            if !matches!(option.name, "memory_limit" | "version_memory") {
                 options.set(option.name, &shown).unwrap();
                 assert_eq!(options.get(option.name).unwrap(), shown);
             }

@@ -286,6 +286,7 @@ impl TransactionManager {
             self.garbage.push(garbage, &self.versions);
         }
         self.collect_some_garbage();
+        self.limit_versions();
         self.versions.settle();
     }
 }

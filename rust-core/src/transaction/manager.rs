@@ -5,7 +5,7 @@ use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;
-use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::common::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Mutex};
 use crate::durability::manager::DurabilityManager;
 use crate::error::{Error, Result, SqlState};
@@ -33,6 +33,8 @@ use std::sync::OnceLock;
 const COMPACT_ROUNDS_MAX: usize = 12;
 /// Scratches kept without taking a mutex.
 const POOL_SIZE: usize = 256;
+/// Older versions may take this share of the memory limit, unless something else is said.
+const VERSION_SHARE: usize = 4;
 /// Bytes of keys that one passer-by collects at most.
 const COLLECT_BYTES: usize = 64 << 10;
 
@@ -89,6 +91,8 @@ pub struct TransactionManager {
     pub(super) commit_mutex: Mutex<()>,
     pub(super) publish: PublishQueue,
     pub(super) garbage: GarbageQueue,
+    /// Older versions may take so many bytes of memory.
+    version_bytes_max: AtomicUsize,
     pub(super) checkpointer: Checkpointer,
     next_transaction: AtomicU64,
     /// The durable checkpoint says that there is a log: a lost log folder cannot go unnoticed.
@@ -126,6 +130,7 @@ impl TransactionManager {
             commit_mutex: Mutex::new(()),
             publish: PublishQueue::default(),
             garbage: GarbageQueue::default(),
+            version_bytes_max: AtomicUsize::new(memory.limit() / VERSION_SHARE),
             checkpointer: Checkpointer::new(log.tail().0, clock.monotonic_nanos()),
             log_announced: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first_transaction_id.0.max(1)),
@@ -333,6 +338,31 @@ impl TransactionManager {
 
     pub(super) fn count_rollback(&self) {
         self.rollbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says how many bytes of memory older versions may take before the oldest snapshot is refused (72000).
+    pub fn set_version_bytes_max(&self, bytes: usize) {
+        self.version_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Where older versions take too much memory, refuses the oldest snapshots until they do not.
+    pub(super) fn limit_versions(&self) {
+        let bytes_max = self.version_bytes_max.load(Ordering::Relaxed);
+        while self.versions.bytes() > bytes_max && self.snapshots.refuse_oldest() {
+            self.collect_garbage(usize::MAX);
+        }
+    }
+
+    /// The error of a reader whose snapshot was refused.
+    /// # Errors
+    /// `72000`.
+    pub(super) fn check_age(&self, snapshot: Lsn) -> Result<()> {
+        if !self.snapshots.is_refused(snapshot) {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::SNAPSHOT_TOO_OLD, "snapshot too old")
+            .detail("The older versions of rows that it needs would take too much memory.")
+            .hint("Run the transaction again; end long ones sooner, or raise version_memory."))
     }
 
     /// Drops versions and ghosts that no snapshot needs any more, if there are any; a bounded amount.

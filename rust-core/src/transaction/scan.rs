@@ -302,12 +302,17 @@ impl TransactionScan {
                 }
                 return Ok(read.take().map(|read| read(ScanRows::Resolved(&self.block))));
             }
-            match self.visit_leaf(transaction, snapshot, &mut read)? {
+            let visit = self.visit_leaf(transaction, snapshot, &mut read)?;
+            let manager = transaction.manager();
+            if let Some(Visit::Copied { newer }) = &visit {
+                self.leaf.resolve(self.tree.id(), newer.then_some(snapshot), &manager.versions)?;
+            }
+            // After reading; also of what is not there any more.
+            manager.check_age(snapshot.timestamp())?;
+            match visit {
                 None => self.at_end = true,
                 Some(Visit::Handed(result)) => return Ok(Some(result)),
-                Some(Visit::Copied { newer }) => {
-                    let versions = &transaction.manager().versions;
-                    self.leaf.resolve(self.tree.id(), newer.then_some(snapshot), versions)?;
+                Some(Visit::Copied { .. }) => {
                     self.leaf_rest = 0..self.leaf.len();
                 }
             }

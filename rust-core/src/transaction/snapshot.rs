@@ -5,6 +5,9 @@
 //! min(`visible`, every slot), with `visible` loaded **first** and marks waited for. A reader whose mark the
 //! horizon did not see stored it after the horizon looked at the slot, so it loads a `visible` that is at
 //! least the horizon's: no reader can come to hold a snapshot below a horizon that was ever returned.
+//!
+//! A snapshot that holds up too many versions is refused: first its readers are told (72000), then the horizon passes
+//! over it. A reader looks after it has read, so what it was given was still there.
 
 use crate::common::ids::Lsn;
 use crate::common::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +29,16 @@ impl SnapshotSlot {
         self.0.store(FREE, Ordering::Release);
     }
 
+    /// The value, once it is not about to be stored.
+    fn settled(&self) -> u64 {
+        loop {
+            match self.0.load(Ordering::SeqCst) {
+                STARTING => std::thread::yield_now(),
+                value => return value,
+            }
+        }
+    }
+
     /// Whether a snapshot is registered here.
     pub fn is_held(&self) -> bool {
         self.0.load(Ordering::Relaxed) != FREE
@@ -36,6 +49,8 @@ impl SnapshotSlot {
 #[derive(Debug)]
 pub struct SnapshotRegistry {
     visible: CachePadded<AtomicU64>,
+    /// Snapshots below this are too old.
+    refused_below: CachePadded<AtomicU64>,
     slots: RwLock<Vec<Arc<SnapshotSlot>>>,
 }
 
@@ -45,6 +60,7 @@ impl SnapshotRegistry {
         assert!(visible.0 < STARTING, "timestamps stay below the slot marks");
         SnapshotRegistry {
             visible: CachePadded::new(AtomicU64::new(visible.0)),
+            refused_below: CachePadded::new(AtomicU64::new(0)),
             slots: RwLock::new(Vec::new()),
         }
     }
@@ -78,15 +94,31 @@ impl SnapshotRegistry {
     /// No snapshot below this timestamp exists or can come to exist. Waits for snapshots being taken.
     pub fn horizon(&self) -> Lsn {
         let mut horizon = self.visible.load(Ordering::SeqCst);
+        let refused_below = self.refused_below.load(Ordering::SeqCst);
         for slot in self.slots.read().iter() {
-            let mut value = slot.0.load(Ordering::SeqCst);
-            while value == STARTING {
-                std::thread::yield_now();
-                value = slot.0.load(Ordering::SeqCst);
+            let value = slot.settled();
+            if value >= refused_below {
+                horizon = horizon.min(value);
             }
-            horizon = horizon.min(value);
         }
         Lsn(horizon)
+    }
+
+    /// Whether the versions that a snapshot needs may be gone. To be asked after reading.
+    #[inline]
+    pub(super) fn is_refused(&self, snapshot: Lsn) -> bool {
+        snapshot.0 < self.refused_below.load(Ordering::Acquire)
+    }
+
+    /// Refuses the oldest snapshot; false: all that there are see the newest commit.
+    pub(super) fn refuse_oldest(&self) -> bool {
+        let oldest = self.horizon();
+        // One that is being taken now is not older than the newest commit was before.
+        let is_old = oldest < self.visible();
+        if is_old {
+            self.refused_below.fetch_max(oldest.0 + 1, Ordering::SeqCst);
+        }
+        is_old
     }
 
     /// Snapshots registered now.
@@ -113,6 +145,23 @@ mod tests {
         registry.publish(Lsn(12));
         assert_eq!(registry.horizon(), Lsn(9));
         second.release();
+        assert_eq!(registry.horizon(), Lsn(12));
+    }
+
+    #[test]
+    fn a_refused_snapshot_holds_nothing_up_and_the_others_go_on() {
+        let registry = SnapshotRegistry::new(Lsn(5));
+        let (first, second) = (registry.add_slot(), registry.add_slot());
+        registry.take(&first);
+        registry.publish(Lsn(9));
+        registry.take(&second);
+        assert!(!registry.is_refused(Lsn(5)));
+        assert!(registry.refuse_oldest());
+        assert!(registry.is_refused(Lsn(5)) && !registry.is_refused(Lsn(9)));
+        assert_eq!(registry.horizon(), Lsn(9));
+        assert!(!registry.refuse_oldest(), "the newest commit is never refused");
+        registry.publish(Lsn(12));
+        assert!(registry.refuse_oldest() && registry.is_refused(Lsn(9)));
         assert_eq!(registry.horizon(), Lsn(12));
     }
 

@@ -74,7 +74,10 @@ pub struct Transaction {
 
 /// What the page alone could say of a key.
 enum PageAnswer<R> {
-    Done(R),
+    Done {
+        result: R,
+        present: bool,
+    },
     /// Something on the page is newer than the snapshot; the row was copied.
     Newer {
         present: bool,
@@ -291,7 +294,7 @@ impl Transaction {
                 done += committed.get_run(&keys[done..], |index, entry, max_timestamp| {
                     let index = done + index;
                     let own = || writes.get(tree.id, keys[index].as_ref(), Some(self.command)).is_some();
-                    alone = !snapshot.sees(max_timestamp) || own();
+                    alone = !snapshot.sees(max_timestamp) || entry.is_none() || own();
                     if alone || outcome.is_err() {
                         return false;
                     }
@@ -328,7 +331,8 @@ impl Transaction {
             if snapshot.sees(max_timestamp)
                 && let Some(read) = read.take()
             {
-                return PageAnswer::Done(read(value));
+                // Where there is no row there may have been one, and its page.
+                return PageAnswer::Done { result: read(value), present: value.is_some() };
             }
             if let Some(value) = value {
                 let mut buffer = self.scratch().buffer.take();
@@ -339,14 +343,20 @@ impl Transaction {
             PageAnswer::Newer { present: value.is_some() }
         })?;
         let present = match answer {
-            PageAnswer::Done(result) => return Ok(result),
+            PageAnswer::Done { result, present: true } => return Ok(result),
+            PageAnswer::Done { result, present: false } => {
+                self.manager.check_age(snapshot.timestamp())?;
+                return Ok(result);
+            }
             PageAnswer::Newer { present } => present,
         };
         // Page first, versions after: see the module.
         let mut buffer = copy.unwrap_or_else(|| self.scratch().buffer.take());
         let copied = if present { buffer.len() } else { 0 };
         buffer.truncate(copied);
-        let value = match self.manager.versions.resolve(tree.id(), key, snapshot.timestamp(), &mut buffer)? {
+        let resolution = self.manager.versions.resolve(tree.id(), key, snapshot.timestamp(), &mut buffer)?;
+        self.manager.check_age(snapshot.timestamp())?;
+        let value = match resolution {
             Resolution::Current if present => Some(&buffer[..]),
             Resolution::Current | Resolution::Absent => None,
             Resolution::Value => Some(&buffer[copied..]),
@@ -369,7 +379,9 @@ impl Transaction {
         if tree.get(key, |_, max_timestamp| snapshot.sees(max_timestamp))? {
             return Ok(false);
         }
-        self.manager.versions.changed_since(tree.id(), key, snapshot.timestamp())
+        let changed = self.manager.versions.changed_since(tree.id(), key, snapshot.timestamp())?;
+        self.manager.check_age(snapshot.timestamp())?;
+        Ok(changed)
     }
 
     /// Whether the row that the snapshot sees was deleted, and another one added under the key, by commits since then.
@@ -377,7 +389,10 @@ impl Transaction {
     /// `XX000` outside a statement.
     pub fn replaced_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
         let Some(tree) = &tree.tree else { return Ok(false) };
-        self.manager.versions.was_absent_since(tree.id(), key, self.snapshot()?.timestamp())
+        let snapshot = self.snapshot()?.timestamp();
+        let replaced = self.manager.versions.was_absent_since(tree.id(), key, snapshot)?;
+        self.manager.check_age(snapshot)?;
+        Ok(replaced)
     }
 
     /// The error of a repeatable read transaction that would overwrite what it cannot see.

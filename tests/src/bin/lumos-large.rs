@@ -1,8 +1,9 @@
-//! `lumos-large [--rows N] [--limit BYTES] [--table ascending|shuffled|indexed|all]`: inserts, changes and deletes many
+//! `lumos-large [--rows N] [--limit BYTES] [--table ascending|shuffled|indexed|all] [--folder F]`: inserts, changes and deletes many
 //! rows, each in one transaction, within a memory limit, and prints times and the process's peak resident memory as
 //! the system counts it. Exits with 1 when the peak is above the limit by more than 16 MiB, when a statement failed,
 //! or when an answer was wrong.
 
+use lumos_core::common::clock::{Clock, SystemClock};
 use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;
 use lumos_core::error::{Error, Result};
@@ -12,7 +13,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What a process may take beyond its limit.
 const SLACK_BYTES: u64 = 16 << 20;
@@ -21,7 +21,7 @@ struct Choices {
     rows: i64,
     limit: usize,
     table: String,
-    /// The writer is killed at this step and the file is opened again.
+    /// Where the files are.
     folder: PathBuf,
 }
 
@@ -75,11 +75,12 @@ fn numbers(session: &mut Session, sql: &str) -> Result<Vec<i64>> {
 }
 
 fn step(session: &mut Session, name: &str, sql: &str) -> Result<()> {
-    let begun = Instant::now();
+    let clock = SystemClock::new();
+    let begun = clock.monotonic_nanos();
     session.execute_script(sql)?;
     say(&format!(
         "{name:<24} {:8.2} s   peak {:4} MiB",
-        begun.elapsed().as_secs_f64(),
+        (clock.monotonic_nanos() - begun) as f64 / 1e9,
         status("VmHWM") >> 20
     ));
     Ok(())
@@ -139,9 +140,14 @@ fn run(choices: &Choices, path: &Path, kind: &str) -> Result<()> {
     expect(&mut reader, all, &[rows, sum + rows, 70 * rows])?;
     step(&mut session, &format!("{kind}: delete"), "DELETE FROM t")?;
     expect(&mut session, "SELECT count(*) FROM t", &[0])?;
-    let begun = Instant::now();
+    let clock = SystemClock::new();
+    let begun = clock.monotonic_nanos();
     expect(&mut reader, all, &[rows, sum + rows, 70 * rows])?;
-    say(&format!("{:<24} {:8.2} s", format!("{kind}: an older snapshot"), begun.elapsed().as_secs_f64()));
+    say(&format!(
+        "{:<24} {:8.2} s",
+        format!("{kind}: an older snapshot"),
+        (clock.monotonic_nanos() - begun) as f64 / 1e9
+    ));
     reader.execute_script("COMMIT")?;
     step(&mut session, &format!("{kind}: insert again"), "INSERT INTO t VALUES (1, 1, 'x'); CHECKPOINT")?;
     drop((session, reader));

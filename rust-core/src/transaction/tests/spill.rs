@@ -257,3 +257,55 @@ fn very_many_row_locks_become_a_table_lock_when_nobody_else_is_at_work() {
     locks.release_to(&owner, &mut held, start);
     assert!(locks.try_lock_row(&other, &mut others, (tree, &key(5)), RowLockMode::Update).unwrap());
 }
+
+#[test]
+fn beyond_the_budget_the_oldest_snapshot_is_too_old_and_writers_and_younger_readers_go_on() {
+    let fixture = Fixture::new();
+    for number in 0..40 {
+        fixture.write(&[(&key(number), Some(&[1; 100]))]);
+    }
+    fixture.manager.set_version_bytes_max(20_000);
+    let mut old = fixture.begin_repeatable();
+    old.start_statement().unwrap();
+    let before = fixture.scan(&old, Bound::Unbounded, Bound::Unbounded, false);
+    assert_eq!(before.len(), 40);
+    let mut young = None;
+    let mut refused = false;
+    for round in 0..200u64 {
+        let number = round % 40;
+        // Emptied leaves go, rows and all that said that they had changed.
+        fixture.write(&[(&key(number), None)]);
+        fixture.write(&[(&key(1000 + round), Some(&[2; 100]))]);
+        let tree = old.tree_handle(fixture.tree).unwrap();
+        let read = old.get(&tree, &key(number), ReadView::Snapshot, |value| value.map(<[u8]>::to_vec));
+        match read {
+            Ok(value) => assert_eq!(value.unwrap(), [1; 100], "round {round}"),
+            Err(error) => {
+                assert_eq!(error.state(), SqlState::SNAPSHOT_TOO_OLD);
+                refused = true;
+            }
+        }
+        let mut scan = old.scan(&tree, Bound::Unbounded, Bound::Unbounded, round % 2 == 0);
+        let mut rows = 0;
+        let end = loop {
+            match scan.next(&old, |block| (0..block.len()).filter(|index| block.is_live(*index)).count()) {
+                Ok(Some(count)) => rows += count,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.state()),
+            }
+        };
+        assert!(end == Err(SqlState::SNAPSHOT_TOO_OLD) || (rows == 40 && !refused), "round {round}: {rows}");
+        if round == 150 {
+            let mut reader = fixture.begin_repeatable();
+            reader.start_statement().unwrap();
+            let rows = fixture.scan(&reader, Bound::Unbounded, Bound::Unbounded, false);
+            young = Some((reader, rows));
+        }
+    }
+    assert!(refused, "the budget was never passed");
+    let (reader, rows) = young.unwrap();
+    assert_eq!(fixture.scan(&reader, Bound::Unbounded, Bound::Unbounded, true).len(), rows.len());
+    drop(old);
+    let mut fresh = fixture.begin();
+    assert_eq!(fixture.all(&mut fresh).len(), 200);
+}
