@@ -3,11 +3,13 @@
 //! not answer for it.
 //!
 //! A column stands for its expression only where both have one value: not above what puts NULLs in the place of the
-//! table's rows.
+//! table's rows. And only where computing it for all rows of the scan cannot fail: the key of a partial index was
+//! computed for the rows of the index alone, so the scan's conditions must imply the predicate.
 
 use crate::error::Result;
 use crate::sql::evaluate::fold::fold;
 use crate::sql::optimizer::columns::substitute;
+use crate::sql::optimizer::implication::implies;
 use crate::sql::optimizer::rewrite::references::each_node;
 use crate::sql::optimizer::rewrite::same::same;
 use crate::sql::optimizer::rewrite::simplify::simplify;
@@ -22,6 +24,8 @@ struct Key {
     column: Expression,
     /// Over the scan's columns.
     expression: Expression,
+    /// The predicate of its partial index, where rows that it leaves out may come.
+    predicate: Option<Expression>,
 }
 
 /// A computed value of a scan over the columns of that scan.
@@ -61,8 +65,13 @@ fn visit(plan: &mut LogicalPlan) -> Result<Vec<Key>> {
     match plan {
         LogicalPlan::Scan { .. } => keys_of_scan(plan),
         LogicalPlan::Filter { input, predicate } => {
-            let keys = visit(input)?;
+            let mut keys = visit(input)?;
             if is_filtered_scan(input) {
+                // What is left of the filter is checked as it was written.
+                let written = [predicate.clone()];
+                for key in &mut keys {
+                    key.predicate = key.predicate.take().filter(|predicate| !implies(&written, predicate));
+                }
                 replace(predicate, &keys)?;
             } else {
                 replace_sides(predicate, &keys)?;
@@ -143,15 +152,18 @@ fn keys_of_scan(plan: &mut LogicalPlan) -> Result<Vec<Key>> {
     }
     *computed = folded.into();
     let mut keys = Vec::new();
-    for part in table.layout.indexes.iter().flat_map(|index| &index.columns) {
-        let IndexKey::Computed(value) = part.key else { continue };
-        let expression = computed_over(&computed[value], columns)?;
-        if matches!(expression, Expression::Column { .. } | Expression::Constant { .. }) {
-            continue;
+    for index in &table.layout.indexes {
+        for part in &index.columns {
+            let IndexKey::Computed(value) = part.key else { continue };
+            let expression = computed_over(&computed[value], columns)?;
+            if matches!(expression, Expression::Column { .. } | Expression::Constant { .. }) {
+                continue;
+            }
+            let predicate = index.predicate.map(|value| computed_over(&computed[value], columns));
+            let output = &columns[width + value];
+            let column = Expression::Column { id: output.id, data_type: expression.data_type() };
+            keys.push(Key { column, expression, predicate: predicate.transpose()? });
         }
-        let output = &columns[width + value];
-        let column = Expression::Column { id: output.id, data_type: expression.data_type() };
-        keys.push(Key { column, expression });
     }
     Ok(keys)
 }
@@ -180,13 +192,15 @@ fn is_over_scan(mut plan: &LogicalPlan) -> bool {
     }
 }
 
+/// Replaces `expression` where it is computed for every row of the scan anyway.
 fn replace_whole(expression: &mut Expression, keys: &[Key]) {
-    if let Some(key) = keys.iter().find(|key| same(&key.expression, expression)) {
+    let is_it = |key: &&Key| key.predicate.is_none() && same(&key.expression, expression);
+    if let Some(key) = keys.iter().find(is_it) {
         *expression = key.column.clone();
     }
 }
 
-/// Replaces keys wherever they are in `expression`.
+/// Replaces keys wherever they are in `expression`, the condition of a scan.
 fn replace(expression: &mut Expression, keys: &[Key]) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
@@ -195,7 +209,10 @@ fn replace(expression: &mut Expression, keys: &[Key]) -> Result<()> {
     if before {
         return Ok(());
     }
-    replace_whole(expression, keys);
+    if let Some(key) = keys.iter().find(|key| same(&key.expression, expression)) {
+        *expression = key.column.clone();
+        return Ok(());
+    }
     expression.each_operand_mut(&mut |operand| replace(operand, keys))
 }
 
