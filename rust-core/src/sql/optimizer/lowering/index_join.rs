@@ -1,9 +1,11 @@
 //! Index nested loops: the right side of a join as a look-up that runs for each left row.
 
 use crate::catalog::table_definition::TableDefinition;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::optimizer::access;
-use crate::sql::optimizer::columns::{operator_count, split_conjunction};
+use crate::sql::optimizer::columns::{
+    add_columns, is_volatile, operator_count, split_conjunction, substitute, without,
+};
 use crate::sql::optimizer::cost;
 use crate::sql::optimizer::knowledge::Knowledge;
 use crate::sql::optimizer::lowering::apply;
@@ -28,7 +30,8 @@ pub(in crate::sql::optimizer) struct Lookup {
     pub(in crate::sql::optimizer) scan_cost: f64,
 }
 
-/// The table at the bottom of filters.
+/// The table at the bottom of filters, and of groups and projections that leave columns as they are: rows of which some
+/// columns are given can be looked up below them.
 struct Scanned<'p> {
     table: &'p TableDefinition,
     columns: &'p [OutputColumn],
@@ -39,6 +42,10 @@ struct Scanned<'p> {
     compared: Vec<ColumnId>,
     /// The filters' terms, where an index is partial.
     terms: Vec<Expression>,
+    /// What the columns that come out are called (second) and are in the table (first), where they have other names.
+    names: Option<Vec<(ColumnId, ColumnId)>>,
+    /// Whether rows are grouped.
+    grouped: bool,
 }
 
 impl Scanned<'_> {
@@ -46,11 +53,37 @@ impl Scanned<'_> {
     fn has_all_rows(&self, index: &IndexLayout) -> bool {
         access::has_all_rows(index, self.columns, self.computed, &self.terms)
     }
+
+    /// What a column of the table, by position, is called above; `None`: it does not come out.
+    fn output(&self, position: usize) -> Option<ColumnId> {
+        let id = self.columns.get(position)?.id;
+        match &self.names {
+            None => Some(id),
+            Some(names) => names.iter().find(|(known, _)| *known == id).map(|(_, name)| *name),
+        }
+    }
+}
+
+/// Names of columns below `expressions`, which `columns` are the names of; `names`: of these above.
+fn renamed(
+    columns: &[OutputColumn],
+    expressions: &[Expression],
+    names: Option<Vec<(ColumnId, ColumnId)>>,
+) -> Vec<(ColumnId, ColumnId)> {
+    let pairs = columns.iter().zip(expressions).filter_map(|(column, expression)| {
+        let Expression::Column { id, .. } = expression else { return None };
+        let name = match &names {
+            None => column.id,
+            Some(names) => names.iter().find(|(known, _)| *known == column.id)?.1,
+        };
+        Some((*id, name))
+    });
+    pairs.collect()
 }
 
 fn scanned(mut plan: &LogicalPlan) -> Option<Scanned<'_>> {
     let (mut operators, mut compared) = (0.0, Vec::new());
-    let mut filters = Vec::new();
+    let (mut filters, mut names, mut grouped) = (Vec::new(), None, false);
     loop {
         match plan {
             LogicalPlan::Filter { input, predicate } => {
@@ -63,6 +96,18 @@ fn scanned(mut plan: &LogicalPlan) -> Option<Scanned<'_>> {
                 }
                 plan = input;
             }
+            LogicalPlan::Project { input, expressions, columns } => {
+                names = Some(renamed(columns, expressions, names));
+                (filters, compared) = (Vec::new(), Vec::new());
+                plan = input;
+            }
+            LogicalPlan::Aggregate { input, groups, group_columns, aggregates } if !groups.is_empty() => {
+                names = Some(renamed(group_columns, groups, names));
+                (filters, compared) = (Vec::new(), Vec::new());
+                operators += aggregates.len() as f64;
+                grouped = true;
+                plan = input;
+            }
             LogicalPlan::Scan { table, columns, computed, .. } => {
                 let mut terms = Vec::new();
                 if table.layout.indexes.iter().any(|index| index.predicate.is_some()) {
@@ -71,14 +116,23 @@ fn scanned(mut plan: &LogicalPlan) -> Option<Scanned<'_>> {
                         split_conjunction(filter, &mut terms);
                     }
                 }
-                return Some(Scanned { table, columns, computed, operators, compared, terms });
+                return Some(Scanned {
+                    table,
+                    columns,
+                    computed,
+                    operators,
+                    compared,
+                    terms,
+                    names,
+                    grouped,
+                });
             }
             _ => return None,
         }
     }
 }
 
-/// The look-ups by which rows of `plan`, filters over a table, can be found; `rows` is what it gives in all.
+/// The look-ups by which rows of `plan` can be found: filters over a table, perhaps grouped or renamed; `rows` is what it gives in all.
 pub(in crate::sql::optimizer) fn lookups(
     plan: &LogicalPlan,
     rows: f64,
@@ -92,7 +146,7 @@ pub(in crate::sql::optimizer) fn lookups(
     };
     let all = knowledge.relation(facts.relation).rows;
     let id = |position: usize| columns.get(position).map(|column| column.id);
-    let checking = operators * cost::OPERATOR;
+    let checking = operators * cost::OPERATOR + if scanned.grouped { cost::ROW_GROUPED } else { 0.0 };
     let mut scan_cost = all * (cost::ROW_SCANNED + checking);
     let leads =
         |position: Option<usize>| position.and_then(id).is_some_and(|column| compared.contains(&column));
@@ -107,7 +161,7 @@ pub(in crate::sql::optimizer) fn lookups(
         scan_cost = scan_cost.min(cost::DESCENT + cost::index_rows(rows, all, false));
     }
     let mut found = Vec::new();
-    if let Some(column) = table.row_id_column().and_then(id) {
+    if let Some(column) = table.row_id_column().and_then(|position| scanned.output(position)) {
         let cost = cost::DESCENT + cost::ROW_FETCHED + checking;
         found.push(Lookup { columns: vec![column], cost, scan_cost });
     }
@@ -115,8 +169,9 @@ pub(in crate::sql::optimizer) fn lookups(
         let mut given = Vec::new();
         let mut values = 1.0;
         for (count, column) in index.columns.iter().take(COLUMNS_MAX).enumerate() {
-            let Some(column) = id(layout.position(column.key)) else { break };
-            given.push(column);
+            let position = layout.position(column.key);
+            let (Some(column), Some(name)) = (id(position), scanned.output(position)) else { break };
+            given.push(name);
             values *= knowledge.column(column).map_or(1.0, |facts| facts.distinct);
             let whole = index.unique && count + 1 == index.columns.len();
             let matches = if whole { 1.0 } else { (all / values).max(1.0) };
@@ -125,6 +180,58 @@ pub(in crate::sql::optimizer) fn lookups(
         }
     }
     found
+}
+
+/// `plan` with only the rows for which all `terms` are true, those that can be checked below groups and projections
+/// checked there.
+fn with_terms(plan: LogicalPlan, mut terms: Vec<Expression>) -> Result<LogicalPlan> {
+    let (below, above) = match &plan {
+        LogicalPlan::Project { expressions, columns, .. } => pushed(terms, columns, expressions)?,
+        LogicalPlan::Aggregate { groups, group_columns, .. } if !groups.is_empty() => {
+            pushed(terms, group_columns, groups)?
+        }
+        LogicalPlan::Filter { .. } => {
+            let LogicalPlan::Filter { input, predicate } = plan else {
+                return Err(Error::internal("a filter is a filter"));
+            };
+            split_conjunction(predicate, &mut terms);
+            return with_terms(*input, terms);
+        }
+        _ => return Ok(apply::filtered(plan, terms)),
+    };
+    let mut plan = plan;
+    if let LogicalPlan::Project { input, .. } | LogicalPlan::Aggregate { input, .. } = &mut plan {
+        let taken = std::mem::replace(&mut **input, without());
+        **input = with_terms(taken, below)?;
+    }
+    Ok(apply::filtered(plan, above))
+}
+
+/// Terms over `columns` as terms over what these are below, and the terms that use anything else.
+fn pushed(
+    terms: Vec<Expression>,
+    columns: &[OutputColumn],
+    expressions: &[Expression],
+) -> Result<(Vec<Expression>, Vec<Expression>)> {
+    let plain = |id: ColumnId| {
+        let position = columns.iter().position(|column| column.id == id)?;
+        expressions
+            .get(position)
+            .filter(|expression| matches!(expression, Expression::Column { .. }))
+            .cloned()
+    };
+    let (mut below, mut above) = (Vec::new(), Vec::new());
+    for mut term in terms {
+        let mut used = Vec::new();
+        add_columns(&term, &mut used);
+        if !used.is_empty() && !is_volatile(&term) && used.iter().all(|id| plain(*id).is_some()) {
+            substitute(&mut term, &plain)?;
+            below.push(term);
+        } else {
+            above.push(term);
+        }
+    }
+    Ok((below, above))
 }
 
 impl Lowering<'_> {
@@ -163,12 +270,7 @@ impl Lowering<'_> {
             self.bind_outer_expression(&mut term, &outer.layout, &mut bound);
             split_conjunction(term, &mut all);
         }
-        let mut plan = inner.clone();
-        while let LogicalPlan::Filter { input, predicate } = plan {
-            split_conjunction(predicate, &mut all);
-            plan = *input;
-        }
-        let inner = self.lower(apply::filtered(plan, all), required, None)?;
+        let inner = self.lower(with_terms(inner.clone(), all)?, required, None)?;
         let cost = apply::cost(outer, &inner, rows);
         if cost >= rival {
             self.run_time_parameters.truncate(parameters);

@@ -307,6 +307,30 @@ fn outer_and_semi_joins_take_part_in_the_order() {
 }
 
 #[test]
+fn groups_of_few_outer_rows_are_looked_up_below_the_grouping() {
+    let definitions = [SHOP, &["CREATE INDEX line_article ON line (article)"]].concat();
+    // As in TPC-H 17 and 20.
+    check(
+        &definitions,
+        "SELECT sum(l.amount) FROM line l, article a WHERE l.article = a.k AND a.k < 20
+         AND l.amount < (SELECT 0.2 * avg(m.amount) FROM line m WHERE m.article = a.k)",
+        "groups(apply Inner(apply Inner(article range, groups(line by line_article(1))), line by line_article(1)))",
+    );
+    check(
+        &definitions,
+        "SELECT a.k FROM article a, (SELECT article, count(*) AS n FROM line GROUP BY article HAVING count(*) > 3) s
+         WHERE s.article = a.k AND a.kind = 'x'",
+        "apply Inner(article, filter(groups(line by line_article(1))))",
+    );
+    check(
+        &definitions,
+        "SELECT a.k FROM article a, (SELECT article, count(*) AS n FROM line GROUP BY article) s
+         WHERE s.article = a.k",
+        "hash Inner(article, groups(line))",
+    );
+}
+
+#[test]
 fn a_common_table_keeps_the_columns_that_are_read() {
     check(
         SHOP,
