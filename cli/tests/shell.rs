@@ -413,3 +413,20 @@ fn ctrl_c_cancels_the_statement_and_ends_a_run_without_prompt() {
     assert!(err.contains("57014"), "{err}");
     assert!(!rest.contains("not reached"));
 }
+
+#[test]
+fn an_index_shows_its_expressions_and_its_predicate() {
+    let script = "CREATE TABLE \"Some\" (id int PRIMARY KEY, \"Name\" varchar(9), age int);
+        CREATE UNIQUE INDEX some_name ON \"Some\" (lower(\"Name\") DESC, (age + 1), id) WHERE age > 1 AND \"Name\" IS NOT NULL;
+        \\d \"Some\"
+        \\di
+        \\d some_name\n";
+    let out = succeeds(&[], script);
+    for line in [
+        "    \"some_name\" UNIQUE (lower(\"Name\"::text) DESC, (age + 1), id) WHERE age > 1 AND \"Name\" IS NOT NULL\n",
+        " lower(\"Name\"::text) | text    | DESC\n",
+        "unique, on table \"public.Some\", predicate (age > 1 AND \"Name\" IS NOT NULL)\n",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+}
