@@ -141,8 +141,8 @@ option: FORMAT { text | csv }, DELIMITER 'c', NULL 'text', HEADER [ boolean | MA
     ),
     works(
         "EXPLAIN",
-        "EXPLAIN [ ANALYZE ] [ VERBOSE ] { query | insert | update | delete }
-EXPLAIN ( option, ... ) { query | insert | update | delete }
+        "EXPLAIN [ ANALYZE ] [ VERBOSE ] { query | insert | update | delete | create table as }
+EXPLAIN ( option, ... ) { query | insert | update | delete | create table as }
 
 option: { ANALYZE | VERBOSE | COSTS | TIMING | SUMMARY } [ boolean ], FORMAT { TEXT | JSON }",
         "Shows a statement's plan with estimates; with ANALYZE runs it and shows what happened: rows, time, memory.",

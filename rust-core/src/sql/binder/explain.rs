@@ -3,10 +3,13 @@
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::Statement;
 use crate::sql::ast::control::{Analyze, Explain, MaintenanceTarget, UtilityOption, Vacuum};
-use crate::sql::ast::define::OptionValue;
+use crate::sql::ast::define::{CreateTableAs, OptionValue};
 use crate::sql::ast::expression::Literal;
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{AnalyzeTarget, BoundStatement, ExplainFormat, ExplainStatement, ObjectName};
+use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::plan::physical::StatementKind;
+use crate::sql::types::data_type::DataType;
 
 /// What the options of an EXPLAIN say; `None`: nothing.
 #[derive(Default)]
@@ -43,10 +46,17 @@ impl Binder<'_> {
             let message = "EXPLAIN option TIMING requires ANALYZE";
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
-        let Some((mut plan, kind)) = self.bind_planned(&explain.statement)? else {
-            return Err(Error::not_supported("EXPLAIN of this kind of statement").at(explain.span.position()));
+        let start = explain.span.position();
+        let (plan, parameters, kind) = if let Statement::CreateTableAs(create) = &explain.statement {
+            let (plan, parameters) = self.bind_explained_table(create, options.analyze, start)?;
+            (plan, parameters, StatementKind::Select)
+        } else {
+            let Some((mut plan, kind)) = self.bind_planned(&explain.statement)? else {
+                return Err(Error::not_supported("EXPLAIN of this kind of statement").at(start));
+            };
+            let parameters = super::type_all_parameters(self.parameters, &mut plan)?;
+            (plan, parameters, kind)
         };
-        let parameters = super::type_all_parameters(self.parameters, &mut plan)?;
         Ok(BoundStatement::Explain(Box::new(ExplainStatement {
             plan,
             parameters,
@@ -58,6 +68,31 @@ impl Binder<'_> {
             summary: options.summary.unwrap_or(options.analyze),
             format: if options.json { ExplainFormat::Json } else { ExplainFormat::Text },
         })))
+    }
+
+    /// The query of a CREATE TABLE AS that is explained and not run.
+    fn bind_explained_table(
+        self,
+        create: &CreateTableAs<'_>,
+        analyze: bool,
+        start: usize,
+    ) -> Result<(LogicalPlan, Vec<DataType>)> {
+        if analyze {
+            return Err(Error::not_supported("EXPLAIN ANALYZE of CREATE TABLE AS").at(start));
+        }
+        let schema = self.creation_schema(&create.name)?;
+        let name = create.name.object().text;
+        if self.catalog.relation(Some(&schema), name).is_some() {
+            if create.if_not_exists {
+                return Err(Error::not_supported("EXPLAIN of a CREATE TABLE AS that makes nothing").at(start));
+            }
+            let message = format!("relation \"{name}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, message).at(create.name.position()));
+        }
+        match self.bind_create_table_as(create)? {
+            BoundStatement::CreateTableAs(create) => Ok((create.plan, create.parameters)),
+            _ => Err(Error::internal("CREATE TABLE AS bound as something else")),
+        }
     }
 
     pub(super) fn bind_analyze(&self, analyze: &Analyze<'_>) -> Result<BoundStatement> {
@@ -137,10 +172,8 @@ impl Binder<'_> {
     pub(super) fn bind_planned(
         &mut self,
         statement: &Statement<'_>,
-    ) -> Result<Option<(crate::sql::plan::logical::LogicalPlan, crate::sql::plan::physical::StatementKind)>>
-    {
+    ) -> Result<Option<(LogicalPlan, StatementKind)>> {
         use crate::sql::binder::query::Untyped;
-        use crate::sql::plan::physical::StatementKind;
         Ok(Some(match statement {
             Statement::Query(query) => {
                 (*self.bind_query(query, Untyped::BecomesText)?.plan, StatementKind::Select)

@@ -277,8 +277,10 @@ impl Binder<'_> {
                     item.has_columns = false;
                 }
                 items.push(ScopeItem { is_named: false, ..ScopeItem::new(relation) });
-                if let Some(alias) = alias {
-                    items.push(ScopeItem { has_columns: false, ..ScopeItem::new(alias) });
+                if let Some((alias, position)) = alias {
+                    let alias = [ScopeItem { has_columns: false, ..ScopeItem::new(alias) }];
+                    check_names(&items, &alias, position)?;
+                    items.extend(alias);
                 }
                 condition
             }
@@ -359,7 +361,7 @@ impl Binder<'_> {
                 if let Some(names) = self.range_names.last_mut() {
                     names.push(alias.text.to_owned());
                 }
-                Some(self.joined_relation(alias.text, merged.clone()))
+                Some((self.joined_relation(alias.text, merged.clone()), alias.position()))
             }
         };
         let rest = |columns: &[ScopeColumn<'_>], used: &[usize], nulled: bool| {
@@ -406,7 +408,8 @@ struct Using {
     /// All columns of the join.
     relation: ScopeRelation,
     /// USING (…) AS name: the merged columns.
-    alias: Option<ScopeRelation>,
+    /// The name of the merged columns, with its place.
+    alias: Option<(ScopeRelation, usize)>,
 }
 
 /// A column of a join.

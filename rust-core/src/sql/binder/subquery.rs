@@ -305,20 +305,39 @@ impl Binder<'_> {
         context: &mut Context,
     ) -> Result<Box<Bound>> {
         let position = between.span.position();
-        if between.symmetric {
-            return Err(Error::not_supported("BETWEEN SYMMETRIC of rows").at(position));
-        }
         let row = |expr| row_fields(expr).ok_or_else(|| Error::not_supported("a row value").at(position));
         let input = self.bind_all(row(&between.input)?, context)?;
         let lower = self.bind_all(row(&between.lower)?, context)?;
         let upper = self.bind_all(row(&between.upper)?, context)?;
-        let copy = input.iter().map(|field| self.duplicate_bound(field)).collect::<Result<Vec<_>>>()?;
-        let (above, below) = if between.negated { ("<", ">") } else { (">=", "<=") };
+        if !between.symmetric {
+            let expression = self.row_range(between.negated, [input, lower, upper], position)?;
+            return Ok(Bound::new(expression, DataType::Boolean, true, start));
+        }
+        let copies = [self.duplicate_row(&input)?, self.duplicate_row(&upper)?, self.duplicate_row(&lower)?];
+        let forward = self.row_range(between.negated, [input, lower, upper], position)?;
+        let backward = self.row_range(between.negated, copies, position)?;
+        let both = vec![forward, backward];
+        let expression = if between.negated { Expression::And(both) } else { Expression::Or(both) };
+        Ok(Bound::new(expression, DataType::Boolean, true, start))
+    }
+
+    fn duplicate_row(&mut self, row: &[Box<Bound>]) -> Result<Vec<Box<Bound>>> {
+        row.iter().map(|field| self.duplicate_bound(field)).collect()
+    }
+
+    /// Whether a row is between two others, or is not.
+    fn row_range(
+        &mut self,
+        negated: bool,
+        [input, lower, upper]: [Vec<Box<Bound>>; 3],
+        position: usize,
+    ) -> Result<Expression> {
+        let copy = self.duplicate_row(&input)?;
+        let (above, below) = if negated { ("<", ">") } else { (">=", "<=") };
         let above = self.compare_rows(above, input, lower, position)?;
         let below = self.compare_rows(below, copy, upper, position)?;
         let both = vec![above.expression, below.expression];
-        let expression = if between.negated { Expression::Or(both) } else { Expression::And(both) };
-        Ok(Bound::new(expression, DataType::Boolean, true, start))
+        Ok(if negated { Expression::Or(both) } else { Expression::And(both) })
     }
 
     /// `row [NOT] IN (row, …)`.

@@ -71,10 +71,12 @@ fn explain_reads_its_options() {
     check_error("EXPLAIN (^ANALYSIS) SELECT 1", "42601", "unrecognized EXPLAIN option \"analysis\"");
     check_error("EXPLAIN (^BUFFERS) SELECT 1", "0A000", "EXPLAIN with BUFFERS is not supported");
     check_error(
-        "^EXPLAIN CREATE TABLE n AS SELECT 1",
+        "^EXPLAIN ANALYZE CREATE TABLE n AS SELECT 1",
         "0A000",
-        "EXPLAIN of this kind of statement is not supported",
+        "EXPLAIN ANALYZE of CREATE TABLE AS is not supported",
     );
+    assert_eq!(explain("EXPLAIN CREATE TABLE n AS SELECT 1").kind, StatementKind::Select);
+    check_error("EXPLAIN CREATE TABLE ^t AS SELECT 1", "42P07", "relation \"t\" already exists");
     check_error("ANALYZE ^nosuch", "42P01", "relation \"nosuch\" does not exist");
 }
 
