@@ -50,6 +50,8 @@ const IMAGE_BYTES_MAX: usize = 32 << 20;
 const TRIM_MEMORY_SHARE: usize = 16;
 const TRIM_BYTES_MIN: usize = 1 << 20;
 const TRIM_BYTES_MAX: usize = 16 << 20;
+/// Changed pages that are passed over in the search for one that need not be written.
+const DIRTY_PASSED_MAX: usize = 64;
 /// Rounds of the clock before the pool gives up finding a frame.
 const CLOCK_ROUNDS_MAX: usize = 200;
 
@@ -540,6 +542,7 @@ impl BufferPool {
     fn evict(&self, in_need: bool) -> Result<ExclusivePage<'_>> {
         let mut last_error = None;
         let rounds = if in_need { CLOCK_ROUNDS_MAX } else { 3 };
+        let mut dirty_passed = 0;
         for round in 0..rounds {
             let frame_count = self.frame_count.load(Ordering::Acquire);
             for _ in 0..frame_count {
@@ -551,9 +554,12 @@ impl BufferPool {
                 if frame.referenced.swap(false, Ordering::Relaxed) {
                     continue;
                 }
-                if (round == 0 && frame.dirty.load(Ordering::Relaxed) != CLEAN)
-                    || !frame.latch.try_lock_exclusive()
-                {
+                // Where nearly all pages are changed ones, the few others are those in use.
+                if frame.dirty.load(Ordering::Relaxed) != CLEAN && dirty_passed < DIRTY_PASSED_MAX {
+                    dirty_passed += 1;
+                    continue;
+                }
+                if !frame.latch.try_lock_exclusive() {
                     continue;
                 }
                 let mut guard = ExclusivePage::latched(self, frame);
