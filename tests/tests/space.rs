@@ -75,13 +75,14 @@ fn rounds_of_inserting_and_deleting_leave_a_small_file() {
             let from = base + part * step;
             session
                 .execute_script(&format!(
-                    "INSERT INTO t SELECT i, i * 7919 % 1000003, repeat('x', 100)
+                    "INSERT INTO t SELECT i, CAST(i AS bigint) * 7919 % 1000003, repeat('x', 100)
                      FROM generate_series({from}, {}) AS g (i)",
                     from + step - 1
                 ))
                 .unwrap();
         }
         largest_live = largest_live.max(live_bytes(&mut session));
+        largest_file = largest_file.max(bytes(&path));
         for part in 0..rows / step {
             let from = base + part * step;
             session
@@ -98,7 +99,7 @@ fn rounds_of_inserting_and_deleting_leave_a_small_file() {
     for part in 0..rows / step {
         session
             .execute_script(&format!(
-                "INSERT INTO t SELECT i, i * 7919 % 1000003, repeat('x', 100)
+                "INSERT INTO t SELECT i, CAST(i AS bigint) * 7919 % 1000003, repeat('x', 100)
                  FROM generate_series({}, {}, 2) AS g (i)",
                 part * step,
                 part * step + step - 1
