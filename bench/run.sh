@@ -60,7 +60,7 @@ for row in "${rows[@]}"; do
   [ "${row,,}" = parser ] || others+=("$row")
 done
 if [ ${#rows[@]} -eq 0 ] || [ ${#others[@]} -gt 0 ]; then
-  ! wanted tpch || find_duckdb
+  if wanted tpch || wanted storage || wanted s5; then find_duckdb; fi
   cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- "${others[@]}"
 fi
 ! wanted parser || run_parser

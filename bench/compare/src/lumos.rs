@@ -62,6 +62,15 @@ unsafe extern "C" {
         tail: *mut usize,
         err: *mut Handle,
     ) -> i32;
+    fn lumos_copy_in(
+        conn: Handle,
+        sql: *const c_char,
+        length: usize,
+        read: extern "C" fn(*mut c_void, *mut u8, usize) -> i64,
+        user: *mut c_void,
+        rows: *mut u64,
+        err: *mut Handle,
+    ) -> i32;
     fn lumos_stmt_close(stmt: Handle);
     fn lumos_stmt_column_count(stmt: Handle) -> u32;
     fn lumos_stmt_column(stmt: Handle, index: u32, out: *mut ColumnInfo) -> i32;
@@ -201,7 +210,29 @@ impl Drop for LumosConnection {
     }
 }
 
+/// Hands COPY what is left of a text.
+extern "C" fn read_text(rest: *mut c_void, buffer: *mut u8, capacity: usize) -> i64 {
+    // SAFETY: `copy_in` passes its own slice, and the buffer has room for as much as it says.
+    let (rest, buffer) =
+        unsafe { (&mut *rest.cast::<&[u8]>(), std::slice::from_raw_parts_mut(buffer, capacity)) };
+    let (now, later) = rest.split_at(rest.len().min(capacity));
+    buffer[..now.len()].copy_from_slice(now);
+    *rest = later;
+    now.len() as i64
+}
+
 impl LumosConnection {
+    /// COPY … FROM STDIN of a text in memory.
+    pub fn copy_in(&mut self, sql: &str, text: &[u8]) {
+        let (mut rest, mut err) = (text, null_mut());
+        let user = (&raw mut rest).cast();
+        // SAFETY: `sql` has as many bytes as said; `read_text` gets the slice that lives as long as the call.
+        let status = unsafe {
+            lumos_copy_in(self.conn, sql.as_ptr().cast(), sql.len(), read_text, user, null_mut(), &mut err)
+        };
+        check(status, err, sql);
+    }
+
     fn prepare(&mut self, statement: Statement) {
         let sql = statement.sql();
         let (mut stmt, mut err) = (null_mut(), null_mut());

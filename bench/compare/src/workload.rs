@@ -110,7 +110,7 @@ impl Notes {
         Notes((1..=4096).map(|seed| text(seed, 40)).collect())
     }
 
-    fn of(&self, id: i64) -> &str {
+    pub fn of(&self, id: i64) -> &str {
         &self.0[id as usize & 4095]
     }
 }

@@ -2,8 +2,10 @@
 //! same durability. Every row is a file here with a `run`; the list below is the order. A name such as `S1` alone runs
 //! that row.
 
+pub mod bulk;
 mod checkpoints;
 mod page_sizes;
+pub mod recovery;
 mod small_memory;
 mod volume;
 
@@ -20,12 +22,22 @@ const ALL: &str = "STORAGE";
 
 type Row = fn(&Options);
 
-const ROWS: [(&str, Row); 4] =
-    [("S1", small_memory::run), ("S2", volume::run), ("S3", checkpoints::run), ("S4", page_sizes::run)];
+const ROWS: [(&str, Row); 6] = [
+    ("S1", small_memory::run),
+    ("S2", volume::run),
+    ("S3", checkpoints::run),
+    ("S4", page_sizes::run),
+    ("S5", bulk::run),
+    ("S6", recovery::run),
+];
 
 /// Runs what is asked for by name; true: nothing else was.
 pub fn run(options: &Options) -> bool {
     let names = &options.names;
+    if names.iter().any(|name| name == recovery::VICTIM) {
+        recovery::victim(options);
+        return true;
+    }
     let all = names.is_empty() || names.iter().any(|name| name == ALL);
     for (name, row) in ROWS {
         if all || wanted(options, name) {

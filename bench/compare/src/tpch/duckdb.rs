@@ -2,10 +2,13 @@
 //! `LUMOS_LIBPYTHON` the library whose symbols it wants to see first (none of them is called).
 
 use super::{Side, Sum, TABLES};
+use crate::storage::bulk::Event;
+use crate::workload::CREATE_EVENTS;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_LOCAL, RTLD_NOW};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
 use std::ptr::null_mut;
+use std::time::Instant;
 
 type Pointer = *mut c_void;
 
@@ -64,6 +67,11 @@ functions! {
     duckdb_decimal_scale: fn(Pointer) -> u8;
     duckdb_decimal_internal_type: fn(Pointer) -> u32;
     duckdb_destroy_logical_type: fn(*mut Pointer);
+    duckdb_appender_create: fn(Pointer, *const c_char, *const c_char, *mut Pointer) -> u32;
+    duckdb_append_int64: fn(Pointer, i64) -> u32;
+    duckdb_append_varchar_length: fn(Pointer, *const c_char, u64) -> u32;
+    duckdb_appender_end_row: fn(Pointer) -> u32;
+    duckdb_appender_destroy: fn(*mut Pointer) -> u32;
 }
 
 /// Numbers of `duckdb_type`.
@@ -116,6 +124,61 @@ impl DuckDb {
         let mut side = DuckDb { functions, db, conn };
         side.run("SET threads = 1")?;
         Ok(side)
+    }
+}
+
+impl DuckDb {
+    /// Seconds until the events are in a table of their own, durably: through the appender in one transaction, or
+    /// with the statement `copy`.
+    pub fn load_events(
+        &mut self,
+        events: Option<&[Event<'_>]>,
+        copy: &str,
+        expected: &[i64],
+    ) -> Result<f64, String> {
+        self.run(CREATE_EVENTS)?;
+        let started = Instant::now();
+        match events {
+            Some(events) => {
+                self.run("BEGIN")?;
+                self.append(events)?;
+                self.run("COMMIT")?;
+            }
+            None => drop(self.run(copy)?),
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let mut sum = Sum { rows: 1, ..Sum::default() };
+        expected.iter().for_each(|number| sum.number(*number as f64));
+        let found = self.run("select count(*), sum(amount), sum(account_id) from events")?;
+        if found.is_same(&sum) {
+            Ok(seconds)
+        } else {
+            Err("it holds other rows than were appended".to_owned())
+        }
+    }
+
+    fn append(&self, events: &[Event<'_>]) -> Result<(), String> {
+        let f = &self.functions;
+        let mut appender = null_mut();
+        let mut failed = 0;
+        // SAFETY: an open connection, texts with their lengths, and an appender that is destroyed once.
+        unsafe {
+            let created =
+                (f.duckdb_appender_create)(self.conn, null_mut(), c"events".as_ptr(), &mut appender);
+            if created != 0 {
+                return Err("no appender".to_owned());
+            }
+            for (id, account, amount, note) in events {
+                failed |= (f.duckdb_append_int64)(appender, *id);
+                failed |= (f.duckdb_append_int64)(appender, *account);
+                failed |= (f.duckdb_append_int64)(appender, *amount);
+                let note_bytes = note.as_ptr().cast();
+                failed |= (f.duckdb_append_varchar_length)(appender, note_bytes, note.len() as u64);
+                failed |= (f.duckdb_appender_end_row)(appender);
+            }
+            failed |= (f.duckdb_appender_destroy)(&mut appender);
+        }
+        if failed == 0 { Ok(()) } else { Err("its appender failed".to_owned()) }
     }
 }
 

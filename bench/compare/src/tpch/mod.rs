@@ -3,7 +3,7 @@
 //! what the queries join by and is measured beside a Lumos that has them too; DuckDB beside one without them.
 
 mod data;
-mod duckdb;
+pub mod duckdb;
 mod lumos;
 mod sqlite;
 
@@ -37,7 +37,7 @@ impl Sum {
         self.texts = self.texts.rotate_left(7) ^ length as u64;
     }
 
-    fn is_same(&self, other: &Sum) -> bool {
+    pub fn is_same(&self, other: &Sum) -> bool {
         let close =
             |left: f64, right: f64| (left - right).abs() <= 1e-6 * left.abs().max(right.abs()).max(1.0);
         (self.rows, self.nulls, self.texts) == (other.rows, other.nulls, other.texts)
