@@ -20,6 +20,7 @@ mod gate;
 mod header;
 mod page;
 mod page_map;
+pub mod probe;
 mod redo;
 pub mod salvage;
 pub mod sorted_run;

@@ -4,6 +4,7 @@
 use crate::body::{Bench, Target};
 use crate::{generator, mutation};
 use lumos_core::common::random::Random;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,14 +79,35 @@ pub fn run_with<B>(
 where
     B: FnMut(&[u8]) -> Result<(), String>,
 {
+    let total = kept.len() as u64 + plan.generated;
+    let input = move |number: u64| match kept.get(number as usize) {
+        Some(input) => input.clone(),
+        None => generated(&plan, &kept, number),
+    };
+    run_inputs(plan, 0..total, STACK_BYTES, input, make)
+}
+
+/// As [`run_with`], with any inputs: `input` gives the one of each number.
+/// # Errors
+/// As [`run`].
+pub fn run_inputs<B>(
+    plan: Plan,
+    numbers: Range<u64>,
+    stack_bytes: usize,
+    input: impl Fn(u64) -> Vec<u8> + Send + 'static,
+    make: impl FnOnce() -> Result<B, String> + Send + 'static,
+) -> Result<u64, Box<Finding>>
+where
+    B: FnMut(&[u8]) -> Result<(), String>,
+{
     let at = Arc::new(AtomicU64::new(0));
     let (done, results) = channel();
     let thread = {
         let at = Arc::clone(&at);
-        std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+        std::thread::Builder::new().stack_size(stack_bytes).spawn(move || {
             let result = make()
                 .map_err(|what| Box::new(Finding { number: 0, input: Vec::new(), what }))
-                .and_then(|body| run_all(&plan, &kept, &at, body));
+                .and_then(|body| run_all(numbers, &input, &at, body));
             // Nobody listens any more when an input has hung.
             let _ = done.send(result);
         })
@@ -97,23 +119,16 @@ where
 }
 
 fn run_all(
-    plan: &Plan,
-    kept: &[Vec<u8>],
+    numbers: Range<u64>,
+    input: &impl Fn(u64) -> Vec<u8>,
     at: &AtomicU64,
     mut body: impl FnMut(&[u8]) -> Result<(), String>,
 ) -> Result<u64, Box<Finding>> {
-    let total = kept.len() as u64 + plan.generated;
-    for number in 0..total {
+    let total = numbers.end - numbers.start;
+    for number in numbers {
         at.store(number, Ordering::Release);
-        let made;
-        let input = match kept.get(number as usize) {
-            Some(input) => input,
-            None => {
-                made = generated(plan, kept, number);
-                &made
-            }
-        };
-        let what = match catch_unwind(AssertUnwindSafe(|| body(input))) {
+        let input = input(number);
+        let what = match catch_unwind(AssertUnwindSafe(|| body(&input))) {
             Ok(Ok(())) => continue,
             Ok(Err(what)) => what,
             Err(payload) => {
@@ -122,7 +137,7 @@ fn run_all(
                 format!("panic: {text}")
             }
         };
-        return Err(Box::new(Finding { number, input: input.clone(), what }));
+        return Err(Box::new(Finding { number, input, what }));
     }
     Ok(total)
 }
