@@ -14,6 +14,8 @@ const FORMAT_VERSION: u32 = 1;
 /// Feature bits that this version knows.
 const FEATURES_KNOWN: u64 = 0;
 const HEADER_BYTES: usize = 64;
+/// No generation, LSN or transaction ever comes near it; counting on from it never wraps.
+const COUNTER_MAX: u64 = 1 << 62;
 const SLOT_MAGIC: &[u8; 8] = b"LUMOSLOT";
 const SLOT_BYTES: usize = 512;
 /// Places of a slot's two copies: slot A (odd generations are slot B).
@@ -168,6 +170,12 @@ impl Slot {
 
     fn decode(bytes: &[u8]) -> Option<Slot> {
         if bytes[..8] != *SLOT_MAGIC || number32(bytes, SLOT_BYTES - 4) != crc32c(&bytes[..SLOT_BYTES - 4]) {
+            return None;
+        }
+        let is_possible = [8, 24, 32, 64].iter().all(|at| number64(bytes, *at) <= COUNTER_MAX)
+            && number64(bytes, 32) <= number64(bytes, 24)
+            && number32(bytes, 60) <= u32::MAX / 2;
+        if !is_possible {
             return None;
         }
         Some(Slot {

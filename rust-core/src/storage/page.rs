@@ -32,6 +32,8 @@ pub(super) const HEADER_BYTES: usize = 96;
 pub(super) const SLOT_BYTES: usize = 6;
 /// Bytes of a record before its suffix.
 pub(super) const RECORD_HEADER_BYTES: usize = 4;
+/// Bytes of the largest page.
+const PAGE_BYTES_MAX: usize = 32 << 10;
 const TYPE_LEAF: u8 = 1;
 const TYPE_INNER: u8 = 2;
 const FLAG_NO_UPPER_FENCE: u8 = 1;
@@ -369,21 +371,32 @@ impl<'a> Node<'a> {
         if !is_leaf && count == 0 {
             return Err("inner node without a child");
         }
+        let mut records = Coverage::new(size);
+        let mut record_bytes = 0;
         for index in 0..count {
             let offset = self.offset(index);
             if offset < self.heap() || offset + RECORD_HEADER_BYTES > heap_end {
                 return Err("record outside the heap");
             }
             let (key, _, value, start) = self.record(index);
-            if start + key + value > heap_end {
+            let end = start + key + value;
+            if end > heap_end {
                 return Err("record is longer than the heap");
             }
+            // What has two owners would change for both, and what is counted twice would be given out twice.
+            if !records.add(offset, end) {
+                return Err("records overlap");
+            }
+            record_bytes += end - offset;
             if u32::from_le_bytes(self.heads()[index]) != key_head(self.suffix(index)) {
                 return Err("key head does not match its key");
             }
             if !is_leaf && (value != 4 || self.child(index) == PageId(0)) {
                 return Err("inner node without a child page");
             }
+        }
+        if record_bytes + self.garbage() != heap_end - self.heap() {
+            return Err("records and garbage are not all of the heap");
         }
         if !is_leaf && !self.suffix(0).is_empty() {
             return Err("first separator is not empty");
@@ -406,6 +419,31 @@ impl<'a> Node<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Bytes of a page that have an owner, a bit each.
+struct Coverage {
+    words: [u64; PAGE_BYTES_MAX / 64],
+}
+
+impl Coverage {
+    fn new(page_bytes: usize) -> Coverage {
+        assert!(page_bytes <= PAGE_BYTES_MAX, "no page is larger");
+        Coverage { words: [0; PAGE_BYTES_MAX / 64] }
+    }
+
+    /// Takes the bytes from `start` to `end`; false: some are taken.
+    fn add(&mut self, start: usize, end: usize) -> bool {
+        let (first, last) = (start / 64, (end - 1) / 64);
+        let mut is_free = true;
+        for word in first..=last {
+            let from = if word == first { u64::MAX << (start % 64) } else { u64::MAX };
+            let to = if word == last { u64::MAX >> (63 - (end - 1) % 64) } else { u64::MAX };
+            is_free &= self.words[word] & from & to == 0;
+            self.words[word] |= from & to;
+        }
+        is_free
     }
 }
 

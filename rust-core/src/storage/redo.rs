@@ -15,10 +15,11 @@ pub(super) struct StorageRedo<'a>(pub(super) &'a Storage);
 impl StorageRedo<'_> {
     fn change(&self, lsn: Lsn, tree: TreeId, key: &[u8], change: Change<'_>) -> Result<()> {
         check_tree(lsn, tree)?;
-        match self.0.find_tree(tree)? {
-            Some(tree) => tree.apply(key, change, lsn, None),
-            None => Ok(()),
+        let Some(tree) = self.0.find_tree(tree)? else { return Ok(()) };
+        if tree.check_entry(key, change).is_err() {
+            return Err(damaged(lsn, &format!("holds an entry that is too large for tree {}", tree.id())));
         }
+        tree.apply(key, change, lsn, None)
     }
 }
 
@@ -26,8 +27,12 @@ fn check_tree(lsn: Lsn, tree: TreeId) -> Result<()> {
     if tree > DIRECTORY_TREE {
         return Ok(());
     }
-    Err(Error::new(SqlState::DATA_CORRUPTED, "the log is damaged")
-        .detail(format!("The frame at {lsn} changes tree {tree}, which no transaction may change.")))
+    Err(damaged(lsn, &format!("changes tree {tree}, which no transaction may change")))
+}
+
+fn damaged(lsn: Lsn, what: &str) -> Error {
+    Error::new(SqlState::DATA_CORRUPTED, "the log is damaged")
+        .detail(format!("The transaction that ends at {lsn} {what}."))
 }
 
 impl Redo for StorageRedo<'_> {

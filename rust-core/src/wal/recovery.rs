@@ -183,6 +183,10 @@ fn scan(segments: &[FoundSegment], checkpoint: CheckpointPosition) -> Result<Sca
     if first.header.start > checkpoint.redo {
         return Err(damaged(first, checkpoint.redo, "the segment with the checkpoint's position is missing"));
     }
+    let last = &segments[segments.len() - 1];
+    if last.header.end() < checkpoint.redo {
+        return Err(damaged(last, last.header.end(), "the checkpoint needs what comes behind it"));
+    }
     let mut scan = Scan {
         end: checkpoint.redo,
         durable: checkpoint.cut,
@@ -206,7 +210,7 @@ fn scan(segments: &[FoundSegment], checkpoint: CheckpointPosition) -> Result<Sca
             if next_start.is_some_and(|start| at > start) {
                 return Err(damaged(segment, header.lsn, "a frame reaches into the next segment"));
             }
-            let following = TransactionId(header.transaction.0 + 1);
+            let following = TransactionId(header.transaction.0.saturating_add(1));
             scan.next_transaction = scan.next_transaction.max(following);
             scan.durable = scan.durable.max(header.durable);
             note_frame(&mut scan, &mut chunks, FramePlace { segment: index, header }, at)
@@ -222,7 +226,6 @@ fn scan(segments: &[FoundSegment], checkpoint: CheckpointPosition) -> Result<Sca
         }
     }
     if scan.end < checkpoint.cut {
-        let last = &segments[segments.len() - 1];
         return Err(damaged(
             last,
             scan.end,
@@ -356,8 +359,7 @@ impl<'a> SegmentReader<'a> {
     /// was durable beyond the bad one, then the bad one was damaged later: that is no crash.
     fn check_nothing_durable_behind(&mut self, end: Lsn) -> Result<()> {
         let (segment, salt) = (self.segment, self.segment.header.salt);
-        let capacity = segment.header.file_bytes - SEGMENT_HEADER_BYTES;
-        let last = segment.header.start.0 + capacity.saturating_sub(FRAME_HEADER_BYTES as u64);
+        let last = segment.header.end().0.saturating_sub(FRAME_HEADER_BYTES as u64);
         let mut at = end.0;
         while at <= last {
             let bytes =

@@ -40,6 +40,11 @@ pub struct SegmentHeader {
 }
 
 impl SegmentHeader {
+    /// Where frames end at the latest.
+    pub fn end(&self) -> Lsn {
+        Lsn(self.start.0 + self.file_bytes - SEGMENT_HEADER_BYTES)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES as usize);
         bytes.extend_from_slice(MAGIC);
@@ -228,6 +233,10 @@ pub fn list_segments(
         if header.database != database {
             return Err(damage("belongs to another database")
                 .hint("Move the log folder back to its own database file."));
+        }
+        if header.file_bytes < SEGMENT_HEADER_BYTES || header.start.0.checked_add(header.file_bytes).is_none()
+        {
+            return Err(damage("says of itself what cannot be"));
         }
         if file.size()? < header.file_bytes {
             return Err(damage("is shorter than its header says"));

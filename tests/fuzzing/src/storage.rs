@@ -70,7 +70,9 @@ impl Redo for Sink {
 /// No error is an internal one, and every one says something.
 fn precise(error: &Error) -> Result<(), String> {
     match error.state() {
-        SqlState::INTERNAL_ERROR => Err(format!("internal error: {error}")),
+        SqlState::INTERNAL_ERROR => {
+            Err(format!("internal error: {error}: {}", error.detail_text().unwrap_or_default()))
+        }
         state if error.message().is_empty() => Err(format!("{state}: no message")),
         _ => Ok(()),
     }

@@ -117,6 +117,14 @@ impl Tree {
         while cursor.state != State::End {
             let leaf = self.next_leaf(cursor).map_err(|error| self.named(error))?;
             let node = leaf.node();
+            let goes_on = match (cursor.state, cursor.backward) {
+                (State::Fence, true) => node.lower_fence() < &cursor.fence[..],
+                (State::Fence, false) => node.is_below_upper_fence(&cursor.fence),
+                _ => true,
+            };
+            if !goes_on {
+                return Err(self.damaged(node.page_id(), "its keys are not those that its place is for"));
+            }
             let range = cursor.range_in(node);
             let fetched = cursor.state == State::Fence && !cursor.backward;
             cursor.advance(node);

@@ -43,6 +43,10 @@ impl Tree {
             path.push(child);
         }
         let leaf = path[path.len() - 1].node();
+        if key < leaf.lower_fence() || !leaf.is_below_upper_fence(key) {
+            // However often it is divided, no part of it is the place for the key.
+            return Err(self.damaged(leaf.page_id(), "its keys are not those that its place is for"));
+        }
         let has_room = match leaf.search(key) {
             Ok(index) => leaf.can_replace(index, value_len),
             Err(_) => leaf.has_room(RECORD_HEADER_BYTES + key.len() - leaf.prefix_len() + value_len),
