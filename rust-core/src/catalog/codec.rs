@@ -6,9 +6,11 @@
 use crate::catalog::first_version;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
+use crate::common::ids::{COUNTER_TREE, TreeId};
 use crate::error::{Error, SqlState};
+use crate::sql::types::data_type::DataType;
 use crate::statistics::table_statistics::TableStatistics;
-use crate::table::layout::{IndexKey, IndexLayout};
+use crate::table::layout::{IndexKey, IndexLayout, RowIdSource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -47,6 +49,9 @@ impl Stored for TableDefinition {
         if layout.columns.len() != columns || layout.indexes.len() != self.indexes.len() {
             return Err("Its layout has other columns or indexes than its names.");
         }
+        if self.columns.iter().map(|column| &column.sql_type).ne(&layout.columns) {
+            return Err("Its layout has columns of other types.");
+        }
         if layout.computed.len() != self.computed.len() {
             return Err("Its layout has other computed values than their definitions.");
         }
@@ -62,11 +67,18 @@ impl Stored for TableDefinition {
         if !owned.into_iter().eq(0..layout.computed.len()) {
             return Err("A computed value does not belong to one index.");
         }
+        let mut trees: Vec<TreeId> = layout.indexes.iter().map(|index| index.tree).collect();
+        trees.extend([layout.tree, layout.value_tree]);
+        trees.sort_unstable();
+        if trees[0] <= COUNTER_TREE || trees.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("Its trees are not its own.");
+        }
         match layout.row_id {
-            crate::table::layout::RowIdSource::Column(column) if column >= columns => {
-                Err("Its row id names a column that does not exist.")
-            }
-            _ => Ok(()),
+            RowIdSource::Column(column) => match layout.columns.get(column).map(|column| column.data_type) {
+                Some(DataType::SmallInt | DataType::Integer | DataType::BigInt) => Ok(()),
+                _ => Err("Its row id is no column of integers."),
+            },
+            RowIdSource::Counter => Ok(()),
         }
     }
 }

@@ -76,6 +76,9 @@ impl std::fmt::Debug for Tree {
     }
 }
 
+/// Splits that an entry may cause: one a level, again where others fill the room first. Only a damaged tree takes more.
+const SPLITS_MAX: usize = 1000;
+
 /// What became of a change on one leaf.
 enum Outcome {
     Done,
@@ -192,7 +195,7 @@ impl Tree {
         {
             return Ok(());
         }
-        loop {
+        for _ in 0..SPLITS_MAX {
             let mut leaf = self.leaf_exclusive(key).map_err(|error| self.named(error))?;
             match self.change_leaf(&mut leaf, key, change, timestamp, sink) {
                 Outcome::Done => return Ok(()),
@@ -205,6 +208,7 @@ impl Tree {
             drop(leaf);
             self.split_for(key, value_len)?;
         }
+        Err(self.damaged(self.root, "no split on the way down makes room for an entry"))
     }
 
     /// Changes keys in ascending order, as [`Tree::apply`] does one by one; the leaf stays latched while the next key
@@ -220,6 +224,7 @@ impl Tree {
         let mut held: Option<ExclusivePage<'_>> = None;
         for (key, change) in changes {
             let value_len = self.check_entry(key, change)?;
+            let mut splits = 0;
             loop {
                 // Latches are taken downwards: the one that is held goes before a descent.
                 let mut leaf = match held.take().filter(|leaf| leaf.node().is_below_upper_fence(key)) {
@@ -242,6 +247,12 @@ impl Tree {
                     Outcome::Full => {}
                 }
                 drop(leaf);
+                splits += 1;
+                if splits > SPLITS_MAX {
+                    return Err(self.damaged(self.root, "no split on the way down makes room for an entry"));
+                }
+                // The way from the root leads to where there will be room.
+                self.append.store(0, Ordering::Relaxed);
                 self.split_for(key, value_len)?;
             }
         }

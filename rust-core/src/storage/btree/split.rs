@@ -18,9 +18,10 @@ struct Division {
     position: usize,
 }
 
-/// The shortest key that is above `left` and not above `right`, given `left < right`.
+/// The shortest key that is above `left` and not above `right`, given `left < right`. On a damaged page, whose keys
+/// are in no order, any key: nothing gets worse.
 pub(super) fn separator(left: &[u8], right: &[u8]) -> Vec<u8> {
-    right[..common_prefix(left, right) + 1].to_vec()
+    right[..(common_prefix(left, right) + 1).min(right.len())].to_vec()
 }
 
 impl Tree {
@@ -47,7 +48,7 @@ impl Tree {
             // However often it is divided, no part of it is the place for the key.
             return Err(self.damaged(leaf.page_id(), "its keys are not those that its place is for"));
         }
-        let has_room = match leaf.search(key) {
+        let has_room = match leaf.search_to_append(key) {
             Ok(index) => leaf.can_replace(index, value_len),
             Err(_) => leaf.has_room(RECORD_HEADER_BYTES + key.len() - leaf.prefix_len() + value_len),
         };
