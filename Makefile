@@ -73,6 +73,7 @@ test-c: tools-c build-rust
 
 test-long: tools-rust ## The tests that take long: limits of memory, space after many rounds
 	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space -- --nocapture
+	cargo run --release --quiet -p lumos-tests --bin lumos-large
 
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
 	@cargo run --release --quiet -p lumos-tests --bin slt -- $(ARGS) $(FILES)

@@ -27,6 +27,8 @@ use std::ops::Bound;
 
 /// A block is closed when it has so many bytes.
 const BLOCK_BYTES: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
+/// Bytes written at a time, about.
+const WRITE_BYTES: usize = 128 << 10;
 const STAMP_BYTES: usize = 12;
 const KIND_SHIFT: u32 = 14;
 /// The longest key, in bytes.
@@ -276,20 +278,22 @@ impl SortedRun {
         };
         // Readers find the blocks in memory until they are in the file.
         let mut written = Vec::with_capacity(places.len());
-        let mut buffer = Vec::with_capacity(places.iter().map(|bytes| bytes.len()).sum());
-        let start = at;
-        for bytes in &places {
-            buffer.extend_from_slice(bytes);
-            written.push(Place::File { offset: at, bytes: bytes.len() as u32, crc: crc32c(bytes) });
+        let (mut buffer, start) = (Vec::with_capacity(WRITE_BYTES + BLOCK_BYTES), at);
+        let count = places.len();
+        for (index, bytes) in places.into_iter().enumerate() {
+            buffer.extend_from_slice(&bytes);
+            written.push(Place::File { offset: at, bytes: bytes.len() as u32, crc: crc32c(&bytes) });
             at += bytes.len() as u64;
+            if buffer.len() >= WRITE_BYTES || index + 1 == count {
+                file.write_at(&buffer, at - buffer.len() as u64)?;
+                buffer.clear();
+            }
         }
-        drop(places);
-        file.write_at(&buffer, start)?;
         let mut state = self.state.lock();
         for (block, place) in state.blocks[first..].iter_mut().zip(written) {
             block.place = place;
         }
-        state.unwritten_bytes -= buffer.len();
+        state.unwritten_bytes -= (at - start) as usize;
         state.written_blocks = state.blocks.len();
         state.file_end = at;
         Ok(())

@@ -47,7 +47,7 @@ const OVERLAY_BYTES: usize = 64;
 /// A write set moves to temporary files beyond so many bytes, or a share of the memory limit if that is less.
 const SPILL_BYTES: usize = 32 << 20;
 /// That share of the memory limit.
-const SPILL_SHARE: usize = 8;
+const SPILL_SHARE: usize = 32;
 /// Where memory is short, what has so many bytes moves to temporary files.
 const SPILL_BYTES_MIN: usize = 256 << 10;
 /// Above so many versions their vector grows by what is charged instead of doubling.
@@ -217,7 +217,8 @@ impl WriteSet {
     ) -> Result<()> {
         match self.tree_index(tree) {
             Some(index) if self.trees[index].appended.takes(key) => {
-                self.make_room(key.len() + value.len() + RUN_ROW_BYTES)?;
+                // The vector of rows doubles.
+                self.make_room(key.len() + value.len() + 2 * RUN_ROW_BYTES)?;
                 // Making room may have ended the run.
                 if self.trees[index].appended.takes(key) {
                     return self.append(index, key, value, command);
