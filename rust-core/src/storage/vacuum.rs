@@ -172,8 +172,8 @@ impl Storage {
                 free += guard.node().free_bytes() as u64;
             }
         }
-        if sampled > 0 {
-            space.free_bytes = free * leaf_count / sampled;
+        if let Some(estimate) = (free * leaf_count).checked_div(sampled) {
+            space.free_bytes = estimate;
         }
         Ok(Some(space))
     }
