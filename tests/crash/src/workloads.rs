@@ -191,6 +191,7 @@ pub fn workloads() -> Vec<Scenario> {
         evictions(),
         exhausted(),
         chunks(),
+        spilled(),
     ]
 }
 
@@ -253,5 +254,35 @@ fn chunks() -> Scenario {
     );
     scenario.page_size = 8192;
     scenario.segment_bytes = 128 << 10;
+    scenario
+}
+
+/// A transaction whose writes go to temporary files and are logged in several frames, one that is undone, and changes of
+/// the same rows, of which older versions go to temporary files.
+fn spilled() -> Scenario {
+    let rows = |from: u32, to: u32| {
+        format!(
+            "INSERT INTO t SELECT g * 7 % 4001, g, repeat('s', 300) FROM generate_series({from}, {to}) AS r(g)"
+        )
+    };
+    let (first, more, last) = (rows(1, 600), rows(601, 1000), rows(1001, 1200));
+    let large = format!(
+        "BEGIN; {first}; {more}; UPDATE t SET n = n + 1; DELETE FROM t WHERE n > 550; \
+         {last}; COMMIT"
+    );
+    let mut scenario = Scenario::new(
+        "spilled",
+        Base::Closed,
+        &[TABLE, INDEX],
+        &[
+            &large,
+            "BEGIN; UPDATE t SET n = 0; DELETE FROM t; ROLLBACK",
+            "UPDATE t SET n = n + 1, s = repeat('u', 310)",
+            "DELETE FROM t WHERE n > 5",
+        ],
+    );
+    scenario.page_size = 8192;
+    scenario.segment_bytes = 1 << 20;
+    scenario.stride = 19;
     scenario
 }
