@@ -87,7 +87,7 @@ fn edit(bytes: &mut Vec<u8>, kind: u8, place: usize, length: usize, reader: &mut
             }
         }
         5 => bytes[place.min(end)..end].fill(0),
-        6 if reader.byte() % 8 == 0 => bytes.truncate(place),
+        6 if reader.byte().is_multiple_of(8) => bytes.truncate(place),
         6 => bytes[place.min(end)..end].fill(0xff),
         _ => {
             // Numbers at which readers go wrong.

@@ -152,7 +152,7 @@ impl Bench {
     }
 
     fn file(&mut self, input: &[u8]) -> Result<(), String> {
-        let base = if self.runs % 2 == 0 { &self.images.closed } else { &self.images.killed };
+        let base = if self.runs.is_multiple_of(2) { &self.images.closed } else { &self.images.killed };
         let mut image = base.clone();
         spoil(&mut image, input);
         let vfs = image.restore().map_err(|error| error.to_string())?;
