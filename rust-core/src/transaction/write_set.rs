@@ -44,10 +44,12 @@ const CHARGE_STEP_BYTES: usize = 16 << 10;
 const KEPT_ELEMENTS: usize = 1024;
 /// Charged for an overlay entry above its version: the map's node and the inline key.
 const OVERLAY_BYTES: usize = 64;
-/// A write set moves to temporary files beyond so many bytes, or a share of the memory limit if that is less.
-const SPILL_BYTES: usize = 32 << 20;
-/// That share of the memory limit.
+/// A write set moves to temporary files beyond this share of the memory limit …
 const SPILL_SHARE: usize = 32;
+/// … or beyond what a larger share has above so many bytes: what stays in memory commits several times as fast, and
+/// where the limit is generous there is room for it.
+const SPILL_GENEROUS_SHARE: usize = 4;
+const SPILL_GENEROUS_BYTES: usize = 128 << 20;
 /// Where memory is short, what has so many bytes moves to temporary files.
 const SPILL_BYTES_MIN: usize = 256 << 10;
 /// Above so many versions their vector grows by what is charged instead of doubling.
@@ -155,7 +157,7 @@ impl WriteSet {
             first_version: 0,
             first_appended: 0,
             spilled: None,
-            spill_bytes: SPILL_BYTES.min(memory.limit() / SPILL_SHARE),
+            spill_bytes: spill_bytes_for(memory.limit()),
             runs: runs.clone(),
             used_max: 0,
             versions: Vec::new(),
@@ -1017,6 +1019,12 @@ impl WriteSet {
             _ => OwnWrite::Delete,
         })
     }
+}
+
+/// Bytes that a write set may have in memory.
+fn spill_bytes_for(memory_limit: usize) -> usize {
+    let generous = (memory_limit / SPILL_GENEROUS_SHARE).saturating_sub(SPILL_GENEROUS_BYTES);
+    generous.max(memory_limit / SPILL_SHARE)
 }
 
 enum Place {
