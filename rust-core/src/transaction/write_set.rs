@@ -48,8 +48,8 @@ const OVERLAY_BYTES: usize = 64;
 const SPILL_SHARE: usize = 32;
 /// … or beyond what a larger share has above so many bytes: what stays in memory commits several times as fast, and
 /// where the limit is generous there is room for it.
-const SPILL_GENEROUS_SHARE: usize = 4;
-const SPILL_GENEROUS_BYTES: usize = 128 << 20;
+const SPILL_GENEROUS_SHARE: usize = 2;
+const SPILL_GENEROUS_BYTES: usize = 256 << 20;
 /// Where memory is short, what has so many bytes moves to temporary files.
 const SPILL_BYTES_MIN: usize = 256 << 10;
 /// Above so many versions their vector grows by what is charged instead of doubling.
