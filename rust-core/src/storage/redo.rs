@@ -5,7 +5,7 @@
 //! that was dropped later in the log, and is skipped.
 
 use super::tree::Change;
-use super::{DIRECTORY_TREE, Storage};
+use super::{DIRECTORY_TREE, FIRST_USER_TREE, Storage};
 use crate::common::ids::{Lsn, TreeId};
 use crate::error::{Error, Result, SqlState};
 use crate::wal::recovery::Redo;
@@ -30,6 +30,13 @@ fn check_tree(lsn: Lsn, tree: TreeId) -> Result<()> {
     Err(damaged(lsn, &format!("changes tree {tree}, which no transaction may change")))
 }
 
+fn check_user_tree(lsn: Lsn, tree: TreeId) -> Result<()> {
+    if tree >= FIRST_USER_TREE {
+        return Ok(());
+    }
+    Err(damaged(lsn, &format!("makes or drops tree {tree}, which always exists")))
+}
+
 fn damaged(lsn: Lsn, what: &str) -> Error {
     Error::new(SqlState::DATA_CORRUPTED, "the log is damaged")
         .detail(format!("The transaction that ends at {lsn} {what}."))
@@ -49,12 +56,12 @@ impl Redo for StorageRedo<'_> {
         self.change(lsn, tree, key, Change::Max(number))
     }
     fn tree_create(&mut self, lsn: Lsn, tree: TreeId) -> Result<()> {
-        check_tree(lsn, tree)?;
+        check_user_tree(lsn, tree)?;
         self.0.drop_tree(tree, lsn)?;
         self.0.create_tree(tree, lsn)
     }
     fn tree_drop(&mut self, lsn: Lsn, tree: TreeId) -> Result<()> {
-        check_tree(lsn, tree)?;
+        check_user_tree(lsn, tree)?;
         self.0.drop_tree(tree, lsn)
     }
 }
