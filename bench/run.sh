@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench/run.sh [ROW…]: `parser` is measured by bench/parser, everything else by bench/compare. Peers that come from
-# elsewhere (DuckDB, libclang for libpg_query's bindings) are put into bench/.venv; a peer that cannot be had is
-# said to be missing, and its columns stay empty.
+# elsewhere (DuckDB, libclang for libpg_query's bindings) are put into bench/.venv, PostgreSQL is started from where the
+# system has it; a peer that cannot be had is said to be missing, and its columns stay empty.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rows=("$@")
@@ -40,6 +40,34 @@ print(path if path.endswith(".so") or ".so." in path else "")')
   export LUMOS_DUCKDB LUMOS_LIBPYTHON
 }
 
+# A server of our own, on a socket in a folder of its own; it goes when this script ends.
+find_postgres() {
+  local bin
+  bin=$(pg_config --bindir 2>/dev/null || find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort | tail -n 1)
+  LUMOS_LIBPQ=$(ldconfig -p 2>/dev/null | sed -n 's/.*libpq\.so\.5 .*=> //p' | head -n 1)
+  if [ ! -x "$bin/initdb" ] || [ -z "$LUMOS_LIBPQ" ]; then
+    echo "bench: PostgreSQL is not installed (Debian: apt-get install postgresql libpq5): its columns stay empty" >&2
+    return 0
+  fi
+  local as=()
+  postgres_folder=$(mktemp -d)
+  if [ "$(id -u)" = 0 ]; then # initdb refuses the superuser
+    chown postgres "$postgres_folder"
+    as=(setpriv --reuid postgres --regid postgres --clear-groups)
+  fi
+  "${as[@]}" "$bin/initdb" --pgdata "$postgres_folder/data" --auth trust --username lumos >/dev/null
+  printf '%s\n' "unix_socket_directories = '$postgres_folder'" "listen_addresses = ''" 'shared_buffers = 1GB' \
+    'max_wal_size = 4GB' >>"$postgres_folder/data/postgresql.conf"
+  (cd "$postgres_folder" && "${as[@]}" "$bin/postgres" -D "$postgres_folder/data" >"$postgres_folder/log" 2>&1) &
+  postgres=$!
+  trap 'kill -INT $(head -n 1 "$postgres_folder/data/postmaster.pid"); wait "$postgres"; rm -rf "$postgres_folder"' EXIT
+  until "$bin/pg_isready" --quiet --host "$postgres_folder"; do
+    kill -0 "$postgres" 2>/dev/null || { cat "$postgres_folder/log" >&2; return 1; }
+    sleep 0.1
+  done
+  export LUMOS_LIBPQ LUMOS_POSTGRES="host=$postgres_folder user=lumos dbname=postgres"
+}
+
 run_parser() {
   local features=()
   if venv libclang "libpg_query"; then
@@ -61,6 +89,7 @@ for row in "${rows[@]}"; do
 done
 if [ ${#rows[@]} -eq 0 ] || [ ${#others[@]} -gt 0 ]; then
   if wanted tpch || wanted storage || wanted s5; then find_duckdb; fi
+  if wanted storage || wanted s8; then find_postgres; fi
   cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- "${others[@]}"
 fi
 ! wanted parser || run_parser

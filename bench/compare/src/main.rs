@@ -4,8 +4,10 @@
 //! `lumos-compare [--seconds S] [--runs N] [--rows N] [--scale S] [--dir PATH] [ROW…]` with rows such as `O1`, `O4`,
 //! `tpch`, `storage` or one row of it (`S1`).
 
+mod dynamic;
 mod lumos;
 mod measure;
+mod postgres;
 mod random;
 mod side;
 mod sqlite;

@@ -4,6 +4,7 @@
 
 pub mod bulk;
 mod checkpoints;
+mod clients;
 mod page_sizes;
 pub mod recovery;
 mod small_memory;
@@ -22,13 +23,14 @@ const ALL: &str = "STORAGE";
 
 type Row = fn(&Options);
 
-const ROWS: [(&str, Row); 6] = [
+const ROWS: [(&str, Row); 7] = [
     ("S1", small_memory::run),
     ("S2", volume::run),
     ("S3", checkpoints::run),
     ("S4", page_sizes::run),
     ("S5", bulk::run),
     ("S6", recovery::run),
+    ("S8", clients::run),
 ];
 
 /// Runs what is asked for by name; true: nothing else was.

@@ -22,31 +22,7 @@ struct QueryResult {
     data: Pointer,
 }
 
-macro_rules! functions {
-    ($($name:ident: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
-        #[allow(non_snake_case, reason = "the names of the C interface")]
-        struct Functions {
-            $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
-            _library: Library,
-        }
-
-        impl Functions {
-            fn load(library: Library) -> Result<Functions, String> {
-                // SAFETY: the types are those of duckdb.h.
-                unsafe {
-                    Ok(Functions {
-                        $($name: *library
-                            .get(concat!(stringify!($name), "\0").as_bytes())
-                            .map_err(|error| error.to_string())?,)*
-                        _library: library,
-                    })
-                }
-            }
-        }
-    };
-}
-
-functions! {
+crate::dynamic::functions! {
     duckdb_library_version: fn() -> *const c_char;
     duckdb_open: fn(*const c_char, *mut Pointer) -> u32;
     duckdb_close: fn(*mut Pointer);
