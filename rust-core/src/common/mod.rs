@@ -1,6 +1,7 @@
 //! What every layer may use: identifiers, memory account, cancellation, clocks, checksums. Knows no layer above.
 
 pub mod arena;
+pub mod bounds;
 pub mod cancel;
 pub mod checksum;
 pub mod clock;

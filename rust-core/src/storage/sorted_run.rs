@@ -6,14 +6,19 @@
 //!  push ─▶ open block ─▶ closed blocks in memory ──flush──▶ blocks in the file
 //!                        first key, place and checksum of every block stay in memory (the index)
 //! ```
-//! A block holds about 16 KiB:
-//! ```text
-//!  entry*                     kind and key length u16, value length u16, [stamp u64, command u32], key, value
-//!  offset u16 of each entry   entry count u16
-//! ```
+//! A block holds about 16 KiB (see `block`).
 //! Several entries may have one key; they are given out in the order they came in. Nothing here outlives the process,
 //! so the layout may change with every build. The checksums are kept in memory: a block that was damaged, or that is
 //! another one, is `XX001`.
+
+mod block;
+mod cursor;
+mod filter;
+
+#[cfg(test)]
+mod tests;
+
+pub use cursor::RunCursor;
 
 use crate::common::checksum::crc32c;
 use crate::common::memory::{MemoryAccount, Reservation};
@@ -21,22 +26,19 @@ use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::io::temporary::TemporaryFiles;
 use crate::io::vfs::File;
+use block::{BlockView, OpenBlock, each_of, entry_at, key_at};
+use filter::{Filter, hash};
 use smallvec::SmallVec;
-use std::hash::{BuildHasher, Hasher};
-use std::ops::Bound;
 
 /// A block is closed when it has so many bytes.
 const BLOCK_BYTES: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
 /// Bytes written at a time, about.
 const WRITE_BYTES: usize = 128 << 10;
-const STAMP_BYTES: usize = 12;
 const KIND_SHIFT: u32 = 14;
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = (1 << KIND_SHIFT) - 1;
 /// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = u16::MAX as usize;
-/// Bits of the filter for each key: about one look-up in 200 of keys that are not there finds a block to read.
-const FILTER_BITS_A_KEY: usize = 12;
 /// Charged for a block of the index besides its first key.
 const BLOCK_INDEX_BYTES: usize = size_of::<Block>();
 
@@ -125,19 +127,6 @@ struct Block {
     place: Place,
 }
 
-#[derive(Debug, Default)]
-struct OpenBlock {
-    bytes: Vec<u8>,
-    offsets: Vec<u16>,
-}
-
-/// A Bloom filter over the keys from `first_key` on, in blocks of 256 bits.
-#[derive(Debug)]
-struct Filter {
-    first_key: Vec<u8>,
-    words: Vec<[u32; 8]>,
-}
-
 #[derive(Debug)]
 struct State {
     blocks: Vec<Block>,
@@ -197,12 +186,11 @@ impl SortedRun {
     /// # Errors
     /// `53200`; the run can do without.
     pub fn expect_keys(&self, first_key: &[u8], keys: usize) -> Result<()> {
-        let words = (keys * FILTER_BITS_A_KEY).div_ceil(256).max(1);
+        let bytes = Filter::bytes_for(keys);
         let mut state = self.state.lock();
-        let bytes = words * size_of::<[u32; 8]>();
         state.memory.grow(bytes)?;
         state.index_bytes += bytes;
-        state.filters.push(Filter { first_key: first_key.to_vec(), words: vec![[0; 8]; words] });
+        state.filters.push(Filter::new(first_key, keys));
         Ok(())
     }
 
@@ -469,438 +457,4 @@ impl State {
 fn cleared<T>(mut vector: Vec<T>) -> Vec<T> {
     vector.clear();
     vector
-}
-
-impl OpenBlock {
-    fn push(&mut self, entry: RunEntry<'_>, stamped: bool) {
-        self.offsets.push(self.bytes.len() as u16);
-        let head = entry.key.len() as u16 | u16::from(entry.kind) << KIND_SHIFT;
-        // The stamps stand behind key and value, so that a key is found without knowing of them.
-        self.bytes.extend_from_slice(&head.to_le_bytes());
-        self.bytes.extend_from_slice(&(entry.value.len() as u16).to_le_bytes());
-        self.bytes.extend_from_slice(entry.key);
-        self.bytes.extend_from_slice(entry.value);
-        if stamped {
-            self.bytes.extend_from_slice(&entry.stamp.to_le_bytes());
-            self.bytes.extend_from_slice(&entry.command.to_le_bytes());
-        }
-    }
-}
-
-const HEAD_BYTES: usize = 4;
-
-fn u16_at(bytes: &[u8], at: usize) -> usize {
-    usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
-}
-
-/// The key of the entry at the start of `bytes`.
-fn key_at(bytes: &[u8]) -> &[u8] {
-    let length = u16_at(bytes, 0) & KEY_BYTES_MAX;
-    &bytes[HEAD_BYTES..HEAD_BYTES + length]
-}
-
-fn entry_at(bytes: &[u8], offset: usize, stamped: bool) -> RunEntry<'_> {
-    let bytes = &bytes[offset..];
-    let head = u16_at(bytes, 0);
-    let key = key_at(bytes);
-    let value_start = HEAD_BYTES + key.len();
-    let value_end = value_start + u16_at(bytes, 2);
-    let (mut stamp, mut command) = (0, 0);
-    if stamped {
-        let stamps = &bytes[value_end..value_end + STAMP_BYTES];
-        let (first, second) = stamps.split_at(8);
-        stamp = u64::from_le_bytes(first.try_into().expect("eight bytes"));
-        command = u32::from_le_bytes(second.try_into().expect("four bytes"));
-    }
-    let kind = (head >> KIND_SHIFT) as u8;
-    RunEntry { key, value: &bytes[value_start..value_end], kind, stamp, command }
-}
-
-/// Gives the entries of a key in an open block to `each`.
-fn each_of(
-    bytes: &[u8],
-    offsets: &[u16],
-    key: &[u8],
-    stamped: bool,
-    each: &mut impl FnMut(RunEntry<'_>) -> bool,
-) {
-    let first = offsets.partition_point(|offset| key_at(&bytes[usize::from(*offset)..]) < key);
-    for offset in &offsets[first..] {
-        let entry = entry_at(bytes, usize::from(*offset), stamped);
-        if entry.key != key || !each(entry) {
-            return;
-        }
-    }
-}
-
-/// A closed block.
-struct BlockView<'a> {
-    bytes: &'a [u8],
-    count: usize,
-    offsets: usize,
-}
-
-impl<'a> BlockView<'a> {
-    fn new(bytes: &'a [u8]) -> Result<BlockView<'a>> {
-        let count = match bytes.len() {
-            0 | 1 => return Err(Error::internal("a block of a run is empty")),
-            length => u16_at(bytes, length - 2),
-        };
-        let offsets = bytes.len() - (count + 1) * size_of::<u16>();
-        Ok(BlockView { bytes, count, offsets })
-    }
-
-    fn offset(&self, index: usize) -> usize {
-        u16_at(self.bytes, self.offsets + index * size_of::<u16>())
-    }
-
-    fn entry(&self, index: usize, stamped: bool) -> RunEntry<'a> {
-        entry_at(self.bytes, self.offset(index), stamped)
-    }
-
-    fn key(&self, index: usize) -> &'a [u8] {
-        key_at(&self.bytes[self.offset(index)..])
-    }
-
-    /// The first entry whose key is not below `key`.
-    fn lower_bound(&self, key: &[u8]) -> usize {
-        self.bound(|other| other < key)
-    }
-
-    fn bound(&self, is_before: impl Fn(&[u8]) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.count);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if is_before(self.key(middle)) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
-}
-
-fn hash(key: &[u8]) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    hasher.write(key);
-    hasher.finish()
-}
-
-impl Filter {
-    /// Source: Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007.
-    fn word(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.words.len() as u64) >> 32) as usize
-    }
-
-    fn bits(hash: u64) -> [u32; 8] {
-        const SALTS: [u32; 8] = [
-            0x9e37_79b1,
-            0x85eb_ca77,
-            0xc2b2_ae3d,
-            0x27d4_eb2f,
-            0x1656_67b1,
-            0xd3a2_646d,
-            0xfd70_46c5,
-            0xb55a_4f09,
-        ];
-        SALTS.map(|salt| 1 << ((hash as u32).wrapping_mul(salt) >> 27))
-    }
-
-    fn add(&mut self, hash: u64) {
-        let word = self.word(hash);
-        for (word, bit) in self.words[word].iter_mut().zip(Filter::bits(hash)) {
-            *word |= bit;
-        }
-    }
-
-    fn may_hold(&self, hash: u64) -> bool {
-        let word = &self.words[self.word(hash)];
-        word.iter().zip(Filter::bits(hash)).all(|(word, bit)| word & bit != 0)
-    }
-}
-
-/// A place in a run whose blocks are closed; entries of one key come in the order they were pushed, or, backward, in
-/// the opposite one. Belongs to one thread at a time.
-#[derive(Debug)]
-pub struct RunCursor {
-    run: Arc<SortedRun>,
-    backward: bool,
-    /// The block that is read, and its entry.
-    block: usize,
-    bytes: Arc<[u8]>,
-    entry: usize,
-    at_end: bool,
-}
-
-impl RunCursor {
-    /// At the first entry that is not before `from` (the last one that is not behind it, when `backward`).
-    /// # Errors
-    /// `XX001`, I/O errors.
-    pub fn new(run: &Arc<SortedRun>, from: Bound<&[u8]>, backward: bool) -> Result<RunCursor> {
-        let (block, count) = {
-            let state = run.state.lock();
-            let count = state.blocks.len();
-            let block = match from {
-                Bound::Unbounded if backward => count.saturating_sub(1),
-                Bound::Unbounded => 0,
-                Bound::Included(key) if backward => {
-                    state.blocks.partition_point(|block| block.first_key.as_slice() <= key).saturating_sub(1)
-                }
-                Bound::Included(key) | Bound::Excluded(key) => state.first_block(key),
-            };
-            (block, count)
-        };
-        let mut cursor = RunCursor {
-            run: Arc::clone(run),
-            backward,
-            block,
-            bytes: Arc::default(),
-            entry: 0,
-            at_end: count == 0,
-        };
-        if cursor.at_end {
-            return Ok(cursor);
-        }
-        cursor.load()?;
-        let view = BlockView::new(&cursor.bytes)?;
-        let first = match (from, backward) {
-            (Bound::Unbounded, false) => Some(0),
-            (Bound::Unbounded, true) => Some(view.count - 1),
-            (Bound::Included(key), false) => Some(view.bound(|other| other < key)),
-            (Bound::Excluded(key), false) => Some(view.bound(|other| other <= key)),
-            (Bound::Included(key), true) => view.bound(|other| other <= key).checked_sub(1),
-            (Bound::Excluded(key), true) => view.bound(|other| other < key).checked_sub(1),
-        };
-        let (count, is_past) = (view.count, |key: &[u8]| match from {
-            Bound::Excluded(from) => key == from,
-            _ => false,
-        });
-        match first {
-            Some(entry) if entry < count => cursor.entry = entry,
-            Some(_) => {
-                cursor.entry = count - 1;
-                cursor.advance()?;
-            }
-            None => cursor.advance()?,
-        }
-        // The key that is left out may go on in the next block.
-        while cursor.peek().is_some_and(|entry| is_past(entry.key)) {
-            cursor.advance()?;
-        }
-        Ok(cursor)
-    }
-
-    fn load(&mut self) -> Result<()> {
-        let place = self.run.state.lock().blocks[self.block].place.clone();
-        self.bytes = self.run.block(self.block, place)?;
-        Ok(())
-    }
-
-    /// The entry here; `None` at the end.
-    pub fn peek(&self) -> Option<RunEntry<'_>> {
-        if self.at_end {
-            return None;
-        }
-        let bytes = &self.bytes;
-        let count = u16_at(bytes, bytes.len() - 2);
-        let offset = u16_at(bytes, bytes.len() - (count + 1 - self.entry) * size_of::<u16>());
-        Some(entry_at(bytes, offset, self.run.stamped))
-    }
-
-    /// Goes to the next entry.
-    /// # Errors
-    /// `XX001`, I/O errors; it may be tried again.
-    pub fn advance(&mut self) -> Result<()> {
-        if self.at_end {
-            return Ok(());
-        }
-        if self.backward {
-            if self.entry > 0 {
-                self.entry -= 1;
-                return Ok(());
-            }
-            if self.block == 0 {
-                self.at_end = true;
-                return Ok(());
-            }
-            self.block -= 1;
-            self.load().inspect_err(|_| self.block += 1)?;
-            self.entry = BlockView::new(&self.bytes)?.count - 1;
-            return Ok(());
-        }
-        if self.entry + 1 < BlockView::new(&self.bytes)?.count {
-            self.entry += 1;
-            return Ok(());
-        }
-        if self.block + 1 >= self.run.state.lock().blocks.len() {
-            self.at_end = true;
-            return Ok(());
-        }
-        self.block += 1;
-        if let Err(error) = self.load() {
-            self.block -= 1;
-            return Err(error);
-        }
-        self.entry = 0;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::common::random::Random;
-    use crate::io::fault::{Fault, FaultPlan, FaultVfs};
-    use crate::io::memory::MemoryVfs;
-    use crate::io::vfs::Vfs;
-    use std::path::Path;
-
-    fn runs(vfs: Arc<dyn Vfs>) -> SortedRuns {
-        SortedRuns::new(TemporaryFiles::beside(vfs, Path::new("/t")), &MemoryAccount::new(64 << 20))
-    }
-
-    fn plain<'a>(key: &'a [u8], value: &'a [u8]) -> RunEntry<'a> {
-        RunEntry { key, value, kind: 1, stamp: 0, command: 0 }
-    }
-
-    fn values(run: &SortedRun, key: &[u8]) -> Vec<Vec<u8>> {
-        let mut found = Vec::new();
-        run.find(key, |entry| {
-            found.push(entry.value.to_vec());
-            true
-        })
-        .unwrap();
-        found
-    }
-
-    #[test]
-    fn a_run_is_read_by_key_and_in_both_directions_while_it_grows_and_moves_to_its_file() {
-        for seed in 1..20 {
-            let mut random = Random::new(seed);
-            let runs = runs(Arc::new(MemoryVfs::new()));
-            let run = Arc::new(if seed % 2 == 0 { runs.plain() } else { runs.stamped() });
-            let mut model: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-            let mut number = 0u32;
-            for _ in 0..6 {
-                if random.below(2) == 0 {
-                    run.expect_keys(&number.to_be_bytes(), 300).unwrap();
-                }
-                for _ in 0..random.below(900) {
-                    // Now and then a key has more entries than a block holds.
-                    let copies = if random.below(200) == 0 { 60 } else { 1 + random.below(2) };
-                    for _ in 0..copies {
-                        let value = vec![random.below(256) as u8; random.below(700) as usize];
-                        let stamp = if seed % 2 == 0 { 0 } else { model.len() as u64 };
-                        let key = number.to_be_bytes();
-                        run.push(RunEntry { stamp, ..plain(&key, &value) });
-                        model.push((key.to_vec(), value));
-                    }
-                    number += 1 + random.below(3) as u32;
-                }
-                if random.below(2) == 0 {
-                    run.flush().unwrap();
-                }
-                for _ in 0..30 {
-                    let key = (random.below(u64::from(number) + 3) as u32).to_be_bytes();
-                    let expected: Vec<_> =
-                        model.iter().filter(|(k, _)| *k == key).map(|(_, value)| value.clone()).collect();
-                    assert_eq!(values(&run, &key), expected, "seed {seed}");
-                }
-            }
-            run.finish().unwrap();
-            assert_eq!(run.unwritten_bytes(), 0, "seed {seed}");
-            for _ in 0..20 {
-                let key = (random.below(u64::from(number) + 3) as u32).to_be_bytes();
-                let backward = random.below(2) == 0;
-                let from = match random.below(3) {
-                    0 => Bound::Unbounded,
-                    1 => Bound::Included(&key[..]),
-                    _ => Bound::Excluded(&key[..]),
-                };
-                let mut expected: Vec<_> = model
-                    .iter()
-                    .filter(|(k, _)| match from {
-                        Bound::Unbounded => true,
-                        Bound::Included(from) => {
-                            if backward {
-                                &k[..] <= from
-                            } else {
-                                &k[..] >= from
-                            }
-                        }
-                        Bound::Excluded(from) => {
-                            if backward {
-                                &k[..] < from
-                            } else {
-                                &k[..] > from
-                            }
-                        }
-                    })
-                    .cloned()
-                    .collect();
-                if backward {
-                    expected.reverse();
-                }
-                let mut cursor = RunCursor::new(&run, from, backward).unwrap();
-                let mut found = Vec::new();
-                while let Some(entry) = cursor.peek() {
-                    found.push((entry.key.to_vec(), entry.value.to_vec()));
-                    cursor.advance().unwrap();
-                }
-                assert!(found == expected, "seed {seed}: {from:?} {backward}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_came_after_a_mark_is_forgotten() {
-        let runs = runs(Arc::new(MemoryVfs::new()));
-        let run = Arc::new(runs.plain());
-        run.expect_keys(b"a", 10).unwrap();
-        run.push(plain(b"a", b"1"));
-        run.finish().unwrap();
-        let mark = run.mark();
-        run.expect_keys(b"b", 10).unwrap();
-        run.push(plain(b"b", b"2"));
-        run.finish().unwrap();
-        run.push(plain(b"c", b"3"));
-        run.truncate(mark);
-        assert_eq!(run.last_key().unwrap(), b"a");
-        run.push(plain(b"b", b"4"));
-        run.finish().unwrap();
-        assert_eq!(values(&run, b"a"), [b"1"]);
-        assert_eq!(values(&run, b"b"), [b"4"]);
-        assert_eq!(values(&run, b"c"), Vec::<Vec<u8>>::new());
-    }
-
-    #[test]
-    fn a_damaged_block_is_xx001_and_the_others_can_be_read() {
-        let runs = runs(Arc::new(MemoryVfs::new()));
-        let run = runs.plain();
-        for key in 0..100u32 {
-            run.push(plain(&key.to_be_bytes(), &[key as u8; 1000]));
-        }
-        run.finish().unwrap();
-        run.state.lock().file.as_ref().unwrap().write_at(b"x", 20).unwrap();
-        let error = run.find(&0u32.to_be_bytes(), |_| true).unwrap_err();
-        assert_eq!(error.state(), SqlState::DATA_CORRUPTED);
-        assert_eq!(values(&run, &99u32.to_be_bytes()).len(), 1);
-    }
-
-    #[test]
-    fn where_the_disk_is_full_nothing_is_lost_and_writing_can_be_tried_again() {
-        let vfs = Arc::new(FaultVfs::new());
-        let runs = runs(Arc::clone(&vfs) as Arc<dyn Vfs>);
-        let run = runs.plain();
-        for key in 0..100u32 {
-            run.push(plain(&key.to_be_bytes(), &[key as u8; 1000]));
-        }
-        vfs.set_plan(Some(FaultPlan { at: vfs.calls() + 1, fault: Fault::DiskFull, forever: true }));
-        assert_eq!(run.finish().unwrap_err().state(), SqlState::DISK_FULL);
-        assert_eq!(values(&run, &50u32.to_be_bytes()), [[50; 1000]]);
-        vfs.set_plan(None);
-        run.finish().unwrap();
-        assert_eq!(values(&run, &50u32.to_be_bytes()), [[50; 1000]]);
-    }
 }

@@ -472,6 +472,14 @@ impl Tree {
         timestamp: Lsn,
         sink: Option<&dyn VersionSink>,
     ) -> Outcome {
+        if self.remove_dead_ghosts(leaf) {
+            return self.change_leaf(leaf, key, change, timestamp, sink);
+        }
+        Outcome::Full
+    }
+
+    /// Removes the ghosts of a leaf that no snapshot needs; whether there were any.
+    pub(super) fn remove_dead_ghosts(&self, leaf: &mut ExclusivePage<'_>) -> bool {
         let horizon = Lsn(self.horizon.load(Ordering::Relaxed));
         let before = leaf.node().count();
         for index in (0..before).rev() {
@@ -479,10 +487,7 @@ impl Tree {
                 leaf.node_mut().remove(index);
             }
         }
-        if leaf.node().count() < before {
-            return self.change_leaf(leaf, key, change, timestamp, sink);
-        }
-        Outcome::Full
+        leaf.node().count() < before
     }
 
     /// The child page that `child` must be, one level below `level`.

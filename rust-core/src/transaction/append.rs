@@ -86,25 +86,16 @@ pub(super) fn lock_fresh_key(
     key: &[u8],
 ) -> Result<bool> {
     let Some(number) = run_number(key) else { return Ok(false) };
-    let Scratch { owner, locks, streaks, .. } = scratch;
-    if streaks.note(tree.id(), number) < STREAK_LENGTH_MIN {
+    if scratch.streaks.note(tree.id(), number) < STREAK_LENGTH_MIN {
         return Ok(false);
     }
-    let (at, mode) = ((tree.id(), number), RowLockMode::Update);
-    if manager.locks.extend_run(owner, locks, at, mode)? {
-        return Ok(true);
+    let at = (tree.id(), number);
+    // Reserved first, looked at after: see the module.
+    let is_locked = go_on(manager, scratch, at, RowLockMode::Update, |end| first_key(tree, number, end))?;
+    if !is_locked {
+        scratch.streaks.forget(tree.id());
     }
-    let wanted = number..(number | (STRETCH_KEYS - 1)).saturating_add(1);
-    let mut end = manager.locks.reserve_run(owner, tree.id(), wanted, mode);
-    if end > number {
-        end = first_key(tree, number, end)?;
-        manager.locks.cut_reserve(owner, tree.id(), number, end);
-    }
-    if end > number && manager.locks.extend_run(owner, locks, at, mode)? {
-        return Ok(true);
-    }
-    streaks.forget(tree.id());
-    Ok(false)
+    Ok(is_locked)
 }
 
 /// Locks a key as the next one of a run of keys that the transaction changes one after the other; false: it is none, or
@@ -117,20 +108,40 @@ pub(super) fn lock_next_key(
     mode: RowLockMode,
 ) -> Result<bool> {
     let Some(number) = run_number(key) else { return Ok(false) };
-    let Scratch { owner, locks, streaks, .. } = scratch;
-    if streaks.note_changed(tree, number) < STREAK_LENGTH_MIN {
+    if scratch.streaks.note_changed(tree, number) < STREAK_LENGTH_MIN {
         return Ok(false);
     }
+    let is_locked = go_on(manager, scratch, (tree, number), mode, Ok)?;
+    if !is_locked {
+        scratch.streaks.changed = None;
+    }
+    Ok(is_locked)
+}
+
+/// Locks a key as the next one of the run that ends before it. A stretch is reserved where the run has none left;
+/// `cut` says where a reserved stretch that ends at a number has to end.
+fn go_on(
+    manager: &TransactionManager,
+    scratch: &mut Scratch,
+    (tree, number): (TreeId, u64),
+    mode: RowLockMode,
+    cut: impl FnOnce(u64) -> Result<u64>,
+) -> Result<bool> {
+    let Scratch { owner, locks, .. } = scratch;
     if manager.locks.extend_run(owner, locks, (tree, number), mode)? {
         return Ok(true);
     }
     let wanted = number..(number | (STRETCH_KEYS - 1)).saturating_add(1);
-    let end = manager.locks.reserve_run(owner, tree, wanted, mode);
-    if end > number && manager.locks.extend_run(owner, locks, (tree, number), mode)? {
-        return Ok(true);
+    let reserved = manager.locks.reserve_run(owner, tree, wanted, mode);
+    if reserved <= number {
+        return Ok(false);
     }
-    streaks.changed = None;
-    Ok(false)
+    // What was not looked at is not to be gone on into.
+    let end = cut(reserved).inspect_err(|_| manager.locks.cut_reserve(owner, tree, number, number))?;
+    if end < reserved {
+        manager.locks.cut_reserve(owner, tree, number, end);
+    }
+    Ok(end > number && manager.locks.extend_run(owner, locks, (tree, number), mode)?)
 }
 
 /// The first key of the tree from `from` on and below `end`, ghosts included; `end`: there is none.

@@ -6,6 +6,7 @@
 //! and grows as long as each put goes on where the last one ended. Whatever else happens to a key of the run is an
 //! ordinary write, which stands above it: a reader asks the ordinary writes first.
 
+use crate::common::bounds::index_range;
 use crate::common::ids::CommandNumber;
 use crate::transaction::byte_arena::{ByteArena, Slice};
 use crate::transaction::lock_run::run_number;
@@ -160,29 +161,9 @@ impl AppendRun {
 
     /// The rows between two bounds.
     pub(super) fn range(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Range<usize> {
-        let below = |is_below: &dyn Fn(&[u8]) -> bool| {
-            let (mut low, mut high) = (0, self.rows.len());
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if is_below(&(self.first + middle as u64).to_be_bytes()) {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            low
-        };
-        let start = match lower {
-            Bound::Unbounded => 0,
-            Bound::Included(bound) => below(&|key| key < bound),
-            Bound::Excluded(bound) => below(&|key| key <= bound),
-        };
-        let end = match upper {
-            Bound::Unbounded => self.rows.len(),
-            Bound::Included(bound) => below(&|key| key <= bound),
-            Bound::Excluded(bound) => below(&|key| key < bound),
-        };
-        start..end.max(start)
+        index_range(self.rows.len(), lower, upper, |index, key| {
+            (self.first + index as u64).to_be_bytes().as_slice().cmp(key)
+        })
     }
 }
 

@@ -137,11 +137,7 @@ impl TransactionManager {
         if !is_crowded {
             let mut last_key = Vec::new();
             let add = |tree, created, first: &[u8], last: &[u8], count| {
-                let is_past_end = created
-                    || match trees.iter().find(|other| other.id() == tree) {
-                        Some(tree) => !tree.last_key(&mut last_key)? || last_key.as_slice() < first,
-                        None => false,
-                    };
+                let is_past_end = created || is_past_end(&trees, tree, first, &mut last_key)?;
                 if is_past_end {
                     runs.push((tree, first.into(), last.into()));
                     in_runs.push((tree, count));
@@ -357,17 +353,21 @@ fn change<'o>(operation: Operation<'o>, deletes: &mut bool) -> Option<(&'o [u8],
     }
 }
 
+/// Whether `first` lies behind all keys of a tree. `last_key` is for its last key.
+fn is_past_end(trees: &[Arc<Tree>], tree: TreeId, first: &[u8], last_key: &mut Vec<u8>) -> Result<bool> {
+    match trees.iter().find(|other| other.id() == tree) {
+        Some(tree) => Ok(!tree.last_key(last_key)? || last_key.as_slice() < first),
+        None => Ok(false),
+    }
+}
+
 /// Where all keys of a spilled tree lie past the end of the committed one, its new keys need one version entry.
 fn declare_spilled(writes: &WriteSet, trees: &[Arc<Tree>], runs: &mut Vec<DeclaredRun>) -> Result<()> {
     let mut last_key = Vec::new();
     for writes_of_tree in writes.trees().filter(|writes| !writes.is_dropped()) {
         let id = writes_of_tree.tree();
         let Some((_, first, last)) = writes.spilled_tree(id) else { continue };
-        let is_past_end = writes_of_tree.is_created()
-            || match trees.iter().find(|tree| tree.id() == id) {
-                Some(tree) => !tree.last_key(&mut last_key)? || last_key < first,
-                None => false,
-            };
+        let is_past_end = writes_of_tree.is_created() || is_past_end(trees, id, &first, &mut last_key)?;
         if is_past_end && first.len() == last.len() {
             runs.push((id, first.as_slice().into(), last.as_slice().into()));
         }

@@ -2,6 +2,7 @@
 //! somebody looks, and that is mostly the commit.
 //! Knows keys and values as bytes. Knows nothing of commands or of other trees.
 
+use crate::common::bounds::index_range;
 use std::cell::OnceCell;
 use std::ops::{Bound, Range};
 
@@ -144,30 +145,6 @@ impl Sorted {
 
     /// The puts of keys in a range.
     pub(super) fn range(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Range<usize> {
-        let below = |key: &[u8], or_equal: bool| {
-            let is_below =
-                |index: usize| if or_equal { self.key(index) <= key } else { self.key(index) < key };
-            let (mut low, mut high) = (0, self.len());
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if is_below(middle) {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            low
-        };
-        let start = match lower {
-            Bound::Unbounded => 0,
-            Bound::Included(key) => below(key, false),
-            Bound::Excluded(key) => below(key, true),
-        };
-        let end = match upper {
-            Bound::Unbounded => self.len(),
-            Bound::Included(key) => below(key, true),
-            Bound::Excluded(key) => below(key, false),
-        };
-        start..end.max(start)
+        index_range(self.len(), lower, upper, |index, key| self.key(index).cmp(key))
     }
 }

@@ -3,7 +3,7 @@
 //! Knows nodes. Knows nothing of why nodes are not full.
 
 use super::split::separator;
-use crate::common::ids::{Lsn, PageId};
+use crate::common::ids::PageId;
 use crate::error::Result;
 use crate::storage::buffer_pool::ExclusivePage;
 use crate::storage::page::{Node, NodeShape, RECORD_HEADER_BYTES};
@@ -78,12 +78,7 @@ impl Tree {
         let mut child = self.pool.fetch_exclusive(parent.node().child(index))?;
         self.check_child(child.node(), parent.node().level())?;
         if child.node().is_leaf() {
-            let horizon = Lsn(self.horizon.load(Ordering::Relaxed));
-            for entry in (0..child.node().count()).rev() {
-                if child.node().is_ghost(entry) && child.node().ghost_timestamp(entry) <= horizon {
-                    child.node_mut().remove(entry);
-                }
-            }
+            self.remove_dead_ghosts(&mut child);
         }
         Ok(child)
     }
