@@ -18,6 +18,8 @@ mod verify;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
+mod newer_tests;
+#[cfg(test)]
 mod rescue_tests;
 #[cfg(test)]
 mod tests;

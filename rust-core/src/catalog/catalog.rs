@@ -21,6 +21,7 @@ use crate::table::table::read_counter;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
+use std::ops::Bound;
 
 /// The first key byte of names; the name follows. Value: the object id of the table or view, big-endian.
 pub(super) const NAME: u8 = b'n';
@@ -182,7 +183,41 @@ fn take_name(transaction: &mut Transaction, name: &str, owner: ObjectId) -> Resu
     transaction.put(CATALOG_TREE, &key, &owner.0.to_be_bytes())
 }
 
+/// Refuses entries whose first key byte means nothing to this version: what a newer one keeps there must hold too.
+fn refuse_unknown_kinds(transaction: &Transaction) -> Result<()> {
+    let tree = transaction.tree_handle(CATALOG_TREE)?;
+    let families = [Family::TABLE.first_byte, Family::VIEW.first_byte, Family::STATISTICS.first_byte];
+    let mut known = [NAME, families[0], families[1], families[2]];
+    known.sort_unstable();
+    let mut lower = 0;
+    for kind in known.into_iter().map(Some).chain([None]) {
+        let from = [lower];
+        let to = kind.map(|kind| [kind]);
+        let upper = to.as_ref().map_or(Bound::Unbounded, |to| Bound::Excluded(&to[..]));
+        let mut scan = transaction.scan(&tree, Bound::Included(&from[..]), upper, false);
+        let (mut key, mut unknown) = (Vec::new(), None);
+        while unknown.is_none()
+            && scan
+                .next(transaction, |rows| {
+                    if let Some(index) = (0..rows.len()).find(|index| rows.is_live(*index)) {
+                        rows.key_into(index, &mut key);
+                        unknown = key.first().copied();
+                    }
+                })?
+                .is_some()
+        {}
+        if let Some(unknown) = unknown {
+            let shown = char::from(unknown).escape_default();
+            return Err(Error::not_supported(format!("catalog entry of kind '{shown}'"))
+                .hint("Open the database with a newer version of Lumos."));
+        }
+        lower = kind.map_or(0, |kind| kind + 1);
+    }
+    Ok(())
+}
+
 fn read_definitions(transaction: &Transaction) -> Result<CatalogSnapshot> {
+    refuse_unknown_kinds(transaction)?;
     let mut snapshot = CatalogSnapshot::empty();
     Family::TABLE.read_all(transaction, |_, table| {
         snapshot = snapshot.with_table(Arc::new(table));

@@ -120,7 +120,7 @@ pub fn encode<S: Stored>(stored: &S) -> crate::error::Result<Vec<u8>> {
 
 /// What `bytes` hold.
 /// # Errors
-/// `XX001`.
+/// `XX001`; `0A000` for a version that a newer program wrote.
 pub fn decode<S: Stored>(bytes: &[u8]) -> crate::error::Result<S> {
     let damaged = |reason: String| {
         Error::new(SqlState::DATA_CORRUPTED, format!("a {} in the catalog is damaged", S::NAME))
@@ -129,10 +129,13 @@ pub fn decode<S: Stored>(bytes: &[u8]) -> crate::error::Result<S> {
     let (version, rest) = bytes.split_first().ok_or_else(|| damaged("It is empty.".to_owned()))?;
     let decoded = if *version == S::VERSION {
         from_bytes(rest)
+    } else if *version > S::VERSION {
+        return Err(Error::not_supported(format!("version {version} of a {}", S::NAME))
+            .detail(format!("This program knows versions up to {}.", S::VERSION))
+            .hint("Open the database with a newer version of Lumos."));
     } else {
-        S::decode_older(*version, rest).ok_or_else(|| {
-            damaged(format!("Its version is {version}, this program writes version {}.", S::VERSION))
-        })?
+        S::decode_older(*version, rest)
+            .ok_or_else(|| damaged(format!("Nothing ever wrote its version, {version}.")))?
     };
     let stored: S = decoded.map_err(damaged)?;
     stored.check().map_err(|reason| damaged(reason.to_owned()))?;

@@ -18,7 +18,7 @@ const PART_BYTES: usize = 256;
 
 /// A key space of the catalog tree: its first key byte, then the object id and the part number, both big-endian.
 pub(super) struct Family<S> {
-    first_byte: u8,
+    pub(super) first_byte: u8,
     stored: PhantomData<fn() -> S>,
 }
 

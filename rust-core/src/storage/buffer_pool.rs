@@ -397,6 +397,11 @@ impl BufferPool {
         if node.page_id() != page {
             return Err(self.damaged(page, block, "another page is stored there"));
         }
+        if let Some(what) = node.unknown() {
+            return Err(Error::not_supported(format!("{what} in database \"{}\"", self.file_name))
+                .detail(format!("Page {page} in block {block} was written by a newer version of Lumos."))
+                .hint("Open the database with that version."));
+        }
         node.check().map_err(|what| self.damaged(page, block, what))
     }
 

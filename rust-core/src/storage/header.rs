@@ -18,6 +18,10 @@ const HEADER_BYTES: usize = 64;
 const COUNTER_MAX: u64 = 1 << 62;
 const SLOT_MAGIC: &[u8; 8] = b"LUMOSLOT";
 const SLOT_BYTES: usize = 512;
+/// The database was closed by this checkpoint.
+const SLOT_CLEAN: u32 = 1;
+/// Slot flags that this version knows.
+const SLOT_FLAGS_KNOWN: u32 = SLOT_CLEAN;
 /// Places of a slot's two copies: slot A (odd generations are slot B).
 const SLOT_OFFSETS: [[u64; 2]; 2] = [[16 << 10, 48 << 10], [32 << 10, 64 << 10]];
 
@@ -152,7 +156,8 @@ impl Slot {
         bytes[..8].copy_from_slice(SLOT_MAGIC);
         bytes[8..16].copy_from_slice(&record.generation.to_le_bytes());
         bytes[16..20].copy_from_slice(&record.timeline.to_le_bytes());
-        bytes[20..24].copy_from_slice(&u32::from(record.clean).to_le_bytes());
+        let flags = if record.clean { SLOT_CLEAN } else { 0 };
+        bytes[20..24].copy_from_slice(&flags.to_le_bytes());
         bytes[24..32].copy_from_slice(&record.cut_lsn.0.to_le_bytes());
         bytes[32..40].copy_from_slice(&record.redo_lsn.0.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.map_root.block.0.to_le_bytes());
@@ -182,7 +187,7 @@ impl Slot {
             record: CheckpointRecord {
                 generation: number64(bytes, 8),
                 timeline: number32(bytes, 16),
-                clean: number32(bytes, 20) & 1 == 1,
+                clean: number32(bytes, 20) & SLOT_CLEAN != 0,
                 cut_lsn: Lsn(number64(bytes, 24)),
                 redo_lsn: Lsn(number64(bytes, 32)),
                 next_transaction: TransactionId(number64(bytes, 64)),
@@ -206,21 +211,35 @@ impl Slot {
     }
 
     /// The newest valid slot of a database. One good copy is enough.
+    /// # Errors
+    /// `0A000` when a newer version wrote it; `58030`.
     pub(super) fn read_newest(file: &dyn File, database: &[u8; 16]) -> Result<Option<Slot>> {
-        let mut newest: Option<Slot> = None;
+        Slot::newest_where(file, |slot| slot.record.database == *database)
+    }
+
+    fn newest_where(file: &dyn File, is_wanted: impl Fn(&Slot) -> bool) -> Result<Option<Slot>> {
+        let mut newest: Option<(Slot, u32)> = None;
         for offset in SLOT_OFFSETS.into_iter().flatten() {
             let mut bytes = [0; SLOT_BYTES];
             if file.read_at(&mut bytes, offset)? < SLOT_BYTES {
                 continue;
             }
             if let Some(slot) = Slot::decode(&bytes)
-                && slot.record.database == *database
-                && newest.is_none_or(|newest| newest.record.generation < slot.record.generation)
+                && is_wanted(&slot)
+                && newest.is_none_or(|(newest, _)| newest.record.generation < slot.record.generation)
             {
-                newest = Some(slot);
+                newest = Some((slot, number32(&bytes, 20) & !SLOT_FLAGS_KNOWN));
             }
         }
-        Ok(newest)
+        match newest {
+            // Its checksum is right: it is no damage, and to fall back on an older slot would lose commits.
+            Some((slot, unknown)) if unknown != 0 => {
+                let generation = slot.record.generation;
+                Err(Error::not_supported(format!("flag {unknown:#x} of checkpoint {generation}"))
+                    .hint("Open it with a newer version of Lumos."))
+            }
+            newest => Ok(newest.map(|(slot, _)| slot)),
+        }
     }
 
     /// The offsets of this slot's copies that are not as they were written.
@@ -261,17 +280,9 @@ impl Slot {
     }
 
     /// The newest whole slot, whichever database it is of: for a file whose static header is damaged.
+    /// # Errors
+    /// As [`Slot::read_newest`].
     pub(super) fn read_newest_of_any(file: &dyn File) -> Result<Option<Slot>> {
-        let mut newest: Option<Slot> = None;
-        for offset in SLOT_OFFSETS.into_iter().flatten() {
-            let mut bytes = [0; SLOT_BYTES];
-            if file.read_at(&mut bytes, offset)? == SLOT_BYTES
-                && let Some(slot) = Slot::decode(&bytes)
-                && newest.is_none_or(|newest| newest.record.generation < slot.record.generation)
-            {
-                newest = Some(slot);
-            }
-        }
-        Ok(newest)
+        Slot::newest_where(file, |_| true)
     }
 }

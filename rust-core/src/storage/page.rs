@@ -8,6 +8,7 @@
 //! 12 type (1 leaf, 2 inner)            48 slot capacity
 //! 13 level (leaves are 0)              50 reserved
 //! 14 flags (1: no upper fence)         64 32 bytes for an authentication tag and a nonce
+//! 15 version of this layout, 0
 //! 16 generation that wrote it          96 key heads: u32 each, big-endian value of the suffix's first 4 bytes
 //! 24 newest timestamp of a change      .. slot offsets: u16 each
 //! 32 slot count                        .. free
@@ -37,6 +38,10 @@ const PAGE_BYTES_MAX: usize = 32 << 10;
 const TYPE_LEAF: u8 = 1;
 const TYPE_INNER: u8 = 2;
 const FLAG_NO_UPPER_FENCE: u8 = 1;
+/// Flags that this version knows.
+const FLAGS_KNOWN: u8 = FLAG_NO_UPPER_FENCE;
+/// The layout that this version writes.
+const VERSION: u8 = 0;
 const GHOST_BIT: u16 = 1 << 15;
 const LENGTH_MASK: u16 = (1 << 14) - 1;
 /// A node deeper than this is damage: even one-child nodes cannot stack up so far.
@@ -337,15 +342,29 @@ impl<'a> Node<'a> {
         SLOT_BYTES + RECORD_HEADER_BYTES + key + value
     }
 
+    /// What a newer version put on the page that this one does not know. To be asked where the checksum is right: it is
+    /// no damage then.
+    pub(super) fn unknown(self) -> Option<String> {
+        let unknown_flags = self.bytes[14] & !FLAGS_KNOWN;
+        if self.bytes[15] != VERSION {
+            Some(format!("page version {}", self.bytes[15]))
+        } else if !matches!(self.bytes[12], TYPE_LEAF | TYPE_INNER) {
+            Some(format!("page type {}", self.bytes[12]))
+        } else if unknown_flags != 0 {
+            Some(format!("page flag {unknown_flags:#x}"))
+        } else {
+            None
+        }
+    }
+
     /// Whether all offsets and lengths stay inside the page, so that no reader can panic or loop.
     /// Order of keys is `verify`'s business. Returns what is wrong.
     pub(super) fn check(self) -> Result<(), &'static str> {
         let size = self.bytes.len();
-        let is_leaf = match self.bytes[12] {
-            TYPE_LEAF => true,
-            TYPE_INNER => false,
-            _ => return Err("unknown page type"),
-        };
+        if self.unknown().is_some() {
+            return Err("page of a newer version");
+        }
+        let is_leaf = self.is_leaf();
         if is_leaf != (self.level() == 0) || self.level() > LEVEL_MAX {
             return Err("level does not fit the type");
         }

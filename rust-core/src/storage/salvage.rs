@@ -253,6 +253,7 @@ impl Salvage {
             for (place, bytes) in window[..read].chunks_exact(self.page_size).enumerate() {
                 let block = (block + place as u64) as u32;
                 self.blocks += 1;
+                refuse_newer(bytes, block, named)?;
                 let Some(node) = whole_page(bytes) else { continue };
                 let page = node.page_id().0;
                 let is_named =
@@ -329,6 +330,19 @@ fn whole_page(bytes: &[u8]) -> Option<Node<'_>> {
         && node.check().is_ok()
         && node.tree() >= DIRECTORY_TREE;
     is_whole.then_some(node)
+}
+
+/// A page that the map names and that a newer version wrote is not damage: what it holds must not be left out.
+fn refuse_newer(bytes: &[u8], block: u32, named: &HashMap<u32, BlockRef>) -> Result<()> {
+    let node = Node::new(bytes);
+    let is_named = named
+        .get(&node.page_id().0)
+        .is_some_and(|at| at.block.0 == block && at.crc == node.stored_crc());
+    match node.unknown().filter(|_| is_named && node.stored_crc() == node.computed_crc()) {
+        Some(what) => Err(Error::not_supported(format!("{what} in block {block}"))
+            .hint("Salvage the file with the version of Lumos that wrote it, or a newer one.")),
+        None => Ok(()),
+    }
 }
 
 /// The checkpoint that a page was written for.

@@ -192,13 +192,14 @@ impl RowFormat {
 
     /// That `row` is a row of this table as far as O(1) tells: afterwards no access goes out of bounds.
     /// # Errors
-    /// `XX001`.
+    /// `XX001`; `0A000` for a row that a newer version wrote.
     #[inline]
     pub fn check(&self, row: &[u8]) -> Result<()> {
         let fits = row.len() >= self.fixed_bytes()
             && row[0] == VERSION
+            && row[1] & !FLAG_LARGE == 0
             && usize::from(u16::from_le_bytes([row[2], row[3]])) == self.columns.len();
-        if fits { Ok(()) } else { Err(damaged_row()) }
+        if fits { Ok(()) } else { Err(refused_row(row)) }
     }
 
     /// As [`RowFormat::check`], with what the row's beginning tells: whether some column is NULL, and whether some column
@@ -206,7 +207,7 @@ impl RowFormat {
     #[inline]
     pub fn glance(&self, row: &[u8]) -> Option<Glance> {
         let head = u32::from_le_bytes(*row.first_chunk::<HEADER_BYTES>()?);
-        let sound = (head & !(0xFF << 8)) == (u32::from(VERSION) | (self.columns.len() as u32) << 16);
+        let sound = (head & !(u32::from(FLAG_LARGE) << 8)) == (u32::from(VERSION) | (self.columns.len() as u32) << 16);
         if !sound || row.len() < self.fixed_bytes() {
             return None;
         }
@@ -264,6 +265,17 @@ impl RowFormat {
             }
         })
     }
+}
+
+/// Why a row is none of its table: a newer version wrote it, or it is damaged.
+#[cold]
+pub(super) fn refused_row(row: &[u8]) -> Error {
+    let unknown = match row {
+        [version, ..] if *version > VERSION => format!("row version {version}"),
+        [VERSION, flags, ..] if flags & !FLAG_LARGE != 0 => format!("row flag {:#x}", flags & !FLAG_LARGE),
+        _ => return damaged_row(),
+    };
+    Error::not_supported(unknown).hint("Open the database with a newer version of Lumos.")
 }
 
 /// `XX001` for a row that does not have the form it must have.
@@ -569,6 +581,30 @@ mod tests {
             if let Ok(view) = RowView::new(&format, &bytes, &[]) {
                 assert_eq!(view.to_datums().len(), types.len());
             }
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_newer_version_is_refused_by_name_and_not_called_damaged() {
+        let types = vec![SqlType::plain(DataType::BigInt)];
+        let format = RowFormat::new(&types);
+        let mut encoder = RowEncoder::new();
+        let row = encoder
+            .encode(&format, &[DatumRef::BigInt(1)], 2000, |_, bytes| Ok(LargePointer::new(1, bytes)))
+            .unwrap()
+            .to_vec();
+        for (at, byte, state, message) in [
+            (0, VERSION, None, ""),
+            (0, 2, Some("0A000"), "row version 2 is not supported"),
+            (1, 0x82, Some("0A000"), "row flag 0x82 is not supported"),
+            (0, 0, Some("XX001"), "a row does not have the form of its table"),
+        ] {
+            let mut changed = row.clone();
+            changed[at] = byte;
+            let found = format.check(&changed).err();
+            assert_eq!(found.as_ref().map(|error| error.state().as_str()), state);
+            assert_eq!(format.glance(&changed).is_none(), state.is_some());
+            assert_eq!(found.as_ref().map_or("", |error| error.message()), message);
         }
     }
 }

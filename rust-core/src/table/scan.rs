@@ -109,6 +109,7 @@ impl Collection {
             bytes.push(row);
         });
         if !sound {
+            bytes.iter().try_for_each(|row| format.check(row))?;
             return Err(damaged_row());
         }
         if backward {

@@ -129,7 +129,8 @@ impl FrameHeader {
             .hint("The database was written by a newer release."));
         }
         let Some(kind) = FrameKind::decode(bytes[32], u32_at(44), u64_at(48)) else {
-            return Err(Error::not_supported(format!("log frame kind {}", bytes[32])));
+            return Err(Error::not_supported(format!("log frame kind {}", bytes[32]))
+                .hint("The database was written by a newer release."));
         };
         Ok(Some(FrameHeader {
             kind,
@@ -184,5 +185,24 @@ mod tests {
         sample(b"").encode(77, b"", &mut bytes);
         assert_eq!(FrameHeader::decode(78, Lsn(1024), &bytes).unwrap(), None);
         assert_eq!(FrameHeader::decode(77, Lsn(1032), &bytes).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_newer_release_would_write_is_refused_by_name() {
+        for (at, byte, name) in [
+            (32, 5, "log frame kind 5 is not supported"),
+            (32, 0, "log frame kind 0 is not supported"),
+            (33, 2, "log frame version 2 with flags 0x0 is not supported"),
+            (34, 4, "log frame version 1 with flags 0x4 is not supported"),
+            (35, 1, "log frame version 1 with flags 0x100 is not supported"),
+        ] {
+            let mut bytes = Vec::new();
+            sample(b"abc").encode(77, b"abc", &mut bytes);
+            bytes[at] = byte;
+            let crc = header_crc(77, &bytes);
+            bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+            let error = FrameHeader::decode(77, Lsn(1024), &bytes).unwrap_err();
+            assert_eq!((error.state(), error.message()), (SqlState::FEATURE_NOT_SUPPORTED, name));
+        }
     }
 }

@@ -280,6 +280,24 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_a_newer_release_is_refused_by_name() {
+        let header = SegmentHeader {
+            database: [3; 16],
+            sequence: 7,
+            start: Lsn(4096),
+            salt: 99,
+            timeline: 2,
+            file_bytes: 1 << 20,
+        };
+        let mut bytes = header.encode();
+        bytes[8] = 2;
+        let crc = crc32c(&bytes[..USED_BYTES - 4]);
+        bytes[USED_BYTES - 4..USED_BYTES].copy_from_slice(&crc.to_le_bytes());
+        let error = SegmentHeader::decode(&bytes).unwrap_err();
+        assert_eq!((error.state().as_str(), error.message()), ("0A000", "log segment version 2 is not supported"));
+    }
+
+    #[test]
     fn names_and_numbers_agree() {
         let path = segment_path(Path::new("/wal"), 0x2a);
         assert_eq!(segment_sequence(path.file_name().unwrap().to_str().unwrap()), Some(0x2a));

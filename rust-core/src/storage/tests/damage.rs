@@ -7,10 +7,10 @@ use crate::storage::header::Slot;
 use crate::storage::page_map::{self, BlockRef};
 use std::path::Path;
 
-const PATH: &str = "/db/test.lumos";
-const PAGE: usize = 1024;
+pub(super) const PATH: &str = "/db/test.lumos";
+pub(super) const PAGE: usize = 1024;
 
-fn disk() -> (FaultVfs, StorageOptions) {
+pub(super) fn disk() -> (FaultVfs, StorageOptions) {
     let vfs = FaultVfs::new();
     let options = options(Arc::new(vfs.clone()), PAGE, 8 << 20);
     let storage = Storage::create(options.clone()).unwrap();
@@ -48,7 +48,7 @@ fn a_used_block_that_counts_as_free_and_a_free_one_that_counts_as_used_are_found
 }
 
 /// Changes one entry of the only map page and stamps every checksum above it.
-fn edit_map(vfs: &FaultVfs, options: &StorageOptions, page: PageId, entry: BlockRef) {
+pub(super) fn edit_map(vfs: &FaultVfs, options: &StorageOptions, page: PageId, entry: BlockRef) {
     let slot = *Storage::open(options.clone()).unwrap().slot.lock();
     assert_eq!(slot.map_levels, 2, "the test expects a root over leaves");
     let bytes = vfs.bytes_of(Path::new(PATH)).unwrap();

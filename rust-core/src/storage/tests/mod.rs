@@ -5,6 +5,7 @@ mod concurrency;
 mod damage;
 mod durability;
 mod files;
+mod newer;
 mod trees;
 
 use super::{Change, Storage, StorageOptions, Tree, TreeCursor, VersionSink};
