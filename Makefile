@@ -61,7 +61,7 @@ test: test-rust test-c test-go ## The whole suite; last line: N passed, M failed
 
 test-rust: tools-rust
 	@mkdir -p target && set -o pipefail; (cargo test --workspace && \
-	  cargo test -p lumos-crash --features planted --test planted) 2>&1 | tee target/test-rust.log
+	  cargo test -p lumos-crash --features planted --test planted --test readers) 2>&1 | tee target/test-rust.log
 
 test-go: tools-go tools-c build-rust
 	@mkdir -p target && set -o pipefail; (cd go && go vet -tags rust ./... && go test -count=1 -v -tags rust ./... && \
@@ -85,7 +85,7 @@ crash: tools-rust ## Kill a writing process KILLS times and look for what was lo
 	@cargo run --release --quiet -p lumos-crash -- --kills $(KILLS)
 
 crash-planted: tools-rust ## See that the crash harness reports mistakes planted in the engine
-	@cargo test -p lumos-crash --features planted --test planted
+	@cargo test -p lumos-crash --features planted --test planted --test readers
 
 fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder SECONDS=60
 	@./fuzz/run.sh "$(TARGET)" "$(SECONDS)"

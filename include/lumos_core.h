@@ -434,12 +434,16 @@ LUMOS_API void lumos_config_free(lumos_config *config);
 /*
  Opens or creates a database with default options. Null, `""` and `":memory:"`: in memory.
  A file that a process did not close is recovered from its log. The same file opened twice in a process is
- one engine; another process gets 55006 with the holder's process id. Since 1.0.
+ one engine; another process gets 55006 with the holder's process id, unless it opens it read-only: then it reads
+ the last checkpoint. Since 1.0.
 
  The caller keeps:
  `path` is null or NUL-terminated; `out` is writable; `err` is null or writable.
  */
-LUMOS_API lumos_status lumos_open(const char *path, lumos_db **out, lumos_error **err);
+LUMOS_API
+lumos_status lumos_open(const char *path,
+                        lumos_db **out,
+                        lumos_error **err);
 
 /*
  As `lumos_open`, with options. Since 1.0.

@@ -7,6 +7,7 @@
 
 pub mod backup;
 mod check;
+mod follower;
 mod instance;
 mod new_file;
 pub mod options;
@@ -18,6 +19,8 @@ mod verify;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
+mod follower_tests;
+#[cfg(test)]
 mod newer_tests;
 #[cfg(test)]
 mod rescue_tests;
@@ -26,49 +29,75 @@ mod tests;
 
 use crate::common::ids::Lsn;
 use crate::common::sync::Arc;
-use crate::database::instance::{Instance, Opened};
+use crate::database::follower::Follower;
+use crate::database::instance::Opened;
 use crate::database::options::DatabaseOptions;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use crate::session::engine::Engine;
+use crate::session::engine::{Engine, Generations};
 use std::path::Path;
 
 /// A handle to an open database. Threads: any.
 #[derive(Debug)]
 pub struct Database {
-    engine: Arc<Engine>,
-    instance: Arc<Instance>,
+    held: Held,
+}
+
+/// What keeps the database open.
+#[derive(Debug)]
+enum Held {
+    /// The engine.
+    Engine(Opened),
+    /// Another process writes the file: engines come and go.
+    Follower(Arc<Follower>),
 }
 
 impl Database {
     /// Opens a file, or (`None`) a new database in memory. After a crash this recovers every acknowledged commit.
     ///
     /// A database that is open in this process already is used as it is: `options` other than `read_only` have
-    /// then no effect.
+    /// then no effect. Opened read-only while another process writes it, each transaction sees the last checkpoint
+    /// that there is when it begins.
     /// # Errors
     /// `55006` when another process has it, with the process's id where the system tells it; `58P01`, `42501`,
     /// `53100`, `58030` with the system's reason; `XX001` for damage or a file that is no database; `0A000` for a
     /// newer format; `55000` for a read-only open of a database that was not closed cleanly.
     pub fn open(path: Option<&Path>, options: DatabaseOptions) -> Result<Arc<Database>> {
-        let Opened { engine, instance } = instance::open(path, &options)?;
-        Ok(Arc::new(Database { engine, instance }))
+        let opened = instance::open(path, &options)?;
+        let held = match opened.follower {
+            Some(follower) => Held::Follower(follower),
+            None => Held::Engine(opened),
+        };
+        Ok(Arc::new(Database { held }))
     }
 
-    /// What sessions share.
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+    fn opened(&self) -> Opened {
+        match &self.held {
+            Held::Engine(opened) => opened.clone(),
+            Held::Follower(follower) => follower.opened(),
+        }
+    }
+
+    /// What sessions share. Beside a process that writes the file: what the newest transaction here sees.
+    pub fn engine(&self) -> Arc<Engine> {
+        self.opened().engine
+    }
+
+    /// Whether another process may write the file: then this one reads its checkpoints.
+    pub fn is_beside_writer(&self) -> bool {
+        matches!(self.held, Held::Follower(_))
     }
 
     /// Writes a checkpoint; returns where recovery would start.
     /// # Errors
     /// `53100`, `58030`.
     pub fn checkpoint(&self) -> Result<Lsn> {
-        self.engine.checkpoint()
+        self.engine().checkpoint()
     }
 
     /// Refuses every later write: memory, pages and log may disagree. The next open recovers.
     pub fn poison(&self, error: Error) {
-        self.engine.manager.poison(error);
+        self.engine().manager.poison(error);
     }
 
     /// Checks headers, page map, pages, trees, use of blocks, definitions, rows, index entries and large values; calls
@@ -77,11 +106,12 @@ impl Database {
     /// # Errors
     /// `58030`; `57014`; damage is reported where reading can go on.
     pub fn verify(&self, report: &mut dyn FnMut(&str)) -> Result<u64> {
+        let Opened { engine, instance, .. } = &self.opened();
         let subject = verify::Subject {
-            file: &self.instance.file_name,
-            storage: &self.instance.storage,
-            manager: &self.engine.manager,
-            closed_cleanly: self.instance.closed_cleanly,
+            file: &instance.file_name,
+            storage: &instance.storage,
+            manager: &engine.manager,
+            closed_cleanly: instance.closed_cleanly,
         };
         verify::verify(&subject, report)
     }
@@ -89,14 +119,23 @@ impl Database {
     /// A figure by its name in [`statistics::STATISTICS`].
     pub fn statistic(&self, name: &str) -> Option<i64> {
         let statistic = statistics::STATISTICS.iter().find(|statistic| statistic.name == name)?;
-        Some((statistic.read)(&self.engine, &self.instance))
+        let Opened { engine, instance, .. } = &self.opened();
+        Some((statistic.read)(engine, instance))
     }
 
     /// A new session. The database stays open as long as it lives.
     /// # Errors
-    /// None yet.
+    /// Beside a process that writes the file, what opening its newest checkpoint met; else none.
     pub fn connect(self: &Arc<Self>) -> Result<Session> {
-        Ok(Session::new(Arc::clone(&self.engine), self.instance.next_session_id()))
+        match &self.held {
+            Held::Engine(Opened { engine, instance, .. }) => {
+                Ok(Session::new(Arc::clone(engine), instance.next_session_id()))
+            }
+            Held::Follower(follower) => {
+                let generations: Arc<dyn Generations> = Arc::<Follower>::clone(follower);
+                Session::following(generations, follower.next_session_id())
+            }
+        }
     }
 }
 

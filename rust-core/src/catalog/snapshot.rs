@@ -421,6 +421,8 @@ pub(super) mod tests {
         }
         let mut other = bytes.clone();
         other[0] = 9;
+        assert_eq!(decode(&other).unwrap_err().state(), SqlState::FEATURE_NOT_SUPPORTED);
+        other[0] = 0;
         assert_eq!(decode(&other).unwrap_err().state(), SqlState::DATA_CORRUPTED);
         let mut view = view(8, "v", &[7]);
         assert_eq!(codec::decode::<ViewDefinition>(&codec::encode(&view).unwrap()).unwrap(), view);

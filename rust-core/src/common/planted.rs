@@ -16,6 +16,8 @@ pub enum PlantedFault {
     BlocksFreedEarly = 4,
     /// A writer changes a page that the running checkpoint has not written yet, and does not save it first.
     PreImageNotSaved = 8,
+    /// A writer does not ask which checkpoints other processes read, and uses their blocks again.
+    ReadersIgnored = 16,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -9,10 +9,11 @@ use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, TransactionId, TreeId}
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::database::Database;
+use crate::database::instance::Opened;
 use crate::database::new_file::{MEMORY_BYTES, NewFile};
 use crate::error::{Error, Result, SqlState};
 use crate::io::os::OsVfs;
-use crate::io::vfs::Vfs;
+use crate::session::engine::Engine;
 use crate::storage::FIRST_USER_TREE;
 use crate::transaction::scan::TransactionScan;
 use crate::transaction::transaction::Transaction;
@@ -36,7 +37,8 @@ pub struct Backup {
     pages_total: u64,
     pages_done: u64,
     _memory: Reservation,
-    _database: Arc<Database>,
+    /// Keeps what the transaction reads.
+    _opened: Opened,
 }
 
 impl Database {
@@ -54,16 +56,19 @@ impl Database {
     /// `42710` when `target` exists; `55000` when a log folder of another database lies beside it; `55006` when
     /// another backup is writing it; `53100`, `53200`, `58030`, `42501`; `XX001` for damage.
     pub fn backup_start(self: &Arc<Self>, target: &Path) -> Result<Backup> {
-        let mut memory = self.engine.memory.reservation();
+        let opened = self.opened();
+        let mut memory = opened.engine.memory.reservation();
         memory.grow(MEMORY_BYTES)?;
-        let (transaction, definitions) = self.snapshot_of_tables()?;
+        let (transaction, definitions) = snapshot_of_tables(&opened.engine)?;
         let mut trees = VecDeque::from([CATALOG_TREE, COUNTER_TREE]);
         for table in definitions.tables() {
             trees.extend([table.layout.tree, table.layout.value_tree]);
             trees.extend(table.layout.indexes.iter().map(|index| index.tree));
         }
-        let storage = &self.instance.storage;
-        let file = NewFile::create(self.backup_vfs(), target, storage.page_size())?;
+        let storage = &opened.instance.storage;
+        // Files go where the database's are; those of a database in memory to the operating system's.
+        let vfs = opened.instance.files.clone().unwrap_or_else(|| Arc::new(OsVfs::new()));
+        let file = NewFile::create(vfs, target, storage.page_size())?;
         Ok(Backup {
             snapshot: transaction.snapshot_timestamp(),
             transaction: Some(transaction),
@@ -73,45 +78,40 @@ impl Database {
             pages_total: storage.statistics().pages,
             pages_done: 0,
             _memory: memory,
-            _database: Arc::clone(self),
+            _opened: opened,
         })
     }
+}
 
-    /// Files go where the database's are; those of a database in memory to the operating system's.
-    fn backup_vfs(&self) -> Arc<dyn Vfs> {
-        self.instance.files.clone().unwrap_or_else(|| Arc::new(OsVfs::new()))
-    }
-
-    /// A snapshot whose tables are locked against being dropped.
-    fn snapshot_of_tables(&self) -> Result<(Transaction, CatalogSnapshot)> {
-        let manager = &self.engine.manager;
-        for _ in 0..SNAPSHOTS_MAX {
-            let mut transaction = manager.begin(IsolationLevel::RepeatableRead, true, CancelToken::default());
-            transaction.start_statement()?;
-            let mut damage = None;
-            let definitions = read_definitions(&transaction, &mut |what| damage = Some(what))?;
-            if let Some(damage) = damage {
-                return Err(Error::new(SqlState::DATA_CORRUPTED, "the catalog is damaged").detail(damage));
-            }
-            for table in definitions.tables() {
-                transaction.lock_table(table.id, TableLockMode::AccessShare)?;
-            }
-            // Dropped between the snapshot and the lock?
-            let are_there = definitions.tables().all(|table| {
-                let indexes = table.layout.indexes.iter().map(|index| index.tree);
-                [table.layout.tree, table.layout.value_tree]
-                    .into_iter()
-                    .chain(indexes)
-                    .all(|tree| transaction.tree_handle(tree).is_ok())
-            });
-            if are_there {
-                return Ok((transaction, definitions));
-            }
-            transaction.end_statement();
-            transaction.rollback();
+/// A snapshot whose tables are locked against being dropped.
+fn snapshot_of_tables(engine: &Engine) -> Result<(Transaction, CatalogSnapshot)> {
+    let manager = &engine.manager;
+    for _ in 0..SNAPSHOTS_MAX {
+        let mut transaction = manager.begin(IsolationLevel::RepeatableRead, true, CancelToken::default());
+        transaction.start_statement()?;
+        let mut damage = None;
+        let definitions = read_definitions(&transaction, &mut |what| damage = Some(what))?;
+        if let Some(damage) = damage {
+            return Err(Error::new(SqlState::DATA_CORRUPTED, "the catalog is damaged").detail(damage));
         }
-        Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, "tables are dropped faster than a backup can begin"))
+        for table in definitions.tables() {
+            transaction.lock_table(table.id, TableLockMode::AccessShare)?;
+        }
+        // Dropped between the snapshot and the lock?
+        let are_there = definitions.tables().all(|table| {
+            let indexes = table.layout.indexes.iter().map(|index| index.tree);
+            [table.layout.tree, table.layout.value_tree]
+                .into_iter()
+                .chain(indexes)
+                .all(|tree| transaction.tree_handle(tree).is_ok())
+        });
+        if are_there {
+            return Ok((transaction, definitions));
+        }
+        transaction.end_statement();
+        transaction.rollback();
     }
+    Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, "tables are dropped faster than a backup can begin"))
 }
 
 impl Backup {

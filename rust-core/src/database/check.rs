@@ -30,7 +30,8 @@ impl Database {
         if registry::find_path(file_system, &path).is_some() {
             return Database::open(Some(&path), options)?.verify(report);
         }
-        let place = Place { vfs, name: Arc::from(""), path, volatile: false, overlaid: false };
+        let place =
+            Place { vfs, name: Arc::from(""), path, volatile: false, overlaid: false, beside_writer: false };
         let file = place.vfs.open(&place.path, OpenMode::ReadOnly)?;
         check_place(place, &options, &file, report)
     }
@@ -51,7 +52,7 @@ fn check_place(
         report(&format!("file \"{name}\": {}{detail}", error.message()));
     };
     let base = Arc::clone(&place.vfs);
-    let storage = match instance::open_for_reading(&mut place, options, &memory, file) {
+    let storage = match instance::open_locked(&mut place, options, &memory, file) {
         Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
             damage(&error, report);
             report(

@@ -98,7 +98,7 @@ fn verify(database: &Arc<Database>) -> Vec<String> {
 
 pub(super) fn used_blocks(vfs: &FaultVfs) -> Vec<BlockId> {
     let read_only = DatabaseOptions { read_only: true, ..options(vfs) };
-    Database::open(Some(Path::new(PATH)), read_only).unwrap().instance.storage.blocks_in_use()
+    Database::open(Some(Path::new(PATH)), read_only).unwrap().opened().instance.storage.blocks_in_use()
 }
 
 #[test]
@@ -198,7 +198,8 @@ type Entry = (Vec<u8>, Vec<u8>);
 type Change = (Vec<u8>, Option<Vec<u8>>);
 
 fn with_entries(database: &Database, tree: TreeId, change: impl FnOnce(&[Entry]) -> Vec<Change>) {
-    let manager = &database.engine().manager;
+    let engine = database.engine();
+    let manager = &engine.manager;
     let mut transaction = manager.begin(IsolationLevel::ReadCommitted, false, CancelToken::default());
     transaction.start_statement().unwrap();
     let handle = transaction.tree_handle(tree).unwrap();

@@ -7,6 +7,7 @@ use crate::common::ids::{Lsn, TransactionId};
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::atomic::{AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex};
+use crate::database::follower::{self, Follower};
 use crate::database::options::{DatabaseOptions, MEMORY_LIMIT_MIN};
 use crate::database::registry::{self, Claim, RegistryKey};
 use crate::durability::manager::DurabilityManager;
@@ -34,10 +35,12 @@ const LOG_BUFFER_BYTES_CHARGED_MAX: usize = 4 << 20;
 const MEMORY_NAME: &str = "memory";
 
 /// An engine with the files under it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub(super) engine: Arc<Engine>,
     pub(super) instance: Arc<Instance>,
+    /// Goes on to newer engines, where another process writes the file.
+    pub(super) follower: Option<Arc<Follower>>,
 }
 
 /// What is closed when the last user is gone.
@@ -55,6 +58,8 @@ pub(super) struct Instance {
     pub(super) file_name: String,
     /// Opened as a clean close left it, for reading: both checkpoint slots are as they were written.
     pub(super) closed_cleanly: bool,
+    /// Its checkpoint is locked, because another process writes the file.
+    beside_writer: bool,
     next_session: AtomicU64,
     /// Handles that looked at the file while it was open. Closing one would take away the system's note of which
     /// process holds the lock, which others report.
@@ -84,6 +89,10 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
+        if self.beside_writer {
+            // A statement that is still prepared may keep the file open, but nobody reads it any more.
+            self.storage.leave();
+        }
         // Nobody is left to tell; the log is still there, so nothing acknowledged is lost.
         let _ = self.close();
     }
@@ -92,7 +101,7 @@ impl Drop for Instance {
 /// Gives the file back to the registry. Dropped after the storage, whose handle holds the lock: see the order of
 /// the fields of [`Instance`].
 #[derive(Debug)]
-struct Claimed(RegistryKey);
+pub(super) struct Claimed(RegistryKey);
 
 impl Drop for Claimed {
     fn drop(&mut self) {
@@ -101,6 +110,7 @@ impl Drop for Claimed {
 }
 
 /// Where a database is.
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) vfs: Arc<dyn Vfs>,
     pub(super) path: PathBuf,
@@ -108,6 +118,8 @@ pub(super) struct Place {
     pub(super) volatile: bool,
     /// Changes stay in memory.
     pub(super) overlaid: bool,
+    /// Another process may be writing the file.
+    pub(super) beside_writer: bool,
 }
 
 /// Held while a missing file is made, so that two threads do not make it at once.
@@ -118,7 +130,14 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
     let Some(path) = path else {
         let vfs = options.vfs.clone().unwrap_or_else(|| Arc::new(MemoryVfs::new()));
         let name = Arc::from(MEMORY_NAME);
-        let place = Place { vfs, path: PathBuf::from(MEMORY_NAME), name, volatile: true, overlaid: false };
+        let place = Place {
+            vfs,
+            path: PathBuf::from(MEMORY_NAME),
+            name,
+            volatile: true,
+            overlaid: false,
+            beside_writer: false,
+        };
         let memory = memory_account(options);
         let storage = Storage::create(storage_options(&place, options, &memory))?;
         return assemble(&place, options, memory, storage);
@@ -130,7 +149,8 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
         return checked(opened, options);
     }
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let place = Place { vfs, path, name: Arc::from(name), volatile: false, overlaid: false };
+    let place =
+        Place { vfs, path, name: Arc::from(name), volatile: false, overlaid: false, beside_writer: false };
     let memory = memory_account(options);
     if let Some(made) = create_if_missing(&place, options, &memory)? {
         let key = RegistryKey::new(file_system, made.file_identity()?);
@@ -147,10 +167,10 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
             checked(opened, options)
         }
         Claim::Ours if options.read_only => {
-            let mut place = place;
-            let opened = open_for_reading(&mut place, options, &memory, &probe)
-                .and_then(|storage| assemble(&place, options, memory, storage));
-            if let Ok(opened) = &opened {
+            let opened = open_for_reading(&place, options, &memory, &probe);
+            if let Ok(opened) = &opened
+                && opened.follower.is_none()
+            {
                 opened.instance.probes.lock().push(probe);
             }
             finish(&place, key, opened)
@@ -184,22 +204,62 @@ fn remove_stale(place: &Place) {
     }
 }
 
-/// Opens storage without writing to the file. Where it needs recovery, what recovery writes stays in memory: `place`
-/// is then over an [`OverlayVfs`]. `file` keeps writers out until it is closed.
-pub(super) fn open_for_reading(
+/// Opens for reading: alone, or beside the process that writes.
+fn open_for_reading(
+    place: &Place,
+    options: &DatabaseOptions,
+    memory: &Arc<MemoryAccount>,
+    file: &Arc<dyn File>,
+) -> Result<Opened> {
+    for _ in 0..follower::WAITS_MAX {
+        match file.try_lock_shared()? {
+            LockOutcome::Granted => {
+                let mut place = place.clone();
+                let storage = open_unwritten(&mut place, options, memory)?;
+                return assemble(&place, options, Arc::clone(memory), storage);
+            }
+            LockOutcome::HeldBy(process) => {
+                if let Some(opened) = follower::open(place, options, memory, process)? {
+                    return Ok(opened);
+                }
+            }
+        }
+        follower::wait();
+    }
+    Err(Error::new(SqlState::OBJECT_IN_USE, format!("database \"{}\" is in use", place.path.display()))
+        .detail("The process that writes it has been applying large transactions, one after the other.")
+        .hint("Try again, or ask that process for a backup."))
+}
+
+/// `55006`, with the process that has the file.
+pub(super) fn in_use(place: &Place, process: Option<u32>) -> Error {
+    let by = process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+    let path = place.path.display();
+    Error::new(SqlState::OBJECT_IN_USE, format!("database \"{path}\" is in use by {by}"))
+        .hint("Wait until it is closed there, or ask that process for a backup.")
+}
+
+/// Opens storage without writing to the file, which nobody writes as long as `file` is open. Where it needs recovery,
+/// what that writes stays in memory: `place` is then over an [`OverlayVfs`].
+/// # Errors
+/// `55006` when a process writes it; as [`Storage::open`].
+pub(super) fn open_locked(
     place: &mut Place,
     options: &DatabaseOptions,
     memory: &Arc<MemoryAccount>,
     file: &Arc<dyn File>,
 ) -> Result<Arc<Storage>> {
-    if let LockOutcome::HeldBy(process) = file.try_lock_shared()? {
-        let by = process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
-        return Err(Error::new(
-            SqlState::OBJECT_IN_USE,
-            format!("database \"{}\" is in use by {by}", place.path.display()),
-        )
-        .hint("Wait until it is closed there, or ask that process for a backup."));
+    match file.try_lock_shared()? {
+        LockOutcome::Granted => open_unwritten(place, options, memory),
+        LockOutcome::HeldBy(process) => Err(in_use(place, process)),
     }
+}
+
+fn open_unwritten(
+    place: &mut Place,
+    options: &DatabaseOptions,
+    memory: &Arc<MemoryAccount>,
+) -> Result<Arc<Storage>> {
     let storage = Storage::open(storage_options(place, options, memory))?;
     if storage.last_checkpoint().clean && place.vfs.list_folder(&log_folder(&place.path))?.is_empty() {
         return Ok(storage);
@@ -238,7 +298,11 @@ fn create_if_missing(
 fn finish(place: &Place, key: RegistryKey, opened: Result<Opened>) -> Result<Opened> {
     match opened {
         Ok(opened) => {
-            assert!(opened.instance.claim.set(Claimed(key)).is_ok(), "a file is claimed once");
+            let claim = match &opened.follower {
+                Some(follower) => follower.claim(),
+                None => &opened.instance.claim,
+            };
+            assert!(claim.set(Claimed(key)).is_ok(), "a file is claimed once");
             registry::opened(key, &place.path, &opened);
             Ok(opened)
         }
@@ -318,13 +382,13 @@ pub(super) fn recover_log(
 }
 
 /// Storage, log, transactions, catalog.
-fn assemble(
+pub(super) fn assemble(
     place: &Place,
     options: &DatabaseOptions,
     memory: Arc<MemoryAccount>,
     storage: Arc<Storage>,
 ) -> Result<Opened> {
-    let closed_cleanly = options.read_only && !place.overlaid && !place.volatile;
+    let closed_cleanly = options.read_only && !place.overlaid && !place.volatile && !place.beside_writer;
     let clock: Arc<dyn Clock> = options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
     let (log, visible, next_transaction) = recover_log(place, options, &storage)?;
     let mut log_memory = memory.reservation();
@@ -358,6 +422,7 @@ fn assemble(
         files: options.vfs.clone(),
         file_name: place.path.display().to_string(),
         closed_cleanly,
+        beside_writer: place.beside_writer,
         next_session: AtomicU64::new(0),
         probes: Mutex::new(Vec::new()),
         _log_memory: log_memory,
@@ -372,5 +437,5 @@ fn assemble(
     let closing = Box::new(Arc::clone(&instance));
     let files = options.vfs.clone().unwrap_or_else(|| Arc::new(OsVfs::new()));
     let engine = Engine::new(manager, catalog, memory, clock, files, engine_options, closing);
-    Ok(Opened { engine: Arc::new(engine), instance })
+    Ok(Opened { engine: Arc::new(engine), instance, follower: None })
 }

@@ -31,14 +31,19 @@ fn catalog_entries_of_a_newer_version_are_refused_by_name() {
         };
         let path = Path::new("app.lumos");
         let database = Database::open(Some(path), options()).unwrap();
-        database.connect().unwrap().execute_script("CREATE TABLE t (a int); CREATE VIEW w AS SELECT a FROM t").unwrap();
-        let manager = &database.engine().manager;
+        database
+            .connect()
+            .unwrap()
+            .execute_script("CREATE TABLE t (a int); CREATE VIEW w AS SELECT a FROM t")
+            .unwrap();
+        let engine = database.engine();
+        let manager = &engine.manager;
         let mut transaction = manager.begin(IsolationLevel::ReadCommitted, false, CancelToken::default());
         transaction.start_statement().unwrap();
         transaction.put(CATALOG_TREE, &key, value).unwrap();
         transaction.end_statement();
         transaction.commit(Durability::Full).unwrap();
-        drop(database);
+        drop((engine, database));
         let error = Database::open(Some(path), options()).unwrap_err();
         assert_eq!((error.state().as_str(), error.message()), ("0A000", message));
     }

@@ -175,7 +175,8 @@ pub const OPTIONS: &[OptionDescription] = &[
         name: "read_only",
         kind: OptionKind::Boolean,
         default: "off",
-        help: "Write nothing. A database that was not closed cleanly must be opened for writing first.",
+        help: "Write nothing. What the log of a crash holds is applied in memory. While another process writes the file, \
+               each transaction sees the last checkpoint that there is when it begins.",
         set: |options, text| parse_boolean(text).map(|value| options.read_only = value),
         get: |options| on_off(options.read_only),
     },

@@ -3,6 +3,7 @@
 
 use crate::common::sync::atomic::{AtomicU64, Ordering};
 use crate::common::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use crate::database::follower::Follower;
 use crate::database::instance::{Instance, Opened};
 use crate::io::system;
 use crate::io::vfs::FileIdentity;
@@ -31,11 +32,20 @@ struct Known {
     path: PathBuf,
     engine: Weak<Engine>,
     instance: Weak<Instance>,
+    /// Whoever reads beside a writer in another process has one engine after the other.
+    follower: Option<Weak<Follower>>,
 }
 
 impl Known {
     fn upgrade(&self) -> Option<Opened> {
-        Some(Opened { engine: self.engine.upgrade()?, instance: self.instance.upgrade()? })
+        match &self.follower {
+            Some(follower) => Some(follower.upgrade()?.opened()),
+            None => Some(Opened {
+                engine: self.engine.upgrade()?,
+                instance: self.instance.upgrade()?,
+                follower: None,
+            }),
+        }
     }
 }
 
@@ -111,6 +121,7 @@ pub(super) fn opened(key: RegistryKey, path: &Path, opened: &Opened) {
         path: path.to_path_buf(),
         engine: Arc::downgrade(&opened.engine),
         instance: Arc::downgrade(&opened.instance),
+        follower: opened.follower.as_ref().map(Arc::downgrade),
     };
     open_here().insert(key, Some(known));
     CHANGED.notify_all();

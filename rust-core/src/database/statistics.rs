@@ -30,6 +30,7 @@ macro_rules! statistics {
 
 statistics! {
     "blocks", "Blocks that the file has room for.", |_e, i| i.storage.statistics().blocks;
+    "blocks_retained", "Blocks kept only because other processes read older checkpoints.", |_e, i| i.storage.statistics().blocks_retained;
     "blocks_used", "Blocks in use.", |_e, i| i.storage.statistics().blocks_used;
     "checkpoint_bytes", "Bytes that checkpoints wrote, pages and page map.", |_e, i| i.storage.statistics().checkpoint_bytes;
     "checkpoint_evictions", "Pages that evictions wrote for a running checkpoint.", |_e, i| i.storage.statistics().checkpoint_evictions;

@@ -175,7 +175,7 @@ fn rows_survive_a_clean_close_which_leaves_one_file() {
 fn the_same_file_opened_twice_is_one_engine() {
     let vfs = Arc::new(MemoryVfs::new());
     let (first, second) = (open(&vfs, 4096), open(&vfs, 4096));
-    assert!(Arc::ptr_eq(first.engine(), second.engine()));
+    assert!(Arc::ptr_eq(&first.engine(), &second.engine()));
     drop(first);
     create(&second, RowIdSource::Counter, &[DataType::Integer], vec![]);
     drop(second);
@@ -508,7 +508,8 @@ fn an_index_made_later_has_every_row_and_refuses_older_snapshots() {
             .indexes
             .push(build::create_index_tree(&mut transaction, vec![column(0)], unique, None).unwrap());
         let layout = Arc::new(layout);
-        let manager = &database.engine().manager;
+        let engine = database.engine();
+        let manager = &engine.manager;
         let outcome = build::build_index(manager, &mut transaction, &layout, 0, &computed).unwrap();
         if unique {
             assert!(
@@ -543,7 +544,8 @@ fn a_name_is_made_once_and_is_free_again_after_its_table_is_gone() {
     let vfs = Arc::new(MemoryVfs::new());
     let database = open(&vfs, 4096);
     let definition = create(&database, RowIdSource::Counter, &[DataType::Integer], vec![]);
-    let catalog = &database.engine().catalog;
+    let engine = database.engine();
+    let catalog = &engine.catalog;
     let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
     let id = catalog.next_object_id(&mut transaction).unwrap();
     let namesake = TableDefinition { id, ..(*definition).clone() };

@@ -51,7 +51,8 @@ pub(crate) unsafe fn open_path(
 
 /// Opens or creates a database with default options. Null, `""` and `":memory:"`: in memory.
 /// A file that a process did not close is recovered from its log. The same file opened twice in a process is
-/// one engine; another process gets 55006 with the holder's process id. Since 1.0.
+/// one engine; another process gets 55006 with the holder's process id, unless it opens it read-only: then it reads
+/// the last checkpoint. Since 1.0.
 ///
 /// # Safety
 /// `path` is null or NUL-terminated; `out` is writable; `err` is null or writable.

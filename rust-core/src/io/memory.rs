@@ -3,7 +3,9 @@
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::{File, FileIdentity, LockOutcome, OpenMode, Vfs};
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -30,6 +32,8 @@ struct Content {
     inode: u64,
     /// -1: one exclusive lock; else the number of shared ones.
     locks: AtomicI32,
+    /// How many handles share a place.
+    places: Mutex<BTreeMap<u64, usize>>,
     data: RwLock<Pieces>,
 }
 
@@ -69,6 +73,7 @@ impl Vfs for MemoryVfs {
             content,
             writable: mode != OpenMode::ReadOnly,
             holds_lock: AtomicI32::new(0),
+            own_places: Mutex::default(),
         }))
     }
 
@@ -121,6 +126,7 @@ struct MemoryFile {
     writable: bool,
     /// What this handle adds to `locks`.
     holds_lock: AtomicI32,
+    own_places: Mutex<BTreeSet<u64>>,
 }
 
 impl MemoryFile {
@@ -224,10 +230,41 @@ impl File for MemoryFile {
         self.content.locks.fetch_sub(self.holds_lock.swap(0, Ordering::AcqRel), Ordering::AcqRel);
         Ok(())
     }
+
+    fn share_place(&self, place: u64) -> Result<bool> {
+        if self.own_places.lock().insert(place) {
+            *self.content.places.lock().entry(place).or_insert(0) += 1;
+        }
+        Ok(true)
+    }
+
+    fn leave_place(&self, place: u64) -> Result<()> {
+        if self.own_places.lock().remove(&place)
+            && let Entry::Occupied(mut holders) = self.content.places.lock().entry(place)
+        {
+            *holders.get_mut() -= 1;
+            if *holders.get() == 0 {
+                holders.remove();
+            }
+        }
+        Ok(())
+    }
+
+    fn shared_places(&self, places: Range<u64>) -> Result<Vec<u64>> {
+        let own = self.own_places.lock();
+        let shared = self.content.places.lock();
+        let others =
+            shared.range(places).filter(|(place, holders)| **holders > usize::from(own.contains(place)));
+        Ok(others.map(|(place, _)| *place).collect())
+    }
 }
 
 impl Drop for MemoryFile {
     fn drop(&mut self) {
+        let places: Vec<u64> = self.own_places.lock().iter().copied().collect();
+        for place in places {
+            let _ = self.leave_place(place);
+        }
         let _ = self.unlock();
     }
 }

@@ -3,9 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "this module is the seam that others are sent to")]
 
 use crate::error::{Error, Result, SqlState};
-use crate::io::vfs::{File, FileIdentity, LockOutcome, OpenMode, Vfs};
+use crate::io::vfs::{File, FileIdentity, LockOutcome, OpenMode, SHARED_PLACES, Vfs};
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ const LOCK_OFFSET: i64 = 1 << 61;
 /// A classic lock beside it, held only so that others can ask for the holder's process id
 /// (open-file-description locks do not tell it).
 const HOLDER_OFFSET: i64 = LOCK_OFFSET + 1;
+
+/// From here on a byte a place that readers share.
+const PLACES_OFFSET: i64 = 1 << 62;
 
 /// The real file system.
 #[derive(Debug, Default)]
@@ -165,10 +169,33 @@ impl OsFile {
         held.then_some(holder.l_pid as u32)
     }
 
+    /// One of the places among `places` that others share. None: none, or this system has no such locks: then nobody
+    /// else has one either.
+    #[cfg(target_os = "linux")]
+    fn a_shared_place(&self, places: &Range<u64>) -> Result<Option<u64>> {
+        let mut request = Self::lock_request(libc::F_WRLCK, PLACES_OFFSET + places.start as i64);
+        request.l_len = (places.end - places.start) as i64;
+        match self.control(libc::F_OFD_GETLK, &mut request) {
+            Ok(()) if request.l_type == libc::F_UNLCK as libc::c_short => Ok(None),
+            Ok(()) => {
+                let place = (request.l_start - PLACES_OFFSET).max(0) as u64;
+                Ok(Some(place.max(places.start)))
+            }
+            Err(cause) if has_no_locks(&cause) => Ok(None),
+            Err(cause) => Err(self.fail("look for locks of", &cause)),
+        }
+    }
+
     #[cfg(target_os = "linux")]
     const LOCK_COMMAND: libc::c_int = libc::F_OFD_SETLK;
     #[cfg(not(target_os = "linux"))]
     const LOCK_COMMAND: libc::c_int = libc::F_SETLK;
+}
+
+/// The file system, or this version of the system, has no open-file-description locks.
+#[cfg(target_os = "linux")]
+fn has_no_locks(cause: &io::Error) -> bool {
+    matches!(cause.raw_os_error(), Some(libc::EINVAL | libc::ENOLCK | libc::EOPNOTSUPP | libc::ENOSYS))
 }
 
 impl File for OsFile {
@@ -267,6 +294,42 @@ impl File for OsFile {
         self.control(Self::LOCK_COMMAND, &mut Self::lock_request(libc::F_UNLCK, LOCK_OFFSET))
             .map_err(|cause| self.fail("unlock", &cause))
     }
+
+    #[cfg(target_os = "linux")]
+    fn share_place(&self, place: u64) -> Result<bool> {
+        assert!(place < SHARED_PLACES, "places are counted by checkpoints, which never come so far");
+        let mut request = Self::lock_request(libc::F_RDLCK, PLACES_OFFSET + place as i64);
+        match self.control(libc::F_OFD_SETLK, &mut request) {
+            Ok(()) => Ok(true),
+            // Nobody takes these bytes exclusively; whatever does, there is no place to share.
+            Err(cause) if matches!(cause.raw_os_error(), Some(libc::EACCES | libc::EAGAIN)) => Ok(false),
+            Err(cause) if has_no_locks(&cause) => Ok(false),
+            Err(cause) => Err(self.fail("lock", &cause)),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn leave_place(&self, place: u64) -> Result<()> {
+        let mut request = Self::lock_request(libc::F_UNLCK, PLACES_OFFSET + place as i64);
+        self.control(libc::F_OFD_SETLK, &mut request).map_err(|cause| self.fail("unlock", &cause))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn shared_places(&self, places: Range<u64>) -> Result<Vec<u64>> {
+        // The system tells one lock at a time, and not the first: each answer cuts the range in two.
+        let (mut found, mut left) = (Vec::new(), vec![places]);
+        while let Some(range) = left.pop() {
+            if !range.is_empty()
+                && let Some(place) = self.a_shared_place(&range)?
+            {
+                found.push(place);
+                left.push(range.start..place);
+                left.push(place + 1..range.end);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
 }
 
 #[cfg(test)]
@@ -306,6 +369,33 @@ mod tests {
         readers.iter().for_each(|reader| reader.unlock().unwrap());
         assert_eq!(writer.try_lock().unwrap(), LockOutcome::Granted);
         assert!(matches!(readers[0].try_lock_shared().unwrap(), LockOutcome::HeldBy(_)));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn places_are_shared_seen_by_others_and_given_back() {
+        let folder = folder("places");
+        let writer = OsVfs.open(&folder.join("a"), OpenMode::CreateOrOpen).unwrap();
+        let readers: Vec<_> =
+            (0..3).map(|_| OsVfs.open(&folder.join("a"), OpenMode::ReadOnly).unwrap()).collect();
+        assert_eq!(writer.try_lock().unwrap(), LockOutcome::Granted);
+        let all = 0..SHARED_PLACES;
+        assert_eq!(writer.shared_places(all.clone()).unwrap(), []);
+        for (reader, place) in readers.iter().zip([7, SHARED_PLACES - 1, 7]) {
+            assert!(reader.share_place(place).unwrap());
+        }
+        assert!(readers[0].share_place(8).unwrap());
+        assert_eq!(writer.shared_places(all.clone()).unwrap(), [7, 8, SHARED_PLACES - 1]);
+        assert_eq!(writer.shared_places(8..9).unwrap(), [8]);
+        assert_eq!(writer.shared_places(9..1000).unwrap(), []);
+        readers[0].leave_place(7).unwrap();
+        assert_eq!(
+            writer.shared_places(all.clone()).unwrap(),
+            [7, 8, SHARED_PLACES - 1],
+            "another has it too"
+        );
+        drop(readers);
+        assert_eq!(writer.shared_places(all).unwrap(), []);
         fs::remove_dir_all(folder).unwrap();
     }
 

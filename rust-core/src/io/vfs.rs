@@ -2,6 +2,7 @@
 //! Knows paths, offsets and bytes. Knows nothing of pages or frames.
 
 use crate::error::Result;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +36,9 @@ pub struct FileIdentity {
     /// File number on that device.
     pub inode: u64,
 }
+
+/// Places that can be shared: numbers below this.
+pub const SHARED_PLACES: u64 = 1 << 61;
 
 /// A file system. All methods may be called from any thread. Every descriptor is close-on-exec.
 ///
@@ -89,4 +93,18 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn try_lock_shared(&self) -> Result<LockOutcome>;
     /// Gives the lock back.
     fn unlock(&self) -> Result<()>;
+    /// Shares place `place` of the file with whoever else wants it, until [`File::leave_place`] or until the file is
+    /// closed: a note for a writing process, which asks with [`File::shared_places`]. For files opened for reading too.
+    /// False: this file system has no such notes.
+    fn share_place(&self, _place: u64) -> Result<bool> {
+        Ok(false)
+    }
+    /// Gives a shared place back.
+    fn leave_place(&self, _place: u64) -> Result<()> {
+        Ok(())
+    }
+    /// The places among `places` that other handles share, in order.
+    fn shared_places(&self, _places: Range<u64>) -> Result<Vec<u64>> {
+        Ok(Vec::new())
+    }
 }

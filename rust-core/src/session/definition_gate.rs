@@ -15,6 +15,11 @@ pub struct DefinitionGate {
 }
 
 impl DefinitionGate {
+    /// Epochs count from `epoch` on, which is even. Before anybody asks.
+    pub(crate) fn begin_at(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
     /// The epoch now; odd while definitions are being published.
     #[inline]
     pub(crate) fn epoch(&self) -> u64 {

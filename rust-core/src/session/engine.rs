@@ -26,6 +26,14 @@ pub struct EngineOptions {
     pub name: Arc<str>,
 }
 
+/// The engines of a file that another process writes, one a checkpoint. Threads: any.
+pub trait Generations: Send + Sync + std::fmt::Debug {
+    /// The engine of the newest checkpoint. It goes with the last who holds it.
+    /// # Errors
+    /// What opening the checkpoint met.
+    fn newest(&self) -> Result<Arc<Engine>>;
+}
+
 /// See the module. Threads: any.
 pub struct Engine {
     /// Begins transactions.

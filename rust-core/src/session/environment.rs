@@ -45,6 +45,11 @@ impl SessionEnvironment {
         }
     }
 
+    /// From here on the session is one of this engine.
+    pub(crate) fn use_engine(&mut self, engine: &Arc<Engine>) {
+        self.engine = Arc::clone(engine);
+    }
+
     /// A new statement: its time is taken anew.
     pub(crate) fn start_statement(&self) {
         self.statement_time.set(None);

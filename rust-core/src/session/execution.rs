@@ -21,6 +21,7 @@ impl Session {
     /// # Errors
     /// Whatever the statement raises. Outside a block its effects are undone; inside one the block is aborted.
     pub fn execute(&mut self, statement: &Arc<Prepared>, parameters: &[Datum]) -> Result<Portal> {
+        self.go_on()?;
         self.start_statement(statement.kind())?;
         let result = match &statement.body {
             Body::Query(plan) => self.execute_query(statement, plan, parameters),

@@ -17,6 +17,7 @@ pub mod engine;
 mod environment;
 mod execution;
 mod explain;
+mod generation;
 mod notice;
 mod parameters;
 mod plan_cache;

@@ -17,7 +17,7 @@ impl Session {
     /// What the text deserves, with its position; `54000` beyond `max_statement_size`; `25P02`. Inside a
     /// transaction block an error aborts the block, as PostgreSQL does.
     pub fn prepare(&mut self, sql: &str) -> Result<(Option<Arc<Prepared>>, usize)> {
-        let result = self.prepare_first(sql);
+        let result = self.go_on().and_then(|()| self.prepare_first(sql));
         if result.is_err() {
             self.fail_block();
         }
@@ -58,6 +58,7 @@ impl Session {
             self.refuse_if_failed()?;
         }
         let statement = Arc::new(Prepared::new(&sql[..taken], bound, stamp, &catalog, &self.engine)?);
+        self.note_prepared(&statement);
         if !has_own && taken == sql.len() {
             self.cache.insert(sql, &statement);
         }

@@ -27,6 +27,7 @@ impl Session {
                 is_script = self.is_script(sql)?;
             }
             if is_script && self.transaction_status() == TransactionStatus::Idle {
+                self.go_on()?;
                 self.environment.start_statement();
                 self.begin_block(None, None, true);
             }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
 use crate::session::engine::Engine;
 use crate::session::environment::SessionEnvironment;
+use crate::session::generation::Following;
 use crate::session::notice::{Notice, Notices};
 use crate::session::plan_cache::PlanCache;
 use crate::session::portal::PortalState;
@@ -33,6 +34,8 @@ pub struct Session {
     pub(crate) arena: Arena,
     pub(crate) portals: Vec<Weak<Mutex<PortalState>>>,
     pub(crate) notices: Notices,
+    /// Where another process writes the file.
+    pub(crate) following: Option<Following>,
 }
 
 impl std::fmt::Debug for Session {
@@ -61,6 +64,7 @@ impl Session {
             arena: Arena::new(),
             portals: Vec::new(),
             notices: Notices::default(),
+            following: None,
         }
     }
 

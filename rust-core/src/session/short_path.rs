@@ -29,6 +29,7 @@ impl Session {
         out: &mut dyn RowSink,
     ) -> Result<Option<PointResult>> {
         let Body::Query(plan) = &statement.body else { return Ok(None) };
+        self.go_on()?;
         self.cancel.start_statement();
         self.environment.start_statement();
         self.refuse_if_failed()?;

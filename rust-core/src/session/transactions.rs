@@ -19,6 +19,7 @@ impl Session {
                 "there is already a transaction in progress",
             ));
         }
+        self.go_on()?;
         self.environment.start_statement();
         self.begin_block(isolation, Some(read_only || self.read_only_default()), false);
         Ok(())

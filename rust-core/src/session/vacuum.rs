@@ -124,5 +124,14 @@ pub(crate) fn space(engine: &Engine) -> Result<Vec<SpaceLine>> {
         free_bytes: storage.free_blocks() as i64 * page_size,
         ..SpaceLine::default()
     });
+    if figures.blocks_retained > 0 {
+        lines.push(SpaceLine {
+            object: "kept for readers".to_owned(),
+            kind: "file",
+            pages: figures.blocks_retained as i64,
+            bytes: figures.blocks_retained as i64 * page_size,
+            ..SpaceLine::default()
+        });
+    }
     Ok(lines)
 }

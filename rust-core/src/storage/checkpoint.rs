@@ -522,6 +522,7 @@ impl Checkpoint {
         // Nothing can fail between here and the note that the checkpoint counts.
         if let Some(slot) = self.slot {
             *self.storage.slot.lock() = slot;
+            self.storage.cuts_through.store(!slot.is_whole(), Ordering::Relaxed);
         }
         self.next = CheckpointStep::Publish;
         self.storage.pool.end_cut(true);

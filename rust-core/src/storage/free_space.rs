@@ -5,6 +5,7 @@ use crate::common::ids::BlockId;
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::File;
+use crate::storage::retained::Retained;
 use std::sync::Arc;
 
 /// Bytes before the first block: static header and checkpoint slots.
@@ -29,6 +30,8 @@ pub(super) struct FreeSpace {
     held: Vec<u64>,
     /// Named by the map in memory for what changed since the cut: the checkpoint that is being written does not.
     fresh: Vec<u64>,
+    /// Named by older checkpoints that other processes read.
+    retained: Retained,
     /// A checkpoint is being written.
     cutting: bool,
     /// Blocks that the file has space for, those before the first one counted.
@@ -71,6 +74,7 @@ impl FreeSpace {
             durable: vec![0; words],
             held: vec![0; words],
             fresh: vec![0; words],
+            retained: Retained::default(),
             cutting: false,
             block_count,
             free_count: block_count - first,
@@ -102,7 +106,8 @@ impl FreeSpace {
 
     /// One past the last block that anybody names.
     fn end(&self) -> u32 {
-        end_of(&self.durable).max(end_of(&self.used)).max(end_of(&self.held)).max(self.first())
+        let own = end_of(&self.durable).max(end_of(&self.used)).max(end_of(&self.held));
+        own.max(end_of(self.retained.words())).max(self.first())
     }
 
     /// The blocks that the checkpoint names which is being written.
@@ -135,8 +140,16 @@ impl FreeSpace {
         true
     }
 
+    /// The bits of 64 blocks: those that are not free.
+    fn taken(&self, word: usize) -> u64 {
+        self.used[word] | self.durable[word] | self.held[word] | self.retained.word(word)
+    }
+
     fn is_free(&self, block: u32) -> bool {
-        !bit(&self.used, block) && !bit(&self.durable, block) && !bit(&self.held, block)
+        !bit(&self.used, block)
+            && !bit(&self.durable, block)
+            && !bit(&self.held, block)
+            && !self.retained.holds(block)
     }
 
     /// The next free block, from the hand on.
@@ -150,7 +163,7 @@ impl FreeSpace {
                 continue;
             }
             let word = block as usize / 64;
-            let taken = (self.used[word] | self.durable[word] | self.held[word]) >> (block % 64);
+            let taken = self.taken(word) >> (block % 64);
             let run = taken.trailing_ones();
             if run == 0 {
                 return Some(block);
@@ -166,6 +179,9 @@ impl FreeSpace {
     /// # Errors
     /// `53100`, `58030`.
     pub(super) fn allocate(&mut self, wanted: u32) -> Result<(BlockId, u32)> {
+        if self.free_count == 0 {
+            self.look_for_readers();
+        }
         if self.free_count == 0 {
             self.grow(wanted)?;
         }
@@ -245,9 +261,12 @@ impl FreeSpace {
         self.end_cut();
     }
 
-    /// The checkpoint that began with the cut is durable: what only the old one named is free.
-    pub(super) fn publish(&mut self) {
-        self.durable = self.cut_blocks();
+    /// The checkpoint that began with the cut is durable: what only the old one, `replaced`, named is free, unless
+    /// somebody reads that.
+    pub(super) fn publish(&mut self, replaced: u64) {
+        let cut = self.cut_blocks();
+        let old = std::mem::replace(&mut self.durable, cut);
+        self.retained.replaced(&*self.file, replaced, old);
         self.end_cut();
         self.hand = self.first();
     }
@@ -257,9 +276,39 @@ impl FreeSpace {
         self.held.fill(0);
         self.fresh.fill(0);
         self.lowest = self.first();
-        let taken: u32 =
-            self.used.iter().zip(&self.durable).map(|(used, durable)| (used | durable).count_ones()).sum();
+        self.count_free();
+    }
+
+    fn count_free(&mut self) {
+        let taken: u32 = (0..self.used.len()).map(|word| self.taken(word).count_ones()).sum();
         self.free_count = self.block_count - self.first() - taken;
+    }
+
+    /// Checkpoint `opened` was opened for writing, and its blocks are noted: what others may read is kept.
+    /// # Errors
+    /// `58030`.
+    pub(super) fn keep_for_readers(&mut self, opened: u64) -> Result<()> {
+        let blocks = self.first()..self.block_count;
+        self.retained.open(&*self.file, opened, blocks)?;
+        self.count_free();
+        Ok(())
+    }
+
+    /// Frees what readers of older checkpoints have left since.
+    fn look_for_readers(&mut self) {
+        if !self.retained.is_empty() && self.retained.look(&*self.file) {
+            self.lowest = self.first();
+            self.count_free();
+        }
+    }
+
+    /// Blocks that only readers of older checkpoints need.
+    pub(super) fn retained_count(&self) -> u64 {
+        let own = self.used.iter().zip(&self.durable).zip(&self.held);
+        let only = self.retained.words().iter().zip(own).map(|(word, ((used, durable), held))| {
+            word & !(used | durable | held) //
+        });
+        only.map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// Takes the lowest free block below `end`, if one can be spared beside `promised` and all reservations.
@@ -270,7 +319,7 @@ impl FreeSpace {
         let from = self.lowest.max(self.first());
         let words = from as usize / 64..(end.0.min(self.block_count) as usize).div_ceil(64);
         for word in words {
-            let mut free = !(self.used[word] | self.durable[word] | self.held[word]);
+            let mut free = !self.taken(word);
             if word == from as usize / 64 {
                 free &= u64::MAX << (from % 64);
             }
@@ -299,6 +348,7 @@ impl FreeSpace {
     /// # Errors
     /// `58030`; failing is harmless.
     pub(super) fn trim(&mut self, promised: u64, least: u32) -> Result<()> {
+        self.look_for_readers();
         let end = self.end();
         let free_below = u64::from(self.free_count - (self.block_count - end));
         let kept = (self.reserved + promised).saturating_sub(free_below);
@@ -317,6 +367,9 @@ impl FreeSpace {
     /// `53100` when the file system has no space; nothing changed then.
     pub(super) fn ensure(&mut self, count: u64, promised: u64) -> Result<()> {
         let needed = count + promised + self.reserved;
+        if needed > u64::from(self.free_count) {
+            self.look_for_readers();
+        }
         let free = u64::from(self.free_count);
         if needed > free {
             self.grow(u32::try_from(needed - free).unwrap_or(u32::MAX))?;

@@ -201,6 +201,11 @@ impl Slot {
         })
     }
 
+    /// The pages are the state at the cut, without the log: no commit was being applied there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.record.redo_lsn == self.record.cut_lsn
+    }
+
     /// Writes both copies in the place of the older checkpoint. Not durable until the file is synced.
     pub(super) fn write(&self, file: &dyn File) -> Result<()> {
         let bytes = self.encode();

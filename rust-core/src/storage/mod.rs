@@ -11,6 +11,7 @@
 //! [`ApplyGate`]. A page is written to a fresh block, never over one that the durable checkpoint names; so the
 //! file always holds the last checkpoint, and [`Storage::redo`] brings the rest from the log.
 
+mod beside_writer;
 mod btree;
 mod buffer_pool;
 mod checkpoint;
@@ -22,6 +23,7 @@ mod page;
 mod page_map;
 pub mod probe;
 mod redo;
+mod retained;
 pub mod salvage;
 pub mod sorted_run;
 mod tree;
@@ -32,6 +34,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use beside_writer::BesideWriter;
 pub use btree::cursor::{LeafView, TreeCursor};
 pub use checkpoint::{Checkpoint, CheckpointStep};
 pub use gate::{ApplyGate, ApplyTicket};
@@ -42,7 +45,7 @@ pub use verify::{Finding, Verified};
 
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, PageId, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;
-use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex, RwLock};
 use crate::error::{Error, Result, SqlState};
 use crate::io::temporary::TemporaryFiles;
@@ -151,6 +154,8 @@ pub struct StorageStatistics {
     pub bytes_read: u64,
     /// Bytes written to the file, pages and map.
     pub bytes_written: u64,
+    /// Blocks that are kept only because other processes read older checkpoints. A state.
+    pub blocks_retained: u64,
 }
 
 /// The pages of one database. Threads: any.
@@ -164,6 +169,10 @@ pub struct Storage {
     next_tree: AtomicU32,
     /// The last durable checkpoint.
     slot: Mutex<Slot>,
+    /// It cut through commits: part of what they change is in the pages, the rest is in the log.
+    cuts_through: AtomicBool,
+    /// Opened beside a process that may be writing newer checkpoints.
+    beside_writer: AtomicBool,
     /// Whoever writes the next one, or verifies this one, has the turn.
     turns: Turns,
     poison: OnceLock<Error>,
@@ -186,6 +195,11 @@ fn lock_file(file: &dyn File, name: &str) -> Result<()> {
             Err(Error::new(SqlState::OBJECT_IN_USE, format!("database \"{name}\" is in use by {by}")))
         }
     }
+}
+
+fn without_slot(name: &str) -> Error {
+    Error::new(SqlState::DATA_CORRUPTED, format!("database \"{name}\" is damaged"))
+        .detail("None of its checkpoint slots is valid.")
 }
 
 impl Storage {
@@ -279,17 +293,29 @@ impl Storage {
         }
         let header = StaticHeader::read(&*file, &name)?;
         let Some(slot) = Slot::read_newest(&*file, &header.database)? else {
-            return Err(Error::new(SqlState::DATA_CORRUPTED, format!("database \"{name}\" is damaged"))
-                .detail("None of its checkpoint slots is valid."));
+            return Err(without_slot(&name));
         };
+        Storage::open_slot(&options, file, name, header, slot)
+    }
+
+    /// Opens this checkpoint of a file.
+    fn open_slot(
+        options: &StorageOptions,
+        file: Arc<dyn File>,
+        name: String,
+        header: StaticHeader,
+        slot: Slot,
+    ) -> Result<Arc<Storage>> {
         let file_bytes = file.size()?;
         if file_bytes < u64::from(slot.block_end) * header.page_size as u64 {
             return Err(Error::new(SqlState::DATA_CORRUPTED, format!("database \"{name}\" is cut off"))
                 .detail(format!("It ends at byte {file_bytes}, before the last block of its checkpoint.")));
         }
-        let storage = Storage::assemble(&options, file, name, header, slot, file_bytes)?;
+        let storage = Storage::assemble(options, file, name, header, slot, file_bytes)?;
         storage.read_map(&slot)?;
         if !options.read_only {
+            // Before anything is written: a process may still read an older checkpoint.
+            storage.pool.space.lock().keep_for_readers(slot.record.generation)?;
             // A process that was killed may have left this slot with the system only, or one of its copies old;
             // and a sync that failed may have lost it, though it reads well. Nothing may build on it before it
             // is on the disk: blocks that the slot before it names are free from now on.
@@ -342,6 +368,8 @@ impl Storage {
             trees: RwLock::new(HashMap::new()),
             next_tree: AtomicU32::new(slot.next_tree.0.max(FIRST_USER_TREE.0)),
             slot: Mutex::new(slot),
+            cuts_through: AtomicBool::new(!slot.is_whole()),
+            beside_writer: AtomicBool::new(false),
             poison: OnceLock::new(),
             turns: Turns::default(),
             checkpoint_counters: CheckpointCounters::default(),
@@ -594,6 +622,10 @@ impl Storage {
     /// Whether so many frames are changed that a checkpoint should come: of those that the pool could have with
     /// what others leave it of the memory.
     pub fn wants_checkpoint(&self) -> bool {
+        // Other processes can read only a checkpoint that cuts through no commit.
+        if self.cuts_through.load(Ordering::Relaxed) && self.gate.oldest().is_none() {
+            return true;
+        }
         let (pool, memory) = (&*self.pool, self.pool.memory());
         let mut frames = pool.frame_count_max();
         let free = memory.limit().saturating_sub(memory.used()) / self.page_size();
@@ -612,9 +644,9 @@ impl Storage {
     /// The counters.
     pub fn statistics(&self) -> StorageStatistics {
         let pool = &*self.pool;
-        let (blocks, blocks_used) = {
+        let (blocks, blocks_used, blocks_retained) = {
             let space = pool.space.lock();
-            (u64::from(space.block_count()), space.used_count())
+            (u64::from(space.block_count()), space.used_count(), space.retained_count())
         };
         let counters = &pool.counters;
         StorageStatistics {
@@ -639,6 +671,7 @@ impl Storage {
             checkpoint_evictions: counters.old_evictions.load(Ordering::Relaxed),
             bytes_read: counters.bytes_read.load(Ordering::Relaxed),
             bytes_written: counters.bytes_written.load(Ordering::Relaxed),
+            blocks_retained,
         }
     }
 }

@@ -335,9 +335,8 @@ fn whole_page(bytes: &[u8]) -> Option<Node<'_>> {
 /// A page that the map names and that a newer version wrote is not damage: what it holds must not be left out.
 fn refuse_newer(bytes: &[u8], block: u32, named: &HashMap<u32, BlockRef>) -> Result<()> {
     let node = Node::new(bytes);
-    let is_named = named
-        .get(&node.page_id().0)
-        .is_some_and(|at| at.block.0 == block && at.crc == node.stored_crc());
+    let is_named =
+        named.get(&node.page_id().0).is_some_and(|at| at.block.0 == block && at.crc == node.stored_crc());
     match node.unknown().filter(|_| is_named && node.stored_crc() == node.computed_crc()) {
         Some(what) => Err(Error::not_supported(format!("{what} in block {block}"))
             .hint("Salvage the file with the version of Lumos that wrote it, or a newer one.")),

@@ -207,7 +207,8 @@ impl RowFormat {
     #[inline]
     pub fn glance(&self, row: &[u8]) -> Option<Glance> {
         let head = u32::from_le_bytes(*row.first_chunk::<HEADER_BYTES>()?);
-        let sound = (head & !(u32::from(FLAG_LARGE) << 8)) == (u32::from(VERSION) | (self.columns.len() as u32) << 16);
+        let sound = (head & !(u32::from(FLAG_LARGE) << 8))
+            == (u32::from(VERSION) | (self.columns.len() as u32) << 16);
         if !sound || row.len() < self.fixed_bytes() {
             return None;
         }
@@ -602,7 +603,7 @@ mod tests {
             let mut changed = row.clone();
             changed[at] = byte;
             let found = format.check(&changed).err();
-            assert_eq!(found.as_ref().map(|error| error.state().as_str()), state);
+            assert_eq!(found.as_ref().map(|error| error.state().to_string()).as_deref(), state);
             assert_eq!(format.glance(&changed).is_none(), state.is_some());
             assert_eq!(found.as_ref().map_or("", |error| error.message()), message);
         }

@@ -294,7 +294,10 @@ mod tests {
         let crc = crc32c(&bytes[..USED_BYTES - 4]);
         bytes[USED_BYTES - 4..USED_BYTES].copy_from_slice(&crc.to_le_bytes());
         let error = SegmentHeader::decode(&bytes).unwrap_err();
-        assert_eq!((error.state().as_str(), error.message()), ("0A000", "log segment version 2 is not supported"));
+        assert_eq!(
+            (error.state().as_str(), error.message()),
+            ("0A000", "log segment version 2 is not supported")
+        );
     }
 
     #[test]

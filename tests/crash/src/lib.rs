@@ -1,11 +1,12 @@
-//! Crashes of whole databases, and judgement of what they leave. Three harnesses over `Database` and `Session`:
-//! `kill` (SIGKILL of a real process on real files), `power` (every step of a workload cut off by a power loss, on
+//! Crashes of whole databases, and judgement of what they leave. Four harnesses over `Database` and `Session`:
+//! `kill` (SIGKILL of a real process on real files), `readers` (the same, with others that read beside it), `power` (every step of a workload cut off by a power loss, on
 //! a simulated disk) and `faults` (I/O errors, full disks, lying syncs). Knows no layer below the database.
 
 pub mod faults;
 pub mod kill;
 pub mod points;
 pub mod power;
+pub mod readers;
 pub mod scenario;
 pub mod state;
 pub mod workloads;

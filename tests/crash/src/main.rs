@@ -4,6 +4,7 @@
 
 use lumos_core::durability::policy::Durability;
 use lumos_crash::kill::{self, KillOptions};
+use lumos_crash::readers;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,6 +23,23 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("child: {error:?}");
+                ExitCode::from(3)
+            }
+        };
+    }
+    if let [mode @ ("writer" | "planted-writer" | "reader"), path, seed] = words[..] {
+        let Ok(seed) = seed.parse() else { return usage() };
+        #[cfg(feature = "planted")]
+        if mode == "planted-writer" {
+            use lumos_core::common::planted::{PlantedFault, plant};
+            plant(Some(PlantedFault::ReadersIgnored));
+        }
+        let path = Path::new(path);
+        let ended = if mode == "reader" { readers::reader(path, seed) } else { readers::writer(path, seed) };
+        return match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{mode}: {error:?}");
                 ExitCode::from(3)
             }
         };

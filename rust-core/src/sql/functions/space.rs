@@ -46,7 +46,7 @@ pub(super) static TABLE: &[TableFunction] = &[TableFunction {
     ],
     strict: false,
     documentation: "What tables, indexes and the file take up; a relation: SELECT … FROM lumos_stat_space. \
-                    live_rows and free_bytes are estimates.",
+                    live_rows and free_bytes are estimates. A line \"kept for readers\" counts blocks that other processes still read.",
     start: |_, environment| Ok(Box::new(Lines { lines: environment.space()?, next: 0 })),
 }];
 

@@ -103,7 +103,7 @@ impl BufferPool {
         let mut cut = self.cut.lock();
         let Some(ended) = cut.take() else { return };
         if is_durable {
-            self.space.lock().publish();
+            self.space.lock().publish(self.generation() - 1);
             self.set_generation(self.generation() + 1);
         } else {
             self.space.lock().abort_cut();

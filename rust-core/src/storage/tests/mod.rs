@@ -6,6 +6,7 @@ mod damage;
 mod durability;
 mod files;
 mod newer;
+mod readers;
 mod trees;
 
 use super::{Change, Storage, StorageOptions, Tree, TreeCursor, VersionSink};
