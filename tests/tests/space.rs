@@ -50,11 +50,10 @@ fn verify(database: &Database) {
     assert_eq!(database.verify(&mut |line| lines.push(line.to_owned())).unwrap(), 0, "{lines:?}");
 }
 
-#[test]
-fn rounds_of_inserting_and_deleting_leave_a_small_file() {
-    let is_long = std::env::var_os("LUMOS_LONG").is_some();
-    let (rounds, rows) = if is_long { (100, 1_000_000) } else { (20, 20_000) };
-    let folder = Folder::new("rounds");
+/// Rounds of inserting `rows` rows in `parts` transactions, and deleting them in as many; then half of them again and
+/// VACUUM.
+fn rounds_of_inserting_and_deleting(rounds: i64, rows: i64, parts: i64) {
+    let folder = Folder::new(&format!("rounds-{parts}"));
     let path = folder.0.join("data.lumos");
     let options = DatabaseOptions { memory_limit: Some(256 << 20), ..DatabaseOptions::default() };
     let database = Database::open(Some(&path), options).unwrap();
@@ -67,12 +66,11 @@ fn rounds_of_inserting_and_deleting_leave_a_small_file() {
         )
         .unwrap();
     let (mut largest_live, mut largest_file) = (0, 0);
-    // A hundredth in each transaction: what a commit sets aside in the file is a part of that part.
-    let step = rows / 100;
+    let step = rows / parts;
     for round in 0..rounds {
         // Ids go on, or come again, in turns.
         let base = if round % 2 == 0 { round * rows } else { 0 };
-        for part in 0..rows / step {
+        for part in 0..parts {
             let from = base + part * step;
             session
                 .execute_script(&format!(
@@ -81,23 +79,27 @@ fn rounds_of_inserting_and_deleting_leave_a_small_file() {
                     from + step - 1
                 ))
                 .unwrap();
+            largest_file = largest_file.max(bytes(&path));
         }
         largest_live = largest_live.max(live_bytes(&mut session));
-        largest_file = largest_file.max(bytes(&path));
-        for part in 0..rows / step {
+        for part in 0..parts {
             let from = base + part * step;
             session
                 .execute_script(&format!("DELETE FROM t WHERE id >= {from} AND id < {}", from + step))
                 .unwrap();
+            largest_file = largest_file.max(bytes(&path));
         }
         assert_eq!(number(&mut session, "SELECT count(*) FROM t"), 0);
         session.execute_script("CHECKPOINT").unwrap();
         largest_file = largest_file.max(bytes(&path));
     }
-    println!("{rounds} rounds of {rows} rows: largest live size {largest_live}, largest file {largest_file}");
+    let share = largest_file as f64 / largest_live as f64;
+    println!(
+        "{rounds} rounds of {rows} rows in {parts} transactions: largest live size {largest_live}, file {share:.2} x"
+    );
     assert!(largest_file as f64 <= 2.5 * largest_live as f64, "{largest_file} of {largest_live}");
     // Half of the rows again, every second one.
-    for part in 0..rows / step {
+    for part in 0..parts {
         session
             .execute_script(&format!(
                 "INSERT INTO t SELECT i, CAST(i AS bigint) * 7919 % 1000003, repeat('x', 100)
@@ -114,6 +116,23 @@ fn rounds_of_inserting_and_deleting_leave_a_small_file() {
     assert!(file as f64 <= 1.1 * live as f64 + 131_072.0, "{file} of {live}");
     assert_eq!(number(&mut session, "SELECT count(*) FROM t"), rows / 2);
     verify(&database);
+}
+
+#[test]
+fn rounds_of_inserting_and_deleting_leave_a_small_file() {
+    rounds_of_inserting_and_deleting(20, 20_000, 100);
+}
+
+#[test]
+fn so_do_rounds_of_two_transactions_that_insert_and_two_that_delete() {
+    rounds_of_inserting_and_deleting(10, 40_000, 2);
+}
+
+#[test]
+fn so_do_rounds_of_one_transaction_that_inserts_everything_and_one_that_deletes_it() {
+    let (rounds, rows) =
+        if std::env::var_os("LUMOS_LONG").is_some() { (100, 1_000_000) } else { (10, 40_000) };
+    rounds_of_inserting_and_deleting(rounds, rows, 1);
 }
 
 #[test]

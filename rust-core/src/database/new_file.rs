@@ -94,7 +94,8 @@ impl NewFile {
     /// An empty tree with this number, in the place of what there is.
     pub(super) fn create_tree(&self, tree: TreeId, timestamp: Lsn) -> Result<()> {
         let storage = self.storage();
-        let _reservation = storage.reserve(ApplyEstimate { operations: 2, bytes: 64 })?;
+        let _reservation =
+            storage.reserve(ApplyEstimate { operations: 2, bytes: 64, ..Default::default() })?;
         let _ticket = storage.gate().enter();
         storage.drop_tree(tree, timestamp)?;
         storage.create_tree(tree, timestamp)
@@ -103,7 +104,8 @@ impl NewFile {
     /// Removes a tree, if it is there.
     pub(super) fn drop_tree(&self, tree: TreeId, timestamp: Lsn) -> Result<()> {
         let storage = self.storage();
-        let _reservation = storage.reserve(ApplyEstimate { operations: 2, bytes: 64 })?;
+        let _reservation =
+            storage.reserve(ApplyEstimate { operations: 2, bytes: 64, ..Default::default() })?;
         let _ticket = storage.gate().enter();
         storage.drop_tree(tree, timestamp)
     }
@@ -118,13 +120,14 @@ impl NewFile {
         let storage = self.storage();
         let bytes = entries.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
         let handle = storage.tree(tree)?;
-        let _reservation = storage.reserve(ApplyEstimate { operations: entries.len(), bytes })?;
+        let _reservation =
+            storage.reserve(ApplyEstimate { operations: entries.len(), bytes, ..Default::default() })?;
         let _ticket = storage.gate().enter();
         let changes = entries.iter().map(|(key, value)| {
             let change = value.as_ref().map_or(Change::Delete, |value| Change::Put(value));
             (&key[..], change)
         });
-        handle.apply_sorted(changes, timestamp, None)
+        handle.apply_sorted(changes, timestamp, None).map(|_pages| ())
     }
 
     /// Makes everything durable as of `log`'s end, and gives the file its name.

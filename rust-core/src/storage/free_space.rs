@@ -384,6 +384,15 @@ impl FreeSpace {
         Ok(())
     }
 
+    /// As [`FreeSpace::reserve`], where the file need not grow; false: nothing changed.
+    pub(super) fn reserve_free(&mut self, count: u64, promised: u64) -> bool {
+        let is_there = count + promised + self.reserved <= u64::from(self.free_count);
+        if is_there {
+            self.reserved += count;
+        }
+        is_there
+    }
+
     pub(super) fn unreserve(&mut self, count: u64) {
         self.reserved -= count;
     }

@@ -23,6 +23,7 @@ mod page;
 mod page_map;
 pub mod probe;
 mod redo;
+mod reservation;
 mod retained;
 pub mod salvage;
 pub mod sorted_run;
@@ -39,6 +40,7 @@ pub use btree::cursor::{LeafView, TreeCursor};
 pub use checkpoint::{Checkpoint, CheckpointStep};
 pub use gate::{ApplyGate, ApplyTicket};
 pub use header::CheckpointRecord;
+pub use reservation::{ApplyEstimate, ApplyReservation, ChangeSize, ChangeSurvey};
 pub use tree::{Before, Change, Entry, Tree, VersionSink};
 pub use vacuum::TreeSpace;
 pub use verify::{Finding, Verified};
@@ -89,28 +91,6 @@ pub struct StorageOptions {
     pub read_only: bool,
     /// Random bytes that name the database; used at creation only.
     pub database: [u8; 16],
-}
-
-/// What a commit is about to apply.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ApplyEstimate {
-    /// Operations on trees.
-    pub operations: usize,
-    /// Bytes of their keys and values.
-    pub bytes: usize,
-}
-
-/// Blocks set aside for what a commit will change; given back on drop, after apply.
-#[derive(Debug)]
-pub struct ApplyReservation {
-    pool: Arc<BufferPool>,
-    blocks: u64,
-}
-
-impl Drop for ApplyReservation {
-    fn drop(&mut self) {
-        self.pool.space.lock().unreserve(self.blocks);
-    }
 }
 
 /// Counters since the database was opened; the first six are states.
@@ -598,25 +578,6 @@ impl Storage {
             self.pool.free(guard);
         }
         Ok(())
-    }
-
-    /// Sets space and memory aside for a commit, so that its apply can fail only by I/O. To be called before
-    /// anything is logged and before latches or the gate; held until apply is done.
-    /// # Errors
-    /// `53100`, `53200`; `25006` when read-only; what a failed checkpoint left.
-    pub fn reserve(&self, writes: ApplyEstimate) -> Result<ApplyReservation> {
-        self.check_writable()?;
-        let page_bytes = (self.page_size() - page::HEADER_BYTES) as u64;
-        let overhead = (page::SLOT_BYTES + page::RECORD_HEADER_BYTES) as u64;
-        let operations = writes.operations as u64;
-        // Leaves that exist change in place; what is new fills pages at least half.
-        let changed = operations.min(self.pool.map.pages_in_use());
-        let leaves = (writes.bytes as u64 + operations * overhead) * 2 / page_bytes + 4;
-        let new = leaves + leaves / 8 + 4;
-        self.pool.map.ensure(u64::from(self.pool.map.page_count()) + new)?;
-        let blocks = changed + new;
-        self.pool.space.lock().reserve(blocks, self.pool.blocks_promised())?;
-        Ok(ApplyReservation { pool: Arc::clone(&self.pool), blocks })
     }
 
     /// Whether so many frames are changed that a checkpoint should come: of those that the pool could have with

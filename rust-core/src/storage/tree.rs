@@ -79,6 +79,9 @@ impl std::fmt::Debug for Tree {
 /// Splits that an entry may cause: one a level, again where others fill the room first. Only a damaged tree takes more.
 const SPLITS_MAX: usize = 1000;
 
+/// After so many keys on one leaf more are expected to follow there, in ascending order.
+const STRETCH_MIN: usize = 8;
+
 /// What became of a change on one leaf.
 enum Outcome {
     Done,
@@ -206,13 +209,14 @@ impl Tree {
                 Outcome::Full => {}
             }
             drop(leaf);
-            self.split_for(key, value_len)?;
+            self.split_for(key, value_len, false)?;
         }
         Err(self.damaged(self.root, "no split on the way down makes room for an entry"))
     }
 
     /// Changes keys in ascending order, as [`Tree::apply`] does one by one; the leaf stays latched while the next key
-    /// belongs there. To be called under an [`super::ApplyTicket`], with a reservation.
+    /// belongs there. Gives how many pages that were reserved for it has used up, at least. To be called under an
+    /// [`super::ApplyTicket`], with a reservation.
     /// # Errors
     /// As [`Tree::apply`].
     pub fn apply_sorted<'c>(
@@ -220,8 +224,12 @@ impl Tree {
         changes: impl Iterator<Item = (&'c [u8], Change<'c>)>,
         timestamp: Lsn,
         sink: Option<&dyn VersionSink>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let mut held: Option<ExclusivePage<'_>> = None;
+        // The first leaf may have been changed by the call before.
+        let mut pages = 0u64;
+        let mut entered = 0u64;
+        let mut stretch = 0;
         for (key, change) in changes {
             let value_len = self.check_entry(key, change)?;
             let mut splits = 0;
@@ -229,14 +237,20 @@ impl Tree {
                 // Latches are taken downwards: the one that is held goes before a descent.
                 let mut leaf = match held.take().filter(|leaf| leaf.node().is_below_upper_fence(key)) {
                     Some(leaf) => leaf,
-                    None => match self.append_leaf(key)? {
-                        Some(leaf) => leaf,
-                        None => self.leaf_exclusive(key).map_err(|error| self.named(error))?,
-                    },
+                    None => {
+                        if splits == 0 {
+                            (entered, stretch) = (entered + 1, 0);
+                        }
+                        match self.append_leaf(key)? {
+                            Some(leaf) => leaf,
+                            None => self.leaf_exclusive(key).map_err(|error| self.named(error))?,
+                        }
+                    }
                 };
                 match self.change_leaf(&mut leaf, key, change, timestamp, sink) {
                     Outcome::Done => {
                         held = Some(leaf);
+                        stretch += 1;
                         break;
                     }
                     Outcome::Emptied => {
@@ -253,10 +267,11 @@ impl Tree {
                 }
                 // The way from the root leads to where there will be room.
                 self.append.store(0, Ordering::Relaxed);
-                self.split_for(key, value_len)?;
+                self.split_for(key, value_len, stretch >= STRETCH_MIN)?;
+                pages += 1;
             }
         }
-        Ok(())
+        Ok(pages + entered.saturating_sub(1))
     }
 
     /// Bytes of a change's value, which must fit.

@@ -46,7 +46,7 @@ impl Storage {
             let mut key = Vec::new();
             loop {
                 check()?;
-                let changes = ApplyEstimate { operations: 2 * PAIRS_A_STEP + 2, bytes: 0 };
+                let changes = ApplyEstimate { operations: 2 * PAIRS_A_STEP + 2, ..Default::default() };
                 let _space = self.reserve(changes)?;
                 match tree.merge_some(level, &key)? {
                     MergeStep::More(next) => key = next,
@@ -55,7 +55,7 @@ impl Storage {
                 }
             }
         }
-        let _space = self.reserve(ApplyEstimate { operations: 2, bytes: 0 })?;
+        let _space = self.reserve(ApplyEstimate { operations: 2, ..Default::default() })?;
         while tree.lower_root()? {}
         Ok(())
     }

@@ -142,6 +142,11 @@ impl AppendRun {
         arena.get(self.rows[row]).split_at(RUN_KEY_BYTES)
     }
 
+    /// Bytes of the values.
+    pub(super) fn value_lens(&self) -> impl Iterator<Item = usize> + '_ {
+        self.rows.iter().map(|row| row.len() - RUN_KEY_BYTES)
+    }
+
     /// The first key as a number.
     pub(super) fn first(&self) -> u64 {
         self.first

@@ -9,6 +9,13 @@ pub(super) struct Slice {
     len: u32,
 }
 
+impl Slice {
+    /// Bytes.
+    pub(super) fn len(self) -> usize {
+        self.len as usize
+    }
+}
+
 /// The length of an arena at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArenaMark {

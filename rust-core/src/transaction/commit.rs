@@ -17,24 +17,21 @@
 
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
-use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result};
-use crate::storage::{ApplyEstimate, ApplyReservation, ApplyTicket, Change, Tree};
+use crate::storage::{ApplyReservation, ApplyTicket, Change, Tree};
 use crate::transaction::append_run::AppendRun;
+use crate::transaction::commit_space::{self, is_past_end};
+use crate::transaction::commit_stream::{FrameStream, OPERATIONS_A_BLOCK, Stretches};
 use crate::transaction::garbage::{Garbage, purge, purge_some};
 use crate::transaction::manager::{Scratch, TransactionManager};
-use crate::transaction::mvcc::{
-    BATCH_BYTES_IN_MEMORY, Batch, CommitSink, DeclaredRun, ENTRY_BYTES, is_declared,
-};
-use crate::transaction::publish::PublishTicket;
+use crate::transaction::mvcc::{BATCH_BYTES_IN_MEMORY, Batch, CommitSink, ENTRY_BYTES, is_declared};
 use crate::transaction::tree_commit::TreeCommit;
-use crate::transaction::write_set::{WriteSet, decode_number};
-use crate::wal::entry::{Operation, OperationBuffer};
-use crate::wal::frame::FrameKind;
+use crate::transaction::write_set::decode_number;
+use crate::wal::entry::Operation;
 use smallvec::SmallVec;
 
 /// Consecutive inserts past a tree's end get one version entry when there are at least this many.
@@ -44,9 +41,7 @@ const BATCH_LENGTH_MIN: usize = 64;
 /// With more runs and batches than this in the version store, look-ups would become slow.
 const RUN_COUNT_MAX: usize = 256;
 /// A commit that applies more changes than this at a time would keep a checkpoint, and so others, waiting.
-const CHANGES_BETWEEN_PAUSES: usize = 1024;
-/// Upper bound of what an operation's encoding adds to its key and value.
-const OPERATION_OVERHEAD_BYTES: usize = 32;
+const CHANGES_BETWEEN_PAUSES: usize = OPERATIONS_A_BLOCK;
 
 /// Poisons the manager unless the commit comes to its end: a panic after the append must not leave others
 /// waiting for a publication that never comes.
@@ -69,8 +64,10 @@ struct Prepared {
     trees: SmallVec<[Arc<Tree>; 8]>,
     /// Trees that get a batch of versions.
     batches: SmallVec<[TreeId; 8]>,
+    /// Trees, with writes in temporary files, that all of these lie behind the end of.
+    past_end: SmallVec<[TreeId; 8]>,
     space: ApplyReservation,
-    memory: Reservation,
+    _memory: Reservation,
 }
 
 impl TransactionManager {
@@ -86,14 +83,14 @@ impl TransactionManager {
         cancel.check()?;
         self.announce_log()?;
         let prepared = self.prepare_commit(scratch)?;
-        let mut stream =
-            FrameStream { manager: self, id, ticket: None, chunk_count: 0, first_lsn: Lsn::ZERO };
+        let mut stream = FrameStream::new(self, id);
         // Far fewer segments than a log that has yet to grow to its size would begin.
         self.log.expect(scratch.writes.bytes() as u64);
         stream.encode(scratch, cancel)?;
         if scratch.operations.count() == 0 && stream.chunk_count == 0 {
             return Ok(None);
         }
+        declare_spilled(scratch, &prepared, &stream.stretches);
         self.log.prepare(scratch.operations.len_bytes())?;
         cancel.shield();
         let (timestamp, publication, ticket) = stream.append_last(scratch)?;
@@ -129,13 +126,12 @@ impl TransactionManager {
         for tree in writes.committed_trees() {
             trees.push(self.storage.tree(tree)?);
         }
-        let estimate = ApplyEstimate { operations: writes.len(), bytes: writes.bytes() };
-        let space = self.storage.reserve(estimate)?;
+        let space = commit_space::reserve(&self.storage, writes, &trees)?;
         runs.clear();
         let mut in_runs: SmallVec<[(TreeId, usize); 8]> = SmallVec::new();
         let is_crowded = self.versions.run_count() >= RUN_COUNT_MAX;
+        let mut last_key = Vec::new();
         if !is_crowded {
-            let mut last_key = Vec::new();
             let add = |tree, created, first: &[u8], last: &[u8], count| {
                 let is_past_end = created || is_past_end(&trees, tree, first, &mut last_key)?;
                 if is_past_end {
@@ -146,8 +142,12 @@ impl TransactionManager {
             };
             writes.consecutive_runs(RUN_LENGTH_MIN, add)?;
         }
-        if writes.is_spilled() {
-            declare_spilled(writes, &trees, runs)?;
+        let mut past_end = SmallVec::new();
+        for commit in writes.trees().filter(|commit| commit.is_spilled() && !commit.is_dropped()) {
+            let first = commit.first_key().unwrap_or_default();
+            if commit.is_created() || is_past_end(&trees, commit.tree(), &first, &mut last_key)? {
+                past_end.push(commit.tree());
+            }
         }
         let value_bytes = writes.bytes() / writes.len().max(1);
         let mut batches = SmallVec::new();
@@ -166,7 +166,7 @@ impl TransactionManager {
         }
         let mut memory = self.memory.reservation();
         memory.grow(version_bytes)?;
-        Ok(Prepared { trees, batches, space, memory })
+        Ok(Prepared { trees, batches, past_end, space, _memory: memory })
     }
 
     /// Applies every operation to its page, the replaced rows to the version store. Gives the trees with versions that
@@ -178,7 +178,7 @@ impl TransactionManager {
         timestamp: Lsn,
         ticket: &ApplyTicket<'_>,
     ) -> Result<SmallVec<[TreeId; 8]>> {
-        let Prepared { trees, batches, space: _space, memory: _memory } = prepared;
+        let Prepared { trees, batches, space, .. } = prepared;
         for (tree, first, last) in &scratch.runs {
             self.versions.add_run(*tree, timestamp, first, last);
         }
@@ -209,19 +209,28 @@ impl TransactionManager {
             if writes.is_spilled() {
                 let mut operations = writes.spilled_operations()?;
                 while operations.next_block(CHANGES_BETWEEN_PAUSES)? {
-                    let changes = operations.block().filter_map(|operation| change(operation, &mut deletes));
-                    tree.apply_sorted(changes, timestamp, Some(&sink))?;
+                    let appended = match operations.are_puts_of_one_length() {
+                        Some((first, last)) if sink.skips_all(id, first, last) => {
+                            let entry = |index: usize| operations.put(index).unwrap_or_default();
+                            append_all(&tree, operations.len(), entry, timestamp, prepared)?
+                        }
+                        _ => 0,
+                    };
+                    let rest = operations.block().skip(appended);
+                    let changes = rest.filter_map(|operation| change(operation, &mut deletes));
+                    space.used(tree.apply_sorted(changes, timestamp, Some(&sink))?);
                     pause();
                 }
             } else {
                 let changes = writes.operations().filter_map(|operation| change(operation, &mut deletes));
                 let mut changes = changes.peekable();
                 while changes.peek().is_some() {
-                    tree.apply_sorted(changes.by_ref().take(CHANGES_BETWEEN_PAUSES), timestamp, Some(&sink))?;
+                    let some = changes.by_ref().take(CHANGES_BETWEEN_PAUSES);
+                    space.used(tree.apply_sorted(some, timestamp, Some(&sink))?);
                     pause();
                 }
             }
-            self.apply_appended(&tree, writes, timestamp, &sink, ticket)?;
+            self.apply_appended(&tree, writes, timestamp, (&sink, ticket), prepared)?;
             if deletes || sink.kept_by_key() > before {
                 by_key.push(id);
             }
@@ -238,14 +247,16 @@ impl TransactionManager {
         tree: &Tree,
         writes: TreeCommit<'_>,
         timestamp: Lsn,
-        sink: &CommitSink<'_>,
-        ticket: &ApplyTicket<'_>,
+        (sink, ticket): (&CommitSink<'_>, &ApplyTicket<'_>),
+        prepared: &Prepared,
     ) -> Result<()> {
         let Some(rows) = writes.appended() else { return Ok(()) };
         let (first, _) = rows.keys();
         let mut done = 0;
         while done < rows.len() && sink.skips(tree.id(), &first) {
-            let added = tree.append(done..rows.len(), |row| writes.appended_entry(row), timestamp)?;
+            let (added, pages) =
+                tree.append(done..rows.len(), |row| writes.appended_entry(row), timestamp)?;
+            prepared.space.used(pages);
             ticket.pause();
             if added == 0 {
                 break;
@@ -258,7 +269,7 @@ impl TransactionManager {
         };
         while done < rows.len() {
             let end = (done + CHANGES_BETWEEN_PAUSES).min(rows.len());
-            tree.apply_sorted((done..end).map(entry), timestamp, Some(sink))?;
+            prepared.space.used(tree.apply_sorted((done..end).map(entry), timestamp, Some(sink))?);
             ticket.pause();
             done = end;
         }
@@ -353,149 +364,39 @@ fn change<'o>(operation: Operation<'o>, deletes: &mut bool) -> Option<(&'o [u8],
     }
 }
 
-/// Whether `first` lies behind all keys of a tree. `last_key` is for its last key.
-fn is_past_end(trees: &[Arc<Tree>], tree: TreeId, first: &[u8], last_key: &mut Vec<u8>) -> Result<bool> {
-    match trees.iter().find(|other| other.id() == tree) {
-        Some(tree) => Ok(!tree.last_key(last_key)? || last_key.as_slice() < first),
-        None => Ok(false),
+/// Adds entries behind a tree's last key; gives how many could be.
+fn append_all<'e>(
+    tree: &Tree,
+    count: usize,
+    entry: impl Fn(usize) -> (&'e [u8], &'e [u8]),
+    timestamp: Lsn,
+    prepared: &Prepared,
+) -> Result<usize> {
+    let mut done = 0;
+    while done < count {
+        let (added, pages) = tree.append(done..count, &entry, timestamp)?;
+        prepared.space.used(pages);
+        if added == 0 {
+            break;
+        }
+        done += added;
     }
+    Ok(done)
 }
 
-/// Where all keys of a spilled tree lie past the end of the committed one, its new keys need one version entry.
-fn declare_spilled(writes: &WriteSet, trees: &[Arc<Tree>], runs: &mut Vec<DeclaredRun>) -> Result<()> {
-    let mut last_key = Vec::new();
-    for writes_of_tree in writes.trees().filter(|writes| !writes.is_dropped()) {
-        let id = writes_of_tree.tree();
+/// Where all keys of a spilled tree lie past the end of the committed one, stretches of them need one version entry. One
+/// for all of them may also speak for keys in between if there can be none of others.
+fn declare_spilled(scratch: &mut Scratch, prepared: &Prepared, stretches: &[Stretches]) {
+    let Scratch { writes, runs, escalation, .. } = scratch;
+    for commit in writes.trees().filter(|commit| prepared.past_end.contains(&commit.tree())) {
+        let id = commit.tree();
         let Some((_, first, last)) = writes.spilled_tree(id) else { continue };
-        let is_past_end = writes_of_tree.is_created() || is_past_end(trees, id, &first, &mut last_key)?;
-        if is_past_end && first.len() == last.len() {
+        if first.len() == last.len() && (commit.is_created() || escalation.covers(id)) {
             runs.push((id, first.as_slice().into(), last.as_slice().into()));
+            continue;
         }
-    }
-    Ok(())
-}
-
-/// The frames of one transaction: any number of chunks, then the frame that makes it count.
-struct FrameStream<'a> {
-    manager: &'a TransactionManager,
-    id: TransactionId,
-    ticket: Option<ApplyTicket<'a>>,
-    chunk_count: u32,
-    first_lsn: Lsn,
-}
-
-impl<'a> FrameStream<'a> {
-    /// Encodes the write set; what does not fit into one frame is logged in chunks, the rest is left in the buffer.
-    fn encode(&mut self, scratch: &mut Scratch, cancel: &CancelToken) -> Result<()> {
-        let Scratch { writes, operations, .. } = scratch;
-        operations.clear();
-        for message in writes.messages() {
-            self.push(operations, &message, cancel)?;
-        }
-        for writes in writes.trees() {
-            let tree = writes.tree();
-            if writes.is_dropped() {
-                self.push(operations, &Operation::TreeDrop { tree }, cancel)?;
-                continue;
-            }
-            if writes.is_created() {
-                self.push(operations, &Operation::TreeCreate { tree }, cancel)?;
-            }
-            if writes.is_spilled() {
-                let mut spilled = writes.spilled_operations()?;
-                while spilled.next_block(CHANGES_BETWEEN_PAUSES)? {
-                    for operation in spilled.block() {
-                        self.push(operations, &operation, cancel)?;
-                    }
-                }
-                continue;
-            }
-            for operation in writes.operations() {
-                self.push(operations, &operation, cancel)?;
-            }
-            if let Some(rows) = writes.appended() {
-                self.push_rows(operations, writes, rows, cancel)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn push(
-        &mut self,
-        operations: &mut OperationBuffer,
-        operation: &Operation<'_>,
-        cancel: &CancelToken,
-    ) -> Result<()> {
-        let bytes = match operation {
-            Operation::Put { key, value, .. } => key.len() + value.len(),
-            Operation::Delete { key, .. } | Operation::Max { key, .. } => key.len(),
-            Operation::Or { key, bits, .. } => key.len() + bits.len(),
-            Operation::Message { data } => data.len(),
-            Operation::TreeCreate { .. } | Operation::TreeDrop { .. } | Operation::PutRun { .. } => 0,
-        };
-        let is_full = operations.len_bytes() + bytes + OPERATION_OVERHEAD_BYTES > LOG_FRAME_PAYLOAD_MAX;
-        if is_full && operations.count() > 0 {
-            cancel.check()?;
-            self.append_chunk(operations)?;
-        }
-        operations.push(operation);
-        Ok(())
-    }
-
-    /// The rows of an append run, in as many operations as it takes.
-    fn push_rows(
-        &mut self,
-        operations: &mut OperationBuffer,
-        writes: TreeCommit<'_>,
-        rows: &AppendRun,
-        cancel: &CancelToken,
-    ) -> Result<()> {
-        let mut done = 0;
-        while done < rows.len() {
-            let values = (done..rows.len()).map(|row| writes.appended_entry(row).1);
-            let first = rows.first() + done as u64;
-            let added = operations.push_run(writes.tree(), first, values, LOG_FRAME_PAYLOAD_MAX);
-            done += added as usize;
-            if done < rows.len() {
-                cancel.check()?;
-                self.append_chunk(operations)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn append_chunk(&mut self, operations: &mut OperationBuffer) -> Result<()> {
-        let manager = self.manager;
-        let ticket = self.ticket.get_or_insert_with(|| manager.storage.gate().enter());
-        manager.log.prepare(operations.len_bytes())?;
-        let kind = FrameKind::Chunk { sequence: self.chunk_count };
-        let position = manager.log.append(kind, self.id, operations)?;
-        if self.chunk_count == 0 {
-            self.first_lsn = position.start;
-            ticket.set_start(position.start);
-        }
-        self.chunk_count += 1;
-        operations.clear();
-        ticket.pause();
-        Ok(())
-    }
-
-    /// Appends the frame that decides. An error: nothing counts.
-    fn append_last(self, scratch: &Scratch) -> Result<(Lsn, PublishTicket, ApplyTicket<'a>)> {
-        let manager = self.manager;
-        let ticket = self.ticket.unwrap_or_else(|| manager.storage.gate().enter());
-        let kind = match self.chunk_count {
-            0 => FrameKind::Transaction,
-            chunk_count => FrameKind::Commit { chunk_count, first_lsn: self.first_lsn },
-        };
-        let guard = manager.commit_mutex.lock();
-        let position = manager.log.append(kind, self.id, &scratch.operations)?;
-        let publication = manager.publish.join(position.end);
-        drop(guard);
-        if self.chunk_count == 0 {
-            ticket.set_start(position.start);
-        }
-        Ok((position.end, publication, ticket))
+        let of_tree = stretches.iter().filter(|stretches| stretches.tree == id);
+        runs.extend(of_tree.flat_map(Stretches::keys).map(|(first, last)| (id, first.clone(), last.clone())));
     }
 }
 

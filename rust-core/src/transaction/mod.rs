@@ -6,6 +6,8 @@ mod append_run;
 mod byte_arena;
 mod checkpointer;
 mod commit;
+mod commit_space;
+mod commit_stream;
 mod deadlock;
 mod escalation;
 mod garbage;

@@ -482,6 +482,14 @@ impl<'a> CommitSink<'a> {
         is_declared(self.runs, tree, key)
     }
 
+    /// Whether one declared run speaks for two keys of one length, and so for all of that length between them.
+    pub(super) fn skips_all(&self, tree: TreeId, first: &[u8], last: &[u8]) -> bool {
+        self.runs.iter().any(|run| {
+            let run = std::slice::from_ref(run);
+            is_declared(run, tree, first) && is_declared(run, tree, last)
+        })
+    }
+
     /// The batch of a tree.
     pub(super) fn batch(&self, tree: TreeId) -> Option<&'a Batch> {
         self.batches.iter().find(|batch| batch.tree == tree).map(|batch| &**batch)

@@ -13,6 +13,7 @@
 use crate::common::ids::CommandNumber;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result};
+use crate::storage::ChangeSize;
 use crate::storage::sorted_run::{
     KEY_BYTES_MAX, RunCursor, RunEntry, RunMark, SortedRun, SortedRuns, VALUE_BYTES_MAX,
 };
@@ -37,26 +38,7 @@ type Sequences = [Range<u64>; 2];
 struct SpilledRun {
     run: Arc<SortedRun>,
     sequences: Sequences,
-    size: SpilledSize,
-}
-
-/// How much there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct SpilledSize {
-    /// Versions, an upper bound of the keys.
-    pub(super) entries: usize,
-    /// Bytes of keys and values.
-    pub(super) bytes: usize,
-    /// Whether there are deletions.
-    pub(super) deletes: bool,
-}
-
-impl SpilledSize {
-    fn add(&mut self, other: SpilledSize) {
-        self.entries += other.entries;
-        self.bytes += other.bytes;
-        self.deletes |= other.deletes;
-    }
+    size: ChangeSize,
 }
 
 /// A version that has no key: it stays in memory.
@@ -100,6 +82,14 @@ fn kind_code(kind: Kind) -> u8 {
         Kind::Put => 0,
         Kind::Max => 1,
         _ => 2,
+    }
+}
+
+fn count(size: &mut ChangeSize, kind: u8, key_len: usize, value_len: usize) {
+    if kind == kind_code(Kind::Delete) {
+        size.add_delete(key_len);
+    } else {
+        size.add_put(key_len, value_len);
     }
 }
 
@@ -156,7 +146,7 @@ struct SpillPart {
     /// Where the run ended that goes on; `None`: it is a new one.
     goes_on: Option<RunMark>,
     sequences: Sequences,
-    size: SpilledSize,
+    size: ChangeSize,
     unwritten: usize,
 }
 
@@ -188,7 +178,7 @@ impl Spill {
             run,
             goes_on,
             sequences: NO_SEQUENCES,
-            size: SpilledSize::default(),
+            size: ChangeSize::default(),
             unwritten: 0,
         });
     }
@@ -207,7 +197,7 @@ impl Spill {
         let (kind, stamp, command) = (kind_code(version.kind), version.sequence, version.command.0);
         part.run.push(RunEntry { key, value, kind, stamp, command });
         let bytes = key.len() + value.len();
-        part.size.add(SpilledSize { entries: 1, bytes, deletes: version.kind == Kind::Delete });
+        count(&mut part.size, kind, key.len(), value.len());
         note(&mut part.sequences, version.sequence);
         part.unwritten += bytes;
         if part.unwritten >= FLUSH_BYTES {
@@ -246,7 +236,7 @@ impl SpilledWrites {
                     for (held, new) in newest.sequences.iter_mut().zip(part.sequences) {
                         *held = held.start.min(new.start)..held.end.max(new.end);
                     }
-                    newest.size.add(part.size);
+                    newest.size += part.size;
                 }
                 _ => tree.push(SpilledRun { run: part.run, sequences: part.sequences, size: part.size }),
             }
@@ -268,16 +258,16 @@ impl SpilledWrites {
     }
 
     /// How much there is of a tree.
-    pub(super) fn size_of(&self, tree: usize) -> SpilledSize {
-        let mut size = SpilledSize::default();
-        self.trees.get(tree).into_iter().flatten().for_each(|run| size.add(run.size));
+    pub(super) fn size_of(&self, tree: usize) -> ChangeSize {
+        let mut size = ChangeSize::default();
+        self.trees.get(tree).into_iter().flatten().for_each(|run| size += run.size);
         size
     }
 
     /// How much there is.
-    pub(super) fn size(&self) -> SpilledSize {
-        let mut size = SpilledSize::default();
-        self.trees.iter().flatten().for_each(|run| size.add(run.size));
+    pub(super) fn size(&self) -> ChangeSize {
+        let mut size = ChangeSize::default();
+        self.trees.iter().flatten().for_each(|run| size += run.size);
         size
     }
 
@@ -367,7 +357,7 @@ fn merge_newest(tree: &mut Vec<SpilledRun>, dead: &Dead, runs: &SortedRuns) -> R
     let from = tree.len().saturating_sub(MERGED_RUNS);
     let old = &tree[from..];
     let merged = Arc::new(runs.stamped());
-    let keys = old.iter().map(|run| run.size.entries).sum();
+    let keys = old.iter().map(|run| run.size.keys()).sum();
     let _unfiltered = merged.expect_keys(&[], keys);
     let unbounded = Bound::Unbounded;
     let sources = old
@@ -376,13 +366,13 @@ fn merge_newest(tree: &mut Vec<SpilledRun>, dead: &Dead, runs: &SortedRuns) -> R
         .map(|run| RunCursor::new(&run.run, unbounded, false))
         .collect::<Result<Vec<RunCursor>>>()?;
     let mut merge = RunMerge::new(sources, false);
-    let (mut key, mut size, mut unwritten) = (Vec::new(), SpilledSize::default(), 0);
+    let (mut key, mut size, mut unwritten) = (Vec::new(), ChangeSize::default(), 0);
     let mut sequences = NO_SEQUENCES;
     while merge.next_key(&mut key) {
         merge.take(&key, |_, entry| {
             if !dead.holds(entry.stamp) {
                 let bytes = entry.key.len() + entry.value.len();
-                size.add(SpilledSize { entries: 1, bytes, deletes: entry.kind == kind_code(Kind::Delete) });
+                count(&mut size, entry.kind, entry.key.len(), entry.value.len());
                 note(&mut sequences, entry.stamp);
                 unwritten += bytes;
                 merged.push(entry);
@@ -395,7 +385,7 @@ fn merge_newest(tree: &mut Vec<SpilledRun>, dead: &Dead, runs: &SortedRuns) -> R
     }
     merged.finish()?;
     tree.truncate(from);
-    if size.entries > 0 {
+    if size.keys() > 0 {
         tree.push(SpilledRun { run: merged, sequences, size });
     }
     Ok(())
@@ -484,9 +474,33 @@ impl SpilledCursor {
         self.kind.map(|kind| (self.key.as_slice(), own_write(kind, &self.value)))
     }
 
+    /// As [`SpilledCursor::advance`], forward in a single run: there is nothing to merge.
+    fn advance_alone(&mut self) -> Result<()> {
+        let SpilledCursor { merge, before, dead, key, value, kind, .. } = self;
+        let Some(source) = merge.sources.first_mut() else { return Ok(()) };
+        while kind.is_none()
+            && let Some(entry) = source.peek()
+        {
+            key.clear();
+            key.extend_from_slice(entry.key);
+            while let Some(entry) = source.peek().filter(|entry| entry.key == key.as_slice()) {
+                if kind.is_none() && is_seen(&entry, *before, dead) {
+                    *kind = Some(entry.kind);
+                    value.clear();
+                    value.extend_from_slice(entry.value);
+                }
+                source.advance()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Goes to the next key that has a version to see.
     pub(super) fn advance(&mut self) -> Result<()> {
         self.kind = None;
+        if self.merge.sources.len() == 1 && !self.merge.backward {
+            return self.advance_alone();
+        }
         while self.kind.is_none() && self.merge.next_key(&mut self.key) {
             let SpilledCursor { merge, before, dead, key, value, kind, .. } = self;
             let (backward, mut from) = (merge.backward, 0);

@@ -3,7 +3,8 @@
 
 use crate::common::ids::TreeId;
 use crate::error::Result;
-use crate::transaction::append_run::AppendRun;
+use crate::storage::ChangeSize;
+use crate::transaction::append_run::{AppendRun, RUN_KEY_BYTES};
 use crate::transaction::spilled_writes::SpilledCursor;
 use crate::transaction::unordered::Sorted;
 use crate::transaction::write_set::{Kind, OverlayKey, OwnWrite, TreeWrites, WriteSet, decode_number};
@@ -36,8 +37,35 @@ impl<'a> TreeCommit<'a> {
     /// Keys that change, about: a key counts as often as it was put while nobody looked, or moved to a temporary file.
     pub(super) fn len(&self) -> usize {
         let writes = self.writes;
-        let spilled = self.set.spilled_tree(self.writes.id).map_or(0, |(size, ..)| size.entries);
+        let spilled = self.set.spilled_tree(self.writes.id).map_or(0, |(size, ..)| size.keys());
         writes.run.len() + writes.overlay.len() + writes.unordered.len() + writes.appended.len() + spilled
+    }
+
+    /// How much it is; keys count as often as for [`TreeCommit::len`].
+    pub(super) fn size(&self) -> ChangeSize {
+        let (set, writes) = (self.set, self.writes);
+        let mut size = set.spilled_tree(writes.id).map_or_else(ChangeSize::default, |(size, ..)| size);
+        let heads = writes.run.iter().chain(writes.overlay.values()).chain(writes.unordered.versions());
+        for head in heads {
+            let (key_len, value_len) = set.entry_len(*head);
+            match set.kind(*head) {
+                Kind::Delete => size.add_delete(key_len),
+                _ => size.add_put(key_len, value_len),
+            }
+        }
+        writes.appended.value_lens().for_each(|value_len| size.add_put(RUN_KEY_BYTES, value_len));
+        size
+    }
+
+    /// The smallest key, about: none is smaller.
+    pub(super) fn first_key(&self) -> Option<Vec<u8>> {
+        let (set, writes) = (self.set, self.writes);
+        let sorted = (!writes.unordered.is_empty()).then(|| set.sorted(writes).key(0).to_vec());
+        let run = writes.run.first().map(|head| set.entry(*head).0.to_vec());
+        let overlay = writes.overlay.first_key_value().map(|(key, _)| key.to_vec());
+        let appended = (!writes.appended.is_empty()).then(|| writes.appended.keys().0.to_vec());
+        let spilled = set.spilled_tree(writes.id).map(|(_, first, _)| first);
+        [sorted, run, overlay, appended, spilled].into_iter().flatten().min()
     }
 
     /// The rows under consecutive keys behind all other keys that the transaction wrote to the tree, if they are: the
@@ -200,16 +228,39 @@ impl SpilledOperations {
         Ok(!self.block.is_empty())
     }
 
+    /// How many operations were read last.
+    pub(super) fn len(&self) -> usize {
+        self.block.len()
+    }
+
+    /// One of those that were read last; `None`: there are not so many.
+    pub(super) fn operation(&self, index: usize) -> Option<Operation<'_>> {
+        let tree = self.tree;
+        let SpilledOperation { kind, key, value } = self.block.get(index)?;
+        let (key, value) = (&self.bytes[key.clone()], &self.bytes[value.clone()]);
+        Some(match kind {
+            Kind::Put => Operation::Put { tree, key, value },
+            Kind::Max => Operation::Max { tree, key, number: decode_number(value) },
+            _ => Operation::Delete { tree, key },
+        })
+    }
+
+    /// Key and value of one of them, if it is a put.
+    pub(super) fn put(&self, index: usize) -> Option<(&[u8], &[u8])> {
+        let operation = self.block.get(index).filter(|operation| operation.kind == Kind::Put)?;
+        Some((&self.bytes[operation.key.clone()], &self.bytes[operation.value.clone()]))
+    }
+
+    /// The first and the last key, where all of them are puts and all keys are as long.
+    pub(super) fn are_puts_of_one_length(&self) -> Option<(&[u8], &[u8])> {
+        let (first, last) = (self.put(0)?.0, self.put(self.len() - 1)?.0);
+        let is_meant =
+            |operation: &SpilledOperation| operation.kind == Kind::Put && operation.key.len() == first.len();
+        self.block.iter().all(is_meant).then_some((first, last))
+    }
+
     /// What was read last, in key order.
     pub(super) fn block(&self) -> impl Iterator<Item = Operation<'_>> {
-        let tree = self.tree;
-        self.block.iter().map(move |SpilledOperation { kind, key, value }| {
-            let (key, value) = (&self.bytes[key.clone()], &self.bytes[value.clone()]);
-            match kind {
-                Kind::Put => Operation::Put { tree, key, value },
-                Kind::Max => Operation::Max { tree, key, number: decode_number(value) },
-                _ => Operation::Delete { tree, key },
-            }
-        })
+        (0..self.len()).filter_map(|index| self.operation(index))
     }
 }

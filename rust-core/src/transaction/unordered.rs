@@ -41,6 +41,11 @@ impl Unordered {
         self.versions.is_empty()
     }
 
+    /// Oldest first.
+    pub(super) fn versions(&self) -> &[u32] {
+        &self.versions
+    }
+
     /// The only put, when there is one: it needs no order.
     pub(super) fn alone(&self) -> Option<&[u32]> {
         (self.versions.len() == 1).then_some(&self.versions)

@@ -24,6 +24,7 @@ mod spilling;
 mod tests;
 
 pub(in crate::transaction) use journal::WriteMark;
+pub(in crate::transaction) use reading::is_successor;
 
 use crate::common::ids::{CommandNumber, TreeId};
 use crate::common::memory::{MemoryAccount, Reservation};
@@ -169,7 +170,7 @@ impl WriteSet {
 
     /// Writes so far, an upper bound of the operations that a commit has.
     pub(super) fn len(&self) -> usize {
-        self.versions.len() + self.appended + self.spilled_size().entries
+        self.versions.len() + self.appended + self.spilled_size().keys()
     }
 
     /// Bytes of keys and values, and of the bookkeeping in memory, about.
@@ -421,6 +422,12 @@ impl WriteSet {
     pub(super) fn entry(&self, version: u32) -> (&[u8], &[u8]) {
         let version = &self.versions[version as usize];
         (self.arena.get(version.key), self.arena.get(version.value))
+    }
+
+    /// Bytes of the key and the value of a version.
+    pub(super) fn entry_len(&self, version: u32) -> (usize, usize) {
+        let version = &self.versions[version as usize];
+        (version.key.len(), version.value.len())
     }
 
     /// What a version does to its key.

@@ -33,8 +33,8 @@ struct Built {
 impl Tree {
     /// Adds entries `range` of `entry`, which come in key order, behind everything that the tree holds: as many as it
     /// finds convenient, at least one. Gives how many; 0: they do not belong behind the tree's last key, ghosts
-    /// included, or its end is busy. Nothing was replaced, so no sink is asked. To be called under an
-    /// [`crate::storage::ApplyTicket`], with a reservation.
+    /// included, or its end is busy. And it gives how many pages that were reserved for it it has used up. Nothing was
+    /// replaced, so no sink is asked. To be called under an [`crate::storage::ApplyTicket`], with a reservation.
     /// # Errors
     /// As [`Tree::apply`].
     pub fn append<'e>(
@@ -42,24 +42,24 @@ impl Tree {
         range: Range<usize>,
         entry: impl Fn(usize) -> (&'e [u8], &'e [u8]),
         timestamp: Lsn,
-    ) -> Result<usize> {
+    ) -> Result<(usize, u64)> {
         if range.is_empty() {
-            return Ok(0);
+            return Ok((0, 0));
         }
         let Some((filled, last_key)) = self.fill_last_leaf(range.clone(), &entry, timestamp)? else {
-            return Ok(0);
+            return Ok((0, 0));
         };
         let rest = range.start + filled..range.end;
         if rest.is_empty() {
-            return Ok(filled);
+            return Ok((filled, 0));
         }
         let built = self.build_leaves(&last_key, rest, &entry, timestamp)?;
         if self.hang_on(&built.leaves)? {
             self.entries.fetch_add(built.entries as u64, Ordering::Relaxed);
-            return Ok(filled + built.entries);
+            return Ok((filled + built.entries, built.leaves.len() as u64));
         }
         built.leaves.iter().for_each(|(_, page)| self.pool.free_unread(*page));
-        Ok(filled)
+        Ok((filled, 0))
     }
 
     /// Adds to the last leaf what it has room for. Gives how many entries, and the leaf's last key then; none: the
@@ -238,7 +238,7 @@ impl Tree {
                 continue;
             };
             if !has_room(parent.node()) {
-                self.divide_lowest(above, first_fence)?;
+                self.divide_lowest(above, first_fence, false)?;
                 continue;
             }
             let old = leaf.to_vec();

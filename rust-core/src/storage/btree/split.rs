@@ -25,8 +25,9 @@ pub(super) fn separator(left: &[u8], right: &[u8]) -> Vec<u8> {
 }
 
 impl Tree {
-    /// Divides one node on the way to `key`, unless its leaf has room for the entry by now.
-    pub(in crate::storage) fn split_for(&self, key: &[u8], value_len: usize) -> Result<()> {
+    /// Divides one node on the way to `key`, unless its leaf has room for the entry by now. `ascending`: keys just above
+    /// `key` follow, so what lies below it is left as full as it is.
+    pub(in crate::storage) fn split_for(&self, key: &[u8], value_len: usize, ascending: bool) -> Result<()> {
         let separator_bytes_max = RECORD_HEADER_BYTES + self.key_bytes_max() + 4;
         let root = self.pool.fetch_exclusive(self.root)?;
         self.check_root(root.node())?;
@@ -55,12 +56,17 @@ impl Tree {
         if has_room {
             return Ok(());
         }
-        self.divide_lowest(&mut path, key)
+        self.divide_lowest(&mut path, key, ascending)
     }
 
     /// Divides the lowest node of a path whose parent has room for another child. The path ends with the node that
     /// must be divided; it begins with the root, or with a node that has room. A leaf is divided for `key`.
-    pub(super) fn divide_lowest(&self, path: &mut [ExclusivePage<'_>], key: &[u8]) -> Result<()> {
+    pub(super) fn divide_lowest(
+        &self,
+        path: &mut [ExclusivePage<'_>],
+        key: &[u8],
+        ascending: bool,
+    ) -> Result<()> {
         for depth in (0..path.len()).rev() {
             if depth == 0 {
                 assert!(path[0].page() == self.root, "only a node with room for a separator heads a path");
@@ -68,8 +74,10 @@ impl Tree {
             }
             let (above, below) = path.split_at_mut(depth);
             let (parent, node) = (&mut above[depth - 1], &mut below[0]);
-            let division =
-                if node.node().is_leaf() { divide_leaf(node.node(), key) } else { divide_inner(node.node()) };
+            let division = match node.node().is_leaf() {
+                true => divide_leaf(node.node(), key, ascending),
+                false => divide_inner(node.node()),
+            };
             let Some(division) = division else {
                 return Err(Error::internal(format!("a node of tree {} cannot be divided", self.id)));
             };
@@ -187,11 +195,11 @@ fn middle(node: Node<'_>) -> usize {
     count - 1
 }
 
-fn divide_leaf(node: Node<'_>, key: &[u8]) -> Option<Division> {
+fn divide_leaf(node: Node<'_>, key: &[u8], ascending: bool) -> Option<Division> {
     let count = node.count();
     let at = node.search(key);
     // Keys in ascending order: leave the full leaf full.
-    if count > 0 && at == Err(count) && !node.has_upper_fence() {
+    if count > 0 && at == Err(count) && (ascending || !node.has_upper_fence()) {
         let division = Division { separator: separator(&node.key(count - 1), key), position: count };
         if fits(node, &division) {
             return Some(division);
@@ -200,7 +208,11 @@ fn divide_leaf(node: Node<'_>, key: &[u8]) -> Option<Division> {
     if count >= 2 {
         let middle = middle(node);
         let by_distance = (0..count).flat_map(|distance| [middle + distance, middle.wrapping_sub(distance)]);
-        return by_distance
+        // More than half of it lies below the keys that come: they get the rest for themselves.
+        let behind = at.err().filter(|at| ascending && *at > middle);
+        return behind
+            .into_iter()
+            .chain(by_distance)
             .filter(|position| (1..count).contains(position))
             .map(|position| Division {
                 separator: separator(&node.key(position - 1), &node.key(position)),

@@ -20,8 +20,9 @@ fn readers_writers_and_checkpoints_do_not_disturb_each_other() {
                     let mut random = Random::new(writer + 1);
                     let mut model = BTreeMap::new();
                     for _ in 0..1500 {
-                        let _reservation =
-                            storage.reserve(ApplyEstimate { operations: 1, bytes: 100 }).unwrap();
+                        let _reservation = storage
+                            .reserve(ApplyEstimate { operations: 1, bytes: 100, ..Default::default() })
+                            .unwrap();
                         let key = [random.below(400) * writers + writer, 5].map(u64::to_be_bytes).concat();
                         let purge = {
                             let ticket = storage.gate().enter();

@@ -165,7 +165,9 @@ fn a_full_disk_is_found_by_the_reservation_and_keeps_the_checkpoint() {
     change_some(&storage, &mut model, &mut random, 200, 2).unwrap();
     checkpoint(&storage, 2).unwrap();
     vfs.set_plan(Some(FaultPlan { at: 1, fault: Fault::DiskFull, forever: true }));
-    let error = storage.reserve(ApplyEstimate { operations: 500, bytes: 300 << 10 }).unwrap_err();
+    let error = storage
+        .reserve(ApplyEstimate { operations: 500, bytes: 300 << 10, ..Default::default() })
+        .unwrap_err();
     assert_eq!(error.state().as_str(), "53100");
     vfs.set_plan(None);
     change_some(&storage, &mut model, &mut random, 200, 3).unwrap();

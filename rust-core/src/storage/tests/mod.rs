@@ -7,6 +7,7 @@ mod durability;
 mod files;
 mod newer;
 mod readers;
+mod reservation;
 mod trees;
 
 use super::{Change, Storage, StorageOptions, Tree, TreeCursor, VersionSink};

@@ -18,7 +18,8 @@ fn change(storage: &Storage, model: &mut Model, lsn: &mut u64, random: &mut Rand
     let tree = storage.tree(TREE).unwrap();
     for _ in 0..60 {
         *lsn += 1;
-        let _space = storage.reserve(ApplyEstimate { operations: 1, bytes: 200 }).unwrap();
+        let _space =
+            storage.reserve(ApplyEstimate { operations: 1, bytes: 200, ..Default::default() }).unwrap();
         let _ticket = storage.gate().enter();
         let key = random.below(900).to_be_bytes();
         if random.below(3) == 0 {

@@ -181,7 +181,7 @@ fn run_append_model(seed: u64, page_size: usize) {
         let mut done = 0;
         while done < count {
             let entry = |index: usize| (&entries[index].0[..], &entries[index].1[..]);
-            let added = tree.append(done..count, entry, Lsn(step)).unwrap();
+            let (added, _) = tree.append(done..count, entry, Lsn(step)).unwrap();
             if added == 0 {
                 refused += 1;
                 let (key, value) = &entries[done];
@@ -198,7 +198,7 @@ fn run_append_model(seed: u64, page_size: usize) {
         // What lies behind the end, or is there already, is refused whole.
         if let (Some((first, _)), Some((last, _))) = (model.first_key_value(), model.last_key_value()) {
             for key in [first, last] {
-                assert_eq!(tree.append(0..1, |_| (key, b"x"), Lsn(step)).unwrap(), 0, "seed {seed}");
+                assert_eq!(tree.append(0..1, |_| (key, b"x"), Lsn(step)).unwrap().0, 0, "seed {seed}");
             }
         }
         assert_eq!(findings(&storage), Vec::<String>::new(), "seed {seed} step {step}");
@@ -226,7 +226,7 @@ fn appended_leaves_are_full_and_others_may_append_at_the_same_time() {
                 let mut done = 0;
                 while done < keys.len() {
                     let entry = |index: usize| (&keys[index][..], &b"0123456789abcdef"[..]);
-                    let added = tree.append(done..keys.len(), entry, Lsn(5)).unwrap();
+                    let (added, _) = tree.append(done..keys.len(), entry, Lsn(5)).unwrap();
                     if added == 0 {
                         let value = Change::Put(b"0123456789abcdef");
                         tree.apply(&keys[done], value, Lsn(5), Some(&NoVersions)).unwrap();
@@ -243,7 +243,7 @@ fn appended_leaves_are_full_and_others_may_append_at_the_same_time() {
     let mut done = 0;
     while done < keys.len() {
         let entry = |index: usize| (&keys[index][..], &b"0123456789abcdef"[..]);
-        let added = tree.append(done..keys.len(), entry, Lsn(6)).unwrap();
+        let (added, _) = tree.append(done..keys.len(), entry, Lsn(6)).unwrap();
         assert!(added > 0);
         done += added;
     }

@@ -63,6 +63,61 @@ fn a_set_in_temporary_files_keeps_little_in_memory_and_commits_every_key_once() 
 }
 
 #[test]
+fn ascending_rows_of_a_large_set_are_logged_as_runs_and_fill_their_leaves() {
+    let fixture = spilling(64 << 10);
+    fixture.write(&[(&key(1), Some(b"first"))]);
+    let (rows, value) = (20_000, [1; 100]);
+    let log = fixture.manager.log().tail();
+    let pages = fixture.manager.storage().statistics().pages;
+    let mut transaction = fixture.begin();
+    transaction.start_statement().unwrap();
+    for number in 0..rows {
+        transaction.put(fixture.tree, &key(100 + number), &value).unwrap();
+    }
+    transaction.end_statement();
+    transaction.commit(Durability::Full).unwrap();
+    let logged = fixture.manager.log().tail().0 - log.0;
+    assert!(logged < rows * (value.len() as u64 + 3), "{logged}");
+    // A leaf of 4 KiB holds 34 such rows, and a parent some 200 leaves.
+    let made = fixture.manager.storage().statistics().pages - pages;
+    assert!(made < rows / 33 + 10, "{made}");
+    assert_eq!(fixture.all(&mut fixture.begin()).len() as u64, rows + 1);
+    let mut found = Vec::new();
+    let findings = fixture.manager.storage().verify(&mut |line| found.push(line.to_owned())).unwrap();
+    assert_eq!(findings, 0, "{found:?}");
+    assert_eq!(fixture.manager.statistics().versions, 0);
+}
+
+#[test]
+fn a_row_that_somebody_adds_between_those_of_a_large_commit_stays_for_whoever_saw_it() {
+    let fixture = spilling(64 << 10);
+    let mut writer = fixture.begin();
+    writer.start_statement().unwrap();
+    for number in 0..10_000 {
+        writer.put(fixture.tree, &key(2 * number), &[1; 100]).unwrap();
+    }
+    writer.end_statement();
+    let start = fixture.manager.log().tail();
+    let reader = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            // The large commit has looked at the tree and is being logged.
+            super::until(|| fixture.manager.log().tail() > start);
+            fixture.write(&[(&key(9_999), Some(b"between"))]);
+            let mut reader = fixture.begin_repeatable();
+            reader.start_statement().unwrap();
+            assert_eq!(fixture.get(&reader, &key(9_999), ReadView::Snapshot).unwrap(), b"between");
+            reader
+        });
+        writer.commit(Durability::Full).unwrap();
+        other.join().unwrap()
+    });
+    assert_eq!(fixture.get(&reader, &key(9_999), ReadView::Snapshot).unwrap(), b"between");
+    let rows = fixture.scan(&reader, Bound::Unbounded, Bound::Unbounded, false);
+    assert!(rows.iter().any(|(found, _)| *found == key(9_999)), "{}", rows.len());
+    assert_eq!(fixture.all(&mut fixture.begin()).len(), 10_001);
+}
+
+#[test]
 fn a_rollback_of_a_spilled_set_gives_everything_back() {
     let fixture = spilling(16 << 10);
     fixture.write(&[(&key(1), Some(b"stays"))]);

@@ -211,7 +211,7 @@ impl WriteSet {
 
 /// Whether no key of the same length lies between `key` and `next`: read as big-endian numbers, `next` is one
 /// more. Keys shorter than a row id never are.
-pub(super) fn is_successor(key: &[u8], next: &[u8]) -> bool {
+pub(in crate::transaction) fn is_successor(key: &[u8], next: &[u8]) -> bool {
     let Some((head, tail)) = key.split_last_chunk::<8>() else { return false };
     let Some((next_head, next_tail)) = next.split_last_chunk::<8>() else { return false };
     u64::from_be_bytes(*tail).checked_add(1) == Some(u64::from_be_bytes(*next_tail)) && head == next_head

@@ -4,8 +4,9 @@
 use super::{KEPT_ELEMENTS, Kind, NONE, OwnWrite, WriteSet};
 use crate::common::ids::{CommandNumber, TreeId};
 use crate::error::Result;
+use crate::storage::ChangeSize;
 use crate::transaction::spilled_writes::{
-    APPENDED, Note, Spill, SpilledCursor, SpilledSize, SpilledVersion, SpilledWrites,
+    APPENDED, Note, Spill, SpilledCursor, SpilledVersion, SpilledWrites,
 };
 use std::ops::Bound;
 
@@ -52,7 +53,7 @@ impl WriteSet {
     pub(in crate::transaction) fn spilled_tree(
         &self,
         tree: TreeId,
-    ) -> Option<(SpilledSize, Vec<u8>, Vec<u8>)> {
+    ) -> Option<(ChangeSize, Vec<u8>, Vec<u8>)> {
         let (Some(spilled), Some(index)) = (&self.spilled, self.tree_index(tree)) else { return None };
         let (first, last) = spilled.bounds(index)?;
         Some((spilled.size_of(index), first, last))
@@ -63,8 +64,8 @@ impl WriteSet {
         self.spilled.is_some()
     }
 
-    pub(super) fn spilled_size(&self) -> SpilledSize {
-        self.spilled.as_ref().map_or_else(SpilledSize::default, |spilled| spilled.size())
+    pub(super) fn spilled_size(&self) -> ChangeSize {
+        self.spilled.as_ref().map_or_else(ChangeSize::default, |spilled| spilled.size())
     }
 
     pub(super) fn has_spilled(&self, index: usize) -> bool {
