@@ -16,6 +16,15 @@ use crate::sql::executor::{self, Execution, ExecutionContext, point};
 use crate::sql::types::datum::Datum;
 use std::collections::VecDeque;
 
+/// How often a statement that is its own transaction is run again when its snapshot became too old before it gave out
+/// anything: a short one is never refused because its thread had to wait.
+pub(crate) const RERUNS_MAX: u32 = 8;
+
+/// Whether the statement's snapshot was refused.
+pub(crate) fn is_too_old<R>(result: &Result<R>) -> bool {
+    result.as_ref().is_err_and(|error| error.state() == SqlState::SNAPSHOT_TOO_OLD)
+}
+
 impl Session {
     /// Starts a statement. A query's rows stream from the portal; a data change is complete when this returns.
     /// # Errors
@@ -104,7 +113,15 @@ impl Session {
             Some(block) => block,
             None => self.new_block(None, None),
         };
-        let result = self.start_query(statement, plan, &parameters, &mut block);
+        let mut result = self.start_query(statement, plan, &parameters, &mut block);
+        for _ in 0..RERUNS_MAX {
+            if !autocommit || !is_too_old(&result) {
+                break;
+            }
+            // Nobody has seen anything of it: a new snapshot does as well.
+            block = self.new_block(None, None);
+            result = self.start_query(statement, plan, &parameters, &mut block);
+        }
         match result {
             Ok(Started::Complete(ready, affected, memory)) => {
                 if autocommit {

@@ -6,6 +6,7 @@ use crate::common::limits::BATCH_ROWS;
 use crate::common::sync::{Arc, MutexGuard};
 use crate::error::Result;
 use crate::session::block::Block;
+use crate::session::execution::{RERUNS_MAX, is_too_old};
 use crate::session::parameters;
 use crate::session::prepared::{Body, Plan, Prepared};
 use crate::session::session::Session;
@@ -57,9 +58,16 @@ impl Session {
             }
             None => {
                 let mut block = self.new_block(None, None);
-                let result = self
-                    .run_point_in(statement, &mut plan, parameters, &mut block, out)
-                    .map_err(|error| self.with_object(error))?;
+                let mut given = Given { out, rows: 0 };
+                let mut result = self.run_point_in(statement, &mut plan, parameters, &mut block, &mut given);
+                for _ in 0..RERUNS_MAX {
+                    if given.rows > 0 || !is_too_old(&result) {
+                        break;
+                    }
+                    block = self.new_block(None, None);
+                    result = self.run_point_in(statement, &mut plan, parameters, &mut block, &mut given);
+                }
+                let result = result.map_err(|error| self.with_object(error))?;
                 if result.is_some() {
                     let durability = self.environment.settings.effects().durability;
                     if block.commit(durability, &self.engine)?.is_some() {
@@ -89,6 +97,19 @@ impl Session {
         let mut context = self.context(block, parameters);
         let plan = &mut **plan;
         point::run(&plan.physical, &mut plan.scratch, &mut context, out).map(Some)
+    }
+}
+
+/// Counts the rows that the caller has been given.
+struct Given<'a> {
+    out: &'a mut dyn RowSink,
+    rows: u64,
+}
+
+impl RowSink for Given<'_> {
+    fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()> {
+        self.rows += 1;
+        self.out.row(values, count)
     }
 }
 

@@ -64,13 +64,19 @@ impl Garbage {
 #[derive(Debug)]
 pub(super) struct GarbageQueue {
     queue: Mutex<VecDeque<Garbage>>,
+    /// Held by whoever collects.
+    collecting: Mutex<()>,
     /// Timestamp of the oldest garbage; `u64::MAX`: none.
     oldest: AtomicU64,
 }
 
 impl Default for GarbageQueue {
     fn default() -> GarbageQueue {
-        GarbageQueue { queue: Mutex::default(), oldest: AtomicU64::new(u64::MAX) }
+        GarbageQueue {
+            queue: Mutex::default(),
+            collecting: Mutex::default(),
+            oldest: AtomicU64::new(u64::MAX),
+        }
     }
 }
 
@@ -89,13 +95,23 @@ impl GarbageQueue {
         self.oldest.load(Ordering::Relaxed) <= visible.0
     }
 
-    /// Collects up to about `bytes` of keys whose commits are at or below `horizon`. Not under a latch, nor with
-    /// the apply gate entered.
+    /// Whether something is kept, which after a full collection is so because a snapshot needs it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.oldest.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    /// Collects up to about `bytes` of keys whose commits are at or below `horizon`; `usize::MAX`: all of them, those
+    /// too that another thread is collecting, which is waited for. Not under a latch, nor with the apply gate entered.
     pub(super) fn collect(&self, horizon: Lsn, bytes: usize, versions: &VersionStore, storage: &Storage) {
+        let collecting =
+            if bytes == usize::MAX { Some(self.collecting.lock()) } else { self.collecting.try_lock() };
+        if collecting.is_none() {
+            return;
+        }
         versions.drop_runs(horizon);
         let mut collected = 0;
         while collected < bytes {
-            let Some(mut queue) = self.queue.try_lock() else { return };
+            let mut queue = self.queue.lock();
             if queue.front().is_none_or(|garbage| garbage.timestamp > horizon) {
                 return;
             }

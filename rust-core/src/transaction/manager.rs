@@ -93,6 +93,8 @@ pub struct TransactionManager {
     pub(super) garbage: GarbageQueue,
     /// Older versions may take so many bytes of memory.
     version_bytes_max: AtomicUsize,
+    /// Held by whoever refuses snapshots.
+    limiting: Mutex<()>,
     pub(super) checkpointer: Checkpointer,
     next_transaction: AtomicU64,
     /// The durable checkpoint says that there is a log: a lost log folder cannot go unnoticed.
@@ -131,6 +133,7 @@ impl TransactionManager {
             publish: PublishQueue::default(),
             garbage: GarbageQueue::default(),
             version_bytes_max: AtomicUsize::new(memory.limit() / VERSION_SHARE),
+            limiting: Mutex::new(()),
             checkpointer: Checkpointer::new(log.tail().0, clock.monotonic_nanos()),
             log_announced: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first_transaction_id.0.max(1)),
@@ -345,10 +348,17 @@ impl TransactionManager {
         self.version_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
-    /// Where older versions take too much memory, refuses the oldest snapshots until they do not.
+    /// Where older versions take too much memory, drops those that nobody needs, and then refuses the oldest snapshots
+    /// until they do not.
     pub(super) fn limit_versions(&self) {
         let bytes_max = self.version_bytes_max.load(Ordering::Relaxed);
-        while self.versions.bytes() > bytes_max && self.snapshots.refuse_oldest() {
+        if self.versions.bytes() <= bytes_max {
+            return;
+        }
+        // One thread at a time: what the first refusal gives back must not be asked of the next snapshot too.
+        let Some(_limiting) = self.limiting.try_lock() else { return };
+        self.collect_garbage(usize::MAX);
+        while self.versions.bytes() > bytes_max && self.garbage.is_kept() && self.snapshots.refuse_oldest() {
             self.collect_garbage(usize::MAX);
         }
     }

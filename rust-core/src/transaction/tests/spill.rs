@@ -364,3 +364,31 @@ fn beyond_the_budget_the_oldest_snapshot_is_too_old_and_writers_and_younger_read
     let mut fresh = fixture.begin();
     assert_eq!(fixture.all(&mut fresh).len(), 200);
 }
+
+#[test]
+fn what_nobody_needs_any_more_goes_before_anybody_is_refused() {
+    let fixture = Fixture::new();
+    for number in 0..50 {
+        fixture.write(&[(&key(number), Some(&[1; 100]))]);
+    }
+    let mut old = fixture.begin_repeatable();
+    old.start_statement().unwrap();
+    fixture.scan(&old, Bound::Unbounded, Bound::Unbounded, false);
+    for round in 1..=400u64 {
+        let keys: Vec<_> = (0..50).map(|number| key(round * 100 + number * 2)).collect();
+        let value = [round as u8; 10];
+        let changes: Vec<(&[u8], Option<&[u8]>)> =
+            keys.iter().map(|key| (&key[..], Some(&value[..]))).collect();
+        fixture.write(&changes);
+    }
+    // More than is collected at a time by whoever comes by.
+    drop(old);
+    let mut young = fixture.begin_repeatable();
+    young.start_statement().unwrap();
+    let before = fixture.scan(&young, Bound::Unbounded, Bound::Unbounded, false);
+    assert!(fixture.manager.statistics().version_bytes > 1_000_000);
+    fixture.manager.set_version_bytes_max(100_000);
+    fixture.write(&[(&key(1), Some(&[7; 100]))]);
+    assert_eq!(fixture.scan(&young, Bound::Unbounded, Bound::Unbounded, false), before);
+    assert!(fixture.manager.statistics().version_bytes < 100_000);
+}
