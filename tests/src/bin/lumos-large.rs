@@ -9,7 +9,7 @@ use lumos_core::database::options::DatabaseOptions;
 use lumos_core::error::{Error, Result};
 use lumos_core::session::{Prepared, Session};
 use lumos_core::sql::types::datum::DatumRef;
-use std::io::Write;
+use lumos_tests::process::{say, status};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,19 +41,6 @@ fn choices() -> std::result::Result<Choices, String> {
         }
     }
     Ok(choices)
-}
-
-/// A number of kB in /proc/self/status, in bytes.
-fn status(name: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    number.unwrap_or(0) << 10
-}
-
-fn say(text: &str) {
-    // Nobody is left to tell when this fails.
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// The numbers of the first row.
