@@ -2,6 +2,7 @@
 
 use crate::common::sync::{Arc, Mutex, Weak};
 use crate::error::{Error, Result, SqlState};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Someone who can give memory back when asked (buffer pool, version store).
@@ -22,6 +23,28 @@ const KEPT_FREE_BYTES_MAX: usize = 8 << 20;
 const LARGE_RETURN_BYTES: usize = 32 << 10;
 /// Together with this share of the limit.
 const RECLAIM_SHARE_MAX: usize = 64;
+
+thread_local! {
+    /// Reservations of this thread until one is refused; 0: none is.
+    static REFUSED_IN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// For tests: the `number`-th reservation from now on that this thread makes, with any account, is refused, and no
+/// other; 0: none. Says which one would have been the next to be refused: 0 when it was.
+pub fn refuse_reservation(number: u64) -> u64 {
+    REFUSED_IN.replace(number)
+}
+
+fn is_refused() -> bool {
+    REFUSED_IN.with(|left| {
+        let count = left.get();
+        if count == 0 {
+            return false;
+        }
+        left.set(count - 1);
+        count == 1
+    })
+}
 
 /// Bytes in use under one limit (`memory_limit`). Shared by all threads of a database.
 pub struct MemoryAccount {
@@ -71,14 +94,16 @@ impl MemoryAccount {
     /// # Errors
     /// `53200` when the limit would be passed even after reclaiming.
     pub fn charge(&self, bytes: usize) -> Result<()> {
-        if self.try_charge(bytes) {
-            return Ok(());
-        }
-        self.wanted.fetch_add(bytes, Ordering::Relaxed);
-        let is_charged = self.charge_reclaimed(bytes);
-        self.wanted.fetch_sub(bytes, Ordering::Relaxed);
-        if is_charged {
-            return Ok(());
+        if !is_refused() {
+            if self.try_charge(bytes) {
+                return Ok(());
+            }
+            self.wanted.fetch_add(bytes, Ordering::Relaxed);
+            let is_charged = self.charge_reclaimed(bytes);
+            self.wanted.fetch_sub(bytes, Ordering::Relaxed);
+            if is_charged {
+                return Ok(());
+            }
         }
         Err(Error::new(SqlState::OUT_OF_MEMORY, format!("memory limit of {} bytes reached", self.limit()))
             .detail(format!("{} bytes are in use, {bytes} more were asked for.", self.used()))
@@ -226,5 +251,16 @@ mod tests {
         account.register(Arc::downgrade(&hoard));
         account.charge(90).unwrap();
         assert_eq!(account.used(), 90);
+    }
+
+    #[test]
+    fn a_test_may_have_one_reservation_of_its_thread_refused() {
+        let account = MemoryAccount::new(100);
+        refuse_reservation(2);
+        account.charge(1).unwrap();
+        std::thread::scope(|scope| scope.spawn(|| account.charge(1).unwrap()).join().unwrap());
+        assert_eq!(account.charge(1).unwrap_err().state(), SqlState::OUT_OF_MEMORY);
+        account.charge(1).unwrap();
+        assert_eq!((account.used(), refuse_reservation(0)), (3, 0));
     }
 }

@@ -48,6 +48,8 @@ pub enum Fault {
     /// A sync fails, and what was to be synced is lost for ever although reads still show it
     /// (other calls go through).
     FailedSync,
+    /// A write succeeds and never reaches the disk: reads show what was there before (other calls go through).
+    LostWrite,
 }
 
 /// Which call fails.
@@ -104,6 +106,12 @@ struct Disk {
     calls: u64,
     plan: Option<FaultPlan>,
     faults_shown: u64,
+    /// Bytes that all files together may have.
+    capacity: Option<u64>,
+    /// The most that they had since it was asked for last.
+    bytes_peak: u64,
+    /// How many handles a file has: one without a name takes space until the last is closed.
+    handles: BTreeMap<u64, u32>,
     syncs_ignored: bool,
     trace: Vec<TracedOperation>,
 }
@@ -174,6 +182,7 @@ enum Verdict {
     Go,
     Half,
     LoseSync,
+    LoseWrite,
 }
 
 impl Disk {
@@ -196,10 +205,36 @@ impl Disk {
             Fault::ShortWrite if kind == OperationKind::Write => Ok(Verdict::Half),
             Fault::ShortWrite => Err(io_error("reach the disk")),
             Fault::FailedSync if kind == OperationKind::Sync => Ok(Verdict::LoseSync),
-            Fault::DiskFull | Fault::FailedSync => return Ok(Verdict::Go),
+            Fault::LostWrite if kind == OperationKind::Write => Ok(Verdict::LoseWrite),
+            Fault::DiskFull | Fault::FailedSync | Fault::LostWrite => return Ok(Verdict::Go),
         };
         self.faults_shown += 1;
         verdict
+    }
+
+    fn bytes(&self) -> u64 {
+        let is_there =
+            |file: &u64| self.handles.contains_key(file) || self.names.values().any(|named| named == file);
+        let files = self.files.iter().filter(|(file, _)| is_there(file));
+        files.map(|(_, content)| content.current.len() as u64).sum()
+    }
+
+    /// Refuses what does not fit: a file is to have `size` bytes.
+    fn check_capacity(&mut self, file: u64, size: usize) -> Result<()> {
+        let before = self.files.get(&file).map_or(0, |content| content.current.len());
+        if size <= before {
+            return Ok(());
+        }
+        let wanted = self.bytes() + (size - before) as u64;
+        if self.capacity.is_some_and(|capacity| wanted > capacity) {
+            self.faults_shown += 1;
+            return Err(Error::new(
+                SqlState::DISK_FULL,
+                "could not write: No space left on device (capacity)",
+            ));
+        }
+        self.bytes_peak = self.bytes_peak.max(wanted);
+        Ok(())
     }
 
     fn write(&mut self, file: u64, offset: usize, data: &[u8]) {
@@ -297,6 +332,29 @@ impl FaultVfs {
         self.0.lock().syncs_ignored = ignored;
     }
 
+    /// From now on all files together have room for so many bytes; `None`: for any number. Files without a name count
+    /// until their last handle is closed. A write that does not fit fails whole, and counts as a fault shown.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.0.lock().capacity = bytes;
+    }
+
+    /// Bytes that all files have together.
+    pub fn bytes_used(&self) -> u64 {
+        self.0.lock().bytes()
+    }
+
+    /// The most bytes that all files had together since this was asked last.
+    pub fn take_bytes_peak(&self) -> u64 {
+        let mut disk = self.0.lock();
+        let now = disk.bytes();
+        std::mem::replace(&mut disk.bytes_peak, now).max(now)
+    }
+
+    /// The files, by name.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().names.keys().cloned().collect()
+    }
+
     /// Takes the changing calls made so far.
     pub fn take_trace(&self) -> Vec<TracedOperation> {
         std::mem::take(&mut self.0.lock().trace)
@@ -364,6 +422,7 @@ impl Vfs for FaultVfs {
                 file
             }
         };
+        *disk.handles.entry(file).or_default() += 1;
         Ok(Arc::new(FaultFile {
             vfs: self.clone(),
             file,
@@ -449,7 +508,10 @@ impl File for FaultFile {
 
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
         let mut disk = self.vfs.0.lock();
-        match disk.call(OperationKind::Write, &self.path, offset, data.len())? {
+        let verdict = disk.call(OperationKind::Write, &self.path, offset, data.len())?;
+        disk.check_capacity(self.file, offset as usize + data.len())?;
+        match verdict {
+            Verdict::LoseWrite => Ok(()),
             Verdict::Half => {
                 disk.write(self.file, offset as usize, &data[..data.len() / 2]);
                 Err(io_error("write"))
@@ -489,6 +551,7 @@ impl File for FaultFile {
     fn set_size(&self, size: u64) -> Result<()> {
         let mut disk = self.vfs.0.lock();
         disk.call(OperationKind::Resize, &self.path, size, 0)?;
+        disk.check_capacity(self.file, size as usize)?;
         disk.resize(self.file, size as usize);
         Ok(())
     }
@@ -539,6 +602,13 @@ impl Drop for FaultFile {
     fn drop(&mut self) {
         // A process that ends gives its locks back.
         let _ = self.unlock();
+        let mut disk = self.vfs.0.lock();
+        let handles = disk.handles.get(&self.file).copied().unwrap_or(0);
+        if handles > 1 {
+            disk.handles.insert(self.file, handles - 1);
+        } else {
+            disk.handles.remove(&self.file);
+        }
     }
 }
 
@@ -618,5 +688,34 @@ mod tests {
         assert!(target.sync().is_err());
         assert_eq!(vfs.bytes_of(Path::new("/d/a")).unwrap(), b"a");
         assert_eq!(vfs.calls(), 3);
+    }
+
+    #[test]
+    fn a_disk_of_some_capacity_refuses_what_does_not_fit_and_counts_files_without_a_name() {
+        let vfs = FaultVfs::new();
+        let target = file(&vfs);
+        vfs.set_capacity(Some(1000));
+        target.write_at(&[1; 900], 0).unwrap();
+        assert_eq!(target.write_at(&[1; 200], 850).unwrap_err().state(), SqlState::DISK_FULL);
+        target.write_at(&[2; 100], 900).unwrap();
+        vfs.remove(Path::new("/d/a")).unwrap();
+        let other = vfs.open(Path::new("/d/b"), OpenMode::CreateNew).unwrap();
+        assert_eq!(other.allocate(10).unwrap_err().state(), SqlState::DISK_FULL);
+        drop(target);
+        other.allocate(1000).unwrap();
+        assert_eq!((vfs.bytes_used(), vfs.take_bytes_peak(), vfs.faults_shown()), (1000, 1000, 2));
+        vfs.set_capacity(None);
+        other.allocate(1001).unwrap();
+    }
+
+    #[test]
+    fn a_lost_write_is_not_seen_even_before_the_next_sync() {
+        let vfs = FaultVfs::new();
+        let target = file(&vfs);
+        target.write_at(b"old", 0).unwrap();
+        vfs.set_plan(Some(FaultPlan { at: 1, fault: Fault::LostWrite, forever: false }));
+        target.write_at(b"new", 0).unwrap();
+        target.sync().unwrap();
+        assert_eq!(vfs.bytes_of(Path::new("/d/a")).unwrap(), b"old");
     }
 }

@@ -1,7 +1,7 @@
 //! I/O errors, full disks, short writes and syncs that fail and then lie, at every changing call of a workload.
 //! After each: no panic, nothing acknowledged is lost, nothing refused is there, reopening recovers.
 
-use crate::points::{CrashPoint, classify};
+use crate::points::{CrashPoint, classify, fault_point};
 use crate::scenario::{REOPEN, Reference, Report, Scenario};
 use crate::state::{difference, findings_of, state_of};
 use lumos_core::error::{Error, Result, SqlState};
@@ -19,7 +19,9 @@ pub fn run(scenario: &Scenario, fault: Fault, forever: bool) -> Result<Report> {
     let reference = scenario.reference()?;
     let base = scenario.base_disk()?;
     let mut report = Report::default();
-    let mut at = 1;
+    // Where not every call is tried, other faults are tried at other calls.
+    let kind = FAULTS.iter().position(|other| *other == fault).unwrap_or(0) as u64 * 2 + u64::from(forever);
+    let mut at = 1 + kind % scenario.stride;
     let calls = reference.trace.len() as u64;
     while at <= calls && report.failures.len() < 8 {
         let plan = FaultPlan { at, fault, forever };
@@ -65,6 +67,12 @@ fn one_run(
         return Ok(());
     }
     report.runs += 1;
+    if let Some(point) = fault_point(reference.calls[plan.at as usize - 1], plan.fault) {
+        report.hit(point);
+    }
+    if reference.points_of_step(plan.at).contains(&CrashPoint::BackupCutOff) {
+        report.hit(CrashPoint::BackupFault);
+    }
     if let Some(complaint) = complaint {
         return Err(Error::internal(complaint));
     }

@@ -3,10 +3,13 @@
 //! a simulated disk) and `faults` (I/O errors, full disks, lying syncs). Knows no layer below the database.
 
 pub mod faults;
+pub mod figures;
 pub mod kill;
+pub mod kinds;
 pub mod points;
 pub mod power;
 pub mod readers;
 pub mod scenario;
+pub mod shortage;
 pub mod state;
 pub mod workloads;

@@ -7,17 +7,21 @@
 //! ```
 
 use crate::points::{CrashPoint, classify};
-use crate::scenario::{Reference, Report, Scenario};
+use crate::scenario::{BACKUP_PATH, DATABASE_PATH, Reference, Report, Scenario};
 use crate::state::{State, difference, findings_of, state_of};
 use lumos_core::common::random::Random;
 use lumos_core::database::Database;
 use lumos_core::error::{Error, Result};
 use lumos_core::io::fault::{Fault, FaultPlan, FaultVfs, Survival};
+use lumos_core::io::vfs::Vfs;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The table that commits after a recovery are written to.
 const PROBE: &str = "after_recovery";
+/// At every how many cuts an image is opened for reading first.
+const READ_STRIDE: u64 = 3;
 /// More failures than this of one workload say nothing new.
 const FAILURES_MAX: usize = 8;
 
@@ -60,19 +64,17 @@ pub fn run(scenario: &Scenario, options: PowerOptions) -> Result<Report> {
         for point in points.get(at as usize - 1).into_iter().flatten() {
             report.hit(*point);
         }
-        let is_block = |point: &CrashPoint| {
-            matches!(point, CrashPoint::PageAndMapWrites | CrashPoint::HalfApplied | CrashPoint::BlockReuse)
-        };
-        let writes_block = points.get(at as usize - 1).is_some_and(|points| points.iter().any(is_block));
         for point in reference.points_of_step(at) {
-            if writes_block || *point == CrashPoint::AroundTheCut {
-                report.hit(*point);
-            }
+            report.hit(point);
         }
         let cut = Cut {
             scenario,
             reference: &reference,
             steps: attempt.promised..=attempt.started.min(scenario.steps.len()),
+            is_backed_up: scenario
+                .backup_steps()
+                .is_some_and(|(_, finished)| attempt.acknowledged > finished),
+            reads_first: at.is_multiple_of(READ_STRIDE),
             name: format!("{}, seed {}, call {at}", scenario.name, options.seed),
         };
         cut.judge_all(&disk, options, &mut random, &mut report);
@@ -86,6 +88,10 @@ struct Cut<'a> {
     reference: &'a Reference,
     /// How many steps may be found done.
     steps: RangeInclusive<usize>,
+    /// The backup must be there.
+    is_backed_up: bool,
+    /// One of the images is opened for reading before.
+    reads_first: bool,
     name: String,
 }
 
@@ -100,7 +106,16 @@ impl Cut<'_> {
             let image = disk.image_after_power_loss(survival, seed);
             let name = format!("{}, {survival:?} {seed:#x}", self.name);
             report.images += 1;
-            note(report, &name, self.judge(&image).map(|_| ()));
+            let read = self.reads_first && survival == Survival::Some;
+            let read = if read { self.read(&image, report) } else { Ok(None) };
+            let result = read.and_then(|read| {
+                let (_database, steps) = self.judge(&image)?;
+                match read.is_none_or(|read| read == self.reference.states[steps]) {
+                    true => self.judge_backup(&image),
+                    false => Err(Error::internal("opened for reading it was another state")),
+                }
+            });
+            note(report, &name, result);
         }
         let seed = random.next_u64();
         let name = format!("{}, lives {seed:#x}", self.name);
@@ -132,6 +147,38 @@ impl Cut<'_> {
                 )))
             }
         }
+    }
+
+    /// What an image shows to those who only read; it is not changed. `None`: there is no database.
+    fn read(&self, image: &FaultVfs, report: &mut Report) -> Result<Option<State>> {
+        if !image.exists(Path::new(DATABASE_PATH))? {
+            return Ok(None);
+        }
+        image.set_plan(None);
+        let database = self.scenario.open_for_reading(image, DATABASE_PATH)?;
+        let state = state_of(&database)?;
+        drop(database);
+        report.hit(CrashPoint::ReadOnlyAfterCrash);
+        match image.calls() {
+            0 => Ok(Some(state)),
+            calls => Err(Error::internal(format!("reading made {calls} changing calls"))),
+        }
+    }
+
+    /// A backup is there, or not, and whole.
+    fn judge_backup(&self, image: &FaultVfs) -> Result<()> {
+        let Some(expected) = &self.reference.backup else { return Ok(()) };
+        if !image.exists(Path::new(BACKUP_PATH))? {
+            return if self.is_backed_up { Err(Error::internal("the backup is lost")) } else { Ok(()) };
+        }
+        let database = self.scenario.open_for_reading(image, BACKUP_PATH)?;
+        let found = state_of(&database)?;
+        let findings = findings_of(&database);
+        if found != *expected || !findings.is_empty() {
+            let difference = difference(&found, expected);
+            return Err(Error::internal(format!("backup: {difference}; verification: {findings:?}")));
+        }
+        Ok(())
     }
 
     /// Recovery is cut off twice, then works; a commit; another crash.

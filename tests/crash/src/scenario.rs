@@ -1,9 +1,10 @@
 //! Small workloads: how the disk was left before, and the statements that are cut off. Knows SQL and the options of
 //! a database; knows nothing of how a workload is cut off.
 
-use crate::points::CrashPoint;
+use crate::points::{Call, CrashPoint, calls_of};
 use crate::state::{State, state_of};
 use lumos_core::database::Database;
+use lumos_core::database::backup::Backup;
 use lumos_core::database::options::DatabaseOptions;
 use lumos_core::durability::policy::Durability;
 use lumos_core::error::{Error, Result, SqlState};
@@ -23,8 +24,24 @@ pub const CUT: &str = "-- cut";
 pub const SOME_STEPS: &str = "-- some steps of the checkpoint";
 /// A step that finishes it.
 pub const FINISH: &str = "-- finish the checkpoint";
+/// A step that begins a backup of what is committed then, to [`BACKUP_PATH`].
+pub const BACKUP: &str = "-- begin a backup";
+/// A step that copies some of it.
+pub const SOME_PAGES: &str = "-- some pages of the backup";
+/// A step that finishes it.
+pub const FINISH_BACKUP: &str = "-- finish the backup";
+/// Where backups go.
+pub const BACKUP_PATH: &str = "/d/copy.lumos";
+/// A step that makes a whole backup.
+pub const WHOLE_BACKUP: &str = "-- backup";
+/// Before a statement that must fail with 23505; its transaction is undone.
+pub const FAILS: &str = "-- fails: ";
 /// How many steps [`SOME_STEPS`] does: pages are captured, written, entered into the map.
 const SOME: usize = 2;
+/// Memory of those who read a file that needs recovery.
+const READING_BYTES: usize = 64 << 20;
+/// How many pages [`SOME_PAGES`] copies.
+const PAGES: u32 = 5;
 
 /// How the disk was left before the workload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +71,12 @@ pub struct Scenario {
     pub steps: Vec<String>,
     /// Every how many steps of the disk the power goes.
     pub stride: u64,
+    /// Bytes of memory.
+    pub memory_limit: usize,
+    /// Points that steps hit, by their number.
+    pub points: Vec<(usize, CrashPoint)>,
+    /// The workload does not end with a close.
+    pub crashes_at_end: bool,
     /// Planted: commits are acknowledged before they are synced.
     pub acknowledges_early: bool,
 }
@@ -69,16 +92,16 @@ impl Scenario {
             setup: setup.iter().map(|sql| (*sql).to_owned()).collect(),
             steps: steps.iter().map(|sql| (*sql).to_owned()).collect(),
             stride: 1,
+            memory_limit: 4 << 20,
+            points: Vec::new(),
+            crashes_at_end: false,
             acknowledges_early: false,
         }
     }
 
-    /// Opens the database on a disk.
-    /// # Errors
-    /// Those of `Database::open`.
-    pub fn open(&self, disk: &FaultVfs) -> Result<Arc<Database>> {
-        let options = DatabaseOptions {
-            memory_limit: Some(4 << 20),
+    fn options(&self, disk: &FaultVfs) -> DatabaseOptions {
+        DatabaseOptions {
+            memory_limit: Some(self.memory_limit),
             page_size: self.page_size,
             vfs: Some(Arc::new(disk.clone())),
             log_segment_first_bytes: self.segment_bytes,
@@ -86,8 +109,34 @@ impl Scenario {
             durability: if self.acknowledges_early { Durability::Normal } else { Durability::Full },
             background_checkpoints: false,
             ..DatabaseOptions::default()
+        }
+    }
+
+    /// Opens the database on a disk.
+    /// # Errors
+    /// Those of `Database::open`.
+    pub fn open(&self, disk: &FaultVfs) -> Result<Arc<Database>> {
+        Database::open(Some(Path::new(DATABASE_PATH)), self.options(disk))
+    }
+
+    /// Opens a database that is there, for reading.
+    /// # Errors
+    /// Those of `Database::open`.
+    pub fn open_for_reading(&self, disk: &FaultVfs, path: &str) -> Result<Arc<Database>> {
+        // What recovery writes stays in memory.
+        let options = DatabaseOptions {
+            memory_limit: Some(READING_BYTES),
+            read_only: true,
+            create: false,
+            ..self.options(disk)
         };
-        Database::open(Some(Path::new(DATABASE_PATH)), options)
+        Database::open(Some(Path::new(path)), options)
+    }
+
+    /// The numbers of the steps that begin and finish a backup.
+    pub fn backup_steps(&self) -> Option<(usize, usize)> {
+        let begun = self.steps.iter().position(|step| step == BACKUP)?;
+        Some((begun, self.steps.iter().position(|step| step == FINISH_BACKUP)?))
     }
 
     /// The disk before the workload.
@@ -121,8 +170,8 @@ impl Scenario {
         disk.take_trace();
         disk.set_plan(plan);
         let mut attempt = Attempt::default();
-        let mut opened = match self.open(disk).and_then(|database| Ok((database.connect()?, database))) {
-            Ok((session, database)) => Some((database, session)),
+        let mut running = match Running::open(self, disk) {
+            Ok(running) => Some(running),
             Err(error) => {
                 attempt.error = Some(error);
                 return attempt;
@@ -131,30 +180,22 @@ impl Scenario {
         attempt.opened = true;
         attempt.calls_at.push(disk.calls());
         attempt.figures.push(Figures::default());
-        let mut checkpoint = None;
         for sql in &self.steps {
-            let result = if [CUT, SOME_STEPS, FINISH].contains(&sql.as_str()) {
-                opened.as_ref().map_or(Ok(0), |(database, _)| drive(database, sql, &mut checkpoint))
-            } else if sql == REOPEN {
-                drop(opened.take());
-                self.open(disk).and_then(|database| Ok((database.connect()?, database))).map(
-                    |(session, database)| {
-                        opened = Some((database, session));
-                        0
-                    },
-                )
+            let result = if sql == REOPEN {
+                drop(running.take());
+                Running::open(self, disk).map(|opened| running = Some(opened))
             } else {
-                match &mut opened {
-                    Some((_, session)) => session.execute_script(sql),
+                match &mut running {
+                    Some(running) => running.step(sql),
                     None => Err(Error::internal("a step without a database")),
                 }
             };
             attempt.started += 1;
             match result {
-                Ok(_) => {
+                Ok(()) => {
                     attempt.acknowledged += 1;
                     attempt.calls_at.push(disk.calls());
-                    attempt.figures.push(Figures::of(opened.as_ref(), checkpoint.is_some()));
+                    attempt.figures.push(Figures::of(running.as_ref()));
                     if sql.contains("durability") {
                         attempt.is_full = sql.contains("full");
                     }
@@ -163,19 +204,22 @@ impl Scenario {
                     }
                 }
                 Err(error) => {
-                    // Given up: others may write the next one.
-                    checkpoint = None;
-                    if let Some((_, session)) = &mut opened {
-                        after_failure(session, &error);
+                    if let Some(running) = &mut running {
+                        // Given up: others may write the next one.
+                        running.checkpoint = None;
+                        running.backup = None;
+                        after_failure(&mut running.session, &error);
                     }
                     attempt.error = Some(error);
                     break;
                 }
             }
         }
-        // Before the last checkpoint, which closing writes.
-        drop(checkpoint);
-        drop(opened);
+        if let Some(running) = &running
+            && self.crashes_at_end
+        {
+            running.database.poison(Error::internal("the workload ends with a crash"));
+        }
         attempt
     }
 
@@ -194,33 +238,78 @@ impl Scenario {
             }
             states.push(state_of(&database)?);
         }
+        let backup = self.backup_steps().map(|(begun, _)| states[begun].clone());
         drop((session, database));
         let disk = self.base_disk()?;
         let attempt = self.attempt(&disk, None, |_, _| ());
         if let Some(error) = attempt.error {
             return Err(error);
         }
-        let step_points = step_points(&self.steps, &attempt.figures);
-        Ok(Reference { states, trace: disk.take_trace(), calls_at: attempt.calls_at, step_points })
+        let trace = disk.take_trace();
+        let mut step_points = step_points(&self.steps, &attempt.figures);
+        for (step, point) in &self.points {
+            step_points[*step].push(*point);
+        }
+        let calls = calls_of(&trace);
+        Ok(Reference { states, backup, trace, calls, calls_at: attempt.calls_at, step_points })
     }
 }
 
-/// Carries out a step of a checkpoint.
-fn drive(database: &Arc<Database>, step: &str, checkpoint: &mut Option<Checkpoint>) -> Result<u64> {
-    if step == CUT {
-        *checkpoint = database.engine().manager.begin_checkpoint(false)?;
-        return Ok(0);
+/// A database that a workload runs on. The fields are dropped in this order: a checkpoint before the last one, which
+/// closing writes.
+pub(crate) struct Running {
+    checkpoint: Option<Checkpoint>,
+    backup: Option<Backup>,
+    pub(crate) session: Session,
+    pub(crate) database: Arc<Database>,
+}
+
+impl Running {
+    pub(crate) fn open(scenario: &Scenario, disk: &FaultVfs) -> Result<Running> {
+        let database = scenario.open(disk)?;
+        Ok(Running { checkpoint: None, backup: None, session: database.connect()?, database })
     }
-    let mut left = if step == FINISH { usize::MAX } else { SOME };
-    while let Some(running) = checkpoint
-        && left > 0
-    {
-        left -= 1;
-        if running.step()? == CheckpointStep::Done {
-            *checkpoint = None;
+
+    pub(crate) fn step(&mut self, sql: &str) -> Result<()> {
+        match sql {
+            CUT => self.checkpoint = self.database.engine().manager.begin_checkpoint(false)?,
+            SOME_STEPS => self.drive(SOME)?,
+            FINISH => self.drive(usize::MAX)?,
+            WHOLE_BACKUP => self.database.backup(Path::new(BACKUP_PATH))?,
+            BACKUP => self.backup = Some(self.database.backup_start(Path::new(BACKUP_PATH))?),
+            SOME_PAGES | FINISH_BACKUP => {
+                let pages = if sql == SOME_PAGES { PAGES } else { u32::MAX };
+                if let Some(backup) = &mut self.backup
+                    && backup.step(pages)?
+                {
+                    self.backup = None;
+                }
+            }
+            sql => match sql.strip_prefix(FAILS) {
+                None => drop(self.session.execute_script(sql)?),
+                Some(sql) => match self.session.execute_script(sql) {
+                    Ok(_) => return Err(Error::internal("a duplicate key was accepted")),
+                    Err(error) if error.state() == SqlState::UNIQUE_VIOLATION => {
+                        // Where it is in a block.
+                        let _ = self.session.rollback();
+                    }
+                    Err(error) => return Err(error),
+                },
+            },
         }
+        Ok(())
     }
-    Ok(0)
+
+    /// Does some steps of the checkpoint.
+    fn drive(&mut self, steps: usize) -> Result<()> {
+        for _ in 0..steps {
+            let Some(running) = &mut self.checkpoint else { break };
+            if running.step()? == CheckpointStep::Done {
+                self.checkpoint = None;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a checkpoint met so far.
@@ -232,10 +321,10 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(opened: Option<&(Arc<Database>, Session)>, is_running: bool) -> Figures {
-        let figure = |name| opened.and_then(|(database, _)| database.statistic(name)).unwrap_or(0);
+    fn of(running: Option<&Running>) -> Figures {
+        let figure = |name| running.and_then(|running| running.database.statistic(name)).unwrap_or(0);
         Figures {
-            is_running,
+            is_running: running.is_some_and(|running| running.checkpoint.is_some()),
             evictions: figure("checkpoint_evictions"),
             images_written: figure("checkpoint_images_written"),
         }
@@ -245,6 +334,14 @@ impl Figures {
 /// Points that the writes of each step hit, beside those that the trace shows.
 fn step_points(steps: &[String], figures: &[Figures]) -> Vec<Vec<CrashPoint>> {
     let mut points = vec![Vec::new(); steps.len()];
+    let mut is_backup = false;
+    for (index, step) in steps.iter().enumerate() {
+        is_backup |= step == BACKUP;
+        if is_backup {
+            points[index].push(CrashPoint::BackupCutOff);
+        }
+        is_backup &= step != FINISH_BACKUP;
+    }
     for (index, pair) in figures.windows(2).enumerate() {
         if steps[index] == CUT {
             for near in [index.checked_sub(1), Some(index), Some(index + 1)].into_iter().flatten() {
@@ -317,8 +414,12 @@ impl Attempt {
 pub struct Reference {
     /// Before the first step, and after each.
     pub states: Vec<State>,
+    /// What a backup must hold.
+    pub backup: Option<State>,
     /// Every changing call, from opening to closing.
     pub trace: Vec<TracedOperation>,
+    /// What each call is.
+    pub calls: Vec<Call>,
     /// As [`Attempt::calls_at`].
     pub calls_at: Vec<u64>,
     /// For each step, what its calls hit beside what the trace shows.
@@ -327,9 +428,24 @@ pub struct Reference {
 
 impl Reference {
     /// The points that a call hits because of the step that makes it; calls count from 1.
-    pub fn points_of_step(&self, call: u64) -> &[CrashPoint] {
-        let step = self.calls_at.windows(2).position(|pair| pair[0] < call && call <= pair[1]);
-        step.and_then(|step| self.step_points.get(step)).map_or(&[], Vec::as_slice)
+    pub fn points_of_step(&self, call: u64) -> Vec<CrashPoint> {
+        let steps = self.calls_at.windows(2);
+        let Some(step) = steps.clone().position(|pair| pair[0] < call && call <= pair[1]) else {
+            return Vec::new();
+        };
+        let index = call as usize - 1;
+        let kind = self.calls.get(index).copied().unwrap_or(Call::Other);
+        let is_last_frame = || {
+            let rest = self.calls.get(index + 1..self.calls_at[step + 1] as usize).unwrap_or_default();
+            !rest.contains(&Call::Frame)
+        };
+        let mut points = self.step_points.get(step).cloned().unwrap_or_default();
+        points.retain(|point| match point {
+            CrashPoint::EvictionOfOldPage | CrashPoint::PreImagesExhausted => kind == Call::Block,
+            CrashPoint::ChunksWithoutCommit => kind == Call::Frame && !is_last_frame(),
+            _ => true,
+        });
+        points
     }
 }
 

@@ -1,6 +1,9 @@
 //! The workloads of the simulated-disk harnesses: small, and together through every named crash point.
 
-use crate::scenario::{Base, CUT, FINISH, REOPEN, SOME_STEPS, Scenario};
+use crate::points::CrashPoint;
+use crate::scenario::{
+    BACKUP, Base, CUT, FAILS, FINISH, FINISH_BACKUP, REOPEN, SOME_PAGES, SOME_STEPS, Scenario,
+};
 
 const TABLE: &str = "CREATE TABLE t (id bigint PRIMARY KEY, n bigint, s text)";
 const INDEX: &str = "CREATE INDEX t_n ON t (n)";
@@ -192,7 +195,81 @@ pub fn workloads() -> Vec<Scenario> {
         exhausted(),
         chunks(),
         spilled(),
+        failing_statements(),
+        made_and_dropped(&base),
+        backup(&base),
     ]
+}
+
+/// Statements of large transactions fail when they have written much, and everything is undone.
+fn failing_statements() -> Scenario {
+    let rows = |from: u32, to: u32| {
+        format!(
+            "INSERT INTO t SELECT g * 7 % 4001, g, repeat('s', 300) FROM generate_series({from}, {to}) AS r(g)"
+        )
+    };
+    let (first, more) = (rows(1, 600), rows(601, 1000));
+    let mut scenario = Scenario::new(
+        "failing statements",
+        Base::Crashed,
+        &[TABLE, INDEX, &insert(5000, 5040, 60)],
+        &[
+            &format!("{FAILS}BEGIN; {first}; {more}; INSERT INTO t VALUES (5001, 1, 'twice'); COMMIT"),
+            "UPDATE t SET n = n + 1 WHERE id = 5001",
+            &format!("{FAILS}{} UNION ALL SELECT 5002, 1, 'twice'", rows(1, 1000)),
+            &format!("BEGIN; {first}; DELETE FROM t WHERE n > 300; COMMIT"),
+        ],
+    );
+    scenario.page_size = 8192;
+    scenario.segment_bytes = 1 << 20;
+    scenario.stride = 5;
+    scenario.points = vec![(0, CrashPoint::StatementFailure), (2, CrashPoint::StatementFailure)];
+    scenario
+}
+
+/// Tables that are made, filled and dropped in one transaction, and one that is filled and dropped.
+fn made_and_dropped(base: &[&str]) -> Scenario {
+    let made = "CREATE TABLE w (id bigint PRIMARY KEY, s text); CREATE INDEX w_s ON w (s); \
+                INSERT INTO w SELECT g, repeat('w', 40) FROM generate_series(1, 60) AS r(g)";
+    let mut scenario = Scenario::new(
+        "made and dropped",
+        Base::Crashed,
+        base,
+        &[
+            &format!("BEGIN; {made}; DROP TABLE w; INSERT INTO t VALUES (60, 1, 'x'); COMMIT"),
+            &format!("BEGIN; {made}; DROP TABLE w; {made}; DELETE FROM w WHERE id > 50; COMMIT"),
+            "CHECKPOINT",
+            "BEGIN; INSERT INTO w VALUES (70, 'x'); DROP TABLE w; CREATE TABLE w (n bigint); COMMIT",
+        ],
+    );
+    scenario.points = [0, 1, 3].map(|step| (step, CrashPoint::CreatedAndDropped)).to_vec();
+    scenario
+}
+
+/// A backup among commits, a checkpoint and a table that is made.
+fn backup(base: &[&str]) -> Scenario {
+    let mut scenario = Scenario::new(
+        "a backup among commits",
+        Base::Closed,
+        base,
+        &[
+            &insert(100, 103, 500),
+            BACKUP,
+            "UPDATE t SET n = n + 1 WHERE id < 10",
+            SOME_PAGES,
+            CUT,
+            "DELETE FROM t WHERE id < 5",
+            SOME_STEPS,
+            SOME_PAGES,
+            "CREATE TABLE u (a bigint, b text)",
+            FINISH,
+            FINISH_BACKUP,
+            "UPDATE t SET n = n + 1",
+        ],
+    );
+    // A backup takes eight of them.
+    scenario.memory_limit = 16 << 20;
+    scenario
 }
 
 /// A table of more pages than the pool has frames: a commit that changes many evicts some while it applies.
@@ -239,13 +316,13 @@ fn exhausted() -> Scenario {
     );
     scenario.page_size = 32 << 10;
     scenario.segment_bytes = 1 << 20;
-    scenario.stride = 9;
+    scenario.stride = 4;
     scenario
 }
 
 /// A commit of several frames: chunks, then the one that counts.
 fn chunks() -> Scenario {
-    let large = insert(1000, 1150, 2500);
+    let large = insert(1000, 1500, 2500);
     let mut scenario = Scenario::new(
         "chunks",
         Base::Closed,
@@ -254,6 +331,7 @@ fn chunks() -> Scenario {
     );
     scenario.page_size = 8192;
     scenario.segment_bytes = 128 << 10;
+    scenario.points = vec![(0, CrashPoint::ChunksWithoutCommit)];
     scenario
 }
 
@@ -284,5 +362,6 @@ fn spilled() -> Scenario {
     scenario.page_size = 8192;
     scenario.segment_bytes = 1 << 20;
     scenario.stride = 19;
+    scenario.points = vec![(0, CrashPoint::ChunksWithoutCommit), (2, CrashPoint::ChunksWithoutCommit)];
     scenario
 }

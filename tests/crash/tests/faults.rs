@@ -6,14 +6,24 @@
 )]
 
 use lumos_crash::faults::{FAULTS, run};
+use lumos_crash::figures::{is_long, say, say_hits, sized};
+use lumos_crash::points::FAULT_POINTS;
 use lumos_crash::scenario::Report;
 use lumos_crash::workloads::workloads;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// At every how many calls each fault is tried at every change; the faults take turns.
+const STRIDE: u64 = 3;
+
 #[test]
 fn no_failing_call_loses_an_acknowledged_commit() {
     let mut tasks = Vec::new();
-    for scenario in workloads() {
+    let page_sizes: &[Option<usize>] = if is_long() { &[None, Some(2048)] } else { &[None] };
+    for (page_size, mut scenario) in
+        page_sizes.iter().flat_map(|size| workloads().into_iter().map(|one| (*size, one)))
+    {
+        scenario.page_size = page_size.map_or(scenario.page_size, |size| scenario.page_size.max(size));
+        scenario.stride = if is_long() { 1 } else { scenario.stride * STRIDE };
         tasks.extend(
             FAULTS
                 .into_iter()
@@ -38,7 +48,10 @@ fn no_failing_call_loses_an_acknowledged_commit() {
             .collect();
         threads.into_iter().for_each(|thread| total.add(thread.join().unwrap()));
     });
-    println!("{} runs, {} images", total.runs, total.images);
+    let wanted = sized(2_000, 20_000);
+    say(&format!("failing calls: {} runs of {wanted}, {} images", total.runs, total.images));
+    let never_hit = say_hits(&total, &FAULT_POINTS);
     assert!(total.failures.is_empty(), "{} failures:\n{}", total.failures.len(), total.failures.join("\n"));
-    assert!(total.runs > 1000);
+    assert_eq!(never_hit, []);
+    assert!(total.runs >= wanted);
 }

@@ -1,0 +1,55 @@
+//! Every kind of statement with too little memory, at each of its reservations, and on a full disk, of every size.
+#![allow(clippy::unwrap_used, reason = "tests panic when they fail")]
+
+use lumos_crash::figures::say;
+use lumos_crash::kinds::kinds;
+use lumos_crash::scenario::Report;
+use lumos_crash::shortage::{Shortage, run};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn run_all(shortage: Shortage) -> Report {
+    let kinds = kinds();
+    let next = AtomicUsize::new(0);
+    let mut total = Report::default();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut mine = Report::default();
+                    while let Some(scenario) = kinds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let report = run(scenario, shortage).unwrap_or_else(|error| Report {
+                            failures: vec![format!("{} does not run: {error:?}", scenario.name)],
+                            ..Report::default()
+                        });
+                        say(&format!(
+                            "  {shortage:?}, {}: {} shortages, {} refused",
+                            scenario.name, report.runs, report.images
+                        ));
+                        mine.add(report);
+                    }
+                    mine
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| total.add(thread.join().unwrap()));
+    });
+    let count = kinds.len();
+    say(&format!(
+        "{shortage:?}: {count} kinds of statement, {} shortages, {} refused",
+        total.runs, total.images
+    ));
+    assert!(total.failures.is_empty(), "{} failures:\n{}", total.failures.len(), total.failures.join("\n"));
+    total
+}
+
+#[test]
+fn whichever_reservation_of_memory_is_refused_the_statement_fails_alone_and_works_afterwards() {
+    let total = run_all(Shortage::Memory);
+    assert!(total.images > 500, "{} refused", total.images);
+}
+
+#[test]
+fn whatever_room_a_full_disk_has_the_statement_fails_alone_and_works_afterwards() {
+    let total = run_all(Shortage::Disk);
+    assert!(total.images > 200, "{} refused", total.images);
+}
