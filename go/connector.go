@@ -45,6 +45,8 @@ type option struct{ name, value string }
 type Connector struct {
 	path    string
 	options []option
+	// image is what a database in memory begins as, until it is open; nil: as nothing, or the path's.
+	image []byte
 
 	mutex  sync.Mutex
 	db     capi.DB
@@ -115,14 +117,18 @@ func (c *Connector) open() (capi.DB, error) {
 		return 0, err
 	}
 	defer capi.ConfigFree(config)
-	db, status, failure, err := capi.Open(c.path, config)
-	if err != nil {
+	var db capi.DB
+	var status capi.Status
+	var failure capi.Err
+	if c.image != nil {
+		db, status, failure = capi.Deserialize(c.image, config)
+	} else if db, status, failure, err = capi.Open(c.path, config); err != nil {
 		return 0, err
 	}
 	if status < 0 {
 		return 0, take(failure, status)
 	}
-	c.db = db
+	c.db, c.image = db, nil
 	return db, nil
 }
 

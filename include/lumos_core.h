@@ -1013,6 +1013,35 @@ lumos_status lumos_backup_step(lumos_backup *backup,
 LUMOS_API void lumos_backup_finish(lumos_backup *backup);
 
 /*
+ One snapshot of the whole database as bytes, for `lumos_deserialize` or to be written to a file, which is then a
+ database; others read and write meanwhile. `*out` is freed with `lumos_free`. 53200: it does not fit into
+ memory_limit. Since 1.0.
+
+ The caller keeps:
+ `out` and `len` are writable; `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_serialize(lumos_db *db,
+                             uint8_t **out,
+                             size_t *len,
+                             lumos_error **err);
+
+/*
+ Opens a new database in memory that begins as these bytes, which are copied: what `lumos_serialize` gave, or the
+ content of a database file that was closed. `config`: options, or null. No database, or damaged: XX001; not closed:
+ 55000. Since 1.0.
+
+ The caller keeps:
+ `image` is readable for `len` bytes; `out` is writable; `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_deserialize(const uint8_t *image,
+                               size_t len,
+                               const lumos_config *config,
+                               lumos_db **out,
+                               lumos_error **err);
+
+/*
  `lumos_open`; null on failure, see `lumos_last_error`. Since 1.0.
 
  The caller keeps:

@@ -21,6 +21,8 @@ mod damage_tests;
 #[cfg(test)]
 mod follower_tests;
 #[cfg(test)]
+mod image_tests;
+#[cfg(test)]
 mod newer_tests;
 #[cfg(test)]
 mod rescue_tests;
@@ -69,6 +71,14 @@ impl Database {
             None => Held::Engine(opened),
         };
         Ok(Arc::new(Database { held }))
+    }
+
+    /// Opens a new database in memory that begins as `image`: what [`Database::serialize`] gave, or the bytes of a file
+    /// that was closed.
+    /// # Errors
+    /// `XX001` when it is no database, or damaged; `55000` when it was not closed; `0A000` for a newer format; `53200`.
+    pub fn deserialize(image: &[u8], options: DatabaseOptions) -> Result<Arc<Database>> {
+        Ok(Arc::new(Database { held: Held::Engine(instance::open_image(image, &options)?) }))
     }
 
     fn opened(&self) -> Opened {

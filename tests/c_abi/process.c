@@ -69,6 +69,7 @@ static void only_the_owner_may_read(void) {
 static void a_fork_leaves_the_parent_alone(lumos_db *db, lumos_conn *conn, lumos_stmt *stmt) {
     int status = -1;
     pid_t child;
+    CHECK_CALL(lumos_db_checkpoint(db, NULL, &error));
     CHECK_CALL(lumos_exec(conn, "BEGIN; INSERT INTO t VALUES (2)", LUMOS_NTS, NULL, &error));
     fflush(stdout);
     child = fork();
@@ -76,6 +77,7 @@ static void a_fork_leaves_the_parent_alone(lumos_db *db, lumos_conn *conn, lumos
         lumos_db *other = NULL, *own = NULL;
         lumos_conn *mine = NULL;
         lumos_result *result = NULL;
+        lumos_config *reading = lumos_config_new();
         int wrong = 0;
         wrong += lumos_exec(conn, "INSERT INTO t VALUES (3)", LUMOS_NTS, NULL, NULL) != LUMOS_MISUSE;
         wrong += lumos_execute(stmt, &result, NULL) != LUMOS_MISUSE;
@@ -88,6 +90,15 @@ static void a_fork_leaves_the_parent_alone(lumos_db *db, lumos_conn *conn, lumos
         lumos_db_close(db);
         /* The parent has the file. */
         wrong += lumos_open(path, &other, NULL) != LUMOS_BUSY;
+        /* To read its last checkpoint is for everybody. */
+        wrong += lumos_config_set(reading, "read_only", "on", NULL) != LUMOS_OK;
+        wrong += lumos_open_config(path, reading, &other, NULL) != LUMOS_OK;
+        wrong += lumos_connect(other, &mine, NULL) != LUMOS_OK;
+        wrong += number(mine, "SELECT count(*) FROM t") != 1;
+        wrong += lumos_exec(mine, "INSERT INTO t VALUES (3)", LUMOS_NTS, NULL, NULL) != LUMOS_READONLY;
+        lumos_conn_close(mine);
+        lumos_db_close(other);
+        lumos_config_free(reading);
         wrong += lumos_open(NULL, &own, NULL) != LUMOS_OK;
         wrong += lumos_connect(own, &mine, NULL) != LUMOS_OK;
         wrong += lumos_exec(mine, "CREATE TABLE c (a int)", LUMOS_NTS, NULL, NULL) != LUMOS_OK;
@@ -216,6 +227,53 @@ static void a_backup_is_a_database(lumos_db *db, lumos_conn *conn) {
     unlink(dest);
 }
 
+/* The same as bytes: opened again in memory, and as a file. */
+static void a_database_as_bytes_is_opened_again(lumos_db *db, lumos_conn *conn) {
+    lumos_db *copy = NULL;
+    lumos_conn *reader = NULL;
+    lumos_config *config = lumos_config_new();
+    uint8_t *image = NULL;
+    size_t length = 0;
+    uint64_t findings = 1;
+    char dest[4200];
+    FILE *file;
+    int64_t rows = number(conn, "SELECT count(*) FROM t");
+    int as_file;
+    CHECK_FAILS(lumos_serialize(db, NULL, &length, &error), LUMOS_MISUSE, "55000");
+    CHECK_FAILS(lumos_serialize(NULL, &image, &length, &error), LUMOS_MISUSE, "55000");
+    CHECK_CALL(lumos_serialize(db, &image, &length, &error));
+    CHECK(image != NULL && length > (128 << 10));
+    beside(dest, sizeof dest, "-image.lumos");
+    file = fopen(dest, "wb");
+    CHECK(file != NULL && fwrite(image, 1, length, file) == length && fclose(file) == 0);
+    for (as_file = 0; as_file < 2; as_file++) {
+        if (as_file) {
+            CHECK_CALL(lumos_open(dest, &copy, &error));
+        } else {
+            CHECK_CALL(lumos_config_set(config, "memory_limit", "32MB", &error));
+            CHECK_CALL(lumos_deserialize(image, length, config, &copy, &error));
+        }
+        CHECK_CALL(lumos_connect(copy, &reader, &error));
+        CHECK(number(reader, "SELECT count(*) FROM t") == rows);
+        CHECK_CALL(lumos_exec(reader, "INSERT INTO t VALUES (1); CREATE TABLE more (a int)", LUMOS_NTS, NULL, &error));
+        CHECK_CALL(lumos_verify(copy, NULL, NULL, &findings, &error));
+        CHECK(findings == 0);
+        lumos_conn_close(reader);
+        lumos_db_close(copy);
+    }
+    CHECK(number(conn, "SELECT count(*) FROM t") == rows);
+    copy = NULL;
+    CHECK_FAILS(lumos_deserialize(image, length / 2, NULL, &copy, &error), LUMOS_CORRUPT, "XX001");
+    CHECK_FAILS(lumos_deserialize(image, 0, NULL, &copy, &error), LUMOS_CORRUPT, "XX001");
+    CHECK_FAILS(lumos_deserialize(NULL, 1, NULL, &copy, &error), LUMOS_MISUSE, "55000");
+    image[30] ^= 1;
+    CHECK_FAILS(lumos_deserialize(image, length, NULL, &copy, &error), LUMOS_CORRUPT, "XX001");
+    CHECK(copy == NULL);
+    lumos_free(image);
+    lumos_config_free(config);
+    unlink(dest);
+}
+
 int main(int argc, char **argv) {
     lumos_db *db = NULL;
     lumos_conn *conn = NULL;
@@ -232,6 +290,7 @@ int main(int argc, char **argv) {
     names_of_one_file_meet(conn);
     closing_ends_what_runs();
     a_backup_is_a_database(db, conn);
+    a_database_as_bytes_is_opened_again(db, conn);
     lumos_stmt_close(stmt);
     lumos_conn_close(conn);
     lumos_db_close(db);

@@ -31,6 +31,8 @@ type (
 	Stmt uintptr
 	// Result holds the rows of a running statement, used as its connection.
 	Result uintptr
+	// BackupHandle is a backup under way. One thread at a time.
+	BackupHandle uintptr
 	// Err is an error object; TakeError reads and frees it.
 	Err uintptr
 )

@@ -21,6 +21,15 @@ package capi
 #cgo nocallback lgo_checkpoint
 #cgo noescape lgo_verify
 #cgo nocallback lgo_verify
+#cgo noescape lgo_backup_start
+#cgo nocallback lgo_backup_start
+#cgo noescape lgo_backup_step
+#cgo nocallback lgo_backup_step
+#cgo nocallback lgo_backup_finish
+#cgo noescape lgo_serialize
+#cgo nocallback lgo_serialize
+#cgo noescape lgo_deserialize
+#cgo nocallback lgo_deserialize
 #cgo noescape lgo_connect
 #cgo nocallback lgo_connect
 #cgo noescape lgo_conn_reset
@@ -116,6 +125,38 @@ static int32_t lgo_verify(uintptr_t db, uint32_t kept_max, uintptr_t *text, size
 	*err = (uintptr_t)e;
 	return s;
 }
+static int32_t lgo_backup_start(uintptr_t db, const uint8_t *path, uintptr_t *out, uintptr_t *err) {
+	lumos_backup *backup = NULL;
+	lumos_error *e = NULL;
+	lumos_status s = lumos_backup_start((lumos_db *)db, (const char *)path, 0, &backup, &e);
+	*out = (uintptr_t)backup;
+	*err = (uintptr_t)e;
+	return s;
+}
+static int32_t lgo_backup_step(uintptr_t backup, int32_t pages, uint64_t *remaining, uint64_t *total, uintptr_t *err) {
+	lumos_error *e = NULL;
+	lumos_status s = lumos_backup_step((lumos_backup *)backup, pages, remaining, total, &e);
+	*err = (uintptr_t)e;
+	return s;
+}
+static void lgo_backup_finish(uintptr_t backup) { lumos_backup_finish((lumos_backup *)backup); }
+static int32_t lgo_serialize(uintptr_t db, uintptr_t *out, size_t *length, uintptr_t *err) {
+	uint8_t *bytes = NULL;
+	lumos_error *e = NULL;
+	lumos_status s = lumos_serialize((lumos_db *)db, &bytes, length, &e);
+	*out = (uintptr_t)bytes;
+	*err = (uintptr_t)e;
+	return s;
+}
+static int32_t lgo_deserialize(const uint8_t *image, size_t length, uintptr_t config, uintptr_t *out, uintptr_t *err) {
+	lumos_db *db = NULL;
+	lumos_error *e = NULL;
+	lumos_status s = lumos_deserialize(image, length, (const lumos_config *)config, &db, &e);
+	*out = (uintptr_t)db;
+	*err = (uintptr_t)e;
+	return s;
+}
+static void lgo_lumos_free(uintptr_t memory) { lumos_free((void *)memory); }
 static void lgo_free(uintptr_t memory) { free((void *)memory); }
 static void lgo_db_close(uintptr_t db) { lumos_db_close((lumos_db *)db); }
 
@@ -339,6 +380,50 @@ func Verify(db DB, keptMax int) (findings []string, found uint64, status Status,
 		C.lgo_free(C.uintptr_t(text))
 	}
 	return findings, uint64(count), status, Err(errHandle)
+}
+
+// BackupStart begins a backup to a new file.
+func BackupStart(db DB, path string) (BackupHandle, Status, Err, error) {
+	cPath, err := cText(path)
+	if err != nil {
+		return 0, Misuse, 0, err
+	}
+	var backup, failure uintptr
+	status := C.lgo_backup_start(C.uintptr_t(db), bytesOf(cPath), outOf(&backup), outOf(&failure))
+	return BackupHandle(backup), Status(status), Err(failure), nil
+}
+
+// BackupStep copies up to so many pages: More, or Done. It gives how many are left, and how many there are.
+func BackupStep(backup BackupHandle, pages int32) (remaining, total uint64, status Status, failure Err) {
+	var left, all C.uint64_t
+	var errHandle uintptr
+	status = Status(C.lgo_backup_step(C.uintptr_t(backup), C.int32_t(pages), &left, &all, outOf(&errHandle)))
+	return uint64(left), uint64(all), status, Err(errHandle)
+}
+
+// BackupFinish ends a backup; before Done the file is removed.
+func BackupFinish(backup BackupHandle) { C.lgo_backup_finish(C.uintptr_t(backup)) }
+
+// Serialize gives the whole database as bytes.
+func Serialize(db DB) ([]byte, Status, Err) {
+	var bytes, failure uintptr
+	var length C.size_t
+	status := Status(C.lgo_serialize(C.uintptr_t(db), outOf(&bytes), &length, outOf(&failure)))
+	if status < 0 {
+		return nil, status, Err(failure)
+	}
+	start := *(*unsafe.Pointer)(unsafe.Pointer(&bytes))
+	image := append([]byte(nil), unsafe.Slice((*byte)(start), int(length))...)
+	C.lgo_lumos_free(C.uintptr_t(bytes))
+	return image, status, 0
+}
+
+// Deserialize opens a database in memory that begins as image.
+func Deserialize(image []byte, config Config) (DB, Status, Err) {
+	var db, failure uintptr
+	status := C.lgo_deserialize((*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(image))), C.size_t(len(image)),
+		C.uintptr_t(config), outOf(&db), outOf(&failure))
+	return DB(db), Status(status), Err(failure)
 }
 
 // Connect opens a connection.

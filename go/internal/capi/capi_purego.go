@@ -34,6 +34,8 @@ var library struct {
 	stmtParamCount, stmtParamType, stmtParamName, stmtColumnCount uintptr
 	stmtColumn, run, stmtResult, fetchPacked, resultClose         uintptr
 	begin, commit, rollback, copyIn, copyOut                      uintptr
+	backupStart, backupStep, backupFinish                         uintptr
+	serialize, deserialize, free                                  uintptr
 }
 
 func symbols() map[string]*uintptr {
@@ -78,6 +80,12 @@ func symbols() map[string]*uintptr {
 		"lumos_rollback":          &l.rollback,
 		"lumos_copy_in":           &l.copyIn,
 		"lumos_copy_out":          &l.copyOut,
+		"lumos_backup_start":      &l.backupStart,
+		"lumos_backup_step":       &l.backupStep,
+		"lumos_backup_finish":     &l.backupFinish,
+		"lumos_serialize":         &l.serialize,
+		"lumos_deserialize":       &l.deserialize,
+		"lumos_free":              &l.free,
 	}
 }
 
@@ -232,6 +240,54 @@ func Checkpoint(db DB) (Status, Err) {
 	var failure Err
 	r, _, _ := purego.SyscallN(library.dbCheckpoint, uintptr(db), 0, uintptr(unsafe.Pointer(&failure)))
 	return Status(r), failure
+}
+
+// BackupStart begins a backup to a new file.
+func BackupStart(db DB, path string) (BackupHandle, Status, Err, error) {
+	cPath, err := cText(path)
+	if err != nil {
+		return 0, Misuse, 0, err
+	}
+	var backup BackupHandle
+	var failure Err
+	r, _, _ := purego.SyscallN(library.backupStart, uintptr(db), uintptr(unsafe.Pointer(&cPath[0])), 0,
+		uintptr(unsafe.Pointer(&backup)), uintptr(unsafe.Pointer(&failure)))
+	return backup, Status(r), failure, nil
+}
+
+// BackupStep copies up to so many pages: More, or Done. It gives how many are left, and how many there are.
+func BackupStep(backup BackupHandle, pages int32) (remaining, total uint64, status Status, failure Err) {
+	r, _, _ := purego.SyscallN(library.backupStep, uintptr(backup), uintptr(pages),
+		uintptr(unsafe.Pointer(&remaining)), uintptr(unsafe.Pointer(&total)), uintptr(unsafe.Pointer(&failure)))
+	return remaining, total, Status(r), failure
+}
+
+// BackupFinish ends a backup; before Done the file is removed.
+func BackupFinish(backup BackupHandle) { purego.SyscallN(library.backupFinish, uintptr(backup)) }
+
+// Serialize gives the whole database as bytes.
+func Serialize(db DB) ([]byte, Status, Err) {
+	var bytes uintptr
+	var length uint
+	var failure Err
+	r, _, _ := purego.SyscallN(library.serialize, uintptr(db), uintptr(unsafe.Pointer(&bytes)),
+		uintptr(unsafe.Pointer(&length)), uintptr(unsafe.Pointer(&failure)))
+	if status := Status(r); status < 0 {
+		return nil, status, failure
+	}
+	start := *(*unsafe.Pointer)(unsafe.Pointer(&bytes))
+	image := append([]byte(nil), unsafe.Slice((*byte)(start), int(length))...)
+	purego.SyscallN(library.free, bytes)
+	return image, Status(r), 0
+}
+
+// Deserialize opens a database in memory that begins as image.
+func Deserialize(image []byte, config Config) (DB, Status, Err) {
+	var db DB
+	var failure Err
+	r, _, _ := purego.SyscallN(library.deserialize, uintptr(unsafe.Pointer(unsafe.SliceData(image))), uintptr(len(image)),
+		uintptr(config), uintptr(unsafe.Pointer(&db)), uintptr(unsafe.Pointer(&failure)))
+	return db, Status(r), failure
 }
 
 // The callback of Verify is made once: purego never frees one. Verifications take turns.

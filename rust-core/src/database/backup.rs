@@ -12,7 +12,9 @@ use crate::database::Database;
 use crate::database::instance::Opened;
 use crate::database::new_file::{MEMORY_BYTES, NewFile};
 use crate::error::{Error, Result, SqlState};
+use crate::io::memory::MemoryVfs;
 use crate::io::os::OsVfs;
+use crate::io::vfs::{File, OpenMode, Vfs};
 use crate::session::engine::Engine;
 use crate::storage::FIRST_USER_TREE;
 use crate::transaction::scan::TransactionScan;
@@ -57,6 +59,63 @@ impl Database {
     /// another backup is writing it; `53100`, `53200`, `58030`, `42501`; `XX001` for damage.
     pub fn backup_start(self: &Arc<Self>, target: &Path) -> Result<Backup> {
         let opened = self.opened();
+        // Files go where the database's are; those of a database in memory to the operating system's.
+        let vfs = opened.instance.files.clone().unwrap_or_else(|| Arc::new(OsVfs::new()));
+        Backup::start(opened, vfs, target)
+    }
+
+    /// One snapshot of the whole database as the bytes of a file, for [`Database::deserialize`]; others read and write
+    /// meanwhile.
+    /// # Errors
+    /// As [`Database::backup_start`] and [`Backup::step`]; `53200` when it does not fit into the memory limit.
+    pub fn serialize(self: &Arc<Self>) -> Result<Image> {
+        let opened = self.opened();
+        let mut memory = opened.engine.memory.reservation();
+        let figures = opened.instance.storage.statistics();
+        memory.grow((figures.blocks_used * figures.page_size) as usize)?;
+        let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new());
+        let path = Path::new("image");
+        let mut backup = Backup::start(opened, Arc::clone(&vfs), path)?;
+        while !backup.step(u32::MAX)? {}
+        let file = vfs.open(path, OpenMode::ReadOnly)?;
+        let length = file.size()? as usize;
+        memory.grow(length.saturating_sub(memory.bytes()))?;
+        Ok(Image { file, length, _memory: memory })
+    }
+}
+
+/// A database as bytes.
+#[derive(Debug)]
+pub struct Image {
+    file: Arc<dyn File>,
+    length: usize,
+    _memory: Reservation,
+}
+
+impl Image {
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// It never is: a database without tables has headers.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Copies it to `buffer`, which has its length.
+    /// # Errors
+    /// `XX000` for another length.
+    pub fn copy_to(&self, buffer: &mut [u8]) -> Result<()> {
+        if buffer.len() != self.length || self.file.read_at(buffer, 0)? != self.length {
+            return Err(Error::internal("a buffer has another length than the image for it"));
+        }
+        Ok(())
+    }
+}
+
+impl Backup {
+    fn start(opened: Opened, vfs: Arc<dyn Vfs>, target: &Path) -> Result<Backup> {
         let mut memory = opened.engine.memory.reservation();
         memory.grow(MEMORY_BYTES)?;
         let (transaction, definitions) = snapshot_of_tables(&opened.engine)?;
@@ -66,8 +125,6 @@ impl Database {
             trees.extend(table.layout.indexes.iter().map(|index| index.tree));
         }
         let storage = &opened.instance.storage;
-        // Files go where the database's are; those of a database in memory to the operating system's.
-        let vfs = opened.instance.files.clone().unwrap_or_else(|| Arc::new(OsVfs::new()));
         let file = NewFile::create(vfs, target, storage.page_size())?;
         Ok(Backup {
             snapshot: transaction.snapshot_timestamp(),

@@ -185,6 +185,27 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
     }
 }
 
+/// Opens a database in memory that begins as `image`.
+pub(super) fn open_image(image: &[u8], options: &DatabaseOptions) -> Result<Opened> {
+    let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new());
+    let path = PathBuf::from(MEMORY_NAME);
+    vfs.open(&path, OpenMode::CreateNew)?.write_at(image, 0)?;
+    let name = Arc::from(MEMORY_NAME);
+    let place = Place { vfs, path, name, volatile: true, overlaid: false, beside_writer: false };
+    let memory = memory_account(options);
+    let storage = Storage::open(storage_options(&place, options, &memory))?;
+    if !storage.last_checkpoint().clean {
+        return Err(Error::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the image is of a database that was not closed",
+        )
+        .hint(
+            "Part of it is in its log: open the file instead, or use an image that lumos_serialize made.",
+        ));
+    }
+    assemble(&place, options, memory, storage)
+}
+
 /// Removes what a process left that was killed while it made this file. Whoever is still making it holds its lock.
 fn remove_stale(place: &Place) {
     for suffix in ["-new", "-incomplete", "-incomplete-new"] {

@@ -1,8 +1,10 @@
-//! `lumos_backup`: a copy of one snapshot, made while others write.
+//! `lumos_backup`: a copy of one snapshot, made while others write; the same as bytes in memory.
 
+use crate::database::Database;
 use crate::database::backup::Backup;
 use crate::ffi::abi::*;
-use crate::ffi::database::engine;
+use crate::ffi::config::Config;
+use crate::ffi::database::{engine, handle_of};
 use crate::ffi::guard::{Failure, guard, guard_value, made, store};
 use crate::ffi::handle;
 use crate::ffi::text;
@@ -87,4 +89,63 @@ pub extern "C" fn lumos_backup_finish(backup: *mut lumos_backup) {
         handle::close::<BackupHandle, _>(backup);
         Ok(())
     });
+}
+
+/// One snapshot of the whole database as bytes, for `lumos_deserialize` or to be written to a file, which is then a
+/// database; others read and write meanwhile. `*out` is freed with `lumos_free`. 53200: it does not fit into
+/// memory_limit. Since 1.0.
+///
+/// # Safety
+/// `out` and `len` are writable; `err` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lumos_serialize(
+    db: *mut lumos_db,
+    out: *mut *mut u8,
+    len: *mut usize,
+    err: *mut *mut lumos_error,
+) -> lumos_status {
+    guard(err, || {
+        if out.is_null() || len.is_null() {
+            return Err(Failure::Misuse("misuse: an out-parameter is null"));
+        }
+        let image = engine(db)?.serialize()?;
+        let bytes = text::malloc_bytes(image.len(), |buffer| image.copy_to(buffer))?;
+        // SAFETY: not null, and by this function's contract writable.
+        unsafe {
+            store(out, bytes)?;
+            store(len, image.len())?;
+        }
+        Ok(LUMOS_OK)
+    })
+}
+
+/// Opens a new database in memory that begins as these bytes, which are copied: what `lumos_serialize` gave, or the
+/// content of a database file that was closed. `config`: options, or null. No database, or damaged: XX001; not closed:
+/// 55000. Since 1.0.
+///
+/// # Safety
+/// `image` is readable for `len` bytes; `out` is writable; `err` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lumos_deserialize(
+    image: *const u8,
+    len: usize,
+    config: *const lumos_config,
+    out: *mut *mut lumos_db,
+    err: *mut *mut lumos_error,
+) -> lumos_status {
+    guard(err, || {
+        if out.is_null() || (image.is_null() && len > 0) {
+            return Err(Failure::Misuse("misuse: a parameter is null"));
+        }
+        let options = match config.is_null() {
+            true => Default::default(),
+            false => handle::lease::<Config, _>(config)?.options.clone(),
+        };
+        // SAFETY: not null, and by this function's contract readable for `len` bytes.
+        let image = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(image, len) } };
+        let handle = handle_of(Database::deserialize(image, options)?)?;
+        // SAFETY: not null, and by this function's contract writable.
+        unsafe { store(out, handle)? };
+        Ok(LUMOS_OK)
+    })
 }

@@ -44,7 +44,11 @@ pub(crate) unsafe fn open_path(
         unsafe { text::utf8(path, LUMOS_NTS)? }
     };
     let path = (!path.is_empty() && path != ":memory:").then(|| Path::new(path));
-    let database = Database::open(path, options)?;
+    handle_of(Database::open(path, options)?)
+}
+
+/// A new handle of an engine.
+pub(crate) fn handle_of(database: Arc<Database>) -> std::result::Result<*mut lumos_db, Failure> {
     let handle = DatabaseHandle { database, connections: Arc::default(), own: Arc::default() };
     Ok(made(handle::insert(handle))?)
 }

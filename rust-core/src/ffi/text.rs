@@ -1,5 +1,6 @@
 //! Texts across the border: pointer and length in, NUL-terminated copies out.
 
+use crate::error::{Error, SqlState};
 use crate::ffi::abi::LUMOS_NTS;
 use crate::ffi::guard::Failure;
 use crate::sql::types::text::check_sql_text;
@@ -59,7 +60,29 @@ pub(crate) fn malloc_text(text: &str) -> *mut c_char {
     copy.cast()
 }
 
-/// Frees what `malloc_text` or `lumos_malloc` gave.
+/// Bytes that the host frees with `lumos_free`, filled by `fill`.
+/// # Errors
+/// `53200` when memory is out; what `fill` fails with.
+pub(crate) fn malloc_bytes(
+    length: usize,
+    fill: impl FnOnce(&mut [u8]) -> crate::error::Result<()>,
+) -> crate::error::Result<*mut u8> {
+    // SAFETY: `calloc` has no precondition.
+    let bytes = unsafe { libc::calloc(length.max(1), 1) }.cast::<u8>();
+    if bytes.is_null() {
+        return Err(Error::new(SqlState::OUT_OF_MEMORY, "out of memory"));
+    }
+    // SAFETY: just allocated with this length, zeroed, and nobody else has it.
+    let filled = fill(unsafe { std::slice::from_raw_parts_mut(bytes, length) });
+    if let Err(error) = filled {
+        // SAFETY: it came from `calloc` above.
+        unsafe { free(bytes.cast()) };
+        return Err(error);
+    }
+    Ok(bytes)
+}
+
+/// Frees what `malloc_text`, `malloc_bytes` or `lumos_malloc` gave.
 /// # Safety
 /// `memory` is null or came from one of them and was not freed.
 pub(crate) unsafe fn free(memory: *mut c_void) {
