@@ -55,7 +55,7 @@ impl Escalation {
         table: ObjectId,
         trees: impl Iterator<Item = TreeId>,
     ) -> Result<()> {
-        if held.len() <= self.asked_next {
+        if held.count() <= self.asked_next {
             return Ok(());
         }
         let before = held.len();
@@ -66,7 +66,7 @@ impl Escalation {
         if locks.try_lock_table_strongly(owner, held, table, TableLockMode::Exclusive)? {
             self.trees.extend(trees.map(|tree| (tree, before)));
         } else {
-            self.asked_next = held.len().saturating_mul(2);
+            self.asked_next = held.count().saturating_mul(2);
         }
         Ok(())
     }

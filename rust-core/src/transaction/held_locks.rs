@@ -5,7 +5,7 @@ use crate::common::ids::{ObjectId, TreeId};
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::Arc;
 use crate::error::Result;
-use crate::transaction::lock_modes::ModeSet;
+use crate::transaction::lock_modes::{Mode, ModeSet};
 
 /// The list is charged in steps of this many locks.
 const HELD_STEP: usize = 4096;
@@ -21,6 +21,8 @@ pub(super) enum HeldLock {
     Strong { hash: u64, modes: ModeSet, table: ObjectId },
     /// Keys of a run, from `first` on.
     Run { tree: TreeId, first: u64 },
+    /// A set of keys, and all that come into it.
+    Set { tree: TreeId, mode: Mode },
 }
 
 /// How much was held at some moment, to return to.
@@ -38,18 +40,30 @@ pub struct HeldLocks {
     locks: Vec<HeldLock>,
     /// One past the last key of the last lock, when that is a run.
     run_end: u64,
+    /// Keys in sets.
+    in_sets: usize,
     memory: Reservation,
 }
 
 impl HeldLocks {
     /// None yet.
     pub fn new(memory: &Arc<MemoryAccount>) -> HeldLocks {
-        HeldLocks { locks: Vec::new(), run_end: 0, memory: memory.reservation() }
+        HeldLocks { locks: Vec::new(), run_end: 0, in_sets: 0, memory: memory.reservation() }
     }
 
     /// How many entries there are; keys of a run count once.
     pub fn len(&self) -> usize {
         self.locks.len()
+    }
+
+    /// As [`HeldLocks::len`], keys in sets counted each.
+    pub(super) fn count(&self) -> usize {
+        self.locks.len() + self.in_sets
+    }
+
+    /// A key came into a set.
+    pub(super) fn note_in_set(&mut self) {
+        self.in_sets += 1;
     }
 
     /// Whether nothing is held.
@@ -99,6 +113,9 @@ impl HeldLocks {
     /// Ends a return to `mark`: what the run that is the last lock now must be cut to.
     pub(super) fn settle(&mut self, mark: LockMark) -> Option<(TreeId, u64)> {
         self.run_end = mark.run_end;
+        if self.locks.is_empty() {
+            self.in_sets = 0;
+        }
         if self.locks.is_empty() && self.locks.capacity() > HELD_STEP {
             self.locks = Vec::new();
             self.memory.resize(0).expect("shrinking a reservation never fails");

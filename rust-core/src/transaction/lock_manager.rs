@@ -16,7 +16,8 @@
 //! Every request that must wait enqueues under the graph mutex and searches from itself, so the last one to
 //! join a cycle sees all of it. Weak table modes (they never meet each other) are kept with their owner, and
 //! only a request for a strong mode looks there (`LockOwner::fast`). Consecutive keys that a transaction adds are
-//! one entry (`lock_run`), and only a request for one of its keys makes an entry of that key.
+//! one entry (`lock_run`), very many that come in no order are a set (`lock_set`), and only a request for one of their keys
+//! makes an entry of that key.
 //!
 //! Order of mutexes: graph → an owner's fast locks → a stripe of runs → one shard → an owner's grant.
 
@@ -111,6 +112,7 @@ pub struct LockManager {
     strong: Box<[AtomicU32]>,
     pub(super) runs: LockRuns,
     pub(super) counters: LockCounters,
+    pub(super) memory: Arc<MemoryAccount>,
 }
 
 impl std::fmt::Debug for LockManager {
@@ -131,6 +133,7 @@ impl LockManager {
             strong: (0..STRONG_COUNT).map(|_| AtomicU32::new(0)).collect(),
             runs: LockRuns::default(),
             counters: LockCounters::default(),
+            memory: Arc::clone(memory),
         }
     }
 
@@ -276,6 +279,7 @@ impl LockManager {
                     self.strong_counter(table).fetch_sub(1, Ordering::SeqCst);
                 }
                 HeldLock::Run { tree, first } => self.cut_run(owner, tree, first),
+                HeldLock::Set { tree, mode } => self.release_set(owner, tree, mode),
             }
         }
         if let Some((tree, end)) = held.settle(mark) {
@@ -365,7 +369,7 @@ impl LockManager {
     fn request(&self, owner: &LockOwner, held: &mut HeldLocks, request: Request) -> Result<Answer> {
         let mut shard = self.shard(request.hash).lock();
         shard.reserve_one()?;
-        if let RequestKind::Row { tree, number: Some(number) } = request.kind
+        if let RequestKind::Row { tree, number } = request.kind
             && self.runs.may_hold(tree)
         {
             drop(shard);
@@ -378,24 +382,34 @@ impl LockManager {
         Ok(answer)
     }
 
-    /// As `request`, for a key of a tree in which there are runs.
+    /// As `request`, for a key of a tree in which there are runs or sets.
     fn request_beside_runs(
         &self,
         owner: &LockOwner,
         held: &mut HeldLocks,
         request: Request,
-        (tree, number): (TreeId, u64),
+        (tree, number): (TreeId, Option<u64>),
     ) -> Result<Answer> {
         // The stripe stays locked until the request is listed: no run reserves the key meanwhile.
         let mut runs = self.runs.stripe(tree).lock();
         let mut shard = self.shard(request.hash).lock();
         shard.reserve_one()?;
-        if let Some(run) = runs.holding(tree, number) {
+        if let Some(number) = number
+            && let Some(run) = runs.holding(tree, number)
+        {
             if run.owner == owner.id && request.mode.is_covered_by(run.mode.set()) {
                 return Ok(Answer::Held);
             }
             if run.list(number) {
                 shard.add_holder(request.hash, run.owner, run.mode.set());
+            }
+        }
+        if let Some(set) = runs.set_holding(tree, number, request.hash) {
+            if set.owner == owner.id && request.mode.is_covered_by(set.mode.set()) {
+                return Ok(Answer::Held);
+            }
+            if set.list(request.hash) {
+                shard.add_holder(request.hash, set.owner, set.mode.set());
             }
         }
         let answer = grant(&mut shard, owner, request);

@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::transaction::held_locks::HeldLocks;
 use crate::transaction::lock_manager::{LockManager, LockOwner, LockTarget};
 use crate::transaction::lock_modes::Mode;
+use crate::transaction::lock_set::LockSet;
 use crate::transaction::types::RowLockMode;
 use crossbeam::utils::CachePadded;
 use std::ops::Range;
@@ -57,15 +58,18 @@ impl LockRun {
     }
 }
 
-/// The runs of some trees.
+/// The runs and sets of some trees.
 #[derive(Debug, Default)]
-pub(super) struct RunStripe(Vec<LockRun>);
+pub(super) struct RunStripe {
+    runs: Vec<LockRun>,
+    pub(super) sets: Vec<LockSet>,
+}
 
 impl RunStripe {
     /// The run that has locked a key. A stretch that holds the key only in reserve ends before it from now on.
     pub(super) fn holding(&mut self, tree: TreeId, number: u64) -> Option<&mut LockRun> {
         let of_tree = |run: &LockRun| run.tree == tree && run.first <= number && number < run.reserved;
-        let run = self.0.iter_mut().find(|run| of_tree(run))?;
+        let run = self.runs.iter_mut().find(|run| of_tree(run))?;
         if number < run.next {
             return Some(run);
         }
@@ -73,8 +77,18 @@ impl RunStripe {
         None
     }
 
+    /// The set that has locked a key.
+    pub(super) fn set_holding(
+        &mut self,
+        tree: TreeId,
+        number: Option<u64>,
+        hash: u64,
+    ) -> Option<&mut LockSet> {
+        self.sets.iter_mut().find(|set| set.tree == tree && set.holds(number, hash))
+    }
+
     fn of_owner(&mut self, owner: u32, tree: TreeId, next: u64) -> Option<&mut LockRun> {
-        self.0.iter_mut().find(|run| run.owner == owner && run.tree == tree && run.next == next)
+        self.runs.iter_mut().find(|run| run.owner == owner && run.tree == tree && run.next == next)
     }
 }
 
@@ -89,7 +103,12 @@ impl LockRuns {
         &self.stripes[tree.0 as usize % STRIPE_COUNT]
     }
 
-    /// Whether runs may hold keys of a tree. To be asked under the mutex of the key's shard: whoever reserves counts
+    /// How many runs and sets there are in the stripe of a tree.
+    pub(super) fn counter(&self, tree: TreeId) -> &AtomicU32 {
+        &self.entry(tree).0
+    }
+
+    /// Whether runs or sets may hold keys of a tree. To be asked under the mutex of the key's shard: whoever reserves counts
     /// first and takes that mutex after.
     pub(super) fn may_hold(&self, tree: TreeId) -> bool {
         self.entry(tree).0.load(Ordering::SeqCst) != 0
@@ -136,7 +155,7 @@ impl LockManager {
         let start = numbers.start;
         let mut end = numbers.end;
         let goes_on = |run: &LockRun| run.owner == owner.id && run.next == start;
-        for run in runs.0.iter().filter(|run| run.tree == tree && !goes_on(run)) {
+        for run in runs.runs.iter().filter(|run| run.tree == tree && !goes_on(run)) {
             if run.first <= start && start < run.reserved {
                 return start;
             }
@@ -148,12 +167,12 @@ impl LockManager {
             return start;
         }
         if runs.of_owner(owner.id, tree, start).is_none() {
-            if runs.0.len() >= RUNS_MAX {
+            if runs.runs.len() >= RUNS_MAX {
                 return start;
             }
             counter.fetch_add(1, Ordering::SeqCst);
             let listed = Vec::new();
-            runs.0.push(LockRun {
+            runs.runs.push(LockRun {
                 owner: owner.id,
                 tree,
                 mode,
@@ -166,7 +185,8 @@ impl LockManager {
         // Counted before looking: from now on whoever locks a key of this tree comes here first.
         let free = (start..end).take_while(|number| {
             let hash = self.hash(LockTarget::Row { tree, key: &number.to_be_bytes() });
-            !self.shard(hash).lock().entries.contains_key(&hash)
+            let in_set = |set: &LockSet| set.tree == tree && set.holds(Some(*number), hash);
+            !runs.sets.iter().any(in_set) && !self.shard(hash).lock().entries.contains_key(&hash)
         });
         let end = start + free.count() as u64;
         if let Some(run) = runs.of_owner(owner.id, tree, start) {
@@ -191,7 +211,7 @@ impl LockManager {
         let is_meant = |run: &&mut LockRun| {
             run.owner == owner.id && run.tree == tree && run.first <= end && end < run.next
         };
-        let Some(run) = runs.0.iter_mut().find(is_meant) else { return };
+        let Some(run) = runs.runs.iter_mut().find(is_meant) else { return };
         run.reserved = end;
         run.next = end;
         let modes = run.mode.set();
@@ -207,9 +227,9 @@ impl LockManager {
     }
 
     fn remove_if_empty(&self, runs: &mut RunStripe, owner: &LockOwner, tree: TreeId) {
-        let before = runs.0.len();
+        let before = runs.runs.len();
         let is_empty = |run: &LockRun| run.owner == owner.id && run.tree == tree && run.first == run.reserved;
-        runs.0.retain(|run| !is_empty(run));
-        self.runs.entry(tree).0.fetch_sub((before - runs.0.len()) as u32, Ordering::SeqCst);
+        runs.runs.retain(|run| !is_empty(run));
+        self.runs.entry(tree).0.fetch_sub((before - runs.runs.len()) as u32, Ordering::SeqCst);
     }
 }

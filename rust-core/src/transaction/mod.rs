@@ -15,6 +15,7 @@ pub mod held_locks;
 pub mod lock_manager;
 mod lock_modes;
 mod lock_run;
+mod lock_set;
 mod lock_table;
 mod lock_wait;
 pub mod manager;

@@ -29,6 +29,8 @@ use std::ops::Bound;
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
 /// Locks that are held before consecutive keys are locked as runs.
 const LOCKS_BEFORE_RUNS: usize = 64;
+/// Locks that are held before those of keys in no order go into sets.
+const LOCKS_BEFORE_SETS: usize = if cfg!(test) { 1 << 10 } else { 1 << 14 };
 
 /// A tree as a transaction sees it: one of the database, or one that it created itself and that exists only
 /// in its write set until commit. Cheap to clone; valid for the transaction that asked.
@@ -502,6 +504,11 @@ impl Transaction {
         }
         if scratch.locks.len() >= LOCKS_BEFORE_RUNS
             && append::lock_next_key(manager, scratch, tree, key, mode)?
+        {
+            return Ok(LockOutcome::Granted);
+        }
+        if scratch.locks.count() >= LOCKS_BEFORE_SETS
+            && manager.locks.lock_in_set(&scratch.owner, &mut scratch.locks, (tree, key), mode)?
         {
             return Ok(LockOutcome::Granted);
         }

@@ -279,6 +279,48 @@ fn keys_changed_one_after_the_other_are_one_lock_of_their_mode_and_others_meet_i
 }
 
 #[test]
+fn very_many_locks_in_no_order_take_a_few_bytes_each_and_others_meet_them() {
+    let fixture = Fixture::new();
+    let mut writer = fixture.begin();
+    let tree = fixture.tree;
+    for number in shuffled(1 << 11) {
+        writer.lock_row(tree, &key(1_000_000 + number), RowLockMode::Update).unwrap();
+    }
+    let before = fixture.memory.used();
+    let count = 1 << 16;
+    for number in shuffled(count) {
+        writer.lock_row(tree, &key(number), RowLockMode::NoKeyUpdate).unwrap();
+    }
+    let bytes = fixture.memory.used() - before;
+    assert!(bytes < 4 * count as usize, "{bytes}");
+    // Again, and stronger.
+    for number in [7, 8, 40_000] {
+        writer.lock_row(tree, &key(number), RowLockMode::NoKeyUpdate).unwrap();
+        writer.lock_row(tree, &key(number + 10), RowLockMode::Update).unwrap();
+    }
+    let mut other = fixture.begin();
+    assert!(other.try_lock_row(tree, &key(50_000), RowLockMode::KeyShare).unwrap());
+    assert!(!other.try_lock_row(tree, &key(50_001), RowLockMode::Share).unwrap());
+    assert!(!other.try_lock_row(tree, &key(17), RowLockMode::KeyShare).unwrap());
+    assert!(other.try_lock_row(tree, &key(500_000), RowLockMode::Update).unwrap());
+    assert!(!writer.try_lock_row(tree, &key(500_000), RowLockMode::Update).unwrap());
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let mut waiter = fixture.begin();
+            waiter.lock_row(tree, &key(60_000), RowLockMode::Update).unwrap();
+        });
+        super::until(|| fixture.manager.lock_manager().waiting_count() == 1);
+        drop(writer);
+        waits.join().unwrap();
+    });
+    for number in [0, 17, 50_001, 65_535, 1_000_003] {
+        assert!(other.try_lock_row(tree, &key(number), RowLockMode::Update).unwrap());
+    }
+    drop(other);
+    assert!(fixture.memory.used() < before, "{} {before}", fixture.memory.used());
+}
+
+#[test]
 fn very_many_row_locks_become_a_table_lock_when_nobody_else_is_at_work() {
     let memory = MemoryAccount::new(1 << 20);
     let locks = LockManager::new(&memory);
