@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# bench/run.sh [ROW…]: `parser` is measured by bench/parser, everything else by bench/compare. Peers that come from
-# elsewhere (DuckDB, libclang for libpg_query's bindings) are put into bench/.venv, PostgreSQL is started from where the
-# system has it; a peer that cannot be had is said to be missing, and its columns stay empty.
+# bench/run.sh [ROW…]: `parser` is measured by bench/parser, `S7` by lumos-log, everything else by bench/compare.
+# Peers that come from elsewhere (DuckDB, libclang for libpg_query's bindings) are put into bench/.venv, PostgreSQL is
+# started from where the system has it; a peer that cannot be had is said to be missing, and its columns stay empty.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rows=("$@")
@@ -85,11 +85,15 @@ run_parser() {
 
 others=()
 for row in "${rows[@]}"; do
-  [ "${row,,}" = parser ] || others+=("$row")
+  case "${row,,}" in
+  parser | s7) ;;
+  *) others+=("$row") ;;
+  esac
 done
 if [ ${#rows[@]} -eq 0 ] || [ ${#others[@]} -gt 0 ]; then
   if wanted tpch || wanted storage || wanted s5; then find_duckdb; fi
   if wanted storage || wanted s8; then find_postgres; fi
   cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- "${others[@]}"
 fi
+if wanted s7 || wanted storage; then cargo run --release --quiet -p lumos-tests --bin lumos-log; fi
 ! wanted parser || run_parser

@@ -11,4 +11,5 @@ pub mod limits;
 pub mod memory;
 pub mod planted;
 pub mod random;
+mod simd;
 pub mod sync;

@@ -434,6 +434,7 @@ pub(super) fn assemble(
     }
     manager.set_background_checkpoints(options.background_checkpoints && !options.read_only);
     let catalog = Arc::new(Catalog::load(&manager)?);
+    manager.checkpoint_recovered();
     let instance = Arc::new(Instance {
         manager: Arc::clone(&manager),
         log,

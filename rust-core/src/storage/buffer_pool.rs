@@ -14,6 +14,7 @@ mod counters;
 mod cut;
 mod guard;
 mod relocate;
+mod write_back;
 
 pub(super) use ahead::PageAhead;
 use counters::PoolCounters;
@@ -21,6 +22,7 @@ pub(super) use cut::CutPage;
 use cut::{CLEAN, Cut, FIRST_EPOCH};
 use guard::PageGuard;
 pub(super) use guard::{ExclusivePage, SharedPage};
+use write_back::{Batch, WriteBack};
 
 use super::free_space::FreeSpace;
 use super::page::{Node, NodeMut};
@@ -111,6 +113,7 @@ pub(super) struct BufferPool {
     image_bytes_max: AtomicUsize,
     /// Pages lie elsewhere than the last checkpoint says though nothing changed: see [`relocate`].
     relocated: AtomicBool,
+    write_back: WriteBack,
     /// So many bytes that others gave back are worth a call of the allocator.
     trim_bytes: usize,
     /// The arena asks for large pages no more.
@@ -141,7 +144,7 @@ impl std::fmt::Debug for BufferPool {
 impl Drop for BufferPool {
     fn drop(&mut self) {
         let resident = self.stock.lock().resident;
-        self.memory.release(resident.max(FRAMES_MIN) * self.page_size);
+        self.memory.release((resident.max(FRAMES_MIN) + self.write_back.batch_pages) * self.page_size);
     }
 }
 
@@ -188,7 +191,8 @@ impl BufferPool {
             }
         };
         let map = PageMap::new(page_size, Arc::clone(&options.memory));
-        options.memory.charge(FRAMES_MIN * page_size)?;
+        let write_back = WriteBack::new(page_size, options.memory.limit());
+        options.memory.charge((FRAMES_MIN + write_back.batch_pages) * page_size)?;
         let image_bytes_max =
             (options.memory.limit() / IMAGE_MEMORY_SHARE).clamp(4 * page_size, IMAGE_BYTES_MAX);
         let trim_bytes = (options.memory.limit() / TRIM_MEMORY_SHARE).clamp(TRIM_BYTES_MIN, TRIM_BYTES_MAX);
@@ -216,6 +220,7 @@ impl BufferPool {
             images_waiting: AtomicUsize::new(0),
             image_bytes_max: AtomicUsize::new(image_bytes_max),
             relocated: AtomicBool::new(false),
+            write_back,
             trim_bytes,
             #[cfg(target_os = "linux")]
             without_large_pages: AtomicBool::new(false),
@@ -381,8 +386,24 @@ impl BufferPool {
             .hint("Restore a backup; lumos_verify lists all damage.")
     }
 
-    /// Reads a block and checks that it is `page`.
+    /// Reads a block and checks that it is `page`, and a page through and through.
     pub(super) fn read_block(&self, page: PageId, block: u32, crc: u32, bytes: &mut [u8]) -> Result<()> {
+        self.read_same(page, block, crc, bytes)?;
+        self.look_through(page, block, bytes)
+    }
+
+    fn look_through(&self, page: PageId, block: u32, bytes: &[u8]) -> Result<()> {
+        let node = Node::new(bytes);
+        if let Some(what) = node.unknown() {
+            return Err(Error::not_supported(format!("{what} in database \"{}\"", self.file_name))
+                .detail(format!("Page {page} in block {block} was written by a newer version of Lumos."))
+                .hint("Open the database with that version."));
+        }
+        node.check().map_err(|what| self.damaged(page, block, what))
+    }
+
+    /// Reads a block and checks that it holds what was written there for `page`.
+    fn read_same(&self, page: PageId, block: u32, crc: u32, bytes: &mut [u8]) -> Result<()> {
         let read = self.file.read_at(bytes, u64::from(block) * self.page_size as u64)?;
         self.counters.reads.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
@@ -397,12 +418,18 @@ impl BufferPool {
         if node.page_id() != page {
             return Err(self.damaged(page, block, "another page is stored there"));
         }
-        if let Some(what) = node.unknown() {
-            return Err(Error::not_supported(format!("{what} in database \"{}\"", self.file_name))
-                .detail(format!("Page {page} in block {block} was written by a newer version of Lumos."))
-                .hint("Open the database with that version."));
+        Ok(())
+    }
+
+    /// Reads the page that `entry` names. Whether it can be read without harm is found out once: the map's checksum
+    /// says that it is the same again.
+    fn read_page(&self, page: PageId, entry: &PageEntry, block: u32, bytes: &mut [u8]) -> Result<()> {
+        self.read_same(page, block, entry.crc.load(Ordering::Acquire), bytes)?;
+        if !self.map.is_sound(page) {
+            self.look_through(page, block, bytes)?;
+            self.map.note_sound(page);
         }
-        node.check().map_err(|what| self.damaged(page, block, what))
+        Ok(())
     }
 
     /// Brings a page into memory. False: the map does not name it.
@@ -417,8 +444,7 @@ impl BufferPool {
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
         let mut guard = self.take_frame()?;
-        if let Err(error) = self.read_block(page, block, entry.crc.load(Ordering::Acquire), guard.bytes_mut())
-        {
+        if let Err(error) = self.read_page(page, entry, block, guard.bytes_mut()) {
             self.put_back(guard);
             return Err(error);
         }
@@ -455,12 +481,15 @@ impl BufferPool {
     pub(super) fn free(&self, mut guard: ExclusivePage<'_>) {
         let page = PageId(guard.frame.page.load(Ordering::Relaxed));
         // A checkpoint that has not written it yet still needs what it holds.
-        if guard.frame.dirty.load(Ordering::Relaxed) != CLEAN {
+        let is_handed_over = self.hand_over(&guard);
+        if !is_handed_over && guard.frame.dirty.load(Ordering::Relaxed) != CLEAN {
             guard.mark_dirty();
         }
         self.clean(guard.frame);
         self.forget(page, || guard.frame.page.store(0, Ordering::Relaxed));
-        self.put_back(guard);
+        if !is_handed_over {
+            self.put_back(guard);
+        }
     }
 
     /// Frees a page without reading it. It must not be reachable by anyone.
@@ -543,11 +572,13 @@ impl BufferPool {
         stock.free.push(index as u32);
     }
 
-    /// Empties a frame: the first unused clean one, in need a changed one after writing it.
+    /// Empties a frame: the first unused clean one. Where the clock meets none, changed ones are written together, so
+    /// that those who come next find clean ones at once; in need one is written alone.
     fn evict(&self, in_need: bool) -> Result<ExclusivePage<'_>> {
         let mut last_error = None;
         let rounds = if in_need { CLOCK_ROUNDS_MAX } else { 3 };
         let mut dirty_passed = 0;
+        let mut changed = Batch::new();
         for round in 0..rounds {
             let frame_count = self.frame_count.load(Ordering::Acquire);
             for _ in 0..frame_count {
@@ -562,6 +593,17 @@ impl BufferPool {
                 // Where nearly all pages are changed ones, the few others are those in use.
                 if frame.dirty.load(Ordering::Relaxed) != CLEAN && dirty_passed < DIRTY_PASSED_MAX {
                     dirty_passed += 1;
+                    changed.push(index);
+                    if self.write_back.is_batch(&changed) {
+                        self.write_back.note_pressed();
+                        match self.write_back(&changed) {
+                            // The clock goes back to them: they are the next to go.
+                            Ok(cleaned) if cleaned > 0 => self.hand.store(changed[0], Ordering::Relaxed),
+                            Ok(_) => {}
+                            Err(error) => last_error = Some(error),
+                        }
+                        changed.clear();
+                    }
                     continue;
                 }
                 if !frame.latch.try_lock_exclusive() {

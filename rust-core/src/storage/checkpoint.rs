@@ -45,6 +45,9 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 /// And up to this share of the memory limit.
 const WRITE_MEMORY_SHARE: usize = 32;
 
+/// Trees whose entry counts are noted at a time, before the gate is closed.
+const COUNTS_AT_ONCE: usize = 64;
+
 /// What a checkpoint does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CheckpointStep {
@@ -189,10 +192,7 @@ impl Storage {
         let turn = self.turns.take();
         self.check_writable()?;
         let pool = &*self.pool;
-        // Into memory, so that the gate is not closed for reading.
-        for tree in self.miscounted_trees() {
-            self.directory.get(&tree.id.0.to_be_bytes(), |_, _| ())?;
-        }
+        self.save_entry_counts_ahead()?;
         // Memory is asked for before the gate and every latch: giving it back may write pages.
         let mut memory = pool.memory().reservation();
         let mut image_bytes = pool.image_bytes_wanted();
@@ -245,15 +245,32 @@ impl Storage {
         trees
     }
 
-    /// Notes in the directory how many entries each tree holds. The gate is closed, so the counts are as of the cut,
-    /// and so are the pages that they are noted on.
-    fn save_entry_counts(&self, lsn: Lsn) -> Result<()> {
-        for tree in self.miscounted_trees() {
-            let count = tree.entry_estimate();
-            let value = super::encode_root(tree.root, count);
-            self.directory.apply(&tree.id.0.to_be_bytes(), super::Change::Put(&value), lsn, None)?;
-            tree.count_saved(count);
+    /// Notes in the directory how many entries each tree holds, while others work: what has to be noted when the gate is
+    /// closed are then only the trees that change in this moment, on pages that are in memory.
+    fn save_entry_counts_ahead(&self) -> Result<()> {
+        let lsn = self.last_checkpoint().cut_lsn;
+        for trees in self.miscounted_trees().chunks(COUNTS_AT_ONCE) {
+            let _ticket = self.gate.enter();
+            for tree in trees {
+                let _alone = self.dropping.lock();
+                if !tree.dropped.load(Ordering::SeqCst) {
+                    self.save_entry_count(tree, lsn)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// The same when the gate is closed: the counts are as of the cut, and so are the pages that they are noted on.
+    fn save_entry_counts(&self, lsn: Lsn) -> Result<()> {
+        self.miscounted_trees().iter().try_for_each(|tree| self.save_entry_count(tree, lsn))
+    }
+
+    fn save_entry_count(&self, tree: &Tree, lsn: Lsn) -> Result<()> {
+        let count = tree.entry_estimate();
+        let value = super::encode_root(tree.root, count);
+        self.directory.apply(&tree.id.0.to_be_bytes(), super::Change::Put(&value), lsn, None)?;
+        tree.count_saved(count);
         Ok(())
     }
 

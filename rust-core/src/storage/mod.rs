@@ -146,6 +146,8 @@ pub struct Storage {
     header: StaticHeader,
     directory: Arc<Tree>,
     trees: RwLock<HashMap<TreeId, Arc<Tree>>>,
+    /// Held while a tree leaves the directory, and while its entry is changed: none comes back.
+    dropping: Mutex<()>,
     next_tree: AtomicU32,
     /// The last durable checkpoint.
     slot: Mutex<Slot>,
@@ -346,6 +348,7 @@ impl Storage {
             header,
             directory,
             trees: RwLock::new(HashMap::new()),
+            dropping: Mutex::new(()),
             next_tree: AtomicU32::new(slot.next_tree.0.max(FIRST_USER_TREE.0)),
             slot: Mutex::new(slot),
             cuts_through: AtomicBool::new(!slot.is_whole()),
@@ -557,9 +560,12 @@ impl Storage {
             return Err(Error::internal(format!("tree {id} cannot be dropped")));
         }
         let Some(tree) = self.find_tree(id)? else { return Ok(()) };
-        self.directory.apply(&id.0.to_be_bytes(), Change::Delete, lsn, None)?;
-        self.trees.write().remove(&id);
-        tree.dropped.store(true, Ordering::SeqCst);
+        {
+            let _alone = self.dropping.lock();
+            self.directory.apply(&id.0.to_be_bytes(), Change::Delete, lsn, None)?;
+            self.trees.write().remove(&id);
+            tree.dropped.store(true, Ordering::SeqCst);
+        }
         let mut pages = vec![tree.root];
         while let Some(page) = pages.pop() {
             let guard = self.pool.fetch_exclusive(page)?;
@@ -595,6 +601,21 @@ impl Storage {
         }
         let dirty = pool.dirty_count();
         dirty * 100 >= frames * DIRTY_PERCENT_WANTED && dirty * self.page_size() >= DIRTY_BYTES_WANTED_MIN
+    }
+
+    /// Whether changed pages stood in the way of somebody who needed a frame since this was asked last:
+    /// [`Storage::clean_ahead`] is of use.
+    pub fn take_pressed(&self) -> bool {
+        self.pool.take_pressed()
+    }
+
+    /// Writes changed pages that will have to make way for others soon, so that nobody has to wait for that. Gives how
+    /// many were written; 0: no more for now.
+    /// # Errors
+    /// `58030`, `53100`; nothing is lost, and whoever needs a frame tries again.
+    pub fn clean_ahead(&self) -> Result<usize> {
+        self.check_writable()?;
+        self.pool.clean_ahead()
     }
 
     /// Blocks of the file that nothing uses and nothing needs any more.

@@ -9,7 +9,7 @@
 use crate::common::checksum::crc32c;
 use crate::common::ids::{BlockId, PageId};
 use crate::common::memory::MemoryAccount;
-use crate::common::sync::atomic::{AtomicU32, Ordering};
+use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use std::sync::OnceLock;
@@ -95,9 +95,30 @@ impl MapLevel {
     }
 }
 
+/// Pages with neighbouring ids.
+#[derive(Debug)]
+struct Chunk {
+    entries: Box<[PageEntry]>,
+    /// A bit a page: see [`PageMap::is_sound`].
+    sound: Box<[AtomicU64]>,
+}
+
+impl Chunk {
+    fn new(pages: usize) -> Chunk {
+        Chunk {
+            entries: (0..pages).map(|_| PageEntry::default()).collect(),
+            sound: (0..pages.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn bytes(pages: usize) -> usize {
+        pages * size_of::<PageEntry>() + pages.div_ceil(64) * size_of::<AtomicU64>()
+    }
+}
+
 /// All pages of a database.
 pub(super) struct PageMap {
-    chunks: [OnceLock<Box<[PageEntry]>>; CHUNKS],
+    chunks: [OnceLock<Chunk>; CHUNKS],
     ids: Mutex<PageIds>,
     /// Level 0 maps pages, level n maps the nodes of level n - 1. The last level has one node once written.
     levels: Mutex<Vec<MapLevel>>,
@@ -113,9 +134,8 @@ impl std::fmt::Debug for PageMap {
 
 impl Drop for PageMap {
     fn drop(&mut self) {
-        let bytes: usize =
-            self.chunks.iter().filter_map(OnceLock::get).map(|chunk| size_of_val(&**chunk)).sum();
-        self.memory.release(bytes);
+        let chunks = self.chunks.iter().filter_map(OnceLock::get);
+        self.memory.release(chunks.map(|chunk| Chunk::bytes(chunk.entries.len())).sum());
     }
 }
 
@@ -147,7 +167,29 @@ impl PageMap {
             return None;
         }
         let (chunk, index) = locate(page);
-        Some(&self.chunks[chunk].get()?[index])
+        Some(&self.chunks[chunk].get()?.entries[index])
+    }
+
+    /// The word and the bit that say whether a page is sound.
+    fn soundness(&self, page: PageId) -> Option<(&AtomicU64, u64)> {
+        if u64::from(page.0) >= PAGE_COUNT_MAX {
+            return None;
+        }
+        let (chunk, index) = locate(page);
+        Some((&self.chunks[chunk].get()?.sound[index / 64], 1 << (index % 64)))
+    }
+
+    /// Whether what lies in the page's block was looked through since it was written: whoever reads the same bytes
+    /// again, as their checksum says, need not look again.
+    pub(super) fn is_sound(&self, page: PageId) -> bool {
+        self.soundness(page).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    /// Notes that what lies in the page's block was looked through.
+    pub(super) fn note_sound(&self, page: PageId) {
+        if let Some((word, bit)) = self.soundness(page) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
     }
 
     /// One past the highest page id in use.
@@ -178,14 +220,14 @@ impl PageMap {
                 continue;
             }
             let pages = (FIRST_CHUNK_PAGES as usize) << chunk;
-            charge(pages * size_of::<PageEntry>())?;
+            charge(Chunk::bytes(pages))?;
             let mut made = false;
             self.chunks[chunk].get_or_init(|| {
                 made = true;
-                (0..pages).map(|_| PageEntry::default()).collect()
+                Chunk::new(pages)
             });
             if !made {
-                self.memory.release(pages * size_of::<PageEntry>());
+                self.memory.release(Chunk::bytes(pages));
             }
         }
         Ok(())
@@ -228,6 +270,9 @@ impl PageMap {
 
     /// Notes that a page's block changed.
     pub(super) fn mark_changed(&self, page: PageId) {
+        if let Some((word, bit)) = self.soundness(page) {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
         self.levels.lock()[0].mark(page.0 as usize / self.fanout);
     }
 

@@ -1,5 +1,7 @@
 //! The thread that writes checkpoints while sessions commit: when the log has grown, when time has passed, when many
 //! pages are changed. Started when it is first of use, joined when the database is closed.
+//! Where the data is larger than memory it also writes changed pages before their frames are needed (flush-ahead), so
+//! that commits do not wait for that.
 //! Knows when and how fast. Knows nothing of what a checkpoint is made of.
 //!
 //! It takes its time, so that its writes do not stand in the way of the log's syncs: it spreads them over half of
@@ -31,7 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 struct State {
     stopped: bool,
+    /// For a checkpoint.
     asked: bool,
+    /// For clean frames.
+    pressed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -43,13 +48,17 @@ struct Shared {
 }
 
 impl Shared {
-    /// Waits; true: the thread is to end.
-    fn sleep(&self, time: Duration) -> bool {
+    /// Waits until there is something to do, or some time; gives what.
+    fn wait(&self, time: Duration) -> State {
         let mut state = self.state.lock();
-        if !state.stopped {
+        if !state.stopped && !state.asked && !state.pressed {
             self.changed.wait_for(&mut state, time);
         }
-        state.stopped
+        State {
+            stopped: state.stopped,
+            asked: std::mem::take(&mut state.asked),
+            pressed: std::mem::take(&mut state.pressed),
+        }
     }
 }
 
@@ -74,14 +83,16 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn new(log_tail: u64, now_nanos: u64) -> Checkpointer {
+    /// `cut_lsn` is the durable checkpoint's: where the log ends behind it, recovery brought back what is due.
+    pub(super) fn new(cut_lsn: u64, log_tail: u64, now_nanos: u64) -> Checkpointer {
+        let since = if cut_lsn < log_tail { INTERVAL_NANOS } else { 0 };
         Checkpointer {
             shared: Arc::default(),
             thread: Mutex::new(None),
             started: AtomicBool::new(false),
             off: AtomicBool::new(false),
-            cut_lsn: AtomicU64::new(log_tail),
-            cut_nanos: AtomicU64::new(now_nanos),
+            cut_lsn: AtomicU64::new(cut_lsn),
+            cut_nanos: AtomicU64::new(now_nanos.saturating_sub(since)),
             retry_nanos: AtomicU64::new(0),
             failure: Mutex::new(None),
             failed: AtomicBool::new(false),
@@ -136,22 +147,42 @@ impl TransactionManager {
         let grown = self.log.tail().0.saturating_sub(checkpointer.cut_lsn.load(Ordering::Relaxed));
         let due = self.memory.limit() as u64 * LOG_MEMORY_TIMES_DUE;
         if grown >= due.clamp(LOG_BYTES_DUE_MIN, LOG_BYTES_DUE_MAX) || self.storage.wants_checkpoint() {
-            if !checkpointer.shared.asked.swap(true, Ordering::Relaxed) {
-                self.start_checkpointer();
-                checkpointer.shared.state.lock().asked = true;
-                checkpointer.shared.changed.notify_all();
-            }
+            self.ask_for_checkpoint();
         } else if !checkpointer.started.load(Ordering::Relaxed)
             && !self.log.is_volatile()
             && (grown >= LOG_BYTES_STARTED || self.is_interval_over())
         {
             self.start_checkpointer();
         }
+        if self.storage.take_pressed() && !self.log.is_volatile() {
+            self.start_checkpointer();
+            checkpointer.shared.state.lock().pressed = true;
+            checkpointer.shared.changed.notify_all();
+        }
         if checkpointer.failed.load(Ordering::Relaxed) {
             checkpointer.failed.store(false, Ordering::Relaxed);
             return checkpointer.failure.lock().take().map_or(Ok(()), Err);
         }
         Ok(())
+    }
+
+    /// To be called when the database was opened: what recovery brought back from the log is written by and by, while
+    /// others work already. Nothing is wrong should that never come about: the next recovery does the same.
+    pub fn checkpoint_recovered(self: &Arc<Self>) {
+        let cut_lsn = self.checkpointer.cut_lsn.load(Ordering::Relaxed);
+        let is_off = self.checkpointer.off.load(Ordering::Relaxed) || self.log.is_volatile();
+        if !is_off && self.log.tail().0 > cut_lsn {
+            self.ask_for_checkpoint();
+        }
+    }
+
+    fn ask_for_checkpoint(self: &Arc<Self>) {
+        let shared = &self.checkpointer.shared;
+        if !shared.asked.swap(true, Ordering::Relaxed) {
+            self.start_checkpointer();
+            shared.state.lock().asked = true;
+            shared.changed.notify_all();
+        }
     }
 
     fn is_interval_over(&self) -> bool {
@@ -190,12 +221,40 @@ impl TransactionManager {
             }
             let in_a_hurry = self.storage.is_checkpoint_awaited() || self.storage.wants_checkpoint();
             let pause = if in_a_hurry || step != CheckpointStep::Settle { 0 } else { pause };
-            if can_be_given_up(&checkpoint) && shared.sleep_if(pause) {
+            if self.pause(shared, pause) && can_be_given_up(&checkpoint) {
                 return Ok(());
             }
         }
         self.note_checkpoint_time(begun);
         Ok(())
+    }
+
+    /// Lets some time pass between two steps of a checkpoint, in which pages are cleaned where that is asked for; true:
+    /// the thread is to end.
+    fn pause(&self, shared: &Shared, nanos: u64) -> bool {
+        let until = self.clock.monotonic_nanos().saturating_add(nanos);
+        loop {
+            {
+                let mut state = shared.state.lock();
+                if state.stopped {
+                    return true;
+                }
+                let left = until.saturating_sub(self.clock.monotonic_nanos());
+                if !std::mem::take(&mut state.pressed) {
+                    if left == 0 {
+                        return false;
+                    }
+                    shared.changed.wait_for(&mut state, Duration::from_nanos(left));
+                    continue;
+                }
+            }
+            self.clean_ahead_once();
+        }
+    }
+
+    /// Whoever needs a frame that could not be cleaned is told why.
+    fn clean_ahead_once(&self) -> bool {
+        self.storage.clean_ahead().is_ok_and(|cleaned| cleaned > 0)
     }
 
     pub(super) fn note_checkpoint_time(&self, begun_nanos: u64) {
@@ -210,9 +269,10 @@ impl TransactionManager {
 }
 
 impl Shared {
-    /// Sleeps for some nanoseconds, or looks; true: the thread is to end.
-    fn sleep_if(&self, nanos: u64) -> bool {
-        if nanos == 0 { self.state.lock().stopped } else { self.sleep(Duration::from_nanos(nanos)) }
+    /// Something came up that does not wait.
+    fn has_more_to_do(&self) -> bool {
+        let state = self.state.lock();
+        state.stopped || state.asked
     }
 }
 
@@ -233,22 +293,16 @@ impl Drop for Served<'_> {
 fn serve(manager: &Weak<TransactionManager>, shared: &Shared) {
     let _served = Served(shared);
     loop {
-        let asked = {
-            let mut state = shared.state.lock();
-            if !state.stopped && !state.asked {
-                shared.changed.wait_for(&mut state, LOOK_EVERY);
-            }
-            if state.stopped {
-                return;
-            }
-            std::mem::take(&mut state.asked)
-        };
+        let state = shared.wait(LOOK_EVERY);
+        if state.stopped {
+            return;
+        }
         let Some(manager) = manager.upgrade() else { return };
         let checkpointer = &manager.checkpointer;
         let has_grown = manager.log.tail().0 > checkpointer.cut_lsn.load(Ordering::Relaxed);
         let now = manager.clock.monotonic_nanos();
         let may_try = now >= checkpointer.retry_nanos.load(Ordering::Relaxed);
-        let is_due = asked || (has_grown && manager.is_interval_over());
+        let is_due = state.asked || (has_grown && manager.is_interval_over());
         if is_due
             && may_try
             && let Err(error) = manager.checkpoint_slowly(shared)
@@ -257,6 +311,9 @@ fn serve(manager: &Weak<TransactionManager>, shared: &Shared) {
             checkpointer.retry_nanos.store(now + RETRY_NANOS, Ordering::Relaxed);
             *checkpointer.failure.lock() = Some(error);
             checkpointer.failed.store(true, Ordering::Relaxed);
+        }
+        if state.pressed {
+            while manager.clean_ahead_once() && !shared.has_more_to_do() {}
         }
         // From here on a commit may ask again; what it asked for meanwhile was about the same pages.
         shared.asked.store(false, Ordering::Relaxed);

@@ -134,7 +134,11 @@ impl TransactionManager {
             garbage: GarbageQueue::default(),
             version_bytes_max: AtomicUsize::new(memory.limit() / VERSION_SHARE),
             limiting: Mutex::new(()),
-            checkpointer: Checkpointer::new(log.tail().0, clock.monotonic_nanos()),
+            checkpointer: Checkpointer::new(
+                storage.last_checkpoint().cut_lsn.0,
+                log.tail().0,
+                clock.monotonic_nanos(),
+            ),
             log_announced: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first_transaction_id.0.max(1)),
             poison: OnceLock::new(),

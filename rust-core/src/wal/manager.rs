@@ -9,7 +9,7 @@
 
 use crate::common::checksum::crc32c;
 use crate::common::ids::{Lsn, TransactionId};
-use crate::common::sync::{Arc, Mutex};
+use crate::common::sync::{Arc, Condvar, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::Vfs;
 use crate::wal::entry::OperationBuffer;
@@ -22,6 +22,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Bytes that may wait in the buffer before `prepare` writes them out, unless [`Log::limit_buffer`] says less.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// The next segment is made when so small a part of the present one is left: whoever makes it is late for its own
+/// commit, and nobody else is.
+const SPARE_SHARE: u64 = 8;
 
 /// Where a frame lies. Its end is the commit's timestamp.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +62,8 @@ pub struct LogOptions {
 pub struct Log {
     options: LogOptions,
     append: Mutex<Appender>,
+    /// A segment was made, or could not be.
+    made: Condvar,
     writer: Mutex<Writer>,
     tail: AtomicU64,
     written: AtomicU64,
@@ -79,6 +85,9 @@ struct Appender {
     switches: VecDeque<(Lsn, Segment)>,
     /// Files ready to be used next.
     spare: Option<Segment>,
+    /// Somebody makes the spare segment, without the lock: nobody else may take a number meanwhile, because an unused
+    /// file before a used one counts as damage.
+    making: bool,
     next_sequence: u64,
     next_segment_bytes: u64,
 }
@@ -94,6 +103,22 @@ struct Writer {
     live: VecDeque<(Segment, Lsn)>,
     /// Kept to swap with the appender's buffer.
     scratch: Vec<u8>,
+}
+
+impl Appender {
+    /// Bytes of the next segment, which has room for such a frame.
+    fn bytes_for(&self, payload_bytes: usize) -> u64 {
+        let needed = SEGMENT_HEADER_BYTES + 2 * frame_bytes(payload_bytes) as u64;
+        self.next_segment_bytes.max(needed.next_multiple_of(4096))
+    }
+
+    /// The segment of the next number was made, or was not.
+    fn note_made(&mut self, bytes_max: u64, made: &Result<Segment>) {
+        if made.is_ok() {
+            self.next_sequence += 1;
+            self.next_segment_bytes = (self.next_segment_bytes * 2).min(bytes_max);
+        }
+    }
 }
 
 impl Log {
@@ -115,9 +140,11 @@ impl Log {
                 current: None,
                 switches: VecDeque::new(),
                 spare: None,
+                making: false,
                 next_sequence,
                 next_segment_bytes,
             }),
+            made: Condvar::new(),
             writer: Mutex::new(Writer { live: live.into(), ..Writer::default() }),
             tail: AtomicU64::new(start.0),
             written: AtomicU64::new(start.0),
@@ -188,22 +215,61 @@ impl Log {
         if self.options.volatile {
             return Ok(());
         }
-        let (buffered, room_needed) = {
+        let (buffered, room_wanted) = {
             let append = self.append.lock();
-            let wanted = 2 * frame_bytes(payload_bytes) as u64;
-            let rest = append.current.as_ref().map_or(0, |(_, end)| end.0.saturating_sub(self.tail().0));
-            (append.buffer.len(), rest < wanted && append.spare.is_none())
+            (append.buffer.len(), self.wants_spare(&append, payload_bytes))
         };
-        if room_needed {
-            let mut append = self.append.lock();
-            if append.current.is_none() {
-                self.start_first_segment(&mut append, payload_bytes)?;
-            } else if append.spare.is_none() {
-                append.spare = Some(self.create_segment(&mut append, payload_bytes)?);
-            }
+        if room_wanted {
+            self.make_room(payload_bytes)?;
         }
         if buffered + frame_bytes(payload_bytes) > self.buffer_bytes_max.load(Ordering::Relaxed) {
             self.write_to(self.tail())?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the present segment has left.
+    fn rest(&self, append: &Appender) -> u64 {
+        append.current.as_ref().map_or(0, |(_, end)| end.0.saturating_sub(self.tail().0))
+    }
+
+    fn wants_spare(&self, append: &Appender, payload_bytes: usize) -> bool {
+        if append.spare.is_some() {
+            return false;
+        }
+        let early = append.current.as_ref().map_or(0, |(segment, _)| segment.capacity_bytes() / SPARE_SHARE);
+        self.needs_spare(append, payload_bytes) || (self.rest(append) < early && !append.making)
+    }
+
+    fn needs_spare(&self, append: &Appender, payload_bytes: usize) -> bool {
+        append.spare.is_none() && self.rest(append) < 2 * frame_bytes(payload_bytes) as u64
+    }
+
+    /// Makes the first segment, or the next one: without the lock, so that others append what still fits.
+    fn make_room(&self, payload_bytes: usize) -> Result<()> {
+        let mut append = self.append.lock();
+        while append.making {
+            self.made.wait(&mut append);
+        }
+        if !self.wants_spare(&append, payload_bytes) {
+            return Ok(());
+        }
+        if append.current.is_none() {
+            return self.start_first_segment(&mut append, payload_bytes);
+        }
+        let (sequence, bytes) = (append.next_sequence, append.bytes_for(payload_bytes));
+        append.making = true;
+        drop(append);
+        let made = self.make_segment(sequence, bytes);
+        let mut append = self.append.lock();
+        append.making = false;
+        self.made.notify_all();
+        append.note_made(self.options.segment_bytes_max, &made);
+        match made {
+            Ok(spare) => append.spare = Some(spare),
+            Err(error) if self.needs_spare(&append, payload_bytes) => return Err(error),
+            // It was early; those who need it try again, and are told.
+            Err(_) => {}
         }
         Ok(())
     }
@@ -242,14 +308,14 @@ impl Log {
     }
 
     fn create_segment(&self, append: &mut Appender, payload_bytes: usize) -> Result<Segment> {
-        let needed = SEGMENT_HEADER_BYTES + 2 * frame_bytes(payload_bytes) as u64;
-        let bytes = append.next_segment_bytes.max(needed.next_multiple_of(4096));
-        let sequence = append.next_sequence;
-        let segment =
-            Segment::create(&self.options.vfs, &self.options.folder, sequence, self.salt(sequence), bytes)?;
-        append.next_sequence += 1;
-        append.next_segment_bytes = (append.next_segment_bytes * 2).min(self.options.segment_bytes_max);
-        Ok(segment)
+        let bytes = append.bytes_for(payload_bytes);
+        let made = self.make_segment(append.next_sequence, bytes);
+        append.note_made(self.options.segment_bytes_max, &made);
+        made
+    }
+
+    fn make_segment(&self, sequence: u64, bytes: u64) -> Result<Segment> {
+        Segment::create(&self.options.vfs, &self.options.folder, sequence, self.salt(sequence), bytes)
     }
 
     /// Different for every segment of every life of a log.
@@ -271,7 +337,11 @@ impl Log {
         self.check_poison()?;
         let payload = operations.as_bytes();
         let bytes = frame_bytes(payload.len());
+        let payload_crc = if self.options.volatile { 0 } else { crc32c(payload) };
         let mut append = self.append.lock();
+        while append.making && self.rest(&append) < bytes as u64 {
+            self.made.wait(&mut append);
+        }
         let start = self.tail();
         let end = Lsn(start.0 + bytes as u64);
         if !self.options.volatile {
@@ -283,7 +353,7 @@ impl Log {
                 durable: self.durable(),
                 operation_count: operations.count(),
                 payload_bytes: payload.len() as u32,
-                payload_crc: crc32c(payload),
+                payload_crc,
             };
             header.encode(salt, payload, &mut append.buffer);
         } else {
@@ -369,6 +439,7 @@ impl Log {
                 previous.file.sync()?;
                 self.sync_count.fetch_add(1, Ordering::Relaxed);
             }
+            segment.make_name_durable(&self.options.vfs, &self.options.folder)?;
             segment.write_header(self.options.database, self.options.timeline, start)?;
             writer.live.push_back((segment.clone(), start));
             writer.initialised = segment.initialised_bytes;
@@ -422,22 +493,30 @@ impl Log {
     }
 
     fn retire(&self, segment: &Segment) -> Result<()> {
-        let mut append = self.append.lock();
-        if append.spare.is_none()
-            && append.current.is_some()
-            && segment.file_bytes >= append.next_segment_bytes
-        {
-            let sequence = append.next_sequence;
-            let salt = self.salt(sequence);
-            let spare = segment.recycle(&self.options.vfs, &self.options.folder, sequence, salt)?;
-            append.next_sequence += 1;
-            // Frames in a file whose new name is lost with the power would be lost too.
-            let synced = self.options.vfs.sync_folder(&self.options.folder);
-            synced.inspect_err(|cause| self.poison(cause.clone()))?;
-            append.spare = Some(spare);
-            return Ok(());
+        let (vfs, folder) = (&self.options.vfs, &self.options.folder);
+        let spare = {
+            let mut append = self.append.lock();
+            let is_of_use = append.spare.is_none()
+                && !append.making
+                && append.current.is_some()
+                && segment.file_bytes >= append.next_segment_bytes;
+            if is_of_use {
+                let sequence = append.next_sequence;
+                let spare = segment.recycle(vfs, folder, sequence, self.salt(sequence))?;
+                append.next_sequence += 1;
+                append.spare = Some(spare.clone());
+                Some(spare)
+            } else {
+                None
+            }
+        };
+        match spare {
+            // Others append meanwhile. Whoever comes to write into it before the folder is synced does that first.
+            Some(spare) => {
+                spare.make_name_durable(vfs, folder).inspect_err(|cause| self.poison(cause.clone()))
+            }
+            None => vfs.remove(&segment_path(folder, segment.sequence)),
         }
-        self.options.vfs.remove(&segment_path(&self.options.folder, segment.sequence))
     }
 
     /// Removes all segments and the folder: after a clean checkpoint the database is one file.
@@ -446,6 +525,9 @@ impl Log {
     pub fn remove(&self) -> Result<()> {
         let mut writer = self.writer.lock();
         let mut append = self.append.lock();
+        while append.making {
+            self.made.wait(&mut append);
+        }
         append.current = None;
         writer.current = None;
         let vfs = &self.options.vfs;

@@ -14,6 +14,8 @@ use crate::wal::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, frame_bytes}
 use crate::wal::manager::{Log, LogOptions};
 use crate::wal::segment::{FoundSegment, SEGMENT_HEADER_BYTES, Segment, list_segments, segment_path};
 use hashbrown::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Applies redone operations. Implemented by storage. Every call may come again after another crash.
 pub trait Redo {
@@ -106,6 +108,7 @@ pub fn recover(
                     salt: header.salt,
                     file_bytes: header.file_bytes,
                     initialised_bytes: header.file_bytes,
+                    has_durable_name: Arc::new(AtomicBool::new(true)),
                 },
                 header.start,
             )

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::{File, OpenMode, Vfs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes before the first frame: a sector of its own, so that no frame write can tear the header.
 pub const SEGMENT_HEADER_BYTES: u64 = 4096;
@@ -114,6 +115,9 @@ pub struct Segment {
     pub file_bytes: u64,
     /// Bytes at its beginning that were written before it came into use, if only with zeros.
     pub initialised_bytes: u64,
+    /// The folder was synced since the file has its name. Frames in a file whose name is lost with the power would be
+    /// lost too.
+    pub has_durable_name: Arc<AtomicBool>,
 }
 
 impl Segment {
@@ -143,7 +147,8 @@ impl Segment {
             file.write_at(&ZEROS[..initialised_bytes as usize], 0)?;
             file.sync()?;
             vfs.sync_folder(folder)?;
-            Ok(Segment { file, sequence, salt, file_bytes, initialised_bytes })
+            let has_durable_name = Arc::new(AtomicBool::new(true));
+            Ok(Segment { file, sequence, salt, file_bytes, initialised_bytes, has_durable_name })
         })();
         if filled.is_err() {
             // Best effort: an unused file is also removed at the next open.
@@ -170,14 +175,27 @@ impl Segment {
         Ok(end + zeros)
     }
 
-    /// Turns a file that is no longer needed into the unused segment `sequence`. The caller syncs the folder before
-    /// the segment is used. Its old header stays: under the new name its number is wrong, so it counts as none, and
+    /// Turns a file that is no longer needed into the unused segment `sequence`, whose name is not durable yet
+    /// ([`Segment::make_name_durable`]). Its old header stays: under the new name its number is wrong, so it counts as none, and
     /// at no moment is there a segment without a header before one that has one.
     /// # Errors
     /// I/O errors: the file is the segment that it was.
     pub fn recycle(&self, vfs: &Arc<dyn Vfs>, folder: &Path, sequence: u64, salt: u64) -> Result<Segment> {
         vfs.rename(&segment_path(folder, self.sequence), &segment_path(folder, sequence))?;
-        Ok(Segment { sequence, salt, initialised_bytes: self.file_bytes, ..self.clone() })
+        let has_durable_name = Arc::new(AtomicBool::new(false));
+        let initialised_bytes = self.file_bytes;
+        Ok(Segment { sequence, salt, initialised_bytes, has_durable_name, ..self.clone() })
+    }
+
+    /// Syncs the folder, if nobody did since the file has its name. To be called before the header is written.
+    /// # Errors
+    /// `58030`: what the folder holds after a power loss is not known.
+    pub fn make_name_durable(&self, vfs: &Arc<dyn Vfs>, folder: &Path) -> Result<()> {
+        if !self.has_durable_name.load(Ordering::Acquire) {
+            vfs.sync_folder(folder)?;
+            self.has_durable_name.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Writes the header. What lies before `start` must be durable already.

@@ -3,7 +3,6 @@
 //! Knows nodes. Knows nothing of why nodes are not full.
 
 use super::split::separator;
-use crate::common::ids::PageId;
 use crate::error::Result;
 use crate::storage::buffer_pool::ExclusivePage;
 use crate::storage::page::{Node, NodeShape, RECORD_HEADER_BYTES};
@@ -102,15 +101,7 @@ impl Tree {
         if node.has_upper_fence() || !node.lower_fence().is_empty() {
             return Ok(false);
         }
-        let shape = NodeShape {
-            page: self.root,
-            tree: self.id,
-            level: node.level(),
-            lower: &[],
-            upper: None,
-            right: PageId(0),
-            max_timestamp: node.max_timestamp(),
-        };
+        let shape = NodeShape::only(self.root, node);
         let mut new = root.node_mut();
         new.format(&shape);
         new.append_from(node, 0..node.count());
@@ -171,22 +162,12 @@ fn shift_left(
     }
     let divider = separator(&from_right.key(count - 1), &from_right.key(count));
     let upper = from_right.upper_fence();
-    let left_shape = NodeShape {
-        page: left.page(),
-        tree: from_left.tree(),
-        level: 0,
-        lower: from_left.lower_fence(),
-        upper: Some(&divider),
-        right: right.page(),
-        max_timestamp: from_left.max_timestamp().max(from_right.max_timestamp()),
-    };
-    let right_shape = NodeShape {
-        page: right.page(),
-        lower: &divider,
-        upper: upper.as_deref(),
-        right: from_right.right(),
-        ..left_shape
-    };
+    let (left_shape, right_shape) = NodeShape::neighbours(
+        (left.page(), right.page()),
+        (from_left, from_right),
+        upper.as_deref(),
+        &divider,
+    );
     let all = 0..from_left.count();
     let rest = count..from_right.count();
     let fits = left_shape.bytes_for_both((from_left, all.clone()), (from_right, 0..count)) <= size

@@ -98,15 +98,7 @@ impl Tree {
         let child_page = child.page();
         let old = root.to_vec();
         let node = Node::new(&old);
-        let mut shape = NodeShape {
-            page: child_page,
-            tree: self.id,
-            level: node.level(),
-            lower: &[],
-            upper: None,
-            right: PageId(0),
-            max_timestamp: node.max_timestamp(),
-        };
+        let mut shape = NodeShape::only(child_page, node);
         let mut new = child.node_mut();
         new.format(&shape);
         new.append_from(node, 0..node.count());
@@ -130,26 +122,18 @@ impl Tree {
         let old = node.to_vec();
         let from = Node::new(&old);
         let upper = from.upper_fence();
-        let position = division.position;
-        let mut shape = NodeShape {
-            page: right_page,
-            tree: self.id,
-            level: from.level(),
-            lower: &division.separator,
-            upper: upper.as_deref(),
-            right: from.right(),
-            max_timestamp: from.max_timestamp(),
-        };
+        let (left_shape, right_shape) = NodeShape::neighbours(
+            (node.page(), right_page),
+            (from, from),
+            upper.as_deref(),
+            &division.separator,
+        );
         let mut new = right.node_mut();
-        new.format(&shape);
-        new.append_from(from, position..from.count());
-        shape.page = node.page();
-        shape.lower = from.lower_fence();
-        shape.upper = Some(&division.separator);
-        shape.right = if from.is_leaf() { right_page } else { PageId(0) };
+        new.format(&right_shape);
+        new.append_from(from, division.position..from.count());
         let mut new = node.node_mut();
-        new.format(&shape);
-        new.append_from(from, 0..position);
+        new.format(&left_shape);
+        new.append_from(from, 0..division.position);
         let index = parent.node().search(&division.separator).unwrap_or_else(|index| index);
         parent.node_mut().insert_child(index, &division.separator, right_page);
         Ok(())
@@ -164,21 +148,10 @@ fn fits(node: Node<'_>, division: &Division) -> bool {
         return false;
     }
     let size = node.page_bytes();
-    let mut shape = NodeShape {
-        page: PageId(0),
-        tree: node.tree(),
-        level: node.level(),
-        lower: node.lower_fence(),
-        upper: Some(separator),
-        right: PageId(0),
-        max_timestamp: node.max_timestamp(),
-    };
-    if shape.bytes_for(node, 0..division.position) > size {
-        return false;
-    }
-    shape.lower = separator;
-    shape.upper = upper.as_deref();
-    shape.bytes_for(node, division.position..node.count()) <= size
+    let nowhere = (PageId(0), PageId(0));
+    let (left, right) = NodeShape::neighbours(nowhere, (node, node), upper.as_deref(), separator);
+    left.bytes_for(node, 0..division.position) <= size
+        && right.bytes_for(node, division.position..node.count()) <= size
 }
 
 /// The position that halves the bytes, at least 1 and below `count`.

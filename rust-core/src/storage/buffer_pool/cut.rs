@@ -35,23 +35,40 @@ pub(super) const CLEAN: u32 = 0;
 /// The first epoch of a pool.
 pub(super) const FIRST_EPOCH: u32 = 1;
 /// With an epoch: the page, as of that epoch's cut, is in the checkpoint's buffer, and has not changed since.
-const CAPTURED: u32 = 1 << 31;
+pub(super) const CAPTURED: u32 = 1 << 31;
+/// With the epoch of its change: a copy of the page is being written, and it has not changed since. See
+/// [`super::write_back`].
+pub(super) const WRITING: u32 = 1 << 30;
 /// About what an entry of `frozen` takes.
 const FROZEN_BYTES: usize = 32;
 /// More pages may have changed at the cut than a moment before.
 const IMAGES_SPARE: usize = 16;
+
+/// Of all frames, so many may hold pages that are gone.
+const HELD_FRAMES_SHARE: usize = 4;
+
+/// Where a pre-image is.
+#[derive(Clone, Copy, Debug)]
+enum ImagePlace {
+    /// In this place of the cut's memory.
+    Memory(usize),
+    /// In the frame of a page that is gone: nobody but the checkpoint reaches it.
+    Frame(usize),
+}
 
 /// A checkpoint that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Cut {
     /// Where pages are as of the cut, if the map in memory says something else by now.
     frozen: HashMap<PageId, BlockRef>,
-    /// Pages as of the cut that changed before they were written, with their places in `image_memory`.
-    images: VecDeque<(PageId, usize)>,
+    /// Pages as of the cut that changed, or went, before they were written.
+    images: VecDeque<(PageId, ImagePlace)>,
     /// Memory of pre-images: none before the first. A mapping of its own goes back to the system with the cut.
     image_memory: Option<MmapMut>,
     free_places: Vec<usize>,
     place_count: usize,
+    /// Frames among `images`.
+    frames_held: usize,
     /// How many bytes pre-images may take; the checkpoint has charged for them.
     image_bytes_max: usize,
     /// Bytes of `frozen` that the checkpoint has not charged for.
@@ -102,6 +119,7 @@ impl BufferPool {
     pub(in crate::storage) fn end_cut(&self, is_durable: bool) {
         let mut cut = self.cut.lock();
         let Some(ended) = cut.take() else { return };
+        self.images_waiting.store(0, Ordering::Relaxed);
         if is_durable {
             self.space.lock().publish(self.generation() - 1);
             self.set_generation(self.generation() + 1);
@@ -110,7 +128,12 @@ impl BufferPool {
         }
         // The file's map says what was; the next one must say what is.
         ended.frozen.keys().for_each(|page| self.map.mark_changed(*page));
-        self.images_waiting.store(0, Ordering::Relaxed);
+        drop(cut);
+        for (_, place) in ended.images {
+            if let ImagePlace::Frame(index) = place {
+                self.put_back(ExclusivePage::latch(self, self.frame(index)));
+            }
+        }
     }
 
     /// How many bytes of pre-images a checkpoint that begins about now can use.
@@ -134,7 +157,7 @@ impl BufferPool {
     }
 
     fn is_old(&self, dirty: u32) -> bool {
-        dirty != CLEAN && dirty & !CAPTURED != self.epoch.load(Ordering::SeqCst)
+        dirty != CLEAN && dirty & !(CAPTURED | WRITING) != self.epoch.load(Ordering::SeqCst)
     }
 
     /// The ids of all pages that changed before the cut and are not written, sorted. Which ones are left is known
@@ -179,15 +202,26 @@ impl BufferPool {
     ) -> Vec<CutPage> {
         let mut pages = Vec::new();
         while pages.len() < count {
-            let mut cut = self.cut.lock();
-            let Some(cut) = cut.as_mut() else { break };
-            let (Some((page, place)), Some(memory)) = (cut.images.pop_front(), &cut.image_memory) else {
-                break;
-            };
+            let mut running = self.cut.lock();
+            let Some(cut) = running.as_mut() else { break };
+            let Some((page, place)) = cut.images.pop_front() else { break };
             let (image, rest) = std::mem::take(&mut to).split_at_mut(self.page_size);
             to = rest;
-            image.copy_from_slice(&memory[place * self.page_size..][..self.page_size]);
-            cut.free_places.push(place);
+            match place {
+                ImagePlace::Memory(place) => {
+                    if let Some(memory) = &cut.image_memory {
+                        image.copy_from_slice(&memory[place * self.page_size..][..self.page_size]);
+                    }
+                    cut.free_places.push(place);
+                }
+                ImagePlace::Frame(index) => {
+                    cut.frames_held -= 1;
+                    drop(running);
+                    let frame = ExclusivePage::latch(self, self.frame(index));
+                    image.copy_from_slice(&frame);
+                    self.put_back(frame);
+                }
+            }
             pages.push(CutPage { page, crc: NodeMut::new(image).stamp(generation) });
         }
         pages
@@ -298,6 +332,27 @@ impl BufferPool {
         guard.frame.dirty.store(self.epoch.load(Ordering::SeqCst), Ordering::Release);
     }
 
+    /// The page under `guard` is about to go. True: the running checkpoint still needs it and takes its frame, so that whoever
+    /// drops a tree neither copies its pages nor writes them.
+    pub(super) fn hand_over(&self, guard: &ExclusivePage<'_>) -> bool {
+        let frames_max = self.frames_resident() / HELD_FRAMES_SHARE;
+        let mut cut = self.cut.lock();
+        let Some(cut) = cut.as_mut().filter(|cut| cut.failure.is_none() && cut.frames_held < frames_max)
+        else {
+            return false;
+        };
+        if !self.is_old(guard.frame.dirty.load(Ordering::Relaxed))
+            || is_planted(PlantedFault::PreImageNotSaved)
+        {
+            return false;
+        }
+        cut.images.push_back((guard.page(), ImagePlace::Frame(self.frame_index(guard.frame))));
+        cut.frames_held += 1;
+        self.images_waiting.fetch_add(1, Ordering::Relaxed);
+        self.counters.images_saved.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
     fn save_image(&self, guard: &mut ExclusivePage<'_>) {
         let page = guard.page();
         {
@@ -305,7 +360,7 @@ impl BufferPool {
             let Some(cut) = cut.as_mut().filter(|cut| cut.failure.is_none()) else { return };
             if let Some((place, image)) = cut.image_place(self.page_size) {
                 image.copy_from_slice(guard);
-                cut.images.push_back((page, place));
+                cut.images.push_back((page, ImagePlace::Memory(place)));
                 self.images_waiting.fetch_add(1, Ordering::Relaxed);
                 self.counters.images_saved.fetch_add(1, Ordering::Relaxed);
                 return;

@@ -42,6 +42,13 @@ impl<'p> PageGuard<'p> for SharedPage<'p> {
     }
 }
 
+impl<'p> SharedPage<'p> {
+    /// The caller was granted the frame's shared latch, and leaves giving it back to the guard.
+    pub(super) fn latched(pool: &'p BufferPool, frame: &'p Frame) -> SharedPage<'p> {
+        SharedPage { pool, frame }
+    }
+}
+
 impl SharedPage<'_> {
     pub(in crate::storage) fn node(&self) -> Node<'_> {
         Node::new(self)

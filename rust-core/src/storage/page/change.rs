@@ -22,6 +22,41 @@ pub(in crate::storage) struct NodeShape<'a> {
     pub(in crate::storage) max_timestamp: Lsn,
 }
 
+impl<'a> NodeShape<'a> {
+    /// Two neighbours that share what lies from `first`'s lower fence to `last`'s upper one, which is `upper`: below
+    /// `divider` in page `left`, from it on in page `right`. A node that is divided is the first and the last.
+    pub(in crate::storage) fn neighbours(
+        (left, right): (PageId, PageId),
+        (first, last): (Node<'a>, Node<'a>),
+        upper: Option<&'a [u8]>,
+        divider: &'a [u8],
+    ) -> (NodeShape<'a>, NodeShape<'a>) {
+        let left = NodeShape {
+            page: left,
+            tree: first.tree(),
+            level: first.level(),
+            lower: first.lower_fence(),
+            upper: Some(divider),
+            right: if first.is_leaf() { right } else { PageId(0) },
+            max_timestamp: first.max_timestamp().max(last.max_timestamp()),
+        };
+        (left, NodeShape { page: right, lower: divider, upper, right: last.right(), ..left })
+    }
+
+    /// A node alone on its level, for what `from` holds.
+    pub(in crate::storage) fn only(page: PageId, from: Node<'_>) -> NodeShape<'static> {
+        NodeShape {
+            page,
+            tree: from.tree(),
+            level: from.level(),
+            lower: &[],
+            upper: None,
+            right: PageId(0),
+            max_timestamp: from.max_timestamp(),
+        }
+    }
+}
+
 impl NodeShape<'_> {
     pub(in crate::storage) fn prefix_len(&self) -> usize {
         self.upper.map_or(0, |upper| common_prefix(self.lower, upper))

@@ -150,6 +150,8 @@ struct Seen {
     dropped: u64,
     merged: u64,
     moved: u64,
+    /// Pages written ahead of the clock.
+    cleaned: usize,
 }
 
 fn run_model(seed: u64, page_size: usize, image_bytes_max: usize, memory_bytes: usize, seen: &mut Seen) {
@@ -166,6 +168,10 @@ fn run_model(seed: u64, page_size: usize, image_bytes_max: usize, memory_bytes: 
         );
         for _ in 0..world.random.below(6) {
             world.change().unwrap();
+        }
+        if world.random.below(10) == 0 {
+            world.storage.pool.forget_uses();
+            seen.cleaned += world.storage.clean_ahead().unwrap();
         }
         if world.random.below(25) == 0 {
             world.vacuum(running.is_none()).unwrap();
@@ -235,6 +241,7 @@ fn a_checkpoint_is_of_its_cut_whatever_happens_between_its_steps() {
     assert!(seen.saved > 100 && seen.written > 100, "{} saved, {} written", seen.saved, seen.written);
     assert!(seen.done > 50 && seen.dropped > 5, "{} done, {} dropped", seen.done, seen.dropped);
     assert!(seen.merged > 50 && seen.moved > 100, "{} pages merged, {} moved", seen.merged, seen.moved);
+    assert!(seen.cleaned > 100, "{} cleaned", seen.cleaned);
     println!("{} old pages evicted, {} pages merged, {} moved", seen.evicted, seen.merged, seen.moved);
 }
 

@@ -8,7 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[test]
 fn readers_writers_and_checkpoints_do_not_disturb_each_other() {
     // Few frames, so that pages come and go while they are used.
-    let (storage, options) = storage(1024, 64 * 1024 + (14 << 10));
+    work_together(112 << 10);
+}
+
+#[test]
+fn pages_that_are_written_together_disturb_nobody_either() {
+    // As many as make batches of two, and hardly all pages.
+    work_together(130 << 10);
+}
+
+fn work_together(memory_bytes: usize) {
+    let (storage, options) = storage(1024, memory_bytes);
     let (stop, clock) = (AtomicBool::new(false), AtomicU64::new(1));
     let writers = 3_u64;
     std::thread::scope(|scope| {
@@ -23,7 +33,7 @@ fn readers_writers_and_checkpoints_do_not_disturb_each_other() {
                         let _reservation = storage
                             .reserve(ApplyEstimate { operations: 1, bytes: 100, ..Default::default() })
                             .unwrap();
-                        let key = [random.below(400) * writers + writer, 5].map(u64::to_be_bytes).concat();
+                        let key = [random.below(1200) * writers + writer, 5].map(u64::to_be_bytes).concat();
                         let purge = {
                             let ticket = storage.gate().enter();
                             let now = clock.fetch_add(1, Ordering::Relaxed);
@@ -65,6 +75,7 @@ fn readers_writers_and_checkpoints_do_not_disturb_each_other() {
         });
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
+                storage.clean_ahead().unwrap();
                 checkpoint(&storage, clock.load(Ordering::Relaxed)).unwrap();
                 assert_eq!(findings(&storage), Vec::<String>::new());
                 std::thread::yield_now();
