@@ -87,7 +87,7 @@ crash: tools-rust ## Kill a writing process KILLS times and look for what was lo
 crash-planted: tools-rust ## See that the crash harness reports mistakes planted in the engine
 	@cargo test -p lumos-crash --features planted --test planted --test readers
 
-fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder SECONDS=60
+fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder|page|log|file SECONDS=60
 	@./fuzz/run.sh "$(TARGET)" "$(SECONDS)"
 
 bench: build-rust ## Measure beside SQLite, DuckDB, other parsers: make bench [BENCH="O1 O4 tpch parser"]

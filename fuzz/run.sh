@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# fuzz/run.sh TARGET SECONDS: cargo-fuzz on one target, from the kept corpus. Says what is missing.
+# fuzz/run.sh TARGET SECONDS: cargo-fuzz on one target, from the kept corpus. Targets: lexer, parser, binder (SQL); page,
+# log, file (hostile bytes in files). Says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-} seconds=${2:-60}

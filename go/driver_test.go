@@ -136,6 +136,26 @@ func TestOptionsAreCheckedAtOpen(t *testing.T) {
 	wantCode(t, open(t, file(t)+"?create=off").Ping(), "58P01")
 }
 
+func TestDatabasesOfOneGroupShareTheirMemory(t *testing.T) {
+	first := open(t, ":memory:?memory_limit=32MB&memory_group=go")
+	second := open(t, file(t)+"?memory_group=go")
+	if _, err := first.Exec("CREATE TABLE t (a integer, b text)"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := lumos.Stat(second, "memory_used")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Exec("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := lumos.Stat(second, "memory_used")
+	if err != nil || after < before+1<<20 || after > 32<<20 {
+		t.Fatalf("%d bytes, then %d, %v", before, after, err)
+	}
+	wantCode(t, open(t, ":memory:?memory_limit=64MB&memory_group=go").Ping(), "22023")
+}
+
 func TestExecAndQuery(t *testing.T) {
 	db := memory(t)
 	exec(t, db, "CREATE TABLE fruit (id int PRIMARY KEY, name text NOT NULL, price numeric(8,2))")

@@ -50,6 +50,34 @@ static void library(void) {
     lumos_free(NULL);
 }
 
+/* Databases of one group share an account. */
+static void databases_share_memory(void) {
+    lumos_config *config = lumos_config_new();
+    lumos_db *first = NULL, *second = NULL, *other = NULL;
+    lumos_conn *conn = NULL;
+    int64_t before;
+    CHECK_CALL(lumos_config_set(config, "memory_limit", "32MB", &error));
+    CHECK_CALL(lumos_config_set(config, "memory_group", "calls", &error));
+    CHECK_CALL(lumos_open_config(NULL, config, &first, &error));
+    CHECK_CALL(lumos_open_config(NULL, config, &second, &error));
+    before = statistic(second, "memory_used");
+    CHECK_CALL(lumos_connect(first, &conn, &error));
+    CHECK_CALL(lumos_exec(conn, "CREATE TABLE t (a int, b text); "
+        "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g", LUMOS_NTS, NULL, &error));
+    CHECK(statistic(second, "memory_used") > before + (1 << 20));
+    CHECK(statistic(first, "memory_used") <= 32 << 20);
+    CHECK_CALL(lumos_config_set(config, "memory_limit", "16MB", &error));
+    CHECK_FAILS(lumos_open_config(NULL, config, &other, &error), LUMOS_ERROR, "22023");
+    lumos_conn_close(conn);
+    lumos_db_close(first);
+    CHECK(statistic(second, "memory_used") <= before);
+    lumos_db_close(second);
+    CHECK_CALL(lumos_open_config(NULL, config, &other, &error));
+    CHECK(statistic(other, "memory_limit") == 16 << 20);
+    lumos_db_close(other);
+    lumos_config_free(config);
+}
+
 static void configuration(void) {
     lumos_config *config = lumos_config_new();
     lumos_db *db = NULL;
@@ -476,6 +504,7 @@ int main(int argc, char **argv) {
     CHECK(statistic(db, "handles_open") == 2);
     library();
     configuration();
+    databases_share_memory();
     errors(conn);
     connections(db);
     statements(db);

@@ -87,7 +87,9 @@ impl MemoryAccount {
 
     /// Registers someone to ask before a reservation fails.
     pub fn register(&self, reclaimer: Weak<dyn Reclaim>) {
-        self.reclaimers.lock().push(reclaimer);
+        let mut reclaimers = self.reclaimers.lock();
+        reclaimers.retain(|known| known.strong_count() > 0);
+        reclaimers.push(reclaimer);
     }
 
     /// Adds `bytes` to the account.

@@ -44,7 +44,7 @@ fn check_place(
     report: &mut dyn FnMut(&str),
 ) -> Result<u64> {
     let name = place.path.display().to_string();
-    let memory = instance::memory_account(options);
+    let memory = instance::memory_account(options)?;
     let mut findings = 0;
     let mut damage = |error: &Error, report: &mut dyn FnMut(&str)| {
         findings += 1;

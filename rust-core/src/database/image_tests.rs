@@ -79,3 +79,31 @@ fn bytes_that_are_no_whole_database_are_refused() {
     small.connect().unwrap().execute_script("CREATE TABLE t (a int, b text); INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 9000) g").unwrap();
     assert_eq!(small.serialize().unwrap_err().state(), SqlState::OUT_OF_MEMORY);
 }
+
+#[test]
+fn databases_of_one_group_share_one_limit() {
+    let grouped = |bytes: Option<usize>| {
+        let options = DatabaseOptions {
+            memory_limit: bytes,
+            memory_group: Some("shared".to_owned()),
+            ..DatabaseOptions::default()
+        };
+        Database::open(None, options)
+    };
+    let first = grouped(Some(16 << 20)).unwrap();
+    let second = grouped(None).unwrap();
+    assert_eq!(second.statistic("memory_limit"), Some(16 << 20));
+    assert_eq!(grouped(Some(17 << 20)).unwrap_err().state(), SqlState::INVALID_PARAMETER_VALUE);
+    // Each takes what the other gives back.
+    for database in [&first, &second, &first] {
+        let mut session = database.connect().unwrap();
+        session.execute_script("CREATE TABLE IF NOT EXISTS t (a int, b text)").unwrap();
+        let rows = session
+            .execute_script("INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 16000) g");
+        assert_eq!(rows.unwrap(), 16_000);
+        assert!(database.statistic("memory_used").unwrap() <= 16 << 20);
+    }
+    assert_eq!(first.statistic("memory_used"), second.statistic("memory_used"));
+    drop((first, second));
+    assert_eq!(grouped(Some(17 << 20)).unwrap().statistic("memory_limit"), Some(17 << 20));
+}

@@ -6,7 +6,7 @@ use crate::common::clock::{Clock, SystemClock};
 use crate::common::ids::{Lsn, TransactionId};
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::atomic::{AtomicU64, Ordering};
-use crate::common::sync::{Arc, Mutex};
+use crate::common::sync::{Arc, Mutex, Weak};
 use crate::database::follower::{self, Follower};
 use crate::database::options::{DatabaseOptions, MEMORY_LIMIT_MIN};
 use crate::database::registry::{self, Claim, RegistryKey};
@@ -23,6 +23,7 @@ use crate::storage::{Storage, StorageOptions};
 use crate::transaction::manager::TransactionManager;
 use crate::wal::manager::{Log, LogOptions};
 use crate::wal::recovery::{CheckpointPosition, recover};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -138,7 +139,7 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
             overlaid: false,
             beside_writer: false,
         };
-        let memory = memory_account(options);
+        let memory = memory_account(options)?;
         let storage = Storage::create(storage_options(&place, options, &memory))?;
         return assemble(&place, options, memory, storage);
     };
@@ -151,7 +152,7 @@ pub(super) fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<Ope
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let place =
         Place { vfs, path, name: Arc::from(name), volatile: false, overlaid: false, beside_writer: false };
-    let memory = memory_account(options);
+    let memory = memory_account(options)?;
     if let Some(made) = create_if_missing(&place, options, &memory)? {
         let key = RegistryKey::new(file_system, made.file_identity()?);
         return match registry::claim(key) {
@@ -192,7 +193,7 @@ pub(super) fn open_image(image: &[u8], options: &DatabaseOptions) -> Result<Open
     vfs.open(&path, OpenMode::CreateNew)?.write_at(image, 0)?;
     let name = Arc::from(MEMORY_NAME);
     let place = Place { vfs, path, name, volatile: true, overlaid: false, beside_writer: false };
-    let memory = memory_account(options);
+    let memory = memory_account(options)?;
     let storage = Storage::open(storage_options(&place, options, &memory))?;
     if !storage.last_checkpoint().clean {
         return Err(Error::new(
@@ -343,9 +344,32 @@ fn checked(opened: Opened, options: &DatabaseOptions) -> Result<Opened> {
     Ok(opened)
 }
 
-pub(super) fn memory_account(options: &DatabaseOptions) -> Arc<MemoryAccount> {
-    let limit = options.memory_limit.unwrap_or_else(|| (system::memory_bytes() / 4) as usize);
-    MemoryAccount::new(limit.max(MEMORY_LIMIT_MIN))
+/// Memory that databases of this process share, by name.
+static GROUPS: Mutex<BTreeMap<String, Weak<MemoryAccount>>> = Mutex::new(BTreeMap::new());
+
+/// # Errors
+/// `22023` when the databases that share it have another limit.
+pub(super) fn memory_account(options: &DatabaseOptions) -> Result<Arc<MemoryAccount>> {
+    let own = || {
+        let limit = options.memory_limit.unwrap_or_else(|| (system::memory_bytes() / 4) as usize);
+        MemoryAccount::new(limit.max(MEMORY_LIMIT_MIN))
+    };
+    let Some(name) = &options.memory_group else { return Ok(own()) };
+    let mut groups = GROUPS.lock();
+    groups.retain(|_, account| account.strong_count() > 0);
+    if let Some(account) = groups.get(name).and_then(Weak::upgrade) {
+        return match options.memory_limit {
+            Some(limit) if limit.max(MEMORY_LIMIT_MIN) != account.limit() => Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("memory group \"{name}\" has a limit of {} bytes", account.limit()),
+            )
+            .hint("Say the same memory_limit as the first database of the group, or none.")),
+            _ => Ok(account),
+        };
+    }
+    let account = own();
+    groups.insert(name.clone(), Arc::downgrade(&account));
+    Ok(account)
 }
 
 pub(super) fn storage_options(

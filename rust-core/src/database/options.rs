@@ -20,6 +20,8 @@ pub struct DatabaseOptions {
     /// Bytes for everything together; `None`: a quarter of the smaller of the machine's memory and the control
     /// group's limit.
     pub memory_limit: Option<usize>,
+    /// Databases of this process with the same name here share one memory limit: that of the first of them.
+    pub memory_group: Option<String>,
     /// Bytes of memory for older versions of rows; `None`: a quarter of the memory limit.
     pub version_memory: Option<usize>,
     /// Bytes of a page of a new file; an existing one keeps its own.
@@ -59,6 +61,7 @@ impl Default for DatabaseOptions {
     fn default() -> DatabaseOptions {
         DatabaseOptions {
             memory_limit: None,
+            memory_group: None,
             version_memory: None,
             page_size: PAGE_SIZE_DEFAULT,
             durability: Durability::Full,
@@ -83,6 +86,8 @@ pub enum OptionKind {
     Bytes,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Any text.
+    Text,
 }
 
 impl OptionKind {
@@ -92,6 +97,7 @@ impl OptionKind {
             OptionKind::Boolean => "boolean",
             OptionKind::Bytes => "bytes",
             OptionKind::Word(_) => "word",
+            OptionKind::Text => "text",
         }
     }
 }
@@ -146,6 +152,17 @@ pub const OPTIONS: &[OptionDescription] = &[
             Some(())
         },
         get: |options| show_bytes(options.max_statement_size),
+    },
+    OptionDescription {
+        name: "memory_group",
+        kind: OptionKind::Text,
+        default: "none",
+        help: "Databases of this process with the same name here share one memory limit: that of the first of them.",
+        set: |options, text| {
+            options.memory_group = (!matches!(text, "" | "none")).then(|| text.to_owned());
+            Some(())
+        },
+        get: |options| options.memory_group.clone().unwrap_or_else(|| "none".to_owned()),
     },
     OptionDescription {
         name: "memory_limit",
@@ -210,6 +227,7 @@ impl DatabaseOptions {
                 OptionKind::Bytes => {
                     format!("Use a number of bytes, or one with kB, MB, GB or TB. {}", option.help)
                 }
+                OptionKind::Text => option.help.to_owned(),
                 OptionKind::Word(words) => format!("Available values: {}.", words.join(", ")),
             })
         })

@@ -2,6 +2,7 @@
 //! Knows one folder. Knows nothing of what is kept in the files.
 
 use crate::error::{Error, Result, SqlState};
+use crate::io::system;
 use crate::io::vfs::{File, OpenMode, Vfs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,28 +40,45 @@ impl TemporaryFiles {
     /// I/O errors.
     pub fn remove_stale(&self) -> Result<()> {
         for name in self.vfs.list_folder(&self.folder)? {
-            self.vfs.remove(&self.folder.join(name))?;
+            // Somebody who reads may have taken the name off a file of his own just now.
+            gone_is_fine(self.vfs.remove(&self.folder.join(name)))?;
         }
-        if self.vfs.exists(&self.folder)? { self.vfs.remove_folder(&self.folder) } else { Ok(()) }
+        if self.vfs.exists(&self.folder)? {
+            // Not where somebody who reads is making a file just now.
+            let _kept = self.vfs.remove_folder(&self.folder);
+        }
+        Ok(())
     }
 
     /// An empty file for reading and writing, which is gone when its last handle is.
     /// # Errors
     /// `53100` and other I/O errors.
     pub fn create(&self) -> Result<Arc<dyn File>> {
-        self.vfs.create_folder(&self.folder)?;
         self.made.store(true, Ordering::Relaxed);
         for _ in 0..NAMES_TRIED_MAX {
-            let path = self.folder.join(format!("{}", self.next.fetch_add(1, Ordering::Relaxed)));
+            // Other processes have files here too, and take the folder away when they need it no more.
+            self.vfs.create_folder(&self.folder)?;
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let path = self.folder.join(format!("{}-{number}", system::process_id()));
             if self.vfs.exists(&path)? {
                 continue;
             }
-            let file = self.vfs.open(&path, OpenMode::CreateNew)?;
-            self.vfs.remove(&path)?;
+            let file = match self.vfs.open(&path, OpenMode::CreateNew) {
+                Err(error) if error.state() == SqlState::UNDEFINED_FILE => continue,
+                opened => opened?,
+            };
+            gone_is_fine(self.vfs.remove(&path))?;
             return Ok(file);
         }
         Err(Error::new(SqlState::IO_ERROR, "no name is free for a temporary file")
             .detail(format!("Too many files lie in \"{}\".", self.folder.display())))
+    }
+}
+
+fn gone_is_fine(removed: Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.state() == SqlState::UNDEFINED_FILE => Ok(()),
+        other => other,
     }
 }
 

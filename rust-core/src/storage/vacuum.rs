@@ -93,10 +93,14 @@ impl Storage {
     /// # Errors
     /// As [`Storage::compact`].
     pub fn tidy(&self) -> Result<bool> {
-        let (blocks, used) = {
+        let (blocks, used, retained) = {
             let space = self.pool.space.lock();
-            (u64::from(space.block_count()), space.used_count())
+            (u64::from(space.block_count()), space.used_count(), space.retained_count())
         };
+        // What other processes read stays where it is, and pages with it would go round in circles.
+        if retained > 0 {
+            return Ok(false);
+        }
         if blocks * (self.page_size() as u64) < TIDY_BYTES_MIN || used * TIDY_BLOCKS_A_USED_ONE > blocks {
             return Ok(false);
         }

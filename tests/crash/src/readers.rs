@@ -84,26 +84,34 @@ fn open(path: &Path, read_only: bool) -> Result<Arc<Database>> {
     }
 }
 
-/// The child that writes, until it is killed.
+/// The child that writes, until it is killed: one thread commits, another makes checkpoints, so that these cut through
+/// commits that are being applied.
 /// # Errors
 /// Anything unexpected.
 pub fn writer(path: &Path, seed: u64) -> Result<()> {
     let mut random = Random::new(seed | 1);
     let database = open(path, false)?;
+    let mut checkpoints = database.connect()?;
+    std::thread::spawn(move || {
+        for count in 1.. {
+            let done = checkpoints.execute_script("CHECKPOINT");
+            let line = done.map_or_else(|error| format!("bad: {error:?}"), |_| format!("c {count}"));
+            if !say(&line) {
+                return;
+            }
+        }
+    });
     let mut session = database.connect()?;
-    for count in 1.. {
-        for _ in 0..random.below(6) {
+    loop {
+        for _ in 0..random.below(30) {
             step(&mut session, &mut random)?;
         }
-        if random.below(8) == 0 {
-            session.execute_script(if random.below(3) == 0 { "VACUUM FULL extra" } else { "VACUUM" })?;
-        }
-        session.execute_script("CHECKPOINT")?;
-        if !say(&format!("c {count}")) {
-            return Ok(());
-        }
+        match random.below(4) {
+            0 => session.execute_script("VACUUM FULL extra")?,
+            1 => session.execute_script("VACUUM")?,
+            _ => 0,
+        };
     }
-    Ok(())
 }
 
 fn step(session: &mut Session, random: &mut Random) -> Result<()> {
@@ -118,6 +126,14 @@ fn step(session: &mut Session, random: &mut Random) -> Result<()> {
                 1 + random.below(30)
             );
         }
+    }
+    if random.below(4) == 0 {
+        // Every row, some up and some down: half of it would not add up.
+        let amount = random.below(9);
+        sql += &format!(
+            "UPDATE account SET balance = balance + {amount} * (2 * (id % 2) - 1), \
+             seal = (balance + {amount} * (2 * (id % 2) - 1)) * 7 + id, note = substr(note || 'x', 1, 300);"
+        );
     }
     match random.below(5) {
         0 => sql += "DROP TABLE extra; CREATE TABLE extra (a bigint, b text);",

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    lumos_fuzz::run_file(lumos_fuzzing::storage::Target::Log, input);
+});
