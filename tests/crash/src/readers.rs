@@ -92,9 +92,18 @@ pub fn writer(path: &Path, seed: u64) -> Result<()> {
     let mut random = Random::new(seed | 1);
     let database = open(path, false)?;
     let mut checkpoints = database.connect()?;
+    let written = Arc::clone(&database);
     std::thread::spawn(move || {
-        for count in 1.. {
+        let mut seen = 0;
+        loop {
             let done = checkpoints.execute_script("CHECKPOINT");
+            let count = written.statistic("checkpoints").unwrap_or(0);
+            if count == seen && done.is_ok() {
+                // Nothing was committed since.
+                std::thread::yield_now();
+                continue;
+            }
+            seen = count;
             let line = done.map_or_else(|error| format!("bad: {error:?}"), |_| format!("c {count}"));
             if !say(&line) {
                 return;
