@@ -1,7 +1,7 @@
 # Lumos. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build-all
-.PHONY: build-all build-rust build-go header docs quickstart test test-long test-rust test-go test-c slt tpch crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
+.PHONY: build-all build-rust build-go header docs quickstart test test-long test-rust test-go test-c slt isolation tpch crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -77,6 +77,9 @@ test-long: tools-rust ## The tests that take long: limits of memory, space after
 
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
 	@cargo run --release --quiet -p lumos-tests --bin slt -- $(ARGS) $(FILES)
+
+isolation: tools-rust ## Run isolation scenarios: make isolation FILES="…"
+	@cargo run --release --quiet -p lumos-tests --bin isolation -- $(ARGS) $(FILES)
 
 tpch: tools-rust ## TPC-H's 22 queries against known answers: make tpch SCALE=0.01|1 [ARGS="--path point Q5"]
 	@cargo run --release --quiet -p lumos-tests --bin tpch -- --scale $(SCALE) $(ARGS)

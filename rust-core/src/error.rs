@@ -91,6 +91,7 @@ states! {
     IN_FAILED_SQL_TRANSACTION = "25P02", "the transaction is aborted";
     INVALID_SQL_STATEMENT_NAME = "26000", "prepared statement does not exist";
     DEPENDENT_OBJECTS_STILL_EXIST = "2BP01", "other objects depend on it";
+    INVALID_SAVEPOINT_SPECIFICATION = "3B001", "savepoint does not exist";
     INVALID_CURSOR_NAME = "34000", "portal does not exist";
     TRANSACTION_ROLLBACK = "40000", "the transaction was rolled back";
     SERIALIZATION_FAILURE = "40001", "concurrent update; retry the transaction";

@@ -3,6 +3,7 @@
 
 pub mod connection;
 pub mod corpora;
+pub mod isolation;
 pub mod process;
 pub mod report;
 pub mod run;

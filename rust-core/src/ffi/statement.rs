@@ -242,7 +242,12 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::Truncate
         | PreparedKind::DropView
         | PreparedKind::CreateTableAs => LUMOS_STMT_DDL,
-        PreparedKind::Begin | PreparedKind::Commit | PreparedKind::Rollback => LUMOS_STMT_TRANSACTION,
+        PreparedKind::Begin
+        | PreparedKind::Commit
+        | PreparedKind::Rollback
+        | PreparedKind::Savepoint
+        | PreparedKind::Release
+        | PreparedKind::RollbackTo => LUMOS_STMT_TRANSACTION,
         PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
         PreparedKind::Checkpoint
         | PreparedKind::Explain

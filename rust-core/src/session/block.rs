@@ -6,6 +6,7 @@ use crate::common::sync::Arc;
 use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::session::engine::Engine;
+use crate::session::savepoint::Savepoints;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::IsolationLevel;
 
@@ -20,6 +21,8 @@ pub(crate) struct Block {
     pub(crate) implicit: bool,
     /// Whether a statement has run: its modes are fixed then.
     pub(crate) started: bool,
+    /// The newest last.
+    pub(crate) savepoints: Savepoints,
 }
 
 impl Block {

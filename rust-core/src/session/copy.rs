@@ -118,9 +118,10 @@ impl Session {
 
     fn run_copy(&mut self, statement: &Arc<Prepared>, channel: Channel<'_>) -> Result<u64> {
         self.start_statement(statement.kind())?;
+        let mark = self.statement_mark(statement.kind());
         let result = self.in_block(|session, block| session.copy(statement, channel, block));
         if result.is_err() {
-            self.fail_block();
+            self.fail_statement(mark);
         }
         result
     }

@@ -6,7 +6,8 @@ use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::session::engine::Engine;
 use crate::session::settings::Settings;
-use crate::session::vacuum;
+use crate::session::{locks, vacuum};
+use crate::sql::functions::locks::LockLine;
 use crate::sql::functions::registry::Environment;
 use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::text_style::TextStyle;
@@ -69,6 +70,10 @@ impl SessionEnvironment {
 impl Environment for SessionEnvironment {
     fn space(&self) -> Result<Vec<SpaceLine>> {
         vacuum::space(&self.engine)
+    }
+
+    fn locks(&self) -> Vec<LockLine> {
+        locks::lines(&self.engine)
     }
 
     fn statement_time(&self) -> i64 {

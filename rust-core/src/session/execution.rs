@@ -32,6 +32,7 @@ impl Session {
     pub fn execute(&mut self, statement: &Arc<Prepared>, parameters: &[Datum]) -> Result<Portal> {
         self.go_on()?;
         self.start_statement(statement.kind())?;
+        let mark = self.statement_mark(statement.kind());
         let result = match &statement.body {
             Body::Query(plan) => self.execute_query(statement, plan, parameters),
             Body::Definition => self.execute_definition(statement, parameters),
@@ -42,7 +43,7 @@ impl Session {
             Body::Control(bound) => self.execute_control(statement, bound),
         };
         if result.is_err() {
-            self.fail_block();
+            self.fail_statement(mark);
         }
         result.map_err(|error| self.with_object(error))
     }
@@ -51,7 +52,7 @@ impl Session {
     pub(crate) fn start_statement(&mut self, kind: PreparedKind) -> Result<()> {
         self.cancel.start_statement();
         self.environment.start_statement();
-        if self.failed && !kind.ends_transaction() {
+        if self.failed && !kind.ends_failure() {
             self.refuse_if_failed()?;
         }
         self.settle_portals()
@@ -252,6 +253,9 @@ impl Session {
             Err(error) => {
                 state.execution = None;
                 if state.own.take().is_none() {
+                    if let Some(block) = &mut self.block {
+                        block.transaction.end_statement();
+                    }
                     self.fail_block();
                 }
                 Err(self.with_object(error))

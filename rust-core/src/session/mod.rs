@@ -18,6 +18,7 @@ mod environment;
 mod execution;
 mod explain;
 mod generation;
+mod locks;
 mod notice;
 mod parameters;
 mod plan_cache;
@@ -25,6 +26,7 @@ mod portal;
 mod prepare;
 mod prepared;
 pub mod result;
+mod savepoint;
 mod script;
 #[allow(clippy::module_inception, reason = "the folder is named for its main type")]
 mod session;

@@ -127,6 +127,10 @@ fn is_end(statement: &BoundStatement) -> bool {
     use crate::sql::binder::bound::TransactionStatement;
     matches!(
         statement,
-        BoundStatement::Transaction(TransactionStatement::Commit | TransactionStatement::Rollback)
+        BoundStatement::Transaction(
+            TransactionStatement::Commit { .. }
+                | TransactionStatement::Rollback { .. }
+                | TransactionStatement::RollbackTo(_)
+        )
     )
 }

@@ -168,8 +168,11 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::CreateIndex(_) => PreparedKind::CreateIndex,
         BoundStatement::DropIndex(_) => PreparedKind::DropIndex,
         BoundStatement::Transaction(TransactionStatement::Begin(_)) => PreparedKind::Begin,
-        BoundStatement::Transaction(TransactionStatement::Commit) => PreparedKind::Commit,
-        BoundStatement::Transaction(TransactionStatement::Rollback) => PreparedKind::Rollback,
+        BoundStatement::Transaction(TransactionStatement::Commit { .. }) => PreparedKind::Commit,
+        BoundStatement::Transaction(TransactionStatement::Rollback { .. }) => PreparedKind::Rollback,
+        BoundStatement::Transaction(TransactionStatement::Savepoint(_)) => PreparedKind::Savepoint,
+        BoundStatement::Transaction(TransactionStatement::Release(_)) => PreparedKind::Release,
+        BoundStatement::Transaction(TransactionStatement::RollbackTo(_)) => PreparedKind::RollbackTo,
         BoundStatement::Transaction(
             TransactionStatement::SetModes(_) | TransactionStatement::SetDefaultModes(_),
         )

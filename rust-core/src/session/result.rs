@@ -74,6 +74,12 @@ pub enum PreparedKind {
     Commit,
     /// ROLLBACK, ABORT.
     Rollback,
+    /// SAVEPOINT.
+    Savepoint,
+    /// RELEASE SAVEPOINT.
+    Release,
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo,
     /// SET (also SET TRANSACTION).
     Set,
     /// RESET.
@@ -126,7 +132,9 @@ impl PreparedKind {
             PreparedKind::DropIndex => "DROP INDEX",
             PreparedKind::Begin => "BEGIN",
             PreparedKind::Commit => "COMMIT",
-            PreparedKind::Rollback => "ROLLBACK",
+            PreparedKind::Rollback | PreparedKind::RollbackTo => "ROLLBACK",
+            PreparedKind::Savepoint => "SAVEPOINT",
+            PreparedKind::Release => "RELEASE",
             PreparedKind::Set => "SET",
             PreparedKind::Reset => "RESET",
             PreparedKind::Show => "SHOW",
@@ -166,9 +174,15 @@ impl PreparedKind {
         matches!(self, PreparedKind::Insert | PreparedKind::Update | PreparedKind::Delete)
     }
 
-    /// BEGIN, COMMIT, ROLLBACK: what is accepted whatever the transaction's state (BEGIN excepted).
-    pub(crate) fn ends_transaction(self) -> bool {
-        matches!(self, PreparedKind::Commit | PreparedKind::Rollback)
+    /// COMMIT, ROLLBACK and ROLLBACK TO: what is accepted in a block that an error aborted.
+    pub(crate) fn ends_failure(self) -> bool {
+        matches!(self, PreparedKind::Commit | PreparedKind::Rollback | PreparedKind::RollbackTo)
+    }
+
+    /// Whether it is about the transaction itself: nothing in it is undone by an error.
+    pub(crate) fn controls_transaction(self) -> bool {
+        self.ends_failure()
+            || matches!(self, PreparedKind::Begin | PreparedKind::Savepoint | PreparedKind::Release)
     }
 }
 

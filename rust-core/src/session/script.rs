@@ -15,6 +15,21 @@ impl Session {
     /// anything runs.
     pub fn execute_script(&mut self, sql: &str) -> Result<u64> {
         let mut affected = 0;
+        self.run_script(sql, &mut |session, statement| {
+            affected = session.run_to_end(statement)?.unwrap_or(affected);
+            Ok(())
+        })?;
+        Ok(affected)
+    }
+
+    /// As [`Session::execute_script`], but `run` runs each statement, to its end, and does with its result what it likes.
+    /// # Errors
+    /// The same, and those of `run`.
+    pub fn run_script(
+        &mut self,
+        sql: &str,
+        run: &mut dyn FnMut(&mut Session, &Arc<Prepared>) -> Result<()>,
+    ) -> Result<()> {
         let mut position = 0;
         let mut is_script = false;
         while position < sql.len() {
@@ -33,13 +48,13 @@ impl Session {
             }
             let (statement, taken) = self.prepare(rest).map_err(shift)?;
             let Some(statement) = statement else { break };
-            affected = self.run_to_end(&statement).map_err(shift)?.unwrap_or(affected);
+            run(self, &statement).map_err(shift)?;
             position += taken;
         }
         if self.block.as_ref().is_some_and(|block| block.implicit) {
             self.commit_block()?;
         }
-        Ok(affected)
+        Ok(())
     }
 
     /// Whether a text has more than one statement; a syntax error in any of them is raised.

@@ -17,6 +17,7 @@ use crate::session::result::TransactionStatus;
 use crate::session::settings::Settings;
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::text_style::TextStyle;
+use crate::transaction::types::IsolationLevel;
 
 /// One connection. Threads: one at a time.
 pub struct Session {
@@ -24,10 +25,12 @@ pub struct Session {
     pub(crate) engine: Arc<Engine>,
     pub(crate) cancel: CancelToken,
     pub(crate) environment: SessionEnvironment,
-    /// The transaction block; `None` outside one, and in one that failed.
+    /// The transaction block; `None` outside one, and in one that failed without a savepoint.
     pub(crate) block: Option<Block>,
     /// In a block that an error aborted.
     pub(crate) failed: bool,
+    /// Modes of the block, or of the last one.
+    pub(crate) block_modes: (IsolationLevel, bool),
     /// Counts blocks: a portal of an earlier one is gone.
     pub(crate) block_number: u64,
     pub(crate) cache: PlanCache,
@@ -59,6 +62,7 @@ impl Session {
             environment,
             block: None,
             failed: false,
+            block_modes: (IsolationLevel::ReadCommitted, false),
             block_number: 0,
             cache: PlanCache::default(),
             arena: Arena::new(),

@@ -36,6 +36,8 @@ pub(crate) struct Effects {
     pub(crate) isolation_default: IsolationLevel,
     /// Of transactions that do not say.
     pub(crate) read_only_default: bool,
+    /// Whether an error in a block undoes its statement alone.
+    pub(crate) keeps_block: bool,
 }
 
 /// Checks a value and puts its effect in place; returns the text that SHOW gives.
@@ -137,6 +139,12 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     ),
     setting("max_statement_size", "64MB", "Longest SQL text.", Some(statement_size)),
     setting("memory_limit", "", "Bytes that the database may use.", None),
+    setting(
+        "on_error",
+        "transaction",
+        "What an error in a transaction block undoes: transaction, which then takes nothing but its end, or statement.",
+        Some(on_error),
+    ),
     setting(
         "search_path",
         "\"$user\", public",
@@ -291,6 +299,12 @@ fn isolation_default(definition: &Definition, value: &str, effects: &mut Effects
 fn read_only_default(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
     effects.read_only_default = boolean(definition.name, value)?;
     Ok(on_off(effects.read_only_default))
+}
+
+fn on_error(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let value = choice(definition, value, &["transaction", "statement"])?;
+    effects.keeps_block = value == "statement";
+    Ok(value.to_owned())
 }
 
 fn durability(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
@@ -461,12 +475,18 @@ struct Values {
 
 /// A session's settings, with what they go back to when the transaction ends.
 pub(crate) struct Settings {
-    current: Values,
-    /// In force after a commit: what SET said, without SET LOCAL. `None`: nothing was changed.
-    at_commit: Option<Values>,
-    /// In force after a rollback.
-    at_rollback: Option<Values>,
+    values: SettingsMark,
     memory_limit: usize,
+}
+
+/// The values of one moment in a transaction, to go back to; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct SettingsMark {
+    current: Arc<Values>,
+    /// In force after a commit: what SET said, without SET LOCAL. `None`: nothing was changed.
+    at_commit: Option<Arc<Values>>,
+    /// In force after a rollback.
+    at_rollback: Option<Arc<Values>>,
 }
 
 impl Settings {
@@ -481,6 +501,7 @@ impl Settings {
             statement_bytes_max: options.max_statement_size,
             isolation_default: IsolationLevel::ReadCommitted,
             read_only_default: false,
+            keeps_block: false,
         };
         let mut texts: Vec<Arc<str>> =
             DEFINITIONS.iter().map(|definition| Arc::from(definition.default)).collect();
@@ -491,12 +512,13 @@ impl Settings {
                 _ => {}
             }
         }
-        Settings { current: Values { texts, effects }, at_commit: None, at_rollback: None, memory_limit }
+        let current = Arc::new(Values { texts, effects });
+        Settings { values: SettingsMark { current, at_commit: None, at_rollback: None }, memory_limit }
     }
 
     /// What the values do.
     pub(crate) fn effects(&self) -> &Effects {
-        &self.current.effects
+        &self.values.current.effects
     }
 
     /// Changes a setting. `value` `None`: its default. Within a transaction (`in_transaction`) the change is
@@ -519,19 +541,22 @@ impl Settings {
             ));
         };
         let text = value.unwrap_or(definition.default);
-        let mut effects = self.current.effects.clone();
+        let mut effects = self.values.current.effects.clone();
         let shown: Arc<str> = Arc::from(assign(definition, text, &mut effects)?);
         let slot = match definition.alias_of {
             Some(target) => find(target)?,
             None => index,
         };
-        if in_transaction && self.at_rollback.is_none() {
-            self.at_rollback = Some(self.current.clone());
-            self.at_commit = Some(self.current.clone());
+        let values = &mut self.values;
+        if in_transaction && values.at_rollback.is_none() {
+            values.at_rollback = Some(Arc::clone(&values.current));
+            values.at_commit = Some(Arc::clone(&values.current));
         }
-        self.current.effects = effects;
-        self.current.texts[slot] = Arc::clone(&shown);
-        if !local && let Some(at_commit) = &mut self.at_commit {
+        let current = Arc::make_mut(&mut values.current);
+        current.effects = effects;
+        current.texts[slot] = Arc::clone(&shown);
+        if !local && let Some(at_commit) = &mut values.at_commit {
+            let at_commit = Arc::make_mut(at_commit);
             let _ = assign(definition, text, &mut at_commit.effects)?;
             at_commit.texts[slot] = shown;
         }
@@ -559,17 +584,29 @@ impl Settings {
         }
         Ok(Some(match definition.name {
             "memory_limit" => byte_text(self.memory_limit),
-            "synchronous_commit" => on_off(matches!(self.current.effects.durability, Durability::Full)),
-            _ => self.current.texts[index].to_string(),
+            "synchronous_commit" => {
+                on_off(matches!(self.values.current.effects.durability, Durability::Full))
+            }
+            _ => self.values.current.texts[index].to_string(),
         }))
     }
 
     /// The transaction is over: SET LOCAL ends, and after a rollback SET is undone.
     pub(crate) fn end_transaction(&mut self, committed: bool) {
-        let (at_commit, at_rollback) = (self.at_commit.take(), self.at_rollback.take());
+        let (at_commit, at_rollback) = (self.values.at_commit.take(), self.values.at_rollback.take());
         if let Some(values) = if committed { at_commit } else { at_rollback } {
-            self.current = values;
+            self.values.current = values;
         }
+    }
+
+    /// The present state, to return to within the transaction.
+    pub(crate) fn mark(&self) -> SettingsMark {
+        self.values.clone()
+    }
+
+    /// Undoes every SET since `mark`.
+    pub(crate) fn return_to(&mut self, mark: &SettingsMark) {
+        self.values.clone_from(mark);
     }
 }
 

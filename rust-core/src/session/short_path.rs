@@ -46,13 +46,14 @@ impl Session {
             &converted
         };
         let mut plan = plan.lock();
+        let mark = self.statement_mark(statement.kind());
         match self.block.take() {
             Some(mut block) => {
                 let result = self.run_point_in(statement, &mut plan, parameters, &mut block, out);
                 block.transaction.end_statement();
                 self.block = Some(block);
                 if result.is_err() {
-                    self.fail_block();
+                    self.fail_statement(mark);
                 }
                 result.map_err(|error| self.with_object(error))
             }

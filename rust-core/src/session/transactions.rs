@@ -4,6 +4,7 @@ use crate::common::ids::Lsn;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
 use crate::session::result::{PreparedKind, TransactionStatus};
+use crate::session::savepoint::{BlockMark, Savepoints};
 use crate::session::session::Session;
 use crate::session::settings;
 use crate::transaction::types::IsolationLevel;
@@ -42,6 +43,7 @@ impl Session {
         self.environment.transaction_isolation = settings::isolation_name(block.isolation);
         self.environment.transaction_read_only = block.read_only;
         self.block_number += 1;
+        self.block_modes = (block.isolation, block.read_only);
         self.block = Some(block);
     }
 
@@ -49,13 +51,16 @@ impl Session {
         let effects = self.environment.settings.effects();
         let isolation = isolation.unwrap_or(effects.isolation_default);
         let read_only = read_only.unwrap_or(effects.read_only_default) || self.engine.options.read_only;
+        let transaction = self.engine.manager.begin(isolation, read_only, self.cancel.clone());
+        transaction.set_session(self.id());
         Block {
-            transaction: self.engine.manager.begin(isolation, read_only, self.cancel.clone()),
+            transaction,
             isolation,
             read_only,
             catalog: None,
             implicit: false,
             started: false,
+            savepoints: Savepoints::default(),
         }
     }
 
@@ -85,6 +90,7 @@ impl Session {
             if let Some(block) = &mut self.block {
                 block.read_only = true;
             }
+            self.block_modes.1 = true;
             self.environment.transaction_read_only = true;
             return Ok(());
         }
@@ -116,6 +122,11 @@ impl Session {
                 self.commit_block()
             }
         }
+    }
+
+    /// Begins a block with the modes of the one that ended last (AND CHAIN).
+    pub(crate) fn begin_next_block(&mut self, (isolation, read_only): (IsolationLevel, bool)) {
+        self.begin_block(Some(isolation), Some(read_only), false);
     }
 
     /// Rolls the block back.
@@ -189,18 +200,49 @@ impl Session {
         self.environment.transaction_read_only = self.read_only_default();
     }
 
-    /// An error inside a block: its effects are undone at once, its end is awaited.
-    pub(crate) fn fail_block(&mut self) {
-        if let Some(block) = self.block.take() {
-            let implicit = block.implicit;
-            block.transaction.rollback();
-            if implicit {
-                self.end_block(false);
-            } else {
-                self.failed = true;
-                self.block_number += 1;
-            }
+    /// Whether the open block outlives errors, each of which undoes its own statement (`on_error`).
+    fn keeps_block(&self) -> bool {
+        self.environment.settings.effects().keeps_block
+            && !self.failed
+            && self.block.as_ref().is_some_and(|block| !block.implicit)
+    }
+
+    /// To be asked before a statement of the open block runs: what its error is to undo; `None`: the block.
+    #[inline]
+    pub(crate) fn statement_mark(&self, kind: PreparedKind) -> Option<BlockMark> {
+        if kind.controls_transaction() || !self.keeps_block() { None } else { self.block_mark() }
+    }
+
+    /// A statement failed that began at `mark`.
+    pub(crate) fn fail_statement(&mut self, mark: Option<BlockMark>) {
+        match mark {
+            Some(mark) if self.block.is_some() => self.return_to(&mark),
+            _ => self.fail_block(),
         }
+    }
+
+    /// An error inside a block, of something that leaves nothing behind it: what the block did is undone at once, as far
+    /// as its newest savepoint; its end, or a return to a savepoint, is awaited.
+    pub(crate) fn fail_block(&mut self) {
+        if !self.keeps_block() {
+            self.abort_block();
+        }
+    }
+
+    fn abort_block(&mut self) {
+        let Some(block) = &self.block else { return };
+        if block.implicit {
+            self.end_block(false);
+            return;
+        }
+        if !self.failed
+            && !self.return_to_newest_savepoint()
+            && let Some(block) = self.block.take()
+        {
+            block.transaction.rollback();
+        }
+        self.failed = true;
+        self.block_number += 1;
     }
 
     /// To be called when a call into the session panicked: its transaction is rolled back.
@@ -213,7 +255,15 @@ impl Session {
         }
         self.cache.clear();
         self.arena.reset();
-        self.fail_block();
+        if let Some(block) = self.block.take() {
+            let implicit = block.implicit;
+            block.transaction.rollback();
+            self.failed = !implicit;
+            self.block_number += 1;
+            if implicit {
+                self.end_block(false);
+            }
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Session {
         let mut kind = statement.kind();
         let mut rows = VecDeque::new();
         match bound {
-            BoundStatement::Transaction(control) => kind = self.control_transaction(*control, kind)?,
+            BoundStatement::Transaction(control) => kind = self.control_transaction(control, kind)?,
             BoundStatement::Set(set) => self.set_statement(set)?,
             BoundStatement::Reset { name: Some(name), position } => {
                 self.set_setting(name, None, false).map_err(|error| error.at_if_unset(*position))?;
@@ -105,12 +105,21 @@ impl Session {
     /// Carries transaction control out; gives the kind for the tag: COMMIT of a failed block is a ROLLBACK.
     fn control_transaction(
         &mut self,
-        control: TransactionStatement,
+        control: &TransactionStatement,
         kind: PreparedKind,
     ) -> Result<PreparedKind> {
         let status = self.transaction_status();
         let implicit = self.block.as_ref().is_some_and(|block| block.implicit);
+        let modes = self.block_modes;
         match control {
+            TransactionStatement::Commit { chain: true } | TransactionStatement::Rollback { chain: true }
+                if implicit || status == TransactionStatus::Idle =>
+            {
+                return Err(Error::new(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    format!("{} AND CHAIN can only be used in transaction blocks", kind.name()),
+                ));
+            }
             TransactionStatement::Begin(modes) => {
                 if let Some(block) = &mut self.block {
                     if block.implicit {
@@ -122,29 +131,40 @@ impl Session {
                             "there is already a transaction in progress",
                         ));
                     }
-                    return self.set_modes(modes).map(|()| kind);
+                    return self.set_modes(*modes).map(|()| kind);
                 }
                 self.begin_block(modes.isolation.map(level), modes.read_only, false);
             }
-            TransactionStatement::Commit => match status {
-                TransactionStatus::Idle => self.notices.warning(no_transaction()),
-                TransactionStatus::Failed => {
-                    self.end_block(false);
+            TransactionStatement::Commit { chain } => {
+                match status {
+                    TransactionStatus::Idle => self.notices.warning(no_transaction()),
+                    TransactionStatus::Failed => self.end_block(false),
+                    TransactionStatus::Active => {
+                        if implicit {
+                            self.notices.warning(no_transaction());
+                        }
+                        self.commit_block()?;
+                    }
+                }
+                if *chain {
+                    self.begin_next_block(modes);
+                }
+                if status == TransactionStatus::Failed {
                     return Ok(PreparedKind::Rollback);
                 }
-                TransactionStatus::Active => {
-                    if implicit {
-                        self.notices.warning(no_transaction());
-                    }
-                    self.commit_block()?;
-                }
-            },
-            TransactionStatement::Rollback => {
+            }
+            TransactionStatement::Rollback { chain } => {
                 if status == TransactionStatus::Idle || implicit {
                     self.notices.warning(no_transaction());
                 }
                 self.end_block(false);
+                if *chain {
+                    self.begin_next_block(modes);
+                }
             }
+            TransactionStatement::Savepoint(name) => self.set_savepoint(name)?,
+            TransactionStatement::Release(name) => self.release_savepoint(name)?,
+            TransactionStatement::RollbackTo(name) => self.roll_back_to_savepoint(name)?,
             TransactionStatement::SetModes(modes) => {
                 if status == TransactionStatus::Idle || implicit {
                     self.notices.warning(Error::new(
@@ -152,7 +172,7 @@ impl Session {
                         "SET TRANSACTION can only be used in transaction blocks",
                     ));
                 } else {
-                    self.set_modes(modes)?;
+                    self.set_modes(*modes)?;
                 }
             }
             TransactionStatement::SetDefaultModes(modes) => {

@@ -52,27 +52,14 @@ pub(super) enum LockTarget<'a> {
     Table(ObjectId),
 }
 
-impl std::fmt::Display for LockTarget<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            LockTarget::Table(table) => write!(f, "relation {table}"),
-            LockTarget::Row { tree, key } => {
-                write!(f, "key \\x")?;
-                for byte in key.iter().take(32) {
-                    write!(f, "{byte:02x}")?;
-                }
-                write!(f, " of tree {tree}")
-            }
-        }
-    }
-}
-
 /// Somebody who holds locks: one transaction at a time.
 #[derive(Debug)]
 pub struct LockOwner {
     pub(super) id: u32,
     pub(super) granted: Mutex<bool>,
     pub(super) wake: Condvar,
+    /// The session whose transaction it is, for people who look at locks.
+    pub(super) session: AtomicU64,
     /// Weak table locks: they never meet each other, so no table needs to know of them.
     fast: Mutex<SmallVec<[(ObjectId, ModeSet); 8]>>,
 }
@@ -81,6 +68,10 @@ impl LockOwner {
     /// The number in deadlock reports.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    pub(super) fn fast_locks(&self) -> SmallVec<[(ObjectId, ModeSet); 8]> {
+        self.fast.lock().clone()
     }
 }
 
@@ -144,10 +135,16 @@ impl LockManager {
             id: owners.len() as u32 + 1,
             granted: Mutex::new(false),
             wake: Condvar::new(),
+            session: AtomicU64::new(0),
             fast: Mutex::default(),
         });
         owners.push(Arc::clone(&owner));
         owner
+    }
+
+    /// All owners; number n is the one before place n.
+    pub(super) fn owners(&self) -> Vec<Arc<LockOwner>> {
+        self.owners.read().clone()
     }
 
     /// Counters since the start.

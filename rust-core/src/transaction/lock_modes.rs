@@ -44,6 +44,11 @@ const NAMES: [&str; 12] = [
 ];
 
 impl Mode {
+    /// All modes, weakest first, those of tables before those of rows.
+    pub(super) fn all() -> impl Iterator<Item = Mode> {
+        (0..NAMES.len() as u8).map(Mode)
+    }
+
     /// PostgreSQL's name of the mode.
     pub(super) fn name(self) -> &'static str {
         NAMES[self.0 as usize]
@@ -84,6 +89,10 @@ impl ModeSet {
             }
         }
         all
+    }
+
+    pub(super) fn contains(self, mode: Mode) -> bool {
+        self.0 & mode.set().0 != 0
     }
 
     pub(super) fn is_empty(self) -> bool {

@@ -10,6 +10,7 @@ use crate::transaction::held_locks::HeldLocks;
 use crate::transaction::lock_manager::{LockManager, LockOwner, LockTarget, Request};
 use crate::transaction::lock_modes::Mode;
 use crate::transaction::lock_table::{Answer, Entry, Waiter};
+use crate::transaction::lock_view::LockedObject;
 use crate::transaction::types::LockOutcome;
 use hashbrown::HashMap;
 use std::time::Duration;
@@ -25,8 +26,8 @@ pub(super) struct WaitGraph {
 
 pub(super) struct WaitRecord {
     hash: u64,
-    mode: Mode,
-    target: String,
+    pub(super) mode: Mode,
+    pub(super) target: LockedObject,
 }
 
 impl LockManager {
@@ -61,7 +62,7 @@ impl LockManager {
             }
         }
         self.counters.waits.fetch_add(1, Ordering::Relaxed);
-        let record = WaitRecord { hash: request.hash, mode: request.mode, target: target.to_string() };
+        let record = WaitRecord { hash: request.hash, mode: request.mode, target: target.into() };
         graph.waiting.insert(owner.id, record);
         if let Err(deadlock) = self.resolve_cycles(&graph, owner.id) {
             let granted = !self.leave_queue(owner.id, request.hash);
@@ -128,7 +129,7 @@ impl LockManager {
     }
 
     /// Whom `owner` waits for.
-    fn blockers(&self, graph: &WaitGraph, owner: u32, out: &mut Vec<Blocker>) {
+    pub(super) fn blockers(&self, graph: &WaitGraph, owner: u32, out: &mut Vec<Blocker>) {
         let Some(record) = graph.waiting.get(&owner) else { return };
         let shard = self.shard(record.hash).lock();
         let Some(Entry::Many(queue)) = shard.entries.get(&record.hash) else { return };

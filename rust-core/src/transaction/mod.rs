@@ -17,6 +17,7 @@ mod lock_modes;
 mod lock_run;
 mod lock_set;
 mod lock_table;
+pub mod lock_view;
 mod lock_wait;
 pub mod manager;
 mod mvcc;

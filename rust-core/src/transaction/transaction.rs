@@ -10,6 +10,7 @@ use crate::common::ids::{CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
 use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
+use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::storage::Tree;
@@ -182,8 +183,11 @@ impl Transaction {
         Savemark { writes: scratch.writes.mark(), locks: scratch.locks.mark() }
     }
 
-    /// Undoes the writes since `mark` and gives back the locks taken since.
+    /// Undoes the writes since `mark` and gives back the locks taken since. No statement may be open any more but those
+    /// that are undone: they end.
     pub fn rollback_to(&mut self, mark: Savemark) {
+        self.open_statements = self.open_statements.min(1);
+        self.end_statement();
         let manager = Arc::clone(&self.manager);
         let scratch = self.scratch_mut();
         scratch.writes.undo_to(mark.writes);
@@ -216,6 +220,11 @@ impl Transaction {
     /// Whether writes are refused.
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// Says whose transaction it is, for people who look at locks.
+    pub fn set_session(&self, session: u64) {
+        self.scratch().owner.session.store(session, Ordering::Relaxed);
     }
 
     /// The token that ends waits.

@@ -7,6 +7,7 @@ mod indexes;
 mod paths;
 mod queries;
 mod rewrites;
+mod savepoints;
 mod scripts;
 mod statements;
 mod transactions;

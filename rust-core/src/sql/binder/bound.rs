@@ -357,14 +357,26 @@ pub enum BoundIsolation {
 }
 
 /// Transaction control.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TransactionStatement {
     /// BEGIN, START TRANSACTION.
     Begin(TransactionModes),
     /// COMMIT, END.
-    Commit,
+    Commit {
+        /// AND CHAIN: another one with the same modes begins at once.
+        chain: bool,
+    },
     /// ROLLBACK, ABORT.
-    Rollback,
+    Rollback {
+        /// AND CHAIN.
+        chain: bool,
+    },
+    /// SAVEPOINT.
+    Savepoint(String),
+    /// RELEASE SAVEPOINT.
+    Release(String),
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo(String),
     /// SET TRANSACTION: of the current transaction.
     SetModes(TransactionModes),
     /// SET SESSION CHARACTERISTICS AS TRANSACTION: of later ones.

@@ -15,21 +15,16 @@ pub(super) fn bind_transaction(control: &TransactionControl<'_>) -> Result<Bound
     let position = control.span.position();
     let statement = match &control.kind {
         TransactionKind::Begin(modes) => TransactionStatement::Begin(bind_modes(modes, position)?),
-        TransactionKind::Commit { chain: false } => TransactionStatement::Commit,
-        TransactionKind::Rollback { chain: false } => TransactionStatement::Rollback,
+        TransactionKind::Commit { chain } => TransactionStatement::Commit { chain: *chain },
+        TransactionKind::Rollback { chain } => TransactionStatement::Rollback { chain: *chain },
+        TransactionKind::Savepoint(name) => TransactionStatement::Savepoint(name.text.to_owned()),
+        TransactionKind::Release(name) => TransactionStatement::Release(name.text.to_owned()),
+        TransactionKind::RollbackTo(name) => TransactionStatement::RollbackTo(name.text.to_owned()),
         TransactionKind::SetTransaction(modes) => {
             TransactionStatement::SetModes(bind_modes(modes, position)?)
         }
         TransactionKind::SetSession(modes) => {
             TransactionStatement::SetDefaultModes(bind_modes(modes, position)?)
-        }
-        TransactionKind::Commit { chain: true } | TransactionKind::Rollback { chain: true } => {
-            return Err(Error::not_supported("AND CHAIN").at(position));
-        }
-        TransactionKind::Savepoint(_) => return Err(Error::not_supported("SAVEPOINT").at(position)),
-        TransactionKind::Release(_) => return Err(Error::not_supported("RELEASE SAVEPOINT").at(position)),
-        TransactionKind::RollbackTo(_) => {
-            return Err(Error::not_supported("ROLLBACK TO SAVEPOINT").at(position));
         }
         TransactionKind::TwoPhase => return Err(Error::not_supported("PREPARE TRANSACTION").at(position)),
     };

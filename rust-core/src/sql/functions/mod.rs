@@ -10,6 +10,7 @@ mod digest;
 mod format_number;
 mod format_time;
 mod kernel;
+pub mod locks;
 mod math;
 mod numeric;
 mod pattern;
@@ -56,5 +57,5 @@ fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
 
 /// The tables of functions of FROM.
 fn table_function_tables() -> Vec<&'static [TableFunction]> {
-    vec![series::TABLE, space::TABLE, split::TABLE]
+    vec![locks::TABLE, series::TABLE, space::TABLE, split::TABLE]
 }

@@ -2,6 +2,7 @@
 
 use crate::batch::column::Column;
 use crate::error::Result;
+use crate::sql::functions::locks::LockLine;
 use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::data_type::DataType;
@@ -51,6 +52,10 @@ pub trait Environment {
     /// `58030`, `XX001`, `53200`.
     fn space(&self) -> Result<Vec<SpaceLine>> {
         Ok(Vec::new())
+    }
+    /// The locks that are held and waited for, for `lumos_locks`.
+    fn locks(&self) -> Vec<LockLine> {
+        Vec::new()
     }
     /// Forms of text that the settings ask for.
     fn text_style(&self) -> TextStyle {
@@ -139,7 +144,7 @@ impl std::fmt::Debug for AggregateFunction {
 pub type StartTableFunction = fn(&[Datum], &dyn Environment) -> Result<Box<dyn TableFunctionRows>>;
 
 /// How the names of the system's relations begin.
-const SYSTEM_PREFIX: &str = "lumos_stat_";
+const SYSTEM_PREFIX: &str = "lumos_";
 
 /// A function of FROM with one signature: gives rows.
 pub struct TableFunction {

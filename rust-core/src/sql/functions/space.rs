@@ -85,7 +85,10 @@ impl TableFunctionRows for Lines {
     }
 }
 
-fn column<'a>(data_type: DataType, values: impl ExactSizeIterator<Item = DatumRef<'a>>) -> Arc<Column> {
+pub(super) fn column<'a>(
+    data_type: DataType,
+    values: impl ExactSizeIterator<Item = DatumRef<'a>>,
+) -> Arc<Column> {
     let mut builder = ColumnBuilder::new(SqlType::plain(data_type), values.len());
     values.for_each(|value| builder.push_datum(value));
     Arc::new(builder.finish())

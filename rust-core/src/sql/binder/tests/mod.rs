@@ -436,7 +436,6 @@ fn what_is_missing_is_said_at_its_place() {
     check_error("SELECT ^array[1]", "0A000", "an array is not supported");
     check_error("SELECT ^sum(a) OVER () FROM t", "0A000", "a window function is not supported");
     check_error("SELECT a FROM t ^FOR UPDATE", "0A000", "SELECT … FOR UPDATE or FOR SHARE is not supported");
-    check_error("^SAVEPOINT s", "0A000", "SAVEPOINT is not supported");
     check_error("VACUUM (^freeze)", "0A000", "VACUUM with FREEZE is not supported");
     check_error("VACUUM (^fast)", "42601", "unrecognized VACUUM option \"fast\"");
     check_error("VACUUM ^t (a)", "0A000", "ANALYZE option must be specified when a column list is provided");

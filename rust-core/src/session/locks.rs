@@ -1,0 +1,58 @@
+//! What `lumos_locks` shows: the lock manager's lines in the catalog's words.
+
+use crate::catalog::snapshot::CatalogSnapshot;
+use crate::common::ids::{ObjectId, TreeId};
+use crate::session::engine::Engine;
+use crate::sql::functions::locks::LockLine;
+use crate::table::key::row_id_of_key;
+use crate::transaction::lock_view::{LockState, LockedObject};
+
+/// Every table lock and every wait.
+pub(crate) fn lines(engine: &Engine) -> Vec<LockLine> {
+    let catalog = engine.catalog.current();
+    let tables: Vec<ObjectId> = catalog.tables().map(|table| table.id).collect();
+    let states = engine.manager.lock_manager().states(&tables);
+    states.into_iter().map(|state| line(state, &catalog)).collect()
+}
+
+fn line(state: LockState, catalog: &CatalogSnapshot) -> LockLine {
+    let mut line = LockLine {
+        session: state.session as i64,
+        kind: "relation",
+        mode: state.mode,
+        granted: state.granted,
+        blocked_by: state.blocked_by.iter().map(u64::to_string).collect::<Vec<_>>().join(","),
+        ..LockLine::default()
+    };
+    match state.object {
+        LockedObject::Table(id) => {
+            let Some(table) = catalog.table_by_id(id) else { return line };
+            line.schema = Some(table.schema.clone());
+            line.table = Some(table.name.clone());
+            line.object = Some(table.name.clone());
+        }
+        LockedObject::Row { tree, key } => {
+            line.kind = "row";
+            name_tree(tree, &key, catalog, &mut line);
+        }
+    }
+    line
+}
+
+fn name_tree(tree: TreeId, key: &[u8], catalog: &CatalogSnapshot, line: &mut LockLine) {
+    for table in catalog.tables() {
+        let index = table.layout.indexes.iter().position(|index| index.tree == tree);
+        let object = match index {
+            Some(index) => &table.indexes[index].name,
+            None if table.layout.tree == tree => {
+                line.row_id = row_id_of_key(key).map(|row| row.0);
+                &table.name
+            }
+            None => continue,
+        };
+        line.schema = Some(table.schema.clone());
+        line.table = Some(table.name.clone());
+        line.object = Some(object.clone());
+        return;
+    }
+}
