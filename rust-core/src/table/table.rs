@@ -436,7 +436,10 @@ impl Table {
         }
         transaction.lock_row(tree.id(), key, RowLockMode::Update)?;
         let exists = transaction.get(tree, key, ReadView::Latest, |value| value.is_some())?;
-        if transaction.isolation() == IsolationLevel::RepeatableRead
+        // A key that is there is a duplicate, be its row visible or not, as in PostgreSQL. One that went away since the
+        // snapshot would come back under a row that the snapshot still sees.
+        if !exists
+            && transaction.isolation() == IsolationLevel::RepeatableRead
             && transaction.changed_since_snapshot(tree, key)?
         {
             return Err(concurrent_update());
