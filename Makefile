@@ -71,8 +71,9 @@ test-go: tools-go tools-c build-rust
 test-c: tools-c build-rust
 	@mkdir -p target && set -o pipefail; ./tests/c_abi/run.sh 2>&1 | tee target/test-c.log
 
-test-long: tools-rust ## The tests that take long: limits of memory, space after many rounds
+test-long: tools-rust ## The tests that take long: limits of memory, space after many rounds, many crashes and faults
 	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space -- --nocapture
+	LUMOS_LONG=1 LUMOS_ROUNDS=400 cargo test --release -p lumos-crash
 	cargo run --release --quiet -p lumos-tests --bin lumos-large
 
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]

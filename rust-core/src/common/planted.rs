@@ -18,6 +18,12 @@ pub enum PlantedFault {
     PreImageNotSaved = 8,
     /// A writer does not ask which checkpoints other processes read, and uses their blocks again.
     ReadersIgnored = 16,
+    /// A page is taken without comparing its checksum.
+    PageChecksumIgnored = 32,
+    /// A commit is logged without setting aside the blocks that its apply will need.
+    SpaceNotReserved = 64,
+    /// A statement that fails is committed as far as it came.
+    FailureCommitted = 128,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -2,6 +2,7 @@
 
 use crate::batch::batch::Batch;
 use crate::common::memory::Reservation;
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::{Arc, Mutex, Weak};
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
@@ -155,6 +156,8 @@ impl Session {
             Err(error) => {
                 if !autocommit {
                     self.block = Some(block);
+                } else if is_planted(PlantedFault::FailureCommitted) {
+                    block.commit(self.environment.settings.effects().durability, &self.engine)?;
                 }
                 Err(error)
             }

@@ -4,6 +4,9 @@
 //! follows from a seed and its rows alone; after each commit it writes `client count` to the pipe. The parent reads
 //! the pipe to its end, so it knows exactly what was acknowledged, and makes the same steps with a model: every
 //! client must be found after its acknowledged step, or after the one that was under way, whole.
+//!
+//! With failing calls (`failing_calls.c`, built and loaded before the C library) a system call of the child fails on the
+//! way, and it ends by itself where it cannot go on: the same is asked of what it leaves.
 
 use crate::state::{findings_of, rows};
 use lumos_core::common::random::Random;
@@ -28,6 +31,11 @@ const ACKNOWLEDGED_MAX: u64 = 400;
 /// A child that is not waited for is killed within so many microseconds: while it opens and recovers.
 const EARLY_MICROS_MAX: u64 = 40_000;
 
+/// System calls that may fail, and up to which use of each.
+const FAILING_CALLS: [(&str, u64); 4] = [("pwrite", 300), ("sync", 120), ("allocate", 8), ("resize", 3)];
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct KillOptions {
@@ -41,6 +49,8 @@ pub struct KillOptions {
     pub seed: u64,
     /// What the child's commits wait for. Less than `full` plants a fault: it is judged as `full`.
     pub durability: Durability,
+    /// The built `failing_calls.c`: system calls of the child fail.
+    pub failing_calls: Option<PathBuf>,
 }
 
 /// What was found.
@@ -54,6 +64,10 @@ pub struct KillFigures {
     pub resurrected: u64,
     /// Findings of the verification.
     pub findings: u64,
+    /// How often the parent was refused the file while the child wrote it.
+    pub second_opens: u64,
+    /// Rounds in which a system call failed.
+    pub faults: u64,
 }
 
 impl KillFigures {
@@ -302,9 +316,9 @@ pub fn run(options: &KillOptions, mut say: impl FnMut(&str)) -> Result<KillFigur
     let mut models = vec![Model::default(); CLIENTS];
     let mut random = Random::new(options.seed);
     for round in 1..=options.kills {
-        let counts = kill_one(options, &path, round, &mut random)?;
-        let database = Database::open(Some(&path), database_options(Durability::Full))?;
         let mut figures = KillFigures::default();
+        let counts = kill_one(options, &path, round, &mut random, &mut figures)?;
+        let database = Database::open(Some(&path), database_options(Durability::Full))?;
         for (client, model) in models.iter_mut().enumerate() {
             let mut steps = stream(options.seed, round, client);
             for _ in 0..counts[client] {
@@ -340,13 +354,32 @@ pub fn run(options: &KillOptions, mut say: impl FnMut(&str)) -> Result<KillFigur
         total.lost += figures.lost;
         total.resurrected += figures.resurrected;
         total.findings += figures.findings;
+        total.second_opens += figures.second_opens;
+        total.faults += figures.faults;
     }
     Ok(total)
 }
 
 /// Starts the child, kills it, and says how many steps of each client it acknowledged.
-fn kill_one(options: &KillOptions, path: &Path, round: u64, random: &mut Random) -> Result<Vec<u64>> {
-    let mut child = Command::new(&options.program)
+fn kill_one(
+    options: &KillOptions,
+    path: &Path,
+    round: u64,
+    random: &mut Random,
+    figures: &mut KillFigures,
+) -> Result<Vec<u64>> {
+    let shown = options.folder.join("fault-shown");
+    let mut command = Command::new(&options.program);
+    if let Some(library) = &options.failing_calls {
+        let (kind, number_max) = FAILING_CALLS[random.below(FAILING_CALLS.len() as u64) as usize];
+        let errno = [EIO, ENOSPC][random.below(2) as usize];
+        let mode = ["once", "ever"][random.below(2) as usize];
+        let plan = format!("{kind} {} {errno} {mode}", 1 + random.below(number_max));
+        command.env("LD_PRELOAD", library).env("LUMOS_FAULT", plan).env("LUMOS_FAULT_SHOWN", &shown);
+        // It says why it ends, which is what is wanted of it.
+        command.stderr(Stdio::null());
+    }
+    let mut child = command
         .arg("child")
         .arg(path)
         .arg(options.seed.to_string())
@@ -365,7 +398,15 @@ fn kill_one(options: &KillOptions, path: &Path, round: u64, random: &mut Random)
         child.kill().map_err(|cause| failed("kill the child", &cause))?;
         was_killed = true;
     }
+    let mut is_first = true;
     for line in BufReader::new(pipe).lines() {
+        if std::mem::take(&mut is_first) && !was_killed && options.failing_calls.is_none() {
+            match Database::open(Some(path), database_options(Durability::Full)) {
+                Err(error) if error.state() == SqlState::OBJECT_IN_USE => figures.second_opens += 1,
+                Err(error) => return Err(error),
+                Ok(_) => return Err(Error::internal("a second process opened the file for writing")),
+            }
+        }
         let line = line.map_err(|cause| failed("read from the child", &cause))?;
         let numbers = line
             .split_once(' ')
@@ -381,7 +422,9 @@ fn kill_one(options: &KillOptions, path: &Path, round: u64, random: &mut Random)
         }
     }
     let status = child.wait().map_err(|cause| failed("wait for the child", &cause))?;
-    if !was_killed || status.code().is_some() {
+    if options.failing_calls.is_some() {
+        figures.faults = u64::from(std::fs::remove_file(&shown).is_ok());
+    } else if !was_killed || status.code().is_some() {
         return Err(Error::internal(format!("the child ended by itself: {status}")));
     }
     Ok(counts)

@@ -2,10 +2,13 @@
 //! `kill` (SIGKILL of a real process on real files), `readers` (the same, with others that read beside it), `power` (every step of a workload cut off by a power loss, on
 //! a simulated disk) and `faults` (I/O errors, full disks, lying syncs). Knows no layer below the database.
 
+pub mod damage;
 pub mod faults;
 pub mod figures;
+pub mod full;
 pub mod kill;
 pub mod kinds;
+pub mod model;
 pub mod points;
 pub mod power;
 pub mod readers;

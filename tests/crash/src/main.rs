@@ -1,14 +1,17 @@
-//! `crash [--kills N] [--seed N] [--folder PATH] [--durability full|normal|off]`: kills a committing process N times.
+//! `crash [--kills N] [--seed N] [--folder PATH] [--durability full|normal|off] [--failing-calls LIBRARY]`: kills a
+//! committing process N times; with the built `failing_calls.c` its system calls fail meanwhile.
 //! Ends with `N kills: … acknowledged, 0 lost, 0 resurrected, 0 findings`, and with status 1 where it is not so.
 #![allow(clippy::print_stdout, reason = "it is a program whose output is its purpose")]
 
 use lumos_core::durability::policy::Durability;
+use lumos_crash::full;
 use lumos_crash::kill::{self, KillOptions};
 use lumos_crash::readers;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: crash [--kills N] [--seed N] [--folder PATH] [--durability full|normal|off]";
+const USAGE: &str = "usage: crash [--kills N] [--seed N] [--folder PATH] [--durability full|normal|off] \
+                     [--failing-calls LIBRARY]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +47,16 @@ fn main() -> ExitCode {
             }
         };
     }
+    if let ["full", folder] = words[..] {
+        return match full::run(Path::new(folder)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                println!("full: {error:?}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let Ok(program) = std::env::current_exe() else { return usage() };
     let mut options = KillOptions {
         program,
@@ -51,6 +64,7 @@ fn main() -> ExitCode {
         kills: 50,
         seed: u64::from(std::process::id()),
         durability: Durability::Full,
+        failing_calls: None,
     };
     let mut is_own_folder = true;
     for pair in words.chunks(2) {
@@ -59,6 +73,10 @@ fn main() -> ExitCode {
             ["--seed", text] => text.parse().map(|number| options.seed = number).is_ok(),
             ["--durability", text] => {
                 durability_named(text).map(|durability| options.durability = durability).is_some()
+            }
+            ["--failing-calls", path] => {
+                options.failing_calls = Some(PathBuf::from(path));
+                true
             }
             ["--folder", path] => {
                 options.folder = PathBuf::from(path);
@@ -83,6 +101,7 @@ fn main() -> ExitCode {
         // What is left of a failure stays for whoever looks at it.
         let _ = std::fs::remove_dir_all(&options.folder);
     }
+    println!("{} second opens refused, {} rounds with a failing call", figures.second_opens, figures.faults);
     println!(
         "{} kills: {} acknowledged, {} lost, {} resurrected, {} findings",
         options.kills, figures.acknowledged, figures.lost, figures.resurrected, figures.findings

@@ -31,7 +31,8 @@ pub fn rows(session: &mut Session, sql: &str) -> Result<Vec<String>> {
     Ok(rows)
 }
 
-fn show(value: DatumRef<'_>) -> String {
+/// A value as states have it.
+pub fn show(value: DatumRef<'_>) -> String {
     match value {
         DatumRef::Text(text) if text.len() > TEXT_BYTES_MAX => {
             let sum =

@@ -7,8 +7,32 @@
 )]
 
 use lumos_core::common::planted::{PlantedFault, plant};
+use lumos_core::error::Result;
+use lumos_crash::damage::{flipped_bits, lost_writes};
+use lumos_crash::kinds::kinds;
 use lumos_crash::power::{self, PowerOptions};
+use lumos_crash::scenario::{Report, Scenario};
+use lumos_crash::shortage::{self, Shortage};
 use lumos_crash::workloads::workloads;
+
+fn named(workloads: Vec<Scenario>, name: &str) -> Scenario {
+    workloads.into_iter().find(|scenario| scenario.name == name).unwrap()
+}
+
+fn damaged() -> Result<Report> {
+    let scenario = named(workloads(), "checkpoints");
+    let mut report = lost_writes(&scenario)?;
+    report.add(flipped_bits(&scenario, 1, 60)?);
+    Ok(report)
+}
+
+fn full() -> Result<Report> {
+    shortage::run(&named(kinds(), "insert many"), Shortage::Disk)
+}
+
+fn out_of_memory() -> Result<Report> {
+    shortage::run(&named(kinds(), "insert many"), Shortage::Memory)
+}
 
 /// One test, because the planted fault is the process's.
 #[test]
@@ -20,7 +44,7 @@ fn every_planted_fault_is_reported() {
         (PlantedFault::PreImageNotSaved, "a checkpoint among commits"),
     ];
     for (fault, name) in planted {
-        let scenario = workloads().into_iter().find(|scenario| scenario.name == name).unwrap();
+        let scenario = named(workloads(), name);
         plant(None);
         let sound = power::run(&scenario, PowerOptions::default()).unwrap();
         assert_eq!(sound.failures, Vec::<String>::new());
@@ -30,6 +54,19 @@ fn every_planted_fault_is_reported() {
             let options = PowerOptions { seed, ..PowerOptions::default() };
             found += power::run(&scenario, options).map_or(1, |report| report.failures.len());
         }
+        plant(None);
+        println!("{fault:?}: {found} failures reported");
+        assert!(found > 0, "{fault:?} was not reported");
+    }
+    let others: [(PlantedFault, fn() -> Result<Report>); 3] = [
+        (PlantedFault::PageChecksumIgnored, damaged),
+        (PlantedFault::SpaceNotReserved, full),
+        (PlantedFault::FailureCommitted, out_of_memory),
+    ];
+    for (fault, harness) in others {
+        assert_eq!(harness().unwrap().failures, Vec::<String>::new());
+        plant(Some(fault));
+        let found = harness().map_or(1, |report| report.failures.len());
         plant(None);
         println!("{fault:?}: {found} failures reported");
         assert!(found > 0, "{fault:?} was not reported");
