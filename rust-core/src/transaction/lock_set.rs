@@ -223,7 +223,8 @@ mod tests {
             for _ in 0..40_000 {
                 let number = random.below(range);
                 let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                let (number, hash) = if number % 5 == 0 { (None, hash) } else { (Some(number), hash) };
+                let (number, hash) =
+                    if number.is_multiple_of(5) { (None, hash) } else { (Some(number), hash) };
                 assert_eq!(set.holds(number, hash), model.contains(&(number, hash)), "seed {seed}");
                 if model.insert((number, hash)) {
                     set.insert(number, hash).unwrap();

@@ -159,8 +159,11 @@ pub fn flipped_bits(scenario: &Scenario, seed: u64, count: u64) -> Result<Report
     Ok(report)
 }
 
+/// A file, and which of its bytes.
+type Part = (PathBuf, Range<usize>);
+
 /// Where the parts of a database lie that a crash left.
-fn parts_of(scenario: &Scenario, disk: &FaultVfs) -> Vec<(CrashPoint, Vec<(PathBuf, Range<usize>)>)> {
+fn parts_of(scenario: &Scenario, disk: &FaultVfs) -> Vec<(CrashPoint, Vec<Part>)> {
     let path = Path::new(DATABASE_PATH);
     let bytes = disk.bytes_of(path).unwrap_or_default();
     let is_used = |range: &Range<usize>| {
@@ -175,7 +178,7 @@ fn parts_of(scenario: &Scenario, disk: &FaultVfs) -> Vec<(CrashPoint, Vec<(PathB
     let here =
         |ranges: Vec<Range<usize>>| ranges.into_iter().map(|range| (path.to_path_buf(), range)).collect();
     // Frames that were written and are still there, in the order they were written.
-    let mut frames: Vec<(PathBuf, Range<usize>)> = Vec::new();
+    let mut frames: Vec<Part> = Vec::new();
     let trace = disk.take_trace();
     for (operation, call) in trace.iter().zip(crate::points::calls_of(&trace)) {
         let from = operation.offset as usize;

@@ -1,6 +1,8 @@
 //! Every kind of statement on a real disk that is full: a folder of a small file system of its own, which a file fills
 //! up to a few bytes. Knows folders and SQL; what is asked of a statement is what `shortage` asks on a simulated disk.
 
+#![allow(clippy::disallowed_methods, reason = "what fills the disk is no file of a database")]
+
 use crate::figures::say;
 use crate::kinds::{OPEN, is_query, kinds};
 use crate::scenario::{BACKUP_PATH, Base, Scenario, WHOLE_BACKUP};

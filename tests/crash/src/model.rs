@@ -102,7 +102,10 @@ impl Run {
                 self.open()?;
                 self.compare()
             }
-            5 | 6 => self.crash(&[self.rows.clone()]),
+            5 | 6 => {
+                let rows = self.rows.clone();
+                self.crash(std::slice::from_ref(&rows))
+            }
             7 => self.run_text("CHECKPOINT").map(drop),
             8 => self.run_text("VACUUM").map(drop),
             9..=13 => {
