@@ -27,5 +27,7 @@ pub const PAGE_SIZE_DEFAULT: usize = 8192;
 pub const LOG_SEGMENT_FIRST_BYTES: u64 = 1 << 20;
 /// Largest log segment in bytes.
 pub const LOG_SEGMENT_MAX_BYTES: u64 = 64 << 20;
+/// Rows from which on a load into an empty table, or a new index, is built beside the log and linked.
+pub const BULK_ROWS: u64 = 32 << 10;
 /// Payload bytes of one log frame; a larger write set becomes several CHUNK frames and one COMMIT.
 pub const LOG_FRAME_PAYLOAD_MAX: usize = 256 << 10;

@@ -453,6 +453,7 @@ pub(super) fn assemble(
         next_transaction,
         visible,
     );
+    manager.set_bulk_rows(options.bulk_rows);
     if let Some(bytes) = options.version_memory {
         manager.set_version_bytes_max(bytes);
     }

@@ -2,7 +2,7 @@
 
 use crate::common::clock::Clock;
 use crate::common::limits::{
-    LOG_SEGMENT_FIRST_BYTES, LOG_SEGMENT_MAX_BYTES, PAGE_SIZE_DEFAULT, STATEMENT_BYTES_DEFAULT,
+    BULK_ROWS, LOG_SEGMENT_FIRST_BYTES, LOG_SEGMENT_MAX_BYTES, PAGE_SIZE_DEFAULT, STATEMENT_BYTES_DEFAULT,
 };
 use crate::common::sync::Arc;
 use crate::durability::policy::Durability;
@@ -42,6 +42,8 @@ pub struct DatabaseOptions {
     pub log_segment_first_bytes: u64,
     /// Bytes of the largest log segment.
     pub log_segment_max_bytes: u64,
+    /// Rows or entries from which on a load writes finished pages and logs where they are. Few are for tests.
+    pub bulk_rows: u64,
     /// Checkpoints are written in the background when they are due; otherwise by CHECKPOINT and at the close only,
     /// for tests that make the same calls each time.
     pub background_checkpoints: bool,
@@ -72,6 +74,7 @@ impl Default for DatabaseOptions {
             clock: None,
             log_segment_first_bytes: LOG_SEGMENT_FIRST_BYTES,
             log_segment_max_bytes: LOG_SEGMENT_MAX_BYTES,
+            bulk_rows: BULK_ROWS,
             background_checkpoints: true,
         }
     }

@@ -24,6 +24,7 @@ use guard::PageGuard;
 pub(super) use guard::{ExclusivePage, SharedPage};
 use write_back::{Batch, WriteBack};
 
+use super::bulk::pages::BuiltTrees;
 use super::free_space::FreeSpace;
 use super::page::{Node, NodeMut};
 use super::page_map::{BlockRef, PageEntry, PageMap};
@@ -121,6 +122,8 @@ pub(super) struct BufferPool {
     #[cfg(target_os = "linux")]
     without_large_pages: AtomicBool,
     read_only: bool,
+    /// Pages that the map does not name yet.
+    pub(super) built: BuiltTrees,
     pub(super) map: PageMap,
     pub(super) space: Mutex<FreeSpace>,
     pub(super) counters: PoolCounters,
@@ -226,6 +229,7 @@ impl BufferPool {
             #[cfg(target_os = "linux")]
             without_large_pages: AtomicBool::new(false),
             read_only: options.read_only,
+            built: BuiltTrees::default(),
             map,
             space: Mutex::new(space),
             counters: PoolCounters::default(),
@@ -424,12 +428,12 @@ impl BufferPool {
         Ok(())
     }
 
-    /// Reads the page that `entry` names. Whether it can be read without harm is found out once: the map's checksum
+    /// Reads the page that is at `at`. Whether it can be read without harm is found out once: the map's checksum
     /// says that it is the same again.
-    fn read_page(&self, page: PageId, entry: &PageEntry, block: u32, bytes: &mut [u8]) -> Result<()> {
-        self.read_same(page, block, entry.crc.load(Ordering::Acquire), bytes)?;
+    fn read_page(&self, page: PageId, at: BlockRef, bytes: &mut [u8]) -> Result<()> {
+        self.read_same(page, at.block.0, at.crc, bytes)?;
         if !self.map.is_sound(page) {
-            self.look_through(page, block, bytes)?;
+            self.look_through(page, at.block.0, bytes)?;
             self.map.note_sound(page);
         }
         Ok(())
@@ -441,13 +445,14 @@ impl BufferPool {
         if entry.frame.load(Ordering::Acquire) != 0 {
             return Ok(true);
         }
-        let block = entry.block.load(Ordering::Acquire);
-        if block == 0 {
-            return Ok(false);
+        let mut at = entry.at();
+        if at.block.0 == 0 {
+            let Some(built) = self.built.find(page) else { return Ok(false) };
+            at = built;
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
         let mut guard = self.take_frame()?;
-        if let Err(error) = self.read_page(page, entry, block, guard.bytes_mut()) {
+        if let Err(error) = self.read_page(page, at, guard.bytes_mut()) {
             self.put_back(guard);
             return Err(error);
         }

@@ -268,13 +268,13 @@ impl Storage {
 
     fn save_entry_count(&self, tree: &Tree, lsn: Lsn) -> Result<()> {
         let count = tree.entry_estimate();
-        let value = super::encode_root(tree.root, count);
+        let value = super::encode_root(tree.root, count, tree.linked());
         self.directory.apply(&tree.id.0.to_be_bytes(), super::Change::Put(&value), lsn, None)?;
         tree.count_saved(count);
         Ok(())
     }
 
-    fn poison_with(&self, error: Error) -> Error {
+    pub(super) fn poison_with(&self, error: Error) -> Error {
         let poison =
             Error::new(SqlState::IO_ERROR, "the database is unusable after a failed write; reopen it")
                 .detail(error.to_string());
@@ -542,7 +542,7 @@ impl Checkpoint {
             self.storage.cuts_through.store(!slot.is_whole(), Ordering::Relaxed);
         }
         self.next = CheckpointStep::Publish;
-        self.storage.pool.end_cut(true);
+        self.storage.pool.end_cut(Some(self.record.redo_lsn));
         self.storage.checkpoint_counters.note_checkpoint();
         Ok(CheckpointStep::Publish)
     }
@@ -583,7 +583,7 @@ impl Drop for Checkpoint {
             let mut levels = pool.map.levels();
             self.map.left.iter().for_each(|index| levels[self.map.level].mark(*index));
         }
-        pool.end_cut(false);
+        pool.end_cut(None);
         pool.note_relocated();
     }
 }

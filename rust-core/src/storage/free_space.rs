@@ -1,7 +1,7 @@
 //! Which blocks of the file may be written: free = named neither by the durable checkpoint, nor by the one that is
-//! being written, nor by memory's map. Knows block numbers and the file's size. Knows nothing of pages.
+//! being written, nor by memory's map, nor by a link in the log that the durable checkpoint does not cover. Knows block numbers and the file's size. Knows nothing of pages.
 
-use crate::common::ids::BlockId;
+use crate::common::ids::{BlockId, Lsn};
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::File;
@@ -32,6 +32,10 @@ pub(super) struct FreeSpace {
     fresh: Vec<u64>,
     /// Named by older checkpoints that other processes read.
     retained: Retained,
+    /// Named by the log from the durable checkpoint's redo position on.
+    logged: Vec<u64>,
+    /// What `logged` is made of: the commit that names them, first block and how many.
+    logged_runs: Vec<(Lsn, u32, u32)>,
     /// A checkpoint is being written.
     cutting: bool,
     /// Blocks that the file has space for, those before the first one counted.
@@ -75,6 +79,8 @@ impl FreeSpace {
             held: vec![0; words],
             fresh: vec![0; words],
             retained: Retained::default(),
+            logged: vec![0; words],
+            logged_runs: Vec::new(),
             cutting: false,
             block_count,
             free_count: block_count - first,
@@ -106,8 +112,9 @@ impl FreeSpace {
 
     /// One past the last block that anybody names.
     fn end(&self) -> u32 {
-        let own = end_of(&self.durable).max(end_of(&self.used)).max(end_of(&self.held));
-        own.max(end_of(self.retained.words())).max(self.first())
+        let own = [&self.durable, &self.used, &self.held, &self.logged];
+        let own = own.into_iter().map(|set| end_of(set)).fold(self.first(), u32::max);
+        own.max(end_of(self.retained.words()))
     }
 
     /// The blocks that the checkpoint names which is being written.
@@ -142,14 +149,41 @@ impl FreeSpace {
 
     /// The bits of 64 blocks: those that are not free.
     fn taken(&self, word: usize) -> u64 {
-        self.used[word] | self.durable[word] | self.held[word] | self.retained.word(word)
+        self.used[word] | self.durable[word] | self.held[word] | self.logged[word] | self.retained.word(word)
     }
 
     fn is_free(&self, block: u32) -> bool {
-        !bit(&self.used, block)
-            && !bit(&self.durable, block)
-            && !bit(&self.held, block)
-            && !self.retained.holds(block)
+        let word = block as usize / 64;
+        self.taken(word) >> (block % 64) & 1 == 0
+    }
+
+    /// Commit `lsn`, which is in the log, names neighbouring blocks: until a checkpoint covers it, nobody writes them.
+    pub(super) fn note_logged(&mut self, lsn: Lsn, start: BlockId, count: u32) {
+        for block in start.0..start.0 + count {
+            if self.is_free(block) {
+                self.free_count -= 1;
+            }
+            self.logged[block as usize / 64] |= 1 << (block % 64);
+        }
+        self.logged_runs.push((lsn, start.0, count));
+    }
+
+    /// For recovery, before [`FreeSpace::note_logged`]: false: not all of the blocks are in the file, or another commit
+    /// names one of them.
+    pub(super) fn may_be_logged(&self, start: BlockId, count: u32) -> bool {
+        let end = u64::from(start.0) + u64::from(count);
+        start.0 >= self.first()
+            && end <= u64::from(self.block_count)
+            && (start.0..start.0 + count).all(|block| !bit(&self.logged, block))
+    }
+
+    /// Memory's map is about to name a block that the log names. False: it does already.
+    pub(super) fn use_logged(&mut self, block: BlockId) -> bool {
+        if !bit(&self.logged, block.0) || bit(&self.used, block.0) {
+            return false;
+        }
+        set(&mut self.used, block);
+        true
     }
 
     /// The next free block, from the hand on.
@@ -262,11 +296,18 @@ impl FreeSpace {
     }
 
     /// The checkpoint that began with the cut is durable: what only the old one, `replaced`, named is free, unless
-    /// somebody reads that.
-    pub(super) fn publish(&mut self, replaced: u64) {
+    /// somebody reads that; or only the log below `redo`.
+    pub(super) fn publish(&mut self, replaced: u64, redo: Lsn) {
         let cut = self.cut_blocks();
         let old = std::mem::replace(&mut self.durable, cut);
         self.retained.replaced(&*self.file, replaced, old);
+        self.logged_runs.retain(|(lsn, ..)| *lsn > redo);
+        self.logged.fill(0);
+        for (_, start, count) in &self.logged_runs {
+            for block in *start..*start + *count {
+                self.logged[block as usize / 64] |= 1 << (block % 64);
+            }
+        }
         self.end_cut();
         self.hand = self.first();
     }
@@ -416,6 +457,7 @@ impl FreeSpace {
         self.durable.resize(words, 0);
         self.held.resize(words, 0);
         self.fresh.resize(words, 0);
+        self.logged.resize(words, 0);
         Ok(())
     }
 }

@@ -14,6 +14,7 @@
 mod beside_writer;
 mod btree;
 mod buffer_pool;
+pub mod bulk;
 mod checkpoint;
 mod checkpoint_counters;
 mod free_space;
@@ -60,6 +61,7 @@ use hashbrown::HashMap;
 use header::{Slot, StaticHeader};
 use page::NodeShape;
 use page_map::{BlockRef, MAP_LEVELS_MAX, MapLevel};
+use smallvec::SmallVec;
 use sorted_run::SortedRuns;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -252,7 +254,7 @@ impl Storage {
             assert!(root == page, "a new map gives out page ids from 1 on");
         }
         for (tree, page) in [(CATALOG_TREE, PageId(2)), (COUNTER_TREE, PageId(3))] {
-            storage.enter_root(tree, page, 0, Lsn::ZERO)?;
+            storage.enter_root(tree, page, Lsn::ZERO)?;
         }
         let record = CheckpointRecord { generation: 1, ..record };
         if let Some(mut checkpoint) = storage.cut(None, |_| record)? {
@@ -445,7 +447,7 @@ impl Storage {
 
     /// Replays log operations into the trees. For recovery: one thread, nobody else at work.
     pub fn redo(&self) -> impl Redo + '_ {
-        redo::StorageRedo(self)
+        redo::StorageRedo::new(self)
     }
 
     /// The gate that commits pass.
@@ -497,21 +499,21 @@ impl Storage {
             .directory
             .get(&id.0.to_be_bytes(), |entry, _| entry.map(|entry| decode_root(entry.value)))?;
         let Some(found) = found else { return Ok(None) };
-        let Some((root, entries)) = found else {
+        let Some(DirectoryEntry { root, entries, linked }) = found else {
             return Err(self
                 .directory
                 .damaged(DIRECTORY_ROOT, "an entry of the tree directory is too short"));
         };
-        let tree = Arc::new(Tree::new(
-            id,
-            root,
-            entries,
-            Arc::clone(&self.pool),
-            Arc::clone(&self.gate),
-            Arc::clone(&self.horizon),
-        ));
+        let tree = self.new_tree(id, root, entries);
+        tree.linked_at.store(linked.0, Ordering::Relaxed);
+        let tree = Arc::new(tree);
         trees.insert(id, Arc::clone(&tree));
         Ok(Some(tree))
+    }
+
+    fn new_tree(&self, id: TreeId, root: PageId, entries: u64) -> Tree {
+        let (pool, gate, horizon) = (&self.pool, &self.gate, &self.horizon);
+        Tree::new(id, root, entries, Arc::clone(pool), Arc::clone(gate), Arc::clone(horizon))
     }
 
     /// A tree id that was never given out before.
@@ -528,7 +530,7 @@ impl Storage {
             return Ok(());
         }
         let root = self.make_root(id, lsn)?;
-        self.enter_root(id, root, 0, lsn)
+        self.enter_root(id, root, lsn)
     }
 
     fn make_root(&self, tree: TreeId, lsn: Lsn) -> Result<PageId> {
@@ -546,8 +548,10 @@ impl Storage {
         Ok(page)
     }
 
-    fn enter_root(&self, tree: TreeId, root: PageId, entries: u64, lsn: Lsn) -> Result<()> {
-        self.directory.apply(&tree.0.to_be_bytes(), Change::Put(&encode_root(root, entries)), lsn, None)
+    /// Enters a new tree into the directory.
+    fn enter_root(&self, tree: TreeId, root: PageId, lsn: Lsn) -> Result<()> {
+        let value = encode_root(root, 0, Lsn::ZERO);
+        self.directory.apply(&tree.0.to_be_bytes(), Change::Put(&value), lsn, None)
     }
 
     /// Applies TREE_DROP: the tree's pages are free at once, their blocks after the next checkpoint. Reads inner
@@ -658,16 +662,38 @@ impl Storage {
     }
 }
 
-/// `{root page u32, live entries u64}`
-fn encode_root(root: PageId, entries: u64) -> [u8; 12] {
-    let mut value = [0; 12];
-    value[..4].copy_from_slice(&root.0.to_le_bytes());
-    value[4..].copy_from_slice(&entries.to_le_bytes());
+/// What the directory says of a tree.
+#[derive(Clone, Copy, Debug)]
+struct DirectoryEntry {
+    root: PageId,
+    /// Live ones, at the last checkpoint.
+    entries: u64,
+    /// The commit that linked its first pages; zero: none did.
+    linked: Lsn,
+}
+
+/// Bytes of a directory entry without, and with, the commit that linked pages.
+const ROOT_BYTES: usize = 12;
+const LINKED_ROOT_BYTES: usize = 20;
+
+/// `{root page u32, live entries u64, commit that linked pages u64 if one did}`
+fn encode_root(root: PageId, entries: u64, linked: Lsn) -> SmallVec<[u8; LINKED_ROOT_BYTES]> {
+    let mut value = SmallVec::new();
+    value.extend_from_slice(&root.0.to_le_bytes());
+    value.extend_from_slice(&entries.to_le_bytes());
+    if linked > Lsn::ZERO {
+        value.extend_from_slice(&linked.0.to_le_bytes());
+    }
     value
 }
 
-fn decode_root(value: &[u8]) -> Option<(PageId, u64)> {
+fn decode_root(value: &[u8]) -> Option<DirectoryEntry> {
     let root = value.first_chunk::<4>()?;
     let entries = value.get(4..)?.first_chunk::<8>()?;
-    Some((PageId(u32::from_le_bytes(*root)), u64::from_le_bytes(*entries)))
+    let linked = value.get(ROOT_BYTES..)?.first_chunk::<8>().map_or(0, |lsn| u64::from_le_bytes(*lsn));
+    Some(DirectoryEntry {
+        root: PageId(u32::from_le_bytes(*root)),
+        entries: u64::from_le_bytes(*entries),
+        linked: Lsn(linked),
+    })
 }

@@ -59,6 +59,19 @@ struct PageIds {
     free: Vec<u32>,
     /// One past the highest id ever in use; 0 is no page.
     count: u32,
+    /// So many of the first of `free` were free at the cut of the durable checkpoint, and have been since.
+    settled: usize,
+    /// As `settled`, for the checkpoint that is being written.
+    settling: usize,
+}
+
+impl PageIds {
+    fn pop(&mut self) -> Option<u32> {
+        let page = self.free.pop()?;
+        self.settled = self.settled.min(self.free.len());
+        self.settling = self.settling.min(self.free.len());
+        Some(page)
+    }
 }
 
 /// The map pages of one level.
@@ -149,7 +162,7 @@ impl PageMap {
     pub(super) fn new(page_size: usize, memory: Arc<MemoryAccount>) -> PageMap {
         PageMap {
             chunks: [const { OnceLock::new() }; CHUNKS],
-            ids: Mutex::new(PageIds { free: Vec::new(), count: 1 }),
+            ids: Mutex::new(PageIds { free: Vec::new(), count: 1, settled: 0, settling: 0 }),
             levels: Mutex::new(vec![MapLevel::default()]),
             fanout: (page_size - MAP_HEADER_BYTES) / 8,
             memory,
@@ -238,7 +251,7 @@ impl PageMap {
     /// `53200`, `54000`; not after `ensure` made room.
     pub(super) fn allocate(&self) -> Result<PageId> {
         let mut ids = self.ids.lock();
-        if let Some(page) = ids.free.pop() {
+        if let Some(page) = ids.pop() {
             return Ok(PageId(page));
         }
         // Without asking others to give memory back: the caller holds latches.
@@ -256,6 +269,67 @@ impl PageMap {
         self.ids.lock().free.push(page.0);
     }
 
+    /// Page ids that nothing uses, nor did at any moment that the log goes back to: whoever replays it finds them free.
+    /// Gives `count` of them.
+    /// # Errors
+    /// `53200`, `54000`.
+    pub(super) fn allocate_settled(&self, count: usize) -> Result<Vec<PageId>> {
+        let mut ids = self.ids.lock();
+        let old = count.min(ids.settled);
+        let fresh = (count - old) as u32;
+        self.make_entries(u64::from(ids.count) + u64::from(fresh), |bytes| {
+            if self.memory.try_charge(bytes) {
+                return Ok(());
+            }
+            Err(Error::new(SqlState::OUT_OF_MEMORY, "memory limit reached").hint("Raise memory_limit."))
+        })?;
+        let (from, to) = (ids.settled - old, ids.settled);
+        let mut pages: Vec<PageId> = ids.free.drain(from..to).map(PageId).collect();
+        pages.sort_unstable();
+        ids.settled = from;
+        // Those that are settled now will be with the next checkpoint.
+        ids.settling -= old;
+        pages.extend((ids.count..ids.count + fresh).map(PageId));
+        ids.count += fresh;
+        Ok(pages)
+    }
+
+    /// A checkpoint begins.
+    pub(super) fn begin_cut(&self) {
+        let mut ids = self.ids.lock();
+        ids.settling = ids.free.len();
+    }
+
+    /// The checkpoint that began with the cut is durable.
+    pub(super) fn publish(&self) {
+        let mut ids = self.ids.lock();
+        ids.settled = ids.settling;
+    }
+
+    /// For recovery: the log names these pages, so that nothing else may become them. False: one is in use, or named
+    /// twice.
+    /// # Errors
+    /// `53200`, `54000`.
+    pub(super) fn take_named(&self, mut pages: Vec<u32>) -> Result<bool> {
+        pages.sort_unstable();
+        let Some(last) = pages.last().copied() else { return Ok(true) };
+        if pages.windows(2).any(|pair| pair[0] == pair[1]) || pages[0] == 0 {
+            return Ok(false);
+        }
+        self.ensure(u64::from(last) + 1)?;
+        let mut ids = self.ids.lock();
+        if ids.count <= last {
+            let count = ids.count;
+            ids.free.extend((count..=last).rev());
+            ids.count = last + 1;
+        }
+        let before = ids.free.len();
+        ids.free.retain(|page| pages.binary_search(page).is_err());
+        ids.settled = 0;
+        ids.settling = 0;
+        Ok(before - ids.free.len() == pages.len())
+    }
+
     /// Sets the state of the ids after the map was read: free are those without a block.
     pub(super) fn opened(&self, count: u32) {
         let mut ids = self.ids.lock();
@@ -266,6 +340,8 @@ impl PageMap {
                 self.entry(PageId(*page)).is_none_or(|entry| entry.block.load(Ordering::Relaxed) == 0)
             })
             .collect();
+        ids.settled = ids.free.len();
+        ids.settling = ids.free.len();
     }
 
     /// Notes that a page's block changed.
@@ -365,6 +441,28 @@ pub(super) fn decode(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_a_bulk_load_were_free_ever_since_the_last_checkpoint() {
+        let map = PageMap::new(1024, MemoryAccount::new(1 << 20));
+        let numbers = |pages: Vec<PageId>| pages.into_iter().map(|page| page.0).collect::<Vec<_>>();
+        (1..=10).for_each(|page| assert_eq!(map.allocate().unwrap(), PageId(page)));
+        [3, 5, 7].into_iter().for_each(|page| map.free(PageId(page)));
+        assert_eq!(numbers(map.allocate_settled(2).unwrap()), [11, 12]);
+        map.begin_cut();
+        map.free(PageId(9));
+        assert_eq!(numbers(map.allocate_settled(1).unwrap()), [13]);
+        assert_eq!(map.allocate().unwrap(), PageId(9));
+        assert_eq!(map.allocate().unwrap(), PageId(7));
+        map.free(PageId(7));
+        map.publish();
+        assert_eq!(numbers(map.allocate_settled(3).unwrap()), [3, 5, 14]);
+        assert_eq!(map.allocate().unwrap(), PageId(7));
+        assert!(map.take_named(vec![20, 17]).unwrap());
+        assert!(!map.take_named(vec![17]).unwrap() && !map.take_named(vec![18, 18]).unwrap());
+        let rest: Vec<u32> = (0..5).map(|_| map.allocate().unwrap().0).collect();
+        assert_eq!(rest, [15, 16, 18, 19, 21]);
+    }
 
     #[test]
     fn every_page_id_has_its_own_entry() {

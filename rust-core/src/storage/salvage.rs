@@ -149,8 +149,8 @@ impl Salvage {
     pub fn counts(&self) -> Result<HashMap<TreeId, u64>> {
         let mut counts = HashMap::new();
         self.entries(&self.tree(DIRECTORY_TREE), &mut |key, value| {
-            if let (Some(id), Some((_, entries))) = (key.first_chunk::<4>(), decode_root(value)) {
-                counts.insert(TreeId(u32::from_be_bytes(*id)), entries);
+            if let (Some(id), Some(found)) = (key.first_chunk::<4>(), decode_root(value)) {
+                counts.insert(TreeId(u32::from_be_bytes(*id)), found.entries);
             }
             Ok(())
         })?;

@@ -7,6 +7,7 @@
 //! Source: Graefe, "Modern B-Tree Techniques", 2011.
 
 use super::buffer_pool::{BufferPool, ExclusivePage, SharedPage};
+use super::bulk::pages::BuiltPages;
 use super::gate::ApplyGate;
 use super::page::{Node, RECORD_HEADER_BYTES};
 use crate::common::ids::{Lsn, PageId, TreeId};
@@ -68,6 +69,13 @@ pub struct Tree {
     pub(super) dropped: AtomicBool,
     /// No snapshot below this exists or will: older ghosts are of no use.
     pub(super) horizon: Arc<AtomicU64>,
+    /// The commit that linked the tree's first pages: they are as new as that, whatever they say. Of this process alone;
+    /// snapshots of the next one are newer.
+    pub(super) born: AtomicU64,
+    /// The commit that linked pages, as the directory says.
+    pub(super) linked_at: AtomicU64,
+    /// The pages are not in the page map: the tree is seen by who built it alone.
+    pub(super) built: Option<Arc<BuiltPages>>,
 }
 
 impl std::fmt::Debug for Tree {
@@ -111,7 +119,20 @@ impl Tree {
             entries_saved: AtomicU64::new(entries),
             dropped: AtomicBool::new(false),
             horizon,
+            born: AtomicU64::new(0),
+            linked_at: AtomicU64::new(0),
+            built: None,
         }
+    }
+
+    /// The commit that linked its first pages; zero: none did, that recovery could meet.
+    pub(super) fn linked(&self) -> Lsn {
+        Lsn(self.linked_at.load(Ordering::Relaxed))
+    }
+
+    /// The newest timestamp of a change on a page that is latched.
+    pub(super) fn newest(&self, node: Node<'_>) -> Lsn {
+        node.max_timestamp().max(Lsn(self.born.load(Ordering::Relaxed)))
     }
 
     /// The tree's id.
@@ -151,7 +172,7 @@ impl Tree {
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<Entry<'_>>, Lsn) -> R) -> Result<R> {
         let leaf = self.leaf_shared(key).map_err(|error| self.named(error))?;
         let node = leaf.node();
-        Ok(read(entry_of(node, key), node.max_timestamp()))
+        Ok(read(entry_of(node, key), self.newest(node)))
     }
 
     /// Reads keys one after another as long as they lie on the leaf of the first one, which is found once; `read` is
@@ -172,7 +193,7 @@ impl Tree {
             if index > 0 && (key < node.lower_fence() || !node.is_below_upper_fence(key)) {
                 return Ok(index);
             }
-            if !read(index, entry_of(node, key), node.max_timestamp()) {
+            if !read(index, entry_of(node, key), self.newest(node)) {
                 return Ok(index);
             }
         }

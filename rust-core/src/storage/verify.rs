@@ -238,12 +238,20 @@ impl Verifier<'_, '_> {
             }
         }
         let whole = self.seen.broken.is_empty();
+        // Of bulk loads that go on meanwhile.
+        let (mut built_pages, mut built_blocks) = (HashSet::new(), HashSet::new());
+        pool.built.note_pages_and_blocks(&mut built_pages, &mut built_blocks);
         for page in (1..pool.map.page_count()).map(PageId) {
             let Some(entry) = pool.map.entry(page) else { continue };
             let block = entry.block.load(Ordering::Acquire);
             let in_use = block != 0 || entry.frame.load(Ordering::Acquire) != 0;
             let tree = self.reached.get(&page.0).copied();
-            if in_use && tree.is_none() && !self.told.contains(&page.0) && whole {
+            if in_use
+                && tree.is_none()
+                && !self.told.contains(&page.0)
+                && whole
+                && !built_pages.contains(&page.0)
+            {
                 self.page_finding(None, page, "no tree reaches it, but the page map names it");
             }
             if block == 0 {
@@ -272,7 +280,8 @@ impl Verifier<'_, '_> {
         self.seen.blocks_used = space.used_count();
         self.seen.blocks = u64::from(space.block_count());
         drop(space);
-        for block in unnamed {
+        pool.built.note_pages_and_blocks(&mut built_pages, &mut built_blocks);
+        for block in unnamed.into_iter().filter(|block| !built_blocks.contains(block)) {
             self.block_finding(BlockId(block), "it counts as used, but the page map does not name it");
         }
         Ok(())

@@ -2,22 +2,26 @@
 //! Knows layouts and transactions. Knows no names.
 
 use crate::batch::batch::Batch;
-use crate::common::ids::RowId;
+use crate::common::ids::{RowId, TreeId};
 use crate::error::Result;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::storage::TreeCursor;
+use crate::storage::bulk::sorter::EntrySorter;
 use crate::table::computed::ComputeValues;
 use crate::table::index::{Uniqueness, append_entry_key};
-use crate::table::key::row_id_key;
+use crate::table::key::{row_id_key, row_id_of_key};
 use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, RowIdSource, TableLayout};
 use crate::table::limits::SizeLimits;
+use crate::table::scan::damaged_entry;
 use crate::table::table::{Table, concurrent_update};
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::ReadView;
 use std::ops::Bound;
 use std::sync::Arc;
+
+const ENTRIES_BETWEEN_CHECKS: u64 = 4096;
 
 /// The layout of a new table, with its trees made in `transaction`. `indexes`: columns, whether unique.
 /// # Errors
@@ -85,7 +89,6 @@ pub fn build_index(
     let limits = SizeLimits::for_page_size(manager.storage().page_size());
     let table = Table::open(manager, transaction, layout)?;
     let index_layout = &layout.indexes[index];
-    let tree = transaction.tree_handle(index_layout.tree)?;
     let mut columns: Vec<usize> = Vec::new();
     for key in &index_layout.columns {
         match key.key {
@@ -100,6 +103,8 @@ pub fn build_index(
     let mut computed = Vec::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let mut scan = table.scan(transaction, everything, false, &columns, true)?;
+    let mut sorter = transaction.entry_sorter();
+    let mut entries = 0;
     let mut batch = Batch::default();
     let mut key = Vec::new();
     while scan.next_batch(transaction, &mut batch)? {
@@ -127,17 +132,70 @@ pub fn build_index(
             if uniqueness == Uniqueness::NoEntry {
                 continue;
             }
-            if uniqueness == Uniqueness::Unique
-                && transaction.get(&tree, &key, ReadView::Latest, |entry| entry.is_some())?
-            {
-                let keys = index_layout.columns.iter().map(|column| layout.position(column.key));
-                let values = keys.map(|position| value(position).to_owned()).collect();
-                return Ok(BuildOutcome::Duplicate(values));
-            }
-            transaction.put(index_layout.tree, &key, &row_id_key(row_id))?;
+            sorter.push(&key, &row_id_key(row_id))?;
+            entries += 1;
         }
     }
-    Ok(BuildOutcome::Built)
+    drop(scan);
+    match fill_index(transaction, index_layout.tree, sorter, entries)? {
+        None => Ok(BuildOutcome::Built),
+        Some(row) => {
+            let stored = table.get_datums(transaction, row, ReadView::Snapshot)?.ok_or_else(damaged_entry)?;
+            let stored = |column: usize| stored[column].as_ref();
+            let mut computed = vec![Datum::Null; layout.computed.len()];
+            if computes {
+                compute.compute(index, &stored, &mut computed)?;
+            }
+            let value = |position: usize| match position.checked_sub(layout.columns.len()) {
+                Some(value) => computed[value].clone(),
+                None => stored(position).to_owned(),
+            };
+            let keys = index_layout.columns.iter().map(|column| layout.position(column.key));
+            Ok(BuildOutcome::Duplicate(keys.map(value).collect()))
+        }
+    }
+}
+
+/// Puts `count` entries into an index that has none: built beside the log where they are many. Gives a row whose entry
+/// has the key of another one; then not all of them are there.
+/// # Errors
+/// `53100`, `53200`, `57014`, I/O errors.
+pub(super) fn fill_index(
+    transaction: &mut Transaction,
+    tree: TreeId,
+    sorter: EntrySorter,
+    count: u64,
+) -> Result<Option<RowId>> {
+    let mut entries = sorter.finish()?;
+    let handle = transaction.tree_handle(tree)?;
+    let mut builder = match count >= transaction.bulk_rows() && transaction.can_build(&handle)? {
+        true => Some(transaction.build(tree)?),
+        false => None,
+    };
+    let mut last = Vec::new();
+    let mut done = 0;
+    while let Some((key, value)) = entries.peek() {
+        if done > 0 && last == key {
+            return row_id_of_key(value).map(Some).ok_or_else(damaged_entry);
+        }
+        match &mut builder {
+            Some(builder) => builder.push(key, value)?,
+            None => transaction.put(tree, key, value)?,
+        }
+        last.clear();
+        last.extend_from_slice(key);
+        entries.advance()?;
+        done += 1;
+        if done % ENTRIES_BETWEEN_CHECKS == 0 {
+            transaction.cancel_token().check()?;
+        }
+    }
+    if let Some(builder) = builder
+        && let Some(built) = builder.finish()?
+    {
+        transaction.link(built);
+    }
+    Ok(None)
 }
 
 /// An index must have an entry for every committed row, so the snapshot must see all of them.

@@ -83,6 +83,9 @@ impl TransactionManager {
         cancel.check()?;
         self.announce_log()?;
         let prepared = self.prepare_commit(scratch)?;
+        if !scratch.links.is_empty() {
+            self.storage.sync_built()?;
+        }
         let mut stream = FrameStream::new(self, id);
         // Far fewer segments than a log that has yet to grow to its size would begin.
         self.log.expect(scratch.writes.bytes() as u64);
@@ -120,13 +123,13 @@ impl TransactionManager {
 
     /// Everything that can be refused, before anything is logged.
     fn prepare_commit(&self, scratch: &mut Scratch) -> Result<Prepared> {
-        let Scratch { writes, runs, .. } = scratch;
+        let Scratch { writes, links, runs, .. } = scratch;
         writes.spill_rest()?;
         let mut trees: SmallVec<[Arc<Tree>; 8]> = SmallVec::new();
         for tree in writes.committed_trees() {
             trees.push(self.storage.tree(tree)?);
         }
-        let space = commit_space::reserve(&self.storage, writes, &trees)?;
+        let space = commit_space::reserve(&self.storage, writes, links, &trees)?;
         runs.clear();
         let mut in_runs: SmallVec<[(TreeId, usize); 8]> = SmallVec::new();
         let is_crowded = self.versions.run_count() >= RUN_COUNT_MAX;
@@ -149,6 +152,7 @@ impl TransactionManager {
                 past_end.push(commit.tree());
             }
         }
+        links.declare(runs);
         let value_bytes = writes.bytes() / writes.len().max(1);
         let mut batches = SmallVec::new();
         let mut version_bytes = 0;
@@ -186,6 +190,9 @@ impl TransactionManager {
             batches.iter().map(|tree| self.versions.add_batch(*tree, timestamp)).collect();
         let sink = CommitSink::new(&self.versions, &scratch.runs, &batches);
         let mut by_key = SmallVec::new();
+        for built in scratch.links.of_existing_trees(&scratch.writes) {
+            self.storage.link_tree(built, timestamp)?;
+        }
         for writes in scratch.writes.trees() {
             let id = writes.tree();
             if writes.is_dropped() {
@@ -194,6 +201,9 @@ impl TransactionManager {
             }
             if writes.is_created() {
                 self.storage.create_tree(id, timestamp)?;
+                if let Some(built) = scratch.links.find(id) {
+                    self.storage.link_tree(built, timestamp)?;
+                }
             }
             let before = sink.kept_by_key();
             let known = trees.iter().find(|tree| tree.id() == id);
@@ -360,7 +370,8 @@ fn change<'o>(operation: Operation<'o>, deletes: &mut bool) -> Option<(&'o [u8],
         Operation::TreeCreate { .. }
         | Operation::TreeDrop { .. }
         | Operation::Message { .. }
-        | Operation::PutRun { .. } => None,
+        | Operation::PutRun { .. }
+        | Operation::LinkPages { .. } => None,
     }
 }
 

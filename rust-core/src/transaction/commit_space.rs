@@ -6,7 +6,9 @@ use crate::common::ids::TreeId;
 use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::storage::{ApplyEstimate, ApplyReservation, ChangeSurvey, Storage, Tree};
+use crate::storage::bulk::BuiltTree;
 use crate::transaction::commit_stream::OPERATIONS_A_BLOCK;
+use crate::transaction::links::Links;
 use crate::transaction::tree_commit::TreeCommit;
 use crate::transaction::write_set::WriteSet;
 use crate::wal::entry::Operation;
@@ -30,16 +32,22 @@ pub(super) fn is_past_end(
 /// Sets aside what a write set needs; `trees` are those that it writes to and that exist.
 /// # Errors
 /// As [`Storage::reserve`], and those of reading trees and temporary files.
-pub(super) fn reserve(storage: &Storage, writes: &WriteSet, trees: &[Arc<Tree>]) -> Result<ApplyReservation> {
+pub(super) fn reserve(
+    storage: &Storage,
+    writes: &WriteSet,
+    links: &Links,
+    trees: &[Arc<Tree>],
+) -> Result<ApplyReservation> {
     if writes.len() < COUNTED_MIN {
         let estimate =
-            ApplyEstimate { operations: writes.len(), bytes: writes.bytes(), ..Default::default() };
+            ApplyEstimate { operations: writes.len() + links.change_count(), bytes: writes.bytes(), ..Default::default() };
         return storage.reserve(estimate);
     }
     let mut last_key = Vec::new();
     // What is known for sure, and what is to be looked at if it matters.
     let (mut known, mut rough) = (ApplyEstimate::default(), ApplyEstimate::default());
     let mut unknown = Vec::new();
+    known.operations += links.change_count();
     for commit in writes.trees() {
         let tree = commit.tree();
         // An entry of the directory.
@@ -48,11 +56,13 @@ pub(super) fn reserve(storage: &Storage, writes: &WriteSet, trees: &[Arc<Tree>])
             continue;
         }
         let size = commit.size();
-        let is_appended = commit.is_created()
-            || match commit.first_key() {
-                Some(first) => is_past_end(trees, tree, &first, &mut last_key)?,
-                None => true,
-            };
+        let is_appended = match (links.find(tree), commit.first_key()) {
+            (_, None) => true,
+            (Some(built), Some(first)) => first.as_slice() > built.last_key(),
+            (None, Some(first)) => {
+                commit.is_created() || is_past_end(trees, tree, &first, &mut last_key)?
+            }
+        };
         if is_appended {
             known += ApplyEstimate::of_appending(storage.page_size(), size);
         } else {
@@ -68,7 +78,8 @@ pub(super) fn reserve(storage: &Storage, writes: &WriteSet, trees: &[Arc<Tree>])
         return Ok(space);
     }
     for (commit, size) in unknown {
-        let tree = trees.iter().find(|tree| tree.id() == commit.tree());
+        let built = links.find(commit.tree()).map(BuiltTree::tree);
+        let tree = built.or_else(|| trees.iter().find(|tree| tree.id() == commit.tree()));
         known += match tree {
             Some(tree) => survey(tree, commit)?,
             None => storage.change_estimate(size),

@@ -6,6 +6,7 @@ use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
 use crate::error::Result;
 use crate::storage::ApplyTicket;
+use crate::storage::bulk::BuiltTree;
 use crate::transaction::lock_run::run_number;
 use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::publish::PublishTicket;
@@ -83,10 +84,13 @@ impl<'a> FrameStream<'a> {
 
     /// Encodes the write set; what does not fit into one frame is logged in chunks, the rest is left in the buffer.
     pub(super) fn encode(&mut self, scratch: &mut Scratch, cancel: &CancelToken) -> Result<()> {
-        let Scratch { writes, operations, .. } = scratch;
+        let Scratch { writes, links, operations, .. } = scratch;
         operations.clear();
         for message in writes.messages() {
             self.push(operations, &message, cancel)?;
+        }
+        for built in links.of_existing_trees(writes) {
+            self.push_link(operations, built, cancel)?;
         }
         for writes in writes.trees() {
             let tree = writes.tree();
@@ -96,6 +100,9 @@ impl<'a> FrameStream<'a> {
             }
             if writes.is_created() {
                 self.push(operations, &Operation::TreeCreate { tree }, cancel)?;
+                if let Some(built) = links.find(tree) {
+                    self.push_link(operations, built, cancel)?;
+                }
             }
             if writes.is_spilled() {
                 let mut spilled = writes.spilled_operations()?;
@@ -129,6 +136,9 @@ impl<'a> FrameStream<'a> {
             Operation::Delete { key, .. } | Operation::Max { key, .. } => key.len(),
             Operation::Or { key, bits, .. } => key.len() + bits.len(),
             Operation::Message { data } => data.len(),
+            Operation::LinkPages { pages, .. } => {
+                pages.runs.len() + pages.root.map_or(0, |root| root.image.len())
+            }
             Operation::TreeCreate { .. } | Operation::TreeDrop { .. } | Operation::PutRun { .. } => 0,
         };
         let is_full = operations.len_bytes() + bytes + OPERATION_OVERHEAD_BYTES > LOG_FRAME_PAYLOAD_MAX;
@@ -138,6 +148,16 @@ impl<'a> FrameStream<'a> {
         }
         operations.push(operation);
         Ok(())
+    }
+
+    fn push_link(
+        &mut self,
+        operations: &mut OperationBuffer,
+        built: &BuiltTree,
+        cancel: &CancelToken,
+    ) -> Result<()> {
+        let tree = built.id();
+        built.link_operations(|pages| self.push(operations, &Operation::LinkPages { tree, pages }, cancel))
     }
 
     /// What was read from temporary files: puts under consecutive keys as runs.

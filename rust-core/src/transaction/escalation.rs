@@ -71,6 +71,26 @@ impl Escalation {
         Ok(())
     }
 
+    /// Asks for the table at once; whether it was granted.
+    /// # Errors
+    /// `53200`.
+    pub(super) fn ask_now(
+        &mut self,
+        locks: &LockManager,
+        owner: &LockOwner,
+        held: &mut HeldLocks,
+        table: ObjectId,
+        trees: impl Iterator<Item = TreeId>,
+    ) -> Result<bool> {
+        let before = held.len();
+        let granted = locks.try_lock_table_strongly(owner, held, table, TableLockMode::Exclusive)?;
+        // Covered by an older lock: that one goes no sooner than this would.
+        if granted {
+            self.trees.extend(trees.map(|tree| (tree, before.min(held.len().saturating_sub(1)))));
+        }
+        Ok(granted)
+    }
+
     /// Locks after the first `held` were given back.
     pub(super) fn released_to(&mut self, held: usize) {
         self.trees.retain(|(_, before)| *before < held);

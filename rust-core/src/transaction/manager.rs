@@ -4,6 +4,7 @@
 use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
+use crate::common::limits::BULK_ROWS;
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Mutex};
@@ -15,6 +16,7 @@ use crate::transaction::checkpointer::Checkpointer;
 use crate::transaction::escalation::Escalation;
 use crate::transaction::garbage::GarbageQueue;
 use crate::transaction::held_locks::HeldLocks;
+use crate::transaction::links::Links;
 use crate::transaction::lock_manager::{LockManager, LockOwner, LockStatistics};
 use crate::transaction::mvcc::{DeclaredRun, VersionStore};
 use crate::transaction::publish::PublishQueue;
@@ -46,6 +48,8 @@ pub(super) struct Scratch {
     pub(super) streaks: AppendStreaks,
     pub(super) escalation: Escalation,
     pub(super) writes: WriteSet,
+    /// Trees that were built, to be linked by the commit.
+    pub(super) links: Links,
     pub(super) operations: OperationBuffer,
     pub(super) runs: Vec<DeclaredRun>,
     /// Trees in which the last commit left versions or ghosts to be dropped key by key.
@@ -95,6 +99,8 @@ pub struct TransactionManager {
     version_bytes_max: AtomicUsize,
     /// Held by whoever refuses snapshots.
     limiting: Mutex<()>,
+    /// A load of so many entries is built beside the log.
+    bulk_rows: AtomicU64,
     pub(super) checkpointer: Checkpointer,
     next_transaction: AtomicU64,
     /// The durable checkpoint says that there is a log: a lost log folder cannot go unnoticed.
@@ -133,6 +139,7 @@ impl TransactionManager {
             publish: PublishQueue::default(),
             garbage: GarbageQueue::default(),
             version_bytes_max: AtomicUsize::new(memory.limit() / VERSION_SHARE),
+            bulk_rows: AtomicU64::new(BULK_ROWS),
             limiting: Mutex::new(()),
             checkpointer: Checkpointer::new(
                 storage.last_checkpoint().cut_lsn.0,
@@ -170,6 +177,7 @@ impl TransactionManager {
                 streaks: AppendStreaks::default(),
                 escalation: Escalation::new(&self.memory),
                 writes: WriteSet::new(&self.memory, self.storage.sorted_runs()),
+                links: Links::default(),
                 operations: OperationBuffer::new(),
                 runs: Vec::new(),
                 versions_by_key: SmallVec::new(),
@@ -345,6 +353,16 @@ impl TransactionManager {
 
     pub(super) fn count_rollback(&self) {
         self.rollbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says from how many entries on a tree is built beside the log.
+    pub fn set_bulk_rows(&self, rows: u64) {
+        self.bulk_rows.store(rows, Ordering::Relaxed);
+    }
+
+    /// Entries from which on a tree is worth building: a link costs a sync of the database file.
+    pub fn bulk_rows(&self) -> u64 {
+        self.bulk_rows.load(Ordering::Relaxed)
     }
 
     /// Says how many bytes of memory older versions may take before the oldest snapshot is refused (72000).

@@ -12,6 +12,7 @@ mod deadlock;
 mod escalation;
 mod garbage;
 pub mod held_locks;
+mod links;
 pub mod lock_manager;
 mod lock_modes;
 mod lock_run;

@@ -66,10 +66,7 @@ struct Run {
 
 impl Run {
     fn holds(&self, tree: TreeId, key: &[u8]) -> bool {
-        self.tree == tree
-            && self.first.len() == key.len()
-            && self.first.as_slice() <= key
-            && key <= self.last.as_slice()
+        self.tree == tree && is_between(&self.first, &self.last, key)
     }
 }
 
@@ -449,11 +446,20 @@ fn version_bytes(key_len: usize, version: &Version) -> usize {
 /// A run of one commit: tree, first and last key.
 pub(super) type DeclaredRun = (TreeId, Key, Key);
 
+/// Whether a run from `first` to `last` speaks for the key. No key is empty: with an empty end it speaks for all of the
+/// tree, which was empty.
+fn is_between(first: &[u8], last: &[u8], key: &[u8]) -> bool {
+    first.is_empty() || (first.len() == key.len() && first <= key && key <= last)
+}
+
+/// Whether the commit fills the whole tree, which was empty: whatever else it does there, nobody older sees any of it.
+fn is_filled(runs: &[DeclaredRun], tree: TreeId) -> bool {
+    runs.iter().any(|(run_tree, first, _)| *run_tree == tree && first.is_empty())
+}
+
 /// Whether one of `runs` speaks for the key.
 pub(super) fn is_declared(runs: &[DeclaredRun], tree: TreeId, key: &[u8]) -> bool {
-    runs.iter().any(|(run_tree, first, last)| {
-        *run_tree == tree && first.len() == key.len() && first.as_slice() <= key && key <= last.as_slice()
-    })
+    runs.iter().any(|(run_tree, first, last)| *run_tree == tree && is_between(first, last, key))
 }
 
 /// The sink of one commit: skips what its runs speak for, and fills its batches.
@@ -504,6 +510,7 @@ impl<'a> CommitSink<'a> {
 impl VersionSink for CommitSink<'_> {
     fn replaced(&self, tree: TreeId, key: &[u8], timestamp: Lsn, before: Before<'_>) {
         let before = match before {
+            Before::Value(_) if is_filled(self.runs, tree) => return,
             Before::Value(value) => Some(value),
             Before::Absent if is_declared(self.runs, tree, key) => return,
             Before::Absent => None,

@@ -7,6 +7,7 @@
 //! made them: an UPDATE never meets its own new rows.
 
 use crate::common::ids::{CommandNumber, TreeId};
+use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::storage::{LeafView, TreeCursor};
 use crate::transaction::commit::raised;
@@ -254,9 +255,13 @@ impl TransactionScan {
         let owned = |bound: Bound<&[u8]>| bound.map(<[u8]>::to_vec);
         let (own_lower, own_upper) =
             if has_own_writes { (owned(lower), owned(upper)) } else { (Bound::Unbounded, Bound::Unbounded) };
+        let tree = match transaction.base(tree) {
+            Some(base) => TreeHandle::from(Arc::clone(base)),
+            None => tree.clone(),
+        };
         TransactionScan {
             cursor: tree.committed().map(|_| TreeCursor::new(lower, upper, backward)),
-            tree: tree.clone(),
+            tree,
             snapshot: transaction.snapshot().ok(),
             before: transaction.command(),
             backward,

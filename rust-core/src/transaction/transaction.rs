@@ -14,6 +14,8 @@ use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::storage::Tree;
+use crate::storage::bulk::sorter::EntrySorter;
+use crate::storage::bulk::{BuiltTree, TreeBuilder};
 use crate::transaction::append;
 use crate::transaction::commit::raised;
 use crate::transaction::held_locks::LockMark;
@@ -180,7 +182,7 @@ impl Transaction {
     /// The present state of writes and locks, to return to (SAVEPOINT).
     pub fn savemark(&self) -> Savemark {
         let scratch = self.scratch();
-        Savemark { writes: scratch.writes.mark(), locks: scratch.locks.mark() }
+        Savemark { writes: scratch.writes.mark(), locks: scratch.locks.mark(), links: scratch.links.len() }
     }
 
     /// Undoes the writes since `mark` and gives back the locks taken since. No statement may be open any more but those
@@ -191,6 +193,7 @@ impl Transaction {
         let manager = Arc::clone(&self.manager);
         let scratch = self.scratch_mut();
         scratch.writes.undo_to(mark.writes);
+        scratch.links.truncate(mark.links);
         manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark.locks);
         scratch.escalation.released_to(scratch.locks.len());
     }
@@ -239,7 +242,74 @@ impl Transaction {
 
     /// Whether there is nothing to commit so far.
     pub fn is_read_only_so_far(&self) -> bool {
-        self.scratch().writes.is_empty()
+        self.scratch().writes.is_empty() && self.scratch().links.is_empty()
+    }
+
+    /// What is below the own writes of a tree: its committed state, or what this transaction built instead of it.
+    pub(super) fn base<'a>(&'a self, tree: &'a TreeHandle) -> Option<&'a Arc<Tree>> {
+        let links = &self.scratch().links;
+        if !links.is_empty()
+            && let Some(built) = links.find(tree.id)
+        {
+            return Some(built.tree());
+        }
+        tree.tree.as_ref()
+    }
+
+    /// Whether this transaction may build the tree's content instead of writing it key by key: nobody sees anything in
+    /// it, neither now nor later. The caller keeps other writers out.
+    /// # Errors
+    /// I/O errors and damage.
+    pub fn can_build(&self, tree: &TreeHandle) -> Result<bool> {
+        let scratch = self.scratch();
+        if !self.manager.storage.can_build()
+            || scratch.links.find(tree.id).is_some()
+            || scratch.writes.has_writes(tree.id)
+        {
+            return Ok(false);
+        }
+        match &tree.tree {
+            None => Ok(true),
+            Some(committed) => {
+                self.manager.storage.is_empty_since(committed, self.manager.snapshots.horizon())
+            }
+        }
+    }
+
+    /// Entries from which on a tree is worth building.
+    pub fn bulk_rows(&self) -> u64 {
+        self.manager.bulk_rows()
+    }
+
+    /// Builds the content of a tree for which [`Transaction::can_build`] says yes.
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn build(&mut self, tree: TreeId) -> Result<TreeBuilder> {
+        self.start_write()?;
+        self.manager.storage.build_tree(tree)
+    }
+
+    /// Makes what was built the tree's content: for this transaction from its next command on, for others when it
+    /// commits.
+    pub fn link(&mut self, built: BuiltTree) {
+        self.scratch_mut().links.push(built);
+    }
+
+    /// Where entries to be sorted go when they are many.
+    pub fn entry_sorter(&self) -> EntrySorter {
+        EntrySorter::new(self.manager.storage.sorted_runs())
+    }
+
+    /// Locks a table, whose rows are in `trees`, against all other writers if that needs no waiting: then its rows need
+    /// no locks. The caller holds ROW EXCLUSIVE on it.
+    /// # Errors
+    /// `53200`.
+    pub fn try_lock_whole(&mut self, table: ObjectId, trees: impl Iterator<Item = TreeId>) -> Result<bool> {
+        let Transaction { manager, scratch: Some(scratch), .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        let Scratch { escalation, owner, locks, .. } = &mut **scratch;
+        escalation.ask_now(&manager.locks, owner, locks, table, trees)
     }
 
     /// A tree of the database, or one that this transaction created.
@@ -295,7 +365,7 @@ impl Transaction {
         while done < keys.len() {
             // What others changed since, and what this transaction wrote, is looked up after the latch.
             let mut alone = true;
-            if let Some(committed) = &tree.tree
+            if let Some(committed) = self.base(tree)
                 && !self.scratch().writes.is_spilled_in(tree.id)
             {
                 let snapshot = self.snapshot()?;
@@ -329,7 +399,7 @@ impl Transaction {
         view: ReadView,
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R> {
-        let Some(tree) = &tree.tree else { return Ok(read(None)) };
+        let Some(tree) = self.base(tree) else { return Ok(read(None)) };
         if view == ReadView::Latest {
             return tree
                 .get(key, |entry, _| read(entry.filter(|entry| !entry.ghost).map(|entry| entry.value)));
@@ -385,7 +455,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`].
     pub fn changed_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        let Some(tree) = &tree.tree else { return Ok(false) };
+        let Some(tree) = self.base(tree) else { return Ok(false) };
         let snapshot = self.snapshot()?;
         if tree.get(key, |_, max_timestamp| snapshot.sees(max_timestamp))? {
             return Ok(false);
@@ -399,7 +469,7 @@ impl Transaction {
     /// # Errors
     /// `XX000` outside a statement.
     pub fn replaced_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        let Some(tree) = &tree.tree else { return Ok(false) };
+        let Some(tree) = self.base(tree) else { return Ok(false) };
         let snapshot = self.snapshot()?.timestamp();
         let replaced = self.manager.versions.was_absent_since(tree.id(), key, snapshot)?;
         self.manager.check_age(snapshot)?;
@@ -532,6 +602,9 @@ impl Transaction {
         let Transaction { manager, scratch: Some(scratch), .. } = self else {
             return Err(Error::internal("a lock after the transaction's end"));
         };
+        if let Some(built) = scratch.links.find(tree.id) {
+            return Ok(key > built.last_key() && scratch.writes.is_above_all(tree.id, key));
+        }
         match &tree.tree {
             None => Ok(scratch.writes.is_above_all(tree.id, key)),
             Some(committed) => append::lock_fresh_key(manager, scratch, committed, key),
@@ -581,7 +654,7 @@ impl Transaction {
     pub fn commit(mut self, durability: Durability) -> Result<Option<Lsn>> {
         let Some(mut scratch) = self.scratch.take() else { return Ok(None) };
         let result = match self.id {
-            Some(id) if !scratch.writes.is_empty() => {
+            Some(id) if !scratch.writes.is_empty() || !scratch.links.is_empty() => {
                 self.manager.commit_writes(&mut scratch, id, durability, &self.cancel)
             }
             _ => Ok(None),
@@ -605,6 +678,7 @@ impl Transaction {
 
     fn give_back(&self, mut scratch: Box<Scratch>) {
         scratch.writes.clear();
+        scratch.links.truncate(0);
         scratch.operations.clear();
         scratch.operations.shrink();
         scratch.runs.clear();

@@ -110,4 +110,6 @@ pub enum LockOutcome {
 pub struct Savemark {
     pub(in crate::transaction) writes: crate::transaction::write_set::WriteMark,
     pub(in crate::transaction) locks: crate::transaction::held_locks::LockMark,
+    /// Trees built so far.
+    pub(in crate::transaction) links: usize,
 }

@@ -3,7 +3,7 @@
 //! Every operation is absolute or monotone, so replaying it twice is replaying it once.
 //! Byte layout: code u8, tree u32 LE, then per code: lengths as LEB128 and bytes (`docs/file-format.md`).
 
-use crate::common::ids::TreeId;
+use crate::common::ids::{BlockId, PageId, TreeId};
 use crate::error::{Error, Result, SqlState};
 
 /// One change to one tree.
@@ -65,6 +65,94 @@ pub enum Operation<'a> {
         /// Keys and values.
         rows: PutRun<'a>,
     },
+    /// Makes pages that are in the database file already a tree's content; it held nothing before.
+    LinkPages {
+        /// The tree.
+        tree: TreeId,
+        /// The pages, or a part of them.
+        pages: LinkPages<'a>,
+    },
+}
+
+/// Pages of [`Operation::LinkPages`]. A long list comes in several operations of one transaction, one after the
+/// other; the last one has the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkPages<'a> {
+    /// As [`LinkPages::push_run`] lays them out.
+    pub runs: &'a [u8],
+    /// The end of the list.
+    pub root: Option<LinkedRoot<'a>>,
+}
+
+/// What the root of a linked tree holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkedRoot<'a> {
+    /// Entries of the whole tree.
+    pub entries: u64,
+    /// The whole page; which page it becomes is the tree's business.
+    pub image: &'a [u8],
+}
+
+/// Neighbouring pages in neighbouring blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkRun<'a> {
+    /// The first page.
+    pub page: PageId,
+    /// Where it is.
+    pub block: BlockId,
+    crcs: &'a [[u8; 4]],
+}
+
+impl<'a> LinkRun<'a> {
+    /// Each page, its block and the checksum in its header.
+    pub fn pages(self) -> impl Iterator<Item = (PageId, BlockId, u32)> + 'a {
+        let LinkRun { page, block, crcs } = self;
+        (0..).zip(crcs).map(move |(index, crc)| {
+            (PageId(page.0 + index), BlockId(block.0 + index), u32::from_le_bytes(*crc))
+        })
+    }
+}
+
+impl<'a> LinkPages<'a> {
+    /// Adds pages side by side to a list of runs.
+    pub fn push_run(runs: &mut Vec<u8>, page: PageId, block: BlockId, crcs: &[u32]) {
+        for number in [page.0, block.0, crcs.len() as u32].iter().chain(crcs) {
+            runs.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    /// The runs. Only whole ones exist: decoding looks at every one.
+    pub fn runs(self) -> impl Iterator<Item = LinkRun<'a>> {
+        let mut rest = self.runs;
+        std::iter::from_fn(move || {
+            let (run, after) = split_run(rest)?;
+            rest = after;
+            Some(run)
+        })
+    }
+
+    /// Whether all runs are whole, and name pages and blocks that there can be.
+    fn is_whole(self) -> bool {
+        let mut rest = self.runs;
+        while !rest.is_empty() {
+            let Some((run, after)) = split_run(rest) else { return false };
+            let count = run.crcs.len() as u32;
+            let exist = |first: u32| first > 0 && first.checked_add(count).is_some();
+            if count == 0 || !exist(run.page.0) || !exist(run.block.0) {
+                return false;
+            }
+            rest = after;
+        }
+        true
+    }
+}
+
+fn split_run(bytes: &[u8]) -> Option<(LinkRun<'_>, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<12>()?;
+    let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let (crcs, rest) = rest.split_at_checked((number(8) as usize).checked_mul(4)?)?;
+    let run = LinkRun { page: PageId(number(0)), block: BlockId(number(4)), crcs: crcs.as_chunks::<4>().0 };
+    Some((run, rest))
 }
 
 /// The rows of [`Operation::PutRun`]: an iterator over keys and values. Only whole ones exist: decoding looks at
@@ -107,6 +195,7 @@ const LENGTH_BYTES_MAX: usize = 5;
 pub struct OperationBuffer {
     bytes: Vec<u8>,
     count: u32,
+    links: bool,
 }
 
 /// What an empty buffer keeps.
@@ -150,6 +239,16 @@ impl OperationBuffer {
             Operation::PutRun { tree, rows } => {
                 self.put_run_head(tree, rows.next, rows.left);
                 self.bytes.extend_from_slice(rows.bytes);
+            }
+            Operation::LinkPages { tree, pages } => {
+                self.links = true;
+                self.head(CODE_LINK_PAGES, tree);
+                self.slice(pages.runs);
+                self.bytes.push(u8::from(pages.root.is_some()));
+                if let Some(root) = pages.root {
+                    self.bytes.extend_from_slice(&root.entries.to_le_bytes());
+                    self.slice(root.image);
+                }
             }
         }
     }
@@ -204,10 +303,16 @@ impl OperationBuffer {
         self.count
     }
 
+    /// Whether one of them links pages.
+    pub fn has_links(&self) -> bool {
+        self.links
+    }
+
     /// Forgets the operations, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
+        self.links = false;
     }
 
     /// Gives back what a large transaction needed and the next one hardly will. To be called when it is empty.
@@ -269,8 +374,23 @@ impl<'a> OperationIter<'a> {
                 let bytes = &bytes[..bytes.len() - self.rest.len()];
                 Operation::PutRun { tree, rows: PutRun { next, left, bytes } }
             }
-            CODE_LINK_PAGES | CODE_LINK_SEGMENT => {
-                return Err(Error::not_supported(format!("log operation {code} (bulk link)")));
+            CODE_LINK_PAGES => {
+                let runs = self.slice()?;
+                let root = match self.take(1)?[0] {
+                    0 => None,
+                    1 => {
+                        Some(LinkedRoot { entries: u64::from_le_bytes(self.array()?), image: self.slice()? })
+                    }
+                    _ => return Err(Error::new(SqlState::DATA_CORRUPTED, "a log frame links no such pages")),
+                };
+                let pages = LinkPages { runs, root };
+                if !pages.is_whole() {
+                    return Err(Error::new(SqlState::DATA_CORRUPTED, "a log frame links no such pages"));
+                }
+                Operation::LinkPages { tree, pages }
+            }
+            CODE_LINK_SEGMENT => {
+                return Err(Error::not_supported(format!("log operation {code} (segment link)")));
             }
             other => {
                 return Err(Error::not_supported(format!("log operation {other}"))
@@ -337,6 +457,9 @@ mod tests {
     #[test]
     fn operations_decode_to_what_was_encoded() {
         let long = vec![7u8; 5000];
+        let mut runs = Vec::new();
+        LinkPages::push_run(&mut runs, PageId(5), BlockId(70), &[1, 2, 3]);
+        LinkPages::push_run(&mut runs, PageId(90), BlockId(16), &[u32::MAX]);
         let all = [
             Operation::Put { tree: TreeId(16), key: b"k", value: &long },
             Operation::Delete { tree: TreeId(17), key: &long[..300] },
@@ -345,12 +468,32 @@ mod tests {
             Operation::TreeCreate { tree: TreeId(u32::MAX) },
             Operation::TreeDrop { tree: TreeId(0) },
             Operation::Message { data: b"hello" },
+            Operation::LinkPages {
+                tree: TreeId(18),
+                pages: LinkPages { runs: &runs, root: Some(LinkedRoot { entries: 9, image: &long }) },
+            },
+            Operation::LinkPages { tree: TreeId(18), pages: LinkPages { runs: &[], root: None } },
         ];
         let mut buffer = OperationBuffer::new();
         all.iter().for_each(|operation| buffer.push(operation));
-        assert_eq!(buffer.count(), 7);
+        assert_eq!(buffer.count(), 9);
+        assert!(buffer.has_links());
         let decoded: Result<Vec<_>> = operations(buffer.as_bytes()).collect();
         assert_eq!(decoded.unwrap(), all);
+        let pages: Vec<_> = LinkPages { runs: &runs, root: None }.runs().flat_map(LinkRun::pages).collect();
+        assert_eq!(pages[1], (PageId(6), BlockId(71), 2));
+        assert_eq!(pages[3], (PageId(90), BlockId(16), u32::MAX));
+        let forged = |page, count: u32| {
+            let mut runs = Vec::new();
+            LinkPages::push_run(&mut runs, PageId(page), BlockId(16), &[1]);
+            runs[8..12].copy_from_slice(&count.to_le_bytes());
+            let mut buffer = OperationBuffer::new();
+            let pages = LinkPages { runs: &runs, root: None };
+            buffer.push(&Operation::LinkPages { tree: TreeId(18), pages });
+            operations(buffer.as_bytes()).next().unwrap().is_err()
+        };
+        assert!(!forged(1, 1));
+        assert!(forged(0, 1) && forged(u32::MAX, 1) && forged(1, 0) && forged(1, 2) && forged(1, u32::MAX));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //!  0 u32 payload bytes   4 u32 header crc over (salt, payload bytes, bytes 8..56)
 //!  8 u64 lsn (start)    16 u64 durable lsn when written   24 u64 transaction
-//! 32 u8 kind, u8 version, u16 flags   36 u32 operations
+//! 32 u8 kind, u8 version, u16 flags (1: it links pages)   36 u32 operations
 //! 40 u32 payload crc    44 u32 kind's first number (chunk sequence or chunk count)
 //! 48 u64 kind's second number (first lsn of the chunks)
 //! 56 payload …
@@ -18,6 +18,7 @@ use crate::error::{Error, Result, SqlState};
 pub const FRAME_HEADER_BYTES: usize = 56;
 /// Version of the frame layout.
 pub const FRAME_VERSION: u8 = 1;
+const FLAG_LINKS: u8 = 1;
 
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +73,8 @@ pub struct FrameHeader {
     pub lsn: Lsn,
     /// What the writer knew to be durable when it wrote the frame.
     pub durable: Lsn,
+    /// The payload names pages that are in the database file already: recovery looks at it before it redoes anything.
+    pub links: bool,
     /// Operations in the payload.
     pub operation_count: u32,
     /// Bytes of the payload.
@@ -96,6 +99,7 @@ impl FrameHeader {
         header[16..24].copy_from_slice(&self.durable.0.to_le_bytes());
         header[24..32].copy_from_slice(&self.transaction.0.to_le_bytes());
         header[32..34].copy_from_slice(&[code, FRAME_VERSION]);
+        header[34] = if self.links { FLAG_LINKS } else { 0 };
         header[36..40].copy_from_slice(&self.operation_count.to_le_bytes());
         header[40..44].copy_from_slice(&self.payload_crc.to_le_bytes());
         header[44..48].copy_from_slice(&first.to_le_bytes());
@@ -117,7 +121,7 @@ impl FrameHeader {
         if u32_at(4) != header_crc(salt, bytes) || u64_at(8) != lsn.0 {
             return Ok(None);
         }
-        if bytes[33] != FRAME_VERSION || bytes[34] != 0 || bytes[35] != 0 {
+        if bytes[33] != FRAME_VERSION || bytes[34] & !FLAG_LINKS != 0 || bytes[35] != 0 {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 format!(
@@ -137,6 +141,7 @@ impl FrameHeader {
             transaction: TransactionId(u64_at(24)),
             lsn,
             durable: Lsn(u64_at(16)),
+            links: bytes[34] & FLAG_LINKS != 0,
             operation_count: u32_at(36),
             payload_bytes: u32_at(0),
             payload_crc: u32_at(40),
@@ -160,6 +165,7 @@ mod tests {
             transaction: TransactionId(9),
             lsn: Lsn(1024),
             durable: Lsn(1000),
+            links: true,
             operation_count: 2,
             payload_bytes: payload.len() as u32,
             payload_crc: crc32c(payload),

@@ -351,6 +351,7 @@ impl Log {
                 transaction,
                 lsn: start,
                 durable: self.durable(),
+                links: operations.has_links(),
                 operation_count: operations.count(),
                 payload_bytes: payload.len() as u32,
                 payload_crc,

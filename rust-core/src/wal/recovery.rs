@@ -9,7 +9,7 @@ use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::{File, OpenMode};
-use crate::wal::entry::{Operation, operations};
+use crate::wal::entry::{LinkPages, Operation, operations};
 use crate::wal::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, frame_bytes};
 use crate::wal::manager::{Log, LogOptions};
 use crate::wal::segment::{FoundSegment, SEGMENT_HEADER_BYTES, Segment, list_segments, segment_path};
@@ -31,6 +31,13 @@ pub trait Redo {
     fn tree_create(&mut self, lsn: Lsn, tree: TreeId) -> Result<()>;
     /// Removes a tree, present or not.
     fn tree_drop(&mut self, lsn: Lsn, tree: TreeId) -> Result<()>;
+    /// Makes pages a tree's content; a long list comes in parts.
+    fn link_pages(&mut self, lsn: Lsn, tree: TreeId, pages: LinkPages<'_>) -> Result<()>;
+    /// Before anything is redone: the log drops this tree. Called only where the log links pages.
+    fn announce_drop(&mut self, tree: TreeId);
+    /// Before anything is redone, and after all [`Redo::announce_drop`]: the log links these pages, so nothing else may
+    /// take their places.
+    fn announce_link(&mut self, lsn: Lsn, tree: TreeId, pages: LinkPages<'_>) -> Result<()>;
 }
 
 /// What recovery found.
@@ -270,11 +277,39 @@ fn note_frame(
 fn redo_all(segments: &[FoundSegment], scan: &Scan, redo: &mut dyn Redo) -> Result<()> {
     let mut payload = Vec::new();
     let mut readers: Vec<SegmentReader<'_>> = segments.iter().map(SegmentReader::new).collect();
+    announce_links(&mut readers, scan, redo)?;
     for commit in &scan.commits {
         for frame in &commit.frames {
             readers[frame.segment].payload(&frame.header, &mut payload)?;
             for operation in operations(&payload) {
                 redo_one(operation?, commit.end, redo)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The end of pass one: tells which pages and blocks committed transactions linked, and which trees they dropped. Reads
+/// nothing where nothing was linked.
+fn announce_links(readers: &mut [SegmentReader<'_>], scan: &Scan, redo: &mut dyn Redo) -> Result<()> {
+    let links = |commit: &Commit| commit.frames.iter().any(|frame| frame.header.links);
+    let Some(first) = scan.commits.iter().position(links) else { return Ok(()) };
+    let mut payload = Vec::new();
+    for frame in scan.commits[first..].iter().flat_map(|commit| &commit.frames) {
+        readers[frame.segment].payload(&frame.header, &mut payload)?;
+        for operation in operations(&payload) {
+            if let Operation::TreeDrop { tree } = operation? {
+                redo.announce_drop(tree);
+            }
+        }
+    }
+    for commit in &scan.commits[first..] {
+        for frame in commit.frames.iter().filter(|frame| frame.header.links) {
+            readers[frame.segment].payload(&frame.header, &mut payload)?;
+            for operation in operations(&payload) {
+                if let Operation::LinkPages { tree, pages } = operation? {
+                    redo.announce_link(commit.end, tree, pages)?;
+                }
             }
         }
     }
@@ -290,6 +325,7 @@ fn redo_one(operation: Operation<'_>, lsn: Lsn, redo: &mut dyn Redo) -> Result<(
         Operation::TreeCreate { tree } => redo.tree_create(lsn, tree),
         Operation::TreeDrop { tree } => redo.tree_drop(lsn, tree),
         Operation::Message { .. } => Ok(()),
+        Operation::LinkPages { tree, pages } => redo.link_pages(lsn, tree, pages),
         Operation::PutRun { tree, mut rows } => {
             rows.try_for_each(|(key, value)| redo.put(lsn, tree, &key, value))
         }
@@ -399,6 +435,8 @@ mod tests {
     #[derive(Debug, Default, Clone, PartialEq, Eq)]
     struct Model {
         trees: BTreeMap<u32, BTreeMap<Vec<u8>, Vec<u8>>>,
+        /// Linked, and not dropped.
+        announced: BTreeMap<u32, bool>,
     }
 
     impl Redo for Model {
@@ -422,6 +460,17 @@ mod tests {
         }
         fn tree_drop(&mut self, _: Lsn, tree: TreeId) -> Result<()> {
             self.trees.remove(&tree.0);
+            Ok(())
+        }
+        fn link_pages(&mut self, _: Lsn, tree: TreeId, _: LinkPages<'_>) -> Result<()> {
+            assert_eq!(self.announced.get(&tree.0), Some(&true), "announced before it is redone");
+            Ok(())
+        }
+        fn announce_drop(&mut self, tree: TreeId) {
+            self.announced.insert(tree.0, false);
+        }
+        fn announce_link(&mut self, _: Lsn, tree: TreeId, _: LinkPages<'_>) -> Result<()> {
+            self.announced.entry(tree.0).or_insert(true);
             Ok(())
         }
     }

@@ -52,6 +52,10 @@ pub enum CrashPoint {
     EvictionOfOldPage,
     /// 16: there is no memory for a pre-image: the commit writes the page.
     PreImagesExhausted,
+    /// 17: pages of a tree that nothing names yet are being written.
+    BulkWithoutLink,
+    /// 17: they are durable, the link is not in the log.
+    BulkNotLinked,
     /// 18: a table is made, filled and dropped in one transaction.
     CreatedAndDropped,
     /// 20: recovery behind a tear, commits, and another crash.
@@ -132,6 +136,8 @@ pub const CRASH_POINTS: &[(CrashPoint, u8, &str)] = &[
     (CrashPoint::BlockReuse, 14, "a block that an older checkpoint used is written again"),
     (CrashPoint::EvictionOfOldPage, 15, "a page that the running checkpoint has not written is evicted"),
     (CrashPoint::PreImagesExhausted, 16, "there is no memory for a pre-image: the commit writes the page"),
+    (CrashPoint::BulkWithoutLink, 17, "pages of a tree that nothing names yet are being written"),
+    (CrashPoint::BulkNotLinked, 17, "they are durable, the link is not in the log"),
     (CrashPoint::CreatedAndDropped, 18, "a table is made, filled and dropped in one transaction"),
     (CrashPoint::RecoveredThenCrashed, 20, "recovery behind a tear, commits, and another crash"),
     (CrashPoint::RecoveryCutTwice, 20, "recovery is cut off twice"),
@@ -162,7 +168,7 @@ pub const CRASH_POINTS: &[(CrashPoint, u8, &str)] = &[
 ];
 
 /// Those that power losses must hit.
-pub const POWER_POINTS: [CrashPoint; 28] = [
+pub const POWER_POINTS: [CrashPoint; 30] = [
     CrashPoint::FileCreation,
     CrashPoint::SegmentCreate,
     CrashPoint::SegmentRecycle,
@@ -185,6 +191,8 @@ pub const POWER_POINTS: [CrashPoint; 28] = [
     CrashPoint::BlockReuse,
     CrashPoint::EvictionOfOldPage,
     CrashPoint::PreImagesExhausted,
+    CrashPoint::BulkWithoutLink,
+    CrashPoint::BulkNotLinked,
     CrashPoint::CreatedAndDropped,
     CrashPoint::RecoveredThenCrashed,
     CrashPoint::RecoveryCutTwice,
@@ -356,6 +364,9 @@ fn classify_calls(trace: &[TracedOperation], calls_at: &[u64]) -> (Vec<Call>, Ve
         points.push(here);
     }
     for index in 0..calls.len() {
+        if calls[index] == Call::Frame && is_link(&calls, index) {
+            points[index].push(CrashPoint::BulkNotLinked);
+        }
         if calls[index] == Call::Block {
             points[index].push(block_point(&calls, index, calls_at));
         }
@@ -363,11 +374,28 @@ fn classify_calls(trace: &[TracedOperation], calls_at: &[u64]) -> (Vec<Call>, Ve
     (calls, points)
 }
 
-/// A block is written by a checkpoint, or by an eviction while a commit applies: then the frame's sync follows.
+/// Whether a frame comes right behind a sync of the database file: it links what that made durable. A checkpoint's sync
+/// is followed by its slot.
+fn is_link(calls: &[Call], frame: usize) -> bool {
+    let before = calls[..frame].iter().rev();
+    let mut before =
+        before.filter(|call| !matches!(call, Call::SegmentFile | Call::SegmentRename | Call::Frame));
+    before.next() == Some(&Call::DataSync)
+}
+
+/// A block is written by a checkpoint, by a bulk load (then a sync and the frame that links it follow), or by an eviction while a commit applies: then the frame's sync follows.
 fn block_point(calls: &[Call], index: usize, calls_at: &[u64]) -> CrashPoint {
     for (later, call) in calls.iter().enumerate().skip(index + 1) {
         match call {
             Call::FrameSync => return CrashPoint::HalfApplied,
+            Call::DataSync
+                if calls[later + 1..]
+                    .iter()
+                    .position(|call| *call == Call::Frame)
+                    .is_some_and(|frame| is_link(calls, later + 1 + frame)) =>
+            {
+                return CrashPoint::BulkWithoutLink;
+            }
             Call::DataSync => break,
             _ if calls_at.contains(&(later as u64)) => break,
             _ => {}

@@ -3,6 +3,7 @@
 
 use crate::points::{Call, CrashPoint, calls_of};
 use crate::state::{State, state_of};
+use lumos_core::common::limits::BULK_ROWS;
 use lumos_core::database::Database;
 use lumos_core::database::backup::Backup;
 use lumos_core::database::options::DatabaseOptions;
@@ -65,6 +66,8 @@ pub struct Scenario {
     pub page_size: usize,
     /// Bytes of a log segment.
     pub segment_bytes: u64,
+    /// Entries from which on an index or a load is built beside the log.
+    pub bulk_rows: u64,
     /// Statements that make the database as it was before.
     pub setup: Vec<String>,
     /// Statements that are cut off. Each is one commit, or none.
@@ -89,6 +92,7 @@ impl Scenario {
             base,
             page_size: 1024,
             segment_bytes: 16 << 10,
+            bulk_rows: BULK_ROWS,
             setup: setup.iter().map(|sql| (*sql).to_owned()).collect(),
             steps: steps.iter().map(|sql| (*sql).to_owned()).collect(),
             stride: 1,
@@ -104,6 +108,7 @@ impl Scenario {
             memory_limit: Some(self.memory_limit),
             page_size: self.page_size,
             vfs: Some(Arc::new(disk.clone())),
+            bulk_rows: self.bulk_rows,
             log_segment_first_bytes: self.segment_bytes,
             log_segment_max_bytes: self.segment_bytes,
             durability: if self.acknowledges_early { Durability::Normal } else { Durability::Full },

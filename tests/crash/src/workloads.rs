@@ -191,6 +191,7 @@ pub fn workloads() -> Vec<Scenario> {
                 "VACUUM FULL",
             ],
         ),
+        bulk(),
         evictions(),
         exhausted(),
         chunks(),
@@ -269,6 +270,37 @@ fn backup(base: &[&str]) -> Scenario {
     );
     // A backup takes eight of them.
     scenario.memory_limit = 16 << 20;
+    scenario
+}
+
+/// Indexes that are built beside the log and linked, given up, changed, dropped and built again, so that what one link
+/// named is written for another one as soon as that may be.
+fn bulk() -> Scenario {
+    let rows = insert(0, 160, 30);
+    let again = insert(400, 440, 200);
+    let mut scenario = Scenario::new(
+        "bulk",
+        Base::Crashed,
+        &[TABLE, &rows, "CREATE INDEX t_id ON t (s, id)"],
+        &[
+            INDEX,
+            "UPDATE t SET n = n + 1 WHERE id < 9",
+            "DROP INDEX t_n",
+            &again,
+            "BEGIN; CREATE INDEX t_s ON t (s, n); UPDATE t SET s = 'x' WHERE id > 425; ROLLBACK",
+            "CHECKPOINT",
+            "BEGIN; CREATE INDEX t_s ON t (s, n); UPDATE t SET s = 'y' WHERE id > 420; DELETE FROM t WHERE id < 30; COMMIT",
+            "BEGIN; DROP INDEX t_s; CREATE UNIQUE INDEX t_u ON t (id, n); COMMIT",
+            CUT,
+            INDEX,
+            SOME_STEPS,
+            "DROP INDEX t_id",
+            "DELETE FROM t WHERE id > 100 AND id < 130",
+            FINISH,
+            "BEGIN; DROP INDEX t_n; CREATE INDEX t_n ON t (n); COMMIT",
+        ],
+    );
+    scenario.bulk_rows = 50;
     scenario
 }
 

@@ -9,6 +9,7 @@ use lumos_core::error::{Error, Result as Outcome, SqlState};
 use lumos_core::io::memory::MemoryVfs;
 use lumos_core::io::vfs::{OpenMode, Vfs};
 use lumos_core::storage::probe::probe_page;
+use lumos_core::wal::entry::{LinkPages, LinkRun};
 use lumos_core::wal::manager::LogOptions;
 use lumos_core::wal::recovery::{CheckpointPosition, Redo, recover};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,15 @@ impl Redo for Sink {
     }
     fn tree_drop(&mut self, _: Lsn, _: TreeId) -> Outcome<()> {
         self.0 += 1;
+        Ok(())
+    }
+    fn link_pages(&mut self, _: Lsn, _: TreeId, pages: LinkPages<'_>) -> Outcome<()> {
+        self.0 += pages.runs().flat_map(LinkRun::pages).count() as u64;
+        Ok(())
+    }
+    fn announce_drop(&mut self, _: TreeId) {}
+    fn announce_link(&mut self, _: Lsn, _: TreeId, pages: LinkPages<'_>) -> Outcome<()> {
+        self.0 += pages.runs().count() as u64;
         Ok(())
     }
 }

@@ -131,7 +131,8 @@ impl Tree {
             if !range.is_empty() {
                 let has_next = cursor.state == State::Fence && !cursor.backward;
                 let ahead = if has_next { self.pool.ahead(cursor.next) } else { PageAhead::default() };
-                return Ok(Some(read(&LeafView { node, ahead, fetched }, range)));
+                let newest = self.newest(node);
+                return Ok(Some(read(&LeafView { node, newest, ahead, fetched }, range)));
             }
         }
         Ok(None)
@@ -170,6 +171,7 @@ impl Tree {
 #[derive(Clone, Copy, Debug)]
 pub struct LeafView<'a> {
     node: Node<'a>,
+    newest: Lsn,
     /// The leaf that a forward scan reads next.
     ahead: PageAhead,
     /// A forward scan had this leaf fetched while it read the one before.
@@ -189,7 +191,7 @@ impl<'a> LeafView<'a> {
 
     /// The newest timestamp of a change on this page.
     pub fn max_timestamp(&self) -> Lsn {
-        self.node.max_timestamp()
+        self.newest
     }
 
     /// What all keys of the page start with.

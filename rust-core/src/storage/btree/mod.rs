@@ -3,5 +3,5 @@
 mod append;
 pub(super) mod cursor;
 pub(super) mod merge;
-mod split;
+pub(super) mod split;
 mod unlink;

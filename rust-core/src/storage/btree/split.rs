@@ -20,7 +20,7 @@ struct Division {
 
 /// The shortest key that is above `left` and not above `right`, given `left < right`. On a damaged page, whose keys
 /// are in no order, any key: nothing gets worse.
-pub(super) fn separator(left: &[u8], right: &[u8]) -> Vec<u8> {
+pub(in crate::storage) fn separator(left: &[u8], right: &[u8]) -> Vec<u8> {
     right[..(common_prefix(left, right) + 1).min(right.len())].to_vec()
 }
 

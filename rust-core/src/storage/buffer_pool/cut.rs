@@ -19,7 +19,7 @@
 
 use super::guard::PageGuard;
 use super::{BufferPool, ExclusivePage, SharedPage};
-use crate::common::ids::{BlockId, PageId};
+use crate::common::ids::{BlockId, Lsn, PageId};
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::atomic::Ordering;
 use crate::error::{Error, Result};
@@ -112,16 +112,18 @@ impl BufferPool {
         assert!(cut.is_none(), "one checkpoint at a time");
         *cut = Some(Cut { image_bytes_max, ..Cut::default() });
         self.space.lock().begin_cut();
+        self.map.begin_cut();
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The checkpoint is durable (its slot is), or it will not come about.
-    pub(in crate::storage) fn end_cut(&self, is_durable: bool) {
+    /// The checkpoint is durable (its slot is) and redo starts where it says, or it will not come about.
+    pub(in crate::storage) fn end_cut(&self, durable_redo: Option<Lsn>) {
         let mut cut = self.cut.lock();
         let Some(ended) = cut.take() else { return };
         self.images_waiting.store(0, Ordering::Relaxed);
-        if is_durable {
-            self.space.lock().publish(self.generation() - 1);
+        if let Some(redo) = durable_redo {
+            self.space.lock().publish(self.generation() - 1, redo);
+            self.map.publish();
             self.set_generation(self.generation() + 1);
         } else {
             self.space.lock().abort_cut();
@@ -297,7 +299,7 @@ impl BufferPool {
     }
 
     /// A page is somewhere else, or nowhere, because of a change after the cut, if a checkpoint is being written.
-    pub(super) fn moved_since_cut(&self, page: PageId, entry: &PageEntry, at: BlockRef) {
+    pub(in crate::storage) fn moved_since_cut(&self, page: PageId, entry: &PageEntry, at: BlockRef) {
         match self.cut.lock().as_mut() {
             Some(cut) => self.replace_since_cut(cut, page, entry, at),
             None => self.replace(page, entry, at),

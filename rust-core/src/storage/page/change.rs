@@ -133,6 +133,28 @@ impl<'a> NodeMut<'a> {
         self.set_u16(34, heap);
     }
 
+    /// Makes the page another one with the same content.
+    pub(in crate::storage) fn rename(&mut self, page: PageId) {
+        self.set_u32(4, page.0);
+    }
+
+    /// Fills a new inner node with children, each with the key that its place begins at, the first one's apart; their
+    /// bytes were counted and fit.
+    pub(in crate::storage) fn fill_children<'e>(
+        &mut self,
+        count: usize,
+        children: impl Iterator<Item = (&'e [u8], PageId)>,
+    ) {
+        assert!(self.read().count() == 0, "only a new node is filled");
+        self.set_u16(48, count);
+        let prefix = self.read().prefix_len();
+        for (index, (key, child)) in children.take(count).enumerate() {
+            let suffix = if index == 0 { &[] } else { &key[prefix..] };
+            let fits = self.insert_parts(index, suffix, &[], &child.0.to_le_bytes(), false);
+            assert!(fits, "the caller computed that the children fit on the page");
+        }
+    }
+
     pub(in crate::storage) fn raise_timestamp(&mut self, timestamp: Lsn) {
         if timestamp > self.read().max_timestamp() {
             self.set_u64(24, timestamp.0);

@@ -1,5 +1,6 @@
 //! Tests of storage as a whole: trees against a model, checkpoints against power losses, files against damage.
 
+mod bulk;
 mod checkpoint;
 mod concurrency;
 mod damage;
