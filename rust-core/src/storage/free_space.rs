@@ -153,8 +153,11 @@ impl FreeSpace {
     }
 
     fn is_free(&self, block: u32) -> bool {
-        let word = block as usize / 64;
-        self.taken(word) >> (block % 64) & 1 == 0
+        !bit(&self.used, block)
+            && !bit(&self.durable, block)
+            && !bit(&self.held, block)
+            && !bit(&self.logged, block)
+            && !self.retained.holds(block)
     }
 
     /// Commit `lsn`, which is in the log, names neighbouring blocks: until a checkpoint covers it, nobody writes them.
