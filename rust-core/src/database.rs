@@ -17,6 +17,8 @@ pub mod statistics;
 mod verify;
 
 #[cfg(test)]
+mod bulk_tests;
+#[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
 mod follower_tests;

@@ -3,6 +3,7 @@
 //! Knows values, rows, keys, trees and transactions. Knows no names, no SQL and no plans.
 
 pub mod build;
+pub mod bulk;
 pub mod computed;
 mod decode;
 pub mod index;

@@ -45,13 +45,13 @@ struct Scratch {
 
 /// The keys of a row's index entries, one an index.
 #[derive(Debug, Default)]
-struct EntryKeys {
+pub(super) struct EntryKeys {
     bytes: Vec<u8>,
     ends: SmallVec<[(usize, Uniqueness); 8]>,
 }
 
 impl EntryKeys {
-    fn fill<'a>(
+    pub(super) fn fill<'a>(
         &mut self,
         layout: &TableLayout,
         limits: &SizeLimits,
@@ -68,7 +68,7 @@ impl EntryKeys {
         Ok(())
     }
 
-    fn key(&self, index: usize) -> &[u8] {
+    pub(super) fn key(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1].0 };
         &self.bytes[start..self.ends[index].0]
     }
@@ -78,7 +78,7 @@ impl EntryKeys {
     }
 
     /// Whether the row has an entry there: not in a partial index that leaves it out.
-    fn has_entry(&self, index: usize) -> bool {
+    pub(super) fn has_entry(&self, index: usize) -> bool {
         self.ends[index].1 != Uniqueness::NoEntry
     }
 }
@@ -191,6 +191,10 @@ impl Table {
     /// What the table looks like.
     pub fn layout(&self) -> &Arc<TableLayout> {
         &self.layout
+    }
+
+    pub(super) fn limits(&self) -> &SizeLimits {
+        &self.limits
     }
 
     /// Rows, about.
@@ -613,7 +617,7 @@ impl Table {
         Ok(OldLargeValues { pointers, values: old })
     }
 
-    fn next_row_id(&self, transaction: &Transaction) -> Result<RowId> {
+    pub(super) fn next_row_id(&self, transaction: &Transaction) -> Result<RowId> {
         let key = counter_key(ROW_ID_COUNTER, self.layout.tree);
         // What is stored covers deleted rows; the last row's id is above it, or was once.
         let id = self.layout.runtime.row_ids.next(|| {
@@ -630,7 +634,7 @@ impl Table {
         Ok(RowId(id as i64))
     }
 
-    fn next_value_id(&self, transaction: &Transaction) -> Result<u64> {
+    pub(super) fn next_value_id(&self, transaction: &Transaction) -> Result<u64> {
         let key = counter_key(VALUE_ID_COUNTER, self.layout.tree);
         let id = self.layout.runtime.value_ids.next(|| {
             let mut last = Vec::new();
@@ -690,7 +694,7 @@ pub(crate) fn read_counter(transaction: &Transaction, key: &[u8]) -> Result<u64>
     })?
 }
 
-fn row_id_of_value(value: DatumRef<'_>) -> Result<RowId> {
+pub(super) fn row_id_of_value(value: DatumRef<'_>) -> Result<RowId> {
     match value {
         DatumRef::SmallInt(v) => Ok(RowId(i64::from(v))),
         DatumRef::Integer(v) => Ok(RowId(i64::from(v))),

@@ -198,9 +198,9 @@ mod tests {
         for (at, byte, name) in [
             (32, 5, "log frame kind 5 is not supported"),
             (32, 0, "log frame kind 0 is not supported"),
-            (33, 2, "log frame version 2 with flags 0x0 is not supported"),
+            (33, 2, "log frame version 2 with flags 0x1 is not supported"),
             (34, 4, "log frame version 1 with flags 0x4 is not supported"),
-            (35, 1, "log frame version 1 with flags 0x100 is not supported"),
+            (35, 1, "log frame version 1 with flags 0x101 is not supported"),
         ] {
             let mut bytes = Vec::new();
             sample(b"abc").encode(77, b"abc", &mut bytes);

@@ -277,7 +277,7 @@ fn backup(base: &[&str]) -> Scenario {
 /// named is written for another one as soon as that may be.
 fn bulk() -> Scenario {
     let rows = insert(0, 160, 30);
-    let again = insert(400, 440, 200);
+    let again = insert(400, 440, 150);
     let mut scenario = Scenario::new(
         "bulk",
         Base::Crashed,

@@ -1,11 +1,12 @@
 //! INSERT, UPDATE and DELETE: takes the source's rows, changes the table, keeps RETURNING's rows for the next
 //! pipeline. The source sees no change of this statement: its writes carry a later command number.
 
-use crate::batch::batch::Batch;
+use crate::batch::batch::{Batch, Selection};
 use crate::batch::builder::ColumnBuilder;
 use crate::batch::column::Column;
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::ids::RowId;
+use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result};
@@ -23,10 +24,12 @@ use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::Operator;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
+use crate::table::bulk::{LoadOutcome, TableLoad};
 use crate::table::layout::{IndexKey, RowIdSource};
 use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
 use crate::transaction::types::{ReadView, RowLockMode};
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -252,10 +255,23 @@ pub(super) struct ComputedRows<'a> {
     pub(super) new: Option<(&'a [Arc<Column>], usize)>,
 }
 
+/// Whether the rows of an INSERT go to finished pages beside the log.
+enum Loading {
+    /// No row came yet.
+    Unknown,
+    /// The table is empty; these wait until there are enough of them.
+    Waiting { batches: Vec<Batch>, rows: u64 },
+    Running(Box<TableLoad>),
+    /// They are written one by one.
+    Off,
+}
+
 /// Changes a table by the rows it is given.
 pub(super) struct Modify {
     node: NodeRef,
     target: Target,
+    loading: Loading,
+    waiting: Reservation,
     affected: Arc<AtomicU64>,
     returned: VecDeque<Batch>,
     memory: Reservation,
@@ -279,6 +295,8 @@ impl Modify {
         Ok(Modify {
             node,
             target,
+            loading: Loading::Unknown,
+            waiting: context.memory.reservation(),
             affected,
             returned: VecDeque::new(),
             memory: context.memory.reservation(),
@@ -333,6 +351,117 @@ impl Modify {
 
     fn count(&self, rows: u64) {
         self.affected.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Takes rows of an INSERT: many of them into an empty table are loaded, others are written one by one.
+    fn take(&mut self, batch: Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let least = context.transaction.bulk_rows();
+        if matches!(self.loading, Loading::Unknown) {
+            let is_long = batch.selected_rows() as u64 >= least.min(BATCH_ROWS as u64 / 2);
+            let returns = matches!(self.node.operator(), Operator::Insert { returning: Some(_), .. });
+            let may_load = is_long && !returns && self.target.table.can_load(context.transaction)?;
+            self.loading = match may_load {
+                true => Loading::Waiting { batches: Vec::new(), rows: 0 },
+                false => Loading::Off,
+            };
+        }
+        match &mut self.loading {
+            Loading::Waiting { batches, rows } => {
+                let fits = self.waiting.grow(batch.memory_bytes()).is_ok();
+                *rows += batch.selected_rows() as u64;
+                let is_enough = *rows >= least;
+                batches.push(batch);
+                if is_enough || !fits { self.end_waiting(is_enough, context) } else { Ok(()) }
+            }
+            Loading::Running(_) => self.load(&batch, context),
+            Loading::Unknown | Loading::Off => self.insert(&batch, context),
+        }
+    }
+
+    /// Takes the rows that wait: as a load, if that is wanted and nobody else is at work on the table.
+    fn end_waiting(&mut self, load: bool, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let Loading::Waiting { batches, .. } = &mut self.loading else { return Ok(()) };
+        let batches = std::mem::take(batches);
+        self.loading = Loading::Off;
+        let table = &self.target.table;
+        // Looked at again under the lock.
+        if load
+            && (table.is_new(context.transaction)?
+                || context.transaction.try_lock_whole(self.target.definition.id, table.trees())?)
+            && table.can_load(context.transaction)?
+        {
+            self.loading = Loading::Running(Box::new(table.begin_load(context.transaction)?));
+        }
+        for batch in batches {
+            match &self.loading {
+                Loading::Running(_) => self.load(&batch, context)?,
+                _ => self.insert(&batch, context)?,
+            }
+        }
+        self.waiting.resize(0)
+    }
+
+    /// Loads rows. At the first one that does not come in order the load ends, and the others are written one by one.
+    fn load(&mut self, batch: &Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let node = self.node.clone();
+        let Operator::Insert { checks, .. } = node.operator() else {
+            unreachable!("checked by the caller");
+        };
+        let computed = self.target.computed_of(batch);
+        let mut left_from = None;
+        let mut new: SmallVec<[DatumRef<'_>; 16]> = SmallVec::new();
+        let mut loaded = 0;
+        for (position, row) in batch.row_numbers().enumerate() {
+            self.cancel_point(context)?;
+            let Loading::Running(load) = &mut self.loading else { break };
+            new.clear();
+            new.extend(batch.columns.iter().map(|column| column.datum(row)));
+            let evaluation = EvaluationContext::new(context.parameters, context.environment);
+            constraint::check(&self.target.definition, checks, &new, &evaluation)?;
+            let (mut values, extended);
+            let mut whole: &[DatumRef<'_>] = &new;
+            if !self.target.computed.is_empty() {
+                let batch = computed.as_deref().map(|columns| (columns, row));
+                values = Vec::new();
+                extended = self.target.computed.extended(&new, batch, &mut values)?;
+                whole = &extended;
+            }
+            match self.target.table.load_row(context.transaction, load, whole)? {
+                LoadOutcome::Loaded => loaded += 1,
+                LoadOutcome::Duplicate => {
+                    return Err(constraint::duplicate_key(&self.target.definition, None, whole, &evaluation));
+                }
+                LoadOutcome::OutOfOrder => left_from = Some(position),
+            }
+            if left_from.is_some() {
+                self.end_load(context)?;
+            }
+        }
+        self.count(loaded);
+        match left_from {
+            None => Ok(()),
+            Some(first) => {
+                let rows = batch.row_numbers().skip(first).map(|row| row as u16).collect();
+                self.insert(&Batch { selection: Some(Selection(rows)), ..batch.clone() }, context)
+            }
+        }
+    }
+
+    /// Ends a load: what was loaded is in the table.
+    fn end_load(&mut self, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let Loading::Running(load) = std::mem::replace(&mut self.loading, Loading::Off) else {
+            return Ok(());
+        };
+        let Target { table, definition, computed, .. } = &self.target;
+        let Some((index, row)) = table.finish_load(context.transaction, *load)? else { return Ok(()) };
+        let row = table
+            .get_datums(context.transaction, row, ReadView::Latest)?
+            .ok_or_else(|| Error::internal("a loaded row is not there"))?;
+        let row: Vec<DatumRef<'_>> = row.iter().map(Datum::as_ref).collect();
+        let evaluation = EvaluationContext::new(context.parameters, context.environment);
+        let mut values = Vec::new();
+        let row = computed.extended(&row, None, &mut values)?;
+        Err(constraint::duplicate_key(definition, Some(index), &row, &evaluation))
     }
 
     fn insert(&mut self, batch: &Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
@@ -522,7 +651,7 @@ impl Sink for Modify {
     fn push(&mut self, batch: Batch, context: &mut ExecutionContext<'_>) -> Result<Flow> {
         self.target.escalate(context)?;
         match self.node.operator() {
-            Operator::Insert { .. } => self.insert(&batch, context)?,
+            Operator::Insert { .. } => self.take(batch, context)?,
             Operator::Update { .. } => self.update(&batch, context)?,
             _ => self.delete(&batch, context)?,
         }
@@ -533,7 +662,9 @@ impl Sink for Modify {
         self.memory.bytes()
     }
 
-    fn finish(self: Box<Self>, _context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+    fn finish(mut self: Box<Self>, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+        self.end_waiting(false, context)?;
+        self.end_load(context)?;
         Ok(Box::new(Returned { batches: self.returned, memory: self.memory }))
     }
 }
