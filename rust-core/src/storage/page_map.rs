@@ -86,7 +86,8 @@ impl MapLevel {
     pub(super) fn mark(&mut self, index: usize) {
         if index >= self.nodes.len() {
             self.nodes.resize(index + 1, BlockRef::default());
-            self.dirty.resize(index + 1, false);
+            // Pages of a load that is not linked may lie in between: what was never written must be.
+            self.dirty.resize(index + 1, true);
         }
         self.dirty[index] = true;
     }

@@ -98,6 +98,7 @@ impl TransactionManager {
         cancel.shield();
         let (timestamp, publication, ticket) = stream.append_last(scratch)?;
         let mut in_doubt = InDoubt { manager: self, settled: false };
+        scratch.links.keep(&scratch.writes);
         let outcome = self.apply_writes(scratch, &prepared, timestamp, &ticket);
         let outcome = outcome.map(|by_key| scratch.versions_by_key = by_key);
         if let Err(error) = &outcome {

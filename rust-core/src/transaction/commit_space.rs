@@ -5,8 +5,8 @@
 use crate::common::ids::TreeId;
 use crate::common::sync::Arc;
 use crate::error::Result;
-use crate::storage::{ApplyEstimate, ApplyReservation, ChangeSurvey, Storage, Tree};
 use crate::storage::bulk::BuiltTree;
+use crate::storage::{ApplyEstimate, ApplyReservation, ChangeSurvey, Storage, Tree};
 use crate::transaction::commit_stream::OPERATIONS_A_BLOCK;
 use crate::transaction::links::Links;
 use crate::transaction::tree_commit::TreeCommit;
@@ -39,8 +39,11 @@ pub(super) fn reserve(
     trees: &[Arc<Tree>],
 ) -> Result<ApplyReservation> {
     if writes.len() < COUNTED_MIN {
-        let estimate =
-            ApplyEstimate { operations: writes.len() + links.change_count(), bytes: writes.bytes(), ..Default::default() };
+        let estimate = ApplyEstimate {
+            operations: writes.len() + links.change_count(),
+            bytes: writes.bytes(),
+            ..Default::default()
+        };
         return storage.reserve(estimate);
     }
     let mut last_key = Vec::new();
@@ -59,9 +62,7 @@ pub(super) fn reserve(
         let is_appended = match (links.find(tree), commit.first_key()) {
             (_, None) => true,
             (Some(built), Some(first)) => first.as_slice() > built.last_key(),
-            (None, Some(first)) => {
-                commit.is_created() || is_past_end(trees, tree, &first, &mut last_key)?
-            }
+            (None, Some(first)) => commit.is_created() || is_past_end(trees, tree, &first, &mut last_key)?,
         };
         if is_appended {
             known += ApplyEstimate::of_appending(storage.page_size(), size);

@@ -38,6 +38,14 @@ impl Links {
         self.built.iter().find(|built| built.id() == tree)
     }
 
+    /// The frame that links them is in the log.
+    pub(super) fn keep(&self, writes: &WriteSet) {
+        let dropped = |built: &&BuiltTree| {
+            writes.trees().any(|writes| writes.tree() == built.id() && writes.is_dropped())
+        };
+        self.built.iter().filter(|built| !dropped(built)).for_each(BuiltTree::keep);
+    }
+
     /// Those whose trees the transaction did not make, nor drops.
     pub(super) fn of_existing_trees<'a>(
         &'a self,

@@ -192,6 +192,7 @@ pub fn workloads() -> Vec<Scenario> {
             ],
         ),
         bulk(),
+        bulk_loads(),
         evictions(),
         exhausted(),
         chunks(),
@@ -301,6 +302,40 @@ fn bulk() -> Scenario {
         ],
     );
     scenario.bulk_rows = 50;
+    scenario
+}
+
+/// Loads into new and empty tables, on top of which the same transaction writes, that are undone, dropped and repeated.
+fn bulk_loads() -> Scenario {
+    let rows = |table: &str, from: u32, to: u32| {
+        format!(
+            "INSERT INTO {table} SELECT g, g * 7 % 13, repeat('s', g % 90) FROM generate_series({from}, {to}) AS r(g)"
+        )
+    };
+    let (load, more) = (rows("t", 1, 150), rows("u", 1, 120));
+    let mut scenario = Scenario::new(
+        "bulk loads",
+        Base::Crashed,
+        &[TABLE, INDEX, "CREATE TABLE u (id bigint UNIQUE, n bigint, s text)"],
+        &[
+            &format!("BEGIN; {load}; UPDATE t SET s = 'x' WHERE id < 20; DELETE FROM t WHERE n = 5; COMMIT"),
+            &format!("BEGIN; {more}; ROLLBACK"),
+            &more,
+            "BEGIN; DROP TABLE u; CREATE TABLE u AS SELECT id, n, s FROM t; COMMIT",
+            "CHECKPOINT",
+            "INSERT INTO u SELECT id + 1000, n, repeat('y', 300) FROM t WHERE id < 40",
+            "DROP TABLE u",
+            "CREATE TABLE v AS SELECT id, repeat('v', 2000) AS s FROM t WHERE id > 80",
+            CUT,
+            &format!("BEGIN; TRUNCATE t; {load}; COMMIT"),
+            SOME_STEPS,
+            "DELETE FROM t WHERE id > 30",
+            FINISH,
+            "DROP TABLE v",
+        ],
+    );
+    scenario.bulk_rows = 50;
+    scenario.stride = 2;
     scenario
 }
 

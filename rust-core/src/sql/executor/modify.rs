@@ -260,7 +260,10 @@ enum Loading {
     /// No row came yet.
     Unknown,
     /// The table is empty; these wait until there are enough of them.
-    Waiting { batches: Vec<Batch>, rows: u64 },
+    Waiting {
+        batches: Vec<Batch>,
+        rows: u64,
+    },
     Running(Box<TableLoad>),
     /// They are written one by one.
     Off,

@@ -62,6 +62,11 @@ impl BuiltTree {
         &self.last_key
     }
 
+    /// The frame that links it is in the log: its pages are not given back any more, not even if applying it fails.
+    pub fn keep(&self) {
+        self.pages.keep();
+    }
+
     /// Hands the log operations that link it to `each`: parts of one list, to be logged in this order.
     /// # Errors
     /// What `each` returns.

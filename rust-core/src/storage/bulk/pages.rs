@@ -176,9 +176,14 @@ impl BuiltPages {
         if pages > 0 { each(&bytes) } else { Ok(()) }
     }
 
+    /// A frame that may count names the pages: whatever happens now, nobody else may have them.
+    pub(super) fn keep(&self) {
+        self.list.linked.store(true, Ordering::SeqCst);
+    }
+
     /// The commit `lsn` linked the pages: they are the map's, and the log's until a checkpoint covers it.
     pub(super) fn note_linked(&self, lsn: Lsn) {
-        self.list.linked.store(true, Ordering::SeqCst);
+        self.keep();
         let mut space = self.pool.space.lock();
         for run in self.list.runs.read().values() {
             space.note_logged(lsn, run.block, run.crcs.len() as u32);
