@@ -247,7 +247,8 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::Rollback
         | PreparedKind::Savepoint
         | PreparedKind::Release
-        | PreparedKind::RollbackTo => LUMOS_STMT_TRANSACTION,
+        | PreparedKind::RollbackTo
+        | PreparedKind::Lock => LUMOS_STMT_TRANSACTION,
         PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
         PreparedKind::Checkpoint
         | PreparedKind::Explain

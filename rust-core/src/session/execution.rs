@@ -39,6 +39,7 @@ impl Session {
             Body::Definition => self.execute_definition(statement, parameters),
             Body::Analyze => self.execute_analyze(statement),
             Body::Vacuum => self.execute_vacuum(statement),
+            Body::Lock => self.execute_lock(statement),
             Body::Explain => self.execute_explain(statement, parameters),
             Body::Copy(_) => self.execute_copy(statement),
             Body::Control(bound) => self.execute_control(statement, bound),

@@ -18,6 +18,7 @@ mod environment;
 mod execution;
 mod explain;
 mod generation;
+mod lock;
 mod locks;
 mod notice;
 mod parameters;

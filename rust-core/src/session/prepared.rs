@@ -45,6 +45,8 @@ pub(crate) enum Body {
     Analyze,
     /// VACUUM: likewise.
     Vacuum,
+    /// LOCK TABLE: likewise.
+    Lock,
     /// EXPLAIN: likewise.
     Explain,
     /// COPY: likewise; with the caller in this direction, or with a file.
@@ -184,6 +186,7 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::Copy(_) => PreparedKind::Copy,
         BoundStatement::Analyze(_) => PreparedKind::Analyze,
         BoundStatement::Vacuum { .. } => PreparedKind::Vacuum,
+        BoundStatement::Lock(_) => PreparedKind::Lock,
         BoundStatement::Truncate(_) => PreparedKind::Truncate,
         BoundStatement::CreateView(_) => PreparedKind::CreateView,
         BoundStatement::DropView(_) => PreparedKind::DropView,
@@ -225,6 +228,7 @@ impl Prepared {
             }
             BoundStatement::Analyze(_) => Body::Analyze,
             BoundStatement::Vacuum { .. } => Body::Vacuum,
+            BoundStatement::Lock(_) => Body::Lock,
             BoundStatement::Explain(explain) => {
                 columns.push(ResultColumn::text("QUERY PLAN"));
                 parameters = explain.parameters.into_boxed_slice();
@@ -292,6 +296,7 @@ impl Prepared {
             Body::Definition
             | Body::Analyze
             | Body::Vacuum
+            | Body::Lock
             | Body::Explain
             | Body::Copy(_)
             | Body::Control(_) => true,

@@ -96,6 +96,8 @@ pub enum PreparedKind {
     Analyze,
     /// VACUUM.
     Vacuum,
+    /// LOCK TABLE.
+    Lock,
     /// CREATE VIEW.
     CreateView,
     /// DROP VIEW.
@@ -143,6 +145,7 @@ impl PreparedKind {
             PreparedKind::Copy => "COPY",
             PreparedKind::Analyze => "ANALYZE",
             PreparedKind::Vacuum => "VACUUM",
+            PreparedKind::Lock => "LOCK TABLE",
             PreparedKind::CreateView => "CREATE VIEW",
             PreparedKind::DropView => "DROP VIEW",
             PreparedKind::CreateTableAs => "CREATE TABLE AS",

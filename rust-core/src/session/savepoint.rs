@@ -60,7 +60,7 @@ impl Savepoints {
     }
 }
 
-fn needs_block(what: &str) -> Error {
+pub(crate) fn needs_block(what: &str) -> Error {
     Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, format!("{what} can only be used in transaction blocks"))
 }
 

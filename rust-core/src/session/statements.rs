@@ -214,6 +214,16 @@ SET SESSION CHARACTERISTICS AS TRANSACTION ...",
         "BEGIN; SAVEPOINT before; SELECT 1; ROLLBACK TO before; COMMIT",
     ),
     works(
+        "LOCK",
+        "LOCK [ TABLE ] [ ONLY ] name, ... [ IN mode MODE ] [ NOWAIT ]
+
+mode: ACCESS SHARE, ROW SHARE, ROW EXCLUSIVE, SHARE UPDATE EXCLUSIVE, SHARE, SHARE ROW EXCLUSIVE, EXCLUSIVE
+    or ACCESS EXCLUSIVE",
+        "Locks tables to the end of the transaction, in ACCESS EXCLUSIVE mode unless another one is named. With NOWAIT it \
+         is an error (55P03) where it would have to wait. lumos_locks shows who holds what and who waits.",
+        "BEGIN; LOCK TABLE people IN SHARE MODE; COMMIT",
+    ),
+    works(
         "SET",
         "SET [ SESSION | LOCAL ] name { TO | = } { value | 'value' | DEFAULT }
 SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
@@ -244,7 +254,6 @@ SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
     refused("IMPORT FOREIGN SCHEMA", "IMPORT FOREIGN SCHEMA x FROM SERVER y INTO z"),
     refused("LISTEN", "LISTEN channel"),
     refused("LOAD", "LOAD 'x'"),
-    refused("LOCK", "LOCK TABLE people"),
     refused("MERGE", "MERGE INTO people USING people AS p ON people.id = p.id WHEN MATCHED THEN DELETE"),
     refused("MOVE", "MOVE c"),
     refused("NOTIFY", "NOTIFY channel"),

@@ -231,6 +231,29 @@ impl LockManager {
     /// Locks a table if that needs no waiting; false: somebody else is in the way.
     /// # Errors
     /// `53200`.
+    pub fn try_lock_table(
+        &self,
+        owner: &LockOwner,
+        held: &mut HeldLocks,
+        table: ObjectId,
+        mode: TableLockMode,
+    ) -> Result<bool> {
+        let wanted = Mode::from(mode);
+        if wanted.is_strong() {
+            return self.try_lock_table_strongly(owner, held, table, mode);
+        }
+        if wanted.is_weak() && self.lock_fast(owner, held, table, wanted)? {
+            return Ok(true);
+        }
+        held.reserve_one()?;
+        let hash = self.hash(LockTarget::Table(table));
+        let request = Request { hash, mode: wanted, kind: RequestKind::Table };
+        Ok(self.request(owner, held, request)? != Answer::Wait)
+    }
+
+    /// The same for a mode that weak ones meet.
+    /// # Errors
+    /// `53200`.
     pub(super) fn try_lock_table_strongly(
         &self,
         owner: &LockOwner,

@@ -647,6 +647,16 @@ impl Transaction {
         manager.locks.lock_table(&scratch.owner, &mut scratch.locks, table, mode, cancel)
     }
 
+    /// Locks a table if that needs no waiting; false: somebody else is in the way.
+    /// # Errors
+    /// `53200`.
+    pub fn try_lock_table(&mut self, table: ObjectId, mode: TableLockMode) -> Result<bool> {
+        let Transaction { manager, scratch: Some(scratch), .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        manager.locks.try_lock_table(&scratch.owner, &mut scratch.locks, table, mode)
+    }
+
     /// Makes everything permanent and visible; returns the commit's timestamp, `None` when nothing was written.
     /// # Errors
     /// Before anything is logged: `53100`, `53200`, `57014`, the poison of a stopped database: the transaction

@@ -75,6 +75,20 @@ impl TableLockMode {
         TableLockMode::Exclusive,
         TableLockMode::AccessExclusive,
     ];
+
+    /// The words of LOCK TABLE.
+    pub fn sql_name(self) -> &'static str {
+        match self {
+            TableLockMode::AccessShare => "ACCESS SHARE",
+            TableLockMode::RowShare => "ROW SHARE",
+            TableLockMode::RowExclusive => "ROW EXCLUSIVE",
+            TableLockMode::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
+            TableLockMode::Share => "SHARE",
+            TableLockMode::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
+            TableLockMode::Exclusive => "EXCLUSIVE",
+            TableLockMode::AccessExclusive => "ACCESS EXCLUSIVE",
+        }
+    }
 }
 
 /// PostgreSQL's four row lock modes, weakest first.

@@ -80,6 +80,8 @@ pub enum BoundStatement {
         /// ANALYZE after it.
         analyze: bool,
     },
+    /// LOCK TABLE.
+    Lock(LockTables),
     /// TRUNCATE: for each table the removal of all its rows.
     Truncate(Vec<TruncateTarget>),
     /// CREATE VIEW.
@@ -88,6 +90,17 @@ pub enum BoundStatement {
     DropView(DropObjects),
     /// CREATE TABLE AS, SELECT INTO.
     CreateTableAs(Box<CreateTableAs>),
+}
+
+/// LOCK TABLE.
+#[derive(Clone, Debug)]
+pub struct LockTables {
+    /// The tables with their names, in the order written.
+    pub tables: Vec<(ObjectId, String)>,
+    /// The words of its mode, in upper case.
+    pub mode: &'static str,
+    /// NOWAIT: rather an error than waiting.
+    pub no_wait: bool,
 }
 
 /// A table of ANALYZE.

@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::sql::ast::control::{
-    Isolation, Set, SetValue, TransactionControl, TransactionKind, TransactionModes as AstModes,
+    Isolation, LockTable, Set, SetValue, TransactionControl, TransactionKind, TransactionModes as AstModes,
 };
 use crate::sql::ast::expression::Literal;
 use crate::sql::ast::{Span, Statement};
+use crate::sql::binder::Binder;
 use crate::sql::binder::bound::{
-    BoundIsolation, BoundStatement, SetStatement, TransactionModes, TransactionStatement,
+    BoundIsolation, BoundStatement, LockTables, SetStatement, TransactionModes, TransactionStatement,
 };
 
 /// BEGIN, COMMIT, ROLLBACK and SET TRANSACTION.
@@ -84,6 +85,18 @@ fn setting_text(literal: Literal<'_>, span: Span) -> Result<String> {
     })
 }
 
+impl Binder<'_> {
+    /// LOCK TABLE.
+    pub(super) fn bind_lock(&self, lock: &LockTable<'_>) -> Result<BoundStatement> {
+        let mut tables = Vec::with_capacity(lock.tables.len());
+        for name in lock.tables {
+            let table = self.find_table(name)?;
+            tables.push((table.id, table.name.clone()));
+        }
+        Ok(BoundStatement::Lock(LockTables { tables, mode: lock.mode, no_wait: lock.no_wait }))
+    }
+}
+
 /// Says which statement is not there yet, in the user's words.
 pub(super) fn unsupported_statement(statement: &Statement<'_>) -> Error {
     let (what, span) = match statement {
@@ -96,7 +109,6 @@ pub(super) fn unsupported_statement(statement: &Statement<'_>) -> Error {
         Statement::Deallocate(deallocate) => ("DEALLOCATE", deallocate.span),
         Statement::Discard(discard) => ("DISCARD", discard.span),
         Statement::Comment(comment) => ("COMMENT", comment.span),
-        Statement::LockTable(lock) => ("LOCK TABLE", lock.span),
         Statement::Drop(drop) => ("DROP of this kind of object", drop.span),
         _ => ("this statement", Span::default()),
     };

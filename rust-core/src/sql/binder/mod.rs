@@ -82,6 +82,7 @@ pub fn bind(
         Statement::Analyze(analyze) => binder.bind_analyze(analyze),
         Statement::Vacuum(vacuum) => binder.bind_vacuum(vacuum),
         Statement::Copy(copy) => binder.bind_copy(copy),
+        Statement::LockTable(lock) => binder.bind_lock(lock),
         Statement::Truncate(truncate) => binder.bind_truncate(truncate),
         Statement::Transaction(transaction) => control::bind_transaction(transaction),
         Statement::Set(set) => control::bind_set(set),
