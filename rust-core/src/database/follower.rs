@@ -66,6 +66,33 @@ pub(super) fn open(
                 ));
         }
     };
+    follow(place, options, memory, storage).map(Some)
+}
+
+/// Opens a file that nobody writes, if it was closed cleanly: it needs no log, and a writer may come while it is read.
+/// None: it was not, or the file system has no locks for it.
+/// # Errors
+/// As [`Storage::open`].
+pub(super) fn open_closed(
+    place: &Place,
+    options: &DatabaseOptions,
+    memory: &Arc<MemoryAccount>,
+) -> Result<Option<Opened>> {
+    let place = Place { beside_writer: true, ..place.clone() };
+    match Storage::open_beside_writer(&instance::storage_options(&place, options, memory))? {
+        BesideWriter::Opened(storage) if instance::is_closed(&place, &storage)? => {
+            follow(place, options, memory, storage).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn follow(
+    place: Place,
+    options: &DatabaseOptions,
+    memory: &Arc<MemoryAccount>,
+    storage: Arc<Storage>,
+) -> Result<Opened> {
     let opened = instance::assemble(&place, options, Arc::clone(memory), storage)?;
     let follower = Arc::new(Follower {
         place,
@@ -79,7 +106,7 @@ pub(super) fn open(
         next_session: AtomicU64::new(0),
         claim: OnceLock::new(),
     });
-    Ok(Some(Opened { follower: Some(follower), ..opened }))
+    Ok(Opened { follower: Some(follower), ..opened })
 }
 
 impl Follower {

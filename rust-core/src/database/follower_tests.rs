@@ -139,6 +139,12 @@ fn a_reader_sees_the_last_checkpoint_and_goes_on_at_its_next_transaction() {
     assert_eq!(error.state(), SqlState::READ_ONLY_SQL_TRANSACTION);
     let mut findings = Vec::new();
     assert_eq!(reader.verify(&mut |line| findings.push(line.to_owned())).unwrap(), 0, "{findings:?}");
+    let image = reader.serialize().unwrap();
+    let mut bytes = vec![0; image.len()];
+    image.copy_to(&mut bytes).unwrap();
+    let memory = DatabaseOptions { memory_limit: Some(8 << 20), ..DatabaseOptions::default() };
+    let copy = Database::deserialize(&bytes, memory).unwrap();
+    assert_eq!(sum(&mut copy.connect().unwrap()), 70, "a reader can be copied");
     go("CREATE TABLE u (a int); CHECKPOINT; VACUUM FULL t");
     assert_eq!((sum(&mut first), sum(&mut second)), (70, 70));
     go("UPDATE t SET b = 71; CHECKPOINT");
@@ -212,4 +218,31 @@ fn a_check_of_a_file_that_is_being_written_is_refused_and_handles_of_readers_mee
     drop((first, second));
     drop(writer);
     assert_eq!(sum(&mut open().connect().unwrap()), 1);
+}
+
+#[test]
+fn whoever_reads_a_closed_file_keeps_no_writer_out_and_whoever_replays_a_log_does() {
+    let vfs = Arc::new(MemoryVfs::new());
+    let go = |database: &Arc<Database>, sql: &str| database.connect().unwrap().execute_script(sql).unwrap();
+    let writer = write(&vfs);
+    go(&writer, "CREATE TABLE t (a int PRIMARY KEY, b int); INSERT INTO t VALUES (1, 1)");
+    drop(writer);
+    let reader = read(&vfs);
+    assert!(reader.is_beside_writer());
+    let mut session = reader.connect().unwrap();
+    assert_eq!(sum(&mut session), 1);
+    let writer = write(&vfs);
+    go(&writer, "UPDATE t SET b = 2");
+    go(&writer, "CHECKPOINT");
+    assert_eq!(sum(&mut session), 2);
+    go(&writer, "UPDATE t SET b = 3");
+    writer.poison(Error::internal("the writer dies"));
+    drop((writer, session, reader));
+    let reader = read(&vfs);
+    assert!(!reader.is_beside_writer());
+    assert_eq!(sum(&mut reader.connect().unwrap()), 3, "what the log holds is applied in memory");
+    let refused = Database::open(Some(Path::new(PATH)), options(Arc::<MemoryVfs>::clone(&vfs), false));
+    assert_eq!(refused.unwrap_err().state(), SqlState::OBJECT_IN_USE);
+    drop(reader);
+    assert_eq!(sum(&mut write(&vfs).connect().unwrap()), 3);
 }

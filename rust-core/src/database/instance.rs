@@ -236,6 +236,11 @@ fn open_for_reading(
     for _ in 0..follower::WAITS_MAX {
         match file.try_lock_shared()? {
             LockOutcome::Granted => {
+                if let Some(opened) = follower::open_closed(place, options, memory)? {
+                    // Its checkpoint is locked: whoever wants to write may.
+                    file.unlock()?;
+                    return Ok(opened);
+                }
                 let mut place = place.clone();
                 let storage = open_unwritten(&mut place, options, memory)?;
                 return assemble(&place, options, Arc::clone(memory), storage);
@@ -277,13 +282,18 @@ pub(super) fn open_locked(
     }
 }
 
+/// Closed cleanly, so that its file is all of it.
+pub(super) fn is_closed(place: &Place, storage: &Storage) -> Result<bool> {
+    Ok(storage.last_checkpoint().clean && place.vfs.list_folder(&log_folder(&place.path))?.is_empty())
+}
+
 fn open_unwritten(
     place: &mut Place,
     options: &DatabaseOptions,
     memory: &Arc<MemoryAccount>,
 ) -> Result<Arc<Storage>> {
     let storage = Storage::open(storage_options(place, options, memory))?;
-    if storage.last_checkpoint().clean && place.vfs.list_folder(&log_folder(&place.path))?.is_empty() {
+    if is_closed(place, &storage)? {
         return Ok(storage);
     }
     drop(storage);

@@ -13,7 +13,7 @@ use super::{Storage, StorageOptions, without_slot};
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::Ordering;
 use crate::error::Result;
-use crate::io::vfs::OpenMode;
+use crate::io::vfs::{LockOutcome, OpenMode};
 
 /// The writer can make so many checkpoints while a reader looks at one; more is no luck but damage.
 const ATTEMPTS: usize = 1000;
@@ -70,6 +70,19 @@ impl Storage {
         let newest = Slot::read_newest(&**self.pool.file(), &self.header.database)?;
         // One that is being written reads as none.
         Ok(newest.is_some_and(|newest| newest.is_whole() && newest != *self.slot.lock()))
+    }
+
+    /// Whether a process writes the file, or has gone on with it, since this checkpoint was opened beside it.
+    pub(super) fn is_written_on(&self) -> Result<bool> {
+        let file = self.pool.file();
+        let newest = Slot::read_newest(&**file, &self.header.database)?;
+        if newest != Some(*self.slot.lock()) {
+            return Ok(true);
+        }
+        match file.try_lock_shared()? {
+            LockOutcome::Granted => file.unlock().map(|()| false),
+            LockOutcome::HeldBy(_) => Ok(true),
+        }
     }
 
     /// Nobody reads this checkpoint any more, which was opened beside its writer: its blocks may be used again.

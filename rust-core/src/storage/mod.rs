@@ -65,6 +65,7 @@ use smallvec::SmallVec;
 use sorted_run::SortedRuns;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 use turn::Turns;
 
 /// The tree that maps tree ids to root pages; kept by storage alone.
@@ -171,14 +172,23 @@ impl std::fmt::Debug for Storage {
     }
 }
 
+/// Attempts at the lock of a file, and the time between them: who opens it for reading has it for a moment.
+const LOCK_ATTEMPTS: usize = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 fn lock_file(file: &dyn File, name: &str) -> Result<()> {
-    match file.try_lock()? {
-        LockOutcome::Granted => Ok(()),
-        LockOutcome::HeldBy(process) => {
-            let by = process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
-            Err(Error::new(SqlState::OBJECT_IN_USE, format!("database \"{name}\" is in use by {by}")))
+    let mut holder = None;
+    for attempt in 0..LOCK_ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        match file.try_lock()? {
+            LockOutcome::Granted => return Ok(()),
+            LockOutcome::HeldBy(process) => holder = process,
         }
     }
+    let by = holder.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+    Err(Error::new(SqlState::OBJECT_IN_USE, format!("database \"{name}\" is in use by {by}")))
 }
 
 fn without_slot(name: &str) -> Error {

@@ -193,13 +193,14 @@ impl Verifier<'_, '_> {
             }
             Err(error) => self.finding(Finding::new(format!("the static header: {}", describe(&error)))),
         }
-        if self.storage.beside_writer.load(Ordering::Relaxed) {
-            // The slots are the writer's, and may be of newer checkpoints.
-            self.seen.headers = 1;
-            return Ok(());
-        }
         self.seen.headers = 3;
-        for offset in slot.damaged_copies(&**file)? {
+        let mut damaged = slot.damaged_copies(&**file)?;
+        // Beside a writer they may be of a newer checkpoint by now, or about to be.
+        if self.storage.beside_writer.load(Ordering::Relaxed) && self.storage.is_written_on()? {
+            damaged.clear();
+            self.seen.headers = 1;
+        }
+        for offset in damaged {
             self.finding(Finding::new(format!(
                 "the copy of the checkpoint slot at byte {offset} is damaged"
             )));
