@@ -645,3 +645,42 @@ fn a_small_database_has_no_thread_and_a_larger_one_gets_its_checkpoints_in_the_b
     let database = open(&vfs, 4096);
     assert_eq!(scan_all(&database).len(), next);
 }
+
+#[test]
+fn what_recovery_brought_back_is_written_in_the_background_while_others_work() {
+    use crate::io::fault::{FaultVfs, Survival};
+    let vfs = FaultVfs::new();
+    let path = Path::new("/recovered.lumos");
+    let options = |vfs: &FaultVfs, background_checkpoints| DatabaseOptions {
+        memory_limit: Some(16 << 20),
+        vfs: Some(Arc::new(vfs.clone())),
+        background_checkpoints,
+        ..DatabaseOptions::default()
+    };
+    let database = Database::open(Some(path), options(&vfs, false)).unwrap();
+    let mut session = database.connect().unwrap();
+    session.execute_script("CREATE TABLE t (id bigint PRIMARY KEY); INSERT INTO t VALUES (1), (2)").unwrap();
+    let crashed = vfs.image_after_power_loss(Survival::Everything, 1);
+    drop((session, database));
+
+    let quiet = Database::open(Some(path), options(&crashed, false)).unwrap();
+    assert!(!quiet.engine().manager.has_checkpointer());
+    assert_eq!(quiet.statistic("checkpoints"), Some(0));
+    let crashed = crashed.image_after_power_loss(Survival::Everything, 2);
+    drop(quiet);
+
+    let database = Database::open(Some(path), options(&crashed, true)).unwrap();
+    assert!(database.engine().manager.has_checkpointer());
+    database.connect().unwrap().execute_script("INSERT INTO t VALUES (3)").unwrap();
+    while database.statistic("checkpoints") == Some(0) {
+        std::thread::yield_now();
+    }
+    check_sound(&database);
+    let again = crashed.image_after_power_loss(Survival::Nothing, 3);
+    drop(database);
+    let database = Database::open(Some(path), options(&again, false)).unwrap();
+    database.connect().unwrap().execute_script("INSERT INTO t VALUES (4)").unwrap();
+    let duplicate = database.connect().unwrap().execute_script("INSERT INTO t VALUES (3)").unwrap_err();
+    assert_eq!(duplicate.state(), SqlState::UNIQUE_VIOLATION);
+    check_sound(&database);
+}

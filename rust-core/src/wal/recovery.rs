@@ -426,6 +426,8 @@ mod tests {
     use super::*;
     use crate::common::random::Random;
     use crate::common::sync::Arc;
+    use crate::common::sync::atomic::Ordering;
+    use crate::io::fault::{FaultVfs, Survival};
     use crate::io::memory::MemoryVfs;
     use crate::io::vfs::Vfs;
     use crate::wal::entry::OperationBuffer;
@@ -621,6 +623,53 @@ mod tests {
             recover(options(&vfs), checkpoint, &mut redone).unwrap();
             assert_eq!(redone, model, "seed {seed}");
             assert!(vfs.list_folder(Path::new("/db-wal")).unwrap().len() < 12);
+        }
+    }
+
+    #[test]
+    fn segments_are_made_and_recycled_while_others_append_and_no_durable_frame_is_lost() {
+        for seed in 1..4 {
+            let vfs = FaultVfs::new();
+            let disk: Arc<dyn Vfs> = Arc::new(vfs.clone());
+            let log = Log::create(options(&disk), Lsn::ZERO).unwrap();
+            let stopped = AtomicBool::new(false);
+            let append = |writer: u64| {
+                let mut random = Random::new(seed * 10 + writer);
+                for count in 0..5000 {
+                    if stopped.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let buffer = put(writer, &vec![count as u8; random.below(700) as usize]);
+                    log.prepare(buffer.len_bytes()).unwrap();
+                    let transaction = TransactionId(1 + writer + 3 * count);
+                    let end = log.append(FrameKind::Transaction, transaction, &buffer).unwrap().end;
+                    if random.below(4) == 0 {
+                        log.sync_to(end).unwrap();
+                    }
+                }
+            };
+            std::thread::scope(|scope| {
+                let append = &append;
+                let writers: Vec<_> = (0..3).map(|writer| scope.spawn(move || append(writer))).collect();
+                for images in 1..=15 {
+                    let before = log.tail();
+                    while log.tail().0 < before.0 + 20_000
+                        && !writers.iter().all(|writer| writer.is_finished())
+                    {
+                        std::thread::yield_now();
+                    }
+                    let redo = log.durable();
+                    log.recycle_below(redo).unwrap();
+                    let durable = log.durable();
+                    let image = vfs.image_after_power_loss(Survival::Some, seed * 1000 + images);
+                    let image: Arc<dyn Vfs> = Arc::new(image);
+                    let position = CheckpointPosition { redo, cut: redo, clean: redo == Lsn::ZERO };
+                    let (recovered, _) = recover(options(&image), position, &mut Model::default())
+                        .unwrap_or_else(|error| panic!("seed {seed}, image {images}: {error:?}"));
+                    assert!(recovered.end >= durable, "seed {seed}, image {images}");
+                }
+                stopped.store(true, Ordering::Relaxed);
+            });
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::common::ids::BlockId;
 use crate::common::random::Random;
-use crate::io::fault::{Fault, FaultPlan, FaultVfs, Survival};
+use crate::io::fault::{Fault, FaultPlan, FaultVfs, OperationKind, Survival};
 use crate::storage::{Checkpoint, CheckpointStep};
 
 type Model = BTreeMap<TreeId, BTreeMap<Vec<u8>, Vec<u8>>>;
@@ -447,4 +447,80 @@ fn a_panic_of_whoever_drives_a_checkpoint_leaves_the_gate_open_and_the_next_one_
     // A panic inside the closed gate is one inside the gate: nothing is written any more, but nobody waits.
     drop(storage.gate().enter());
     assert!(checkpoint(&storage, 3).is_err());
+}
+
+#[test]
+fn whoever_drops_a_changed_tree_during_a_checkpoint_writes_none_of_its_pages() {
+    let vfs = FaultVfs::new();
+    let storage = Storage::create(options(Arc::new(vfs.clone()), 1024, 1 << 20)).unwrap();
+    // As if no memory could be had for pre-images.
+    storage.pool.set_image_bytes_max(0);
+    let (kept, dropped) = (TREE, TreeId(TREE.0 + 1));
+    for (id, rows) in [(kept, 4000_u64), (dropped, 400)] {
+        storage.create_tree(id, Lsn(1)).unwrap();
+        let tree = storage.tree(id).unwrap();
+        (0..rows).for_each(|key| put(&tree, &key.to_be_bytes(), &[7; 40], 2));
+    }
+    let pages = storage.tree_space(dropped).unwrap().unwrap().pages;
+    assert!(pages > 10);
+    let mut checkpoint =
+        storage.begin_checkpoint(&log_at(3), || false, || TransactionId(4)).unwrap().unwrap();
+    let _ = vfs.take_trace();
+    let frames = storage.pool.frames_resident();
+    storage.drop_tree(dropped, Lsn(5)).unwrap();
+    // The directory's page, which the drop changes, is all that it may have to write.
+    assert!(vfs.take_trace().len() <= 1);
+    assert!(storage.pool.frames_resident() >= frames, "the checkpoint has the frames");
+    while checkpoint.step().unwrap() != CheckpointStep::Done {}
+    drop(checkpoint);
+    assert!(storage.pool.frames_resident() as u64 + pages <= frames as u64 + 1, "and gave them back");
+    let image = vfs.image_after_power_loss(Survival::Nothing, 1);
+    let then = Storage::open(options(Arc::new(image), 1024, 1 << 20)).unwrap();
+    assert_eq!(all(&then.tree(dropped).unwrap()).len(), 400, "it was there at the cut");
+    assert_eq!(findings(&then), Vec::<String>::new());
+    assert_eq!(findings(&storage), Vec::<String>::new());
+    // Given up, a checkpoint gives the frames back as well.
+    storage.create_tree(dropped, Lsn(6)).unwrap();
+    let tree = storage.tree(dropped).unwrap();
+    (0..400_u64).for_each(|key| put(&tree, &key.to_be_bytes(), &[8; 40], 6));
+    let given_up = storage.begin_checkpoint(&log_at(7), || false, || TransactionId(4)).unwrap().unwrap();
+    let frames = storage.pool.frames_resident();
+    storage.drop_tree(dropped, Lsn(8)).unwrap();
+    drop(given_up);
+    assert!((storage.pool.frames_resident() as u64) < frames as u64 - pages / 2);
+    checkpoint_and_compare(&storage, &vfs);
+}
+
+fn checkpoint_and_compare(storage: &Arc<Storage>, vfs: &FaultVfs) {
+    checkpoint(storage, 9).unwrap();
+    assert_eq!(findings(storage), Vec::<String>::new());
+    let image = vfs.image_after_power_loss(Survival::Nothing, 1);
+    let then = Storage::open(options(Arc::new(image), 1024, 1 << 20)).unwrap();
+    assert!(content(&then) == content(storage));
+}
+
+#[test]
+fn changed_pages_are_written_several_at_a_time_where_memory_is_short() {
+    let vfs = FaultVfs::new();
+    let storage = Storage::create(options(Arc::new(vfs.clone()), 1024, 512 << 10)).unwrap();
+    storage.create_tree(TREE, Lsn(1)).unwrap();
+    let tree = storage.tree(TREE).unwrap();
+    let _ = vfs.take_trace();
+    let mut random = Random::new(3);
+    let mut model = BTreeMap::new();
+    for _ in 0..4000 {
+        let key = random.below(3000).to_be_bytes();
+        let value = vec![random.below(256) as u8; 300];
+        put(&tree, &key, &value, 2);
+        model.insert(key.to_vec(), value);
+    }
+    let trace = vfs.take_trace();
+    let writes = trace.iter().filter(|call| call.kind == OperationKind::Write);
+    let pages: Vec<usize> = writes.map(|write| write.bytes / 1024).collect();
+    let written: usize = pages.iter().sum();
+    assert!(written > 500 && pages.len() * 3 < written * 2, "{written} pages in {} writes", pages.len());
+    assert!(storage.take_pressed() && !storage.take_pressed());
+    assert!(storage.clean_ahead().unwrap() > 0);
+    assert_eq!(all(&tree), model);
+    checkpoint_and_compare(&storage, &vfs);
 }
