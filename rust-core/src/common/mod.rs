@@ -11,5 +11,4 @@ pub mod limits;
 pub mod memory;
 pub mod planted;
 pub mod random;
-mod simd;
 pub mod sync;
