@@ -19,6 +19,7 @@ mod filter;
 mod tests;
 
 pub use cursor::RunCursor;
+pub use filter::{KeyFilter, hash};
 
 use crate::common::checksum::crc32c;
 use crate::common::memory::{MemoryAccount, Reservation};
@@ -27,7 +28,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::io::temporary::TemporaryFiles;
 use crate::io::vfs::File;
 use block::{BlockView, OpenBlock, each_of, entry_at, key_at};
-use filter::{Filter, hash};
+use filter::Filter;
 use smallvec::SmallVec;
 
 /// A block is closed when it has so many bytes.
@@ -85,6 +86,11 @@ impl SortedRuns {
     /// The account.
     pub fn memory(&self) -> &Arc<MemoryAccount> {
         &self.memory
+    }
+
+    /// A filter without keys.
+    pub fn key_filter(&self) -> KeyFilter {
+        KeyFilter::new(self.memory.reservation())
     }
 
     /// An empty run without stamps.
@@ -166,6 +172,11 @@ pub struct SortedRun {
 impl SortedRun {
     /// Adds an entry; its key is not below the last one's. Does no I/O.
     pub fn push(&self, entry: RunEntry<'_>) {
+        self.push_hashed(entry, hash(entry.key));
+    }
+
+    /// As [`SortedRun::push`], where the key's [`hash`] is known.
+    pub fn push_hashed(&self, entry: RunEntry<'_>, hash: u64) {
         let mut state = self.state.lock();
         assert!(state.last_key.as_slice() <= entry.key || state.is_empty(), "a run grows in key order");
         assert!(entry.key.len() <= KEY_BYTES_MAX && entry.value.len() <= VALUE_BYTES_MAX, "checked before");
@@ -173,7 +184,7 @@ impl SortedRun {
             state.close_block();
         }
         if let Some(filter) = state.filters.last_mut() {
-            filter.add(hash(entry.key));
+            filter.add(hash);
         }
         let before = state.open.bytes.len();
         state.open.push(entry, self.stamped);
@@ -339,10 +350,22 @@ impl SortedRun {
     /// Gives the entries of a key to `each`, in the order they came, until it says false.
     /// # Errors
     /// `XX001` for a damaged block, I/O errors.
-    pub fn find(&self, key: &[u8], mut each: impl FnMut(RunEntry<'_>) -> bool) -> Result<()> {
+    pub fn find(&self, key: &[u8], each: impl FnMut(RunEntry<'_>) -> bool) -> Result<()> {
+        self.find_hashed(key, hash(key), each)
+    }
+
+    /// As [`SortedRun::find`], where the key's [`hash`] is known.
+    /// # Errors
+    /// As [`SortedRun::find`].
+    pub fn find_hashed(
+        &self,
+        key: &[u8],
+        hash: u64,
+        mut each: impl FnMut(RunEntry<'_>) -> bool,
+    ) -> Result<()> {
         let mut index = {
             let state = self.state.lock();
-            if !state.may_hold(key, self.stamped) {
+            if !state.may_hold(key, hash, self.stamped) {
                 return Ok(());
             }
             state.first_block(key)
@@ -425,7 +448,7 @@ impl State {
     }
 
     /// False: the key is not there.
-    fn may_hold(&self, key: &[u8], stamped: bool) -> bool {
+    fn may_hold(&self, key: &[u8], hash: u64, stamped: bool) -> bool {
         if self.is_empty() || key > self.last_key.as_slice() {
             return false;
         }
@@ -443,7 +466,7 @@ impl State {
         match after {
             0 => true,
             after if at_border(after - 1) => true,
-            after => self.filters[after - 1].may_hold(hash(key)),
+            after => self.filters[after - 1].may_hold(hash),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::common::sync::Arc;
 use crate::error::{Error, Result};
 use crate::storage::ChangeSize;
 use crate::storage::sorted_run::{
-    KEY_BYTES_MAX, RunCursor, RunEntry, RunMark, SortedRun, SortedRuns, VALUE_BYTES_MAX,
+    KEY_BYTES_MAX, KeyFilter, RunCursor, RunEntry, RunMark, SortedRun, SortedRuns, VALUE_BYTES_MAX, hash,
 };
 use crate::transaction::write_set::{Kind, OwnWrite, decode_number};
 use std::ops::{Bound, Range};
@@ -39,6 +39,8 @@ struct SpilledRun {
     run: Arc<SortedRun>,
     sequences: Sequences,
     size: ChangeSize,
+    /// All its keys are in the filter of its tree.
+    is_filtered: bool,
 }
 
 /// A version that has no key: it stays in memory.
@@ -55,6 +57,8 @@ pub(super) struct Note {
 pub(super) struct SpilledWrites {
     /// By the write set's numbers of trees.
     trees: Vec<Vec<SpilledRun>>,
+    /// By tree, over the keys of many of its runs.
+    filters: Vec<Option<KeyFilter>>,
     pub(super) notes: Vec<Note>,
     dead: Dead,
     /// Changes with every change of the runs: cursors are made anew then.
@@ -137,6 +141,8 @@ impl Dead {
 #[derive(Debug)]
 pub(super) struct Spill {
     parts: Vec<SpillPart>,
+    /// Those of the spilled writes. What comes into them too much does no harm.
+    filters: Vec<Option<KeyFilter>>,
 }
 
 #[derive(Debug)]
@@ -148,11 +154,20 @@ struct SpillPart {
     sequences: Sequences,
     size: ChangeSize,
     unwritten: usize,
+    is_filtered: bool,
 }
 
 impl Spill {
-    pub(super) fn new() -> Spill {
-        Spill { parts: Vec::new() }
+    pub(super) fn new(spilled: &mut SpilledWrites) -> Spill {
+        Spill { parts: Vec::new(), filters: std::mem::take(&mut spilled.filters) }
+    }
+
+    /// Makes room in the filter of a tree; false: its keys do not come into it.
+    fn filter(&mut self, runs: &SortedRuns, tree: usize, keys: usize) -> bool {
+        if self.filters.len() <= tree {
+            self.filters.resize_with(tree + 1, || None);
+        }
+        self.filters[tree].get_or_insert_with(|| runs.key_filter()).expect_keys(keys).is_ok()
     }
 
     /// Begins the versions of a tree, `keys` of them, about, the smallest being `first_key`.
@@ -173,7 +188,12 @@ impl Spill {
         };
         // Without memory for a filter look-ups read more.
         let _unfiltered = run.expect_keys(first_key, keys);
+        // A single run, and what goes on with it, is as easily asked itself.
+        let others = spilled.trees.get(tree).is_some_and(|runs| !runs.is_empty());
+        let wanted = if goes_on.is_some() { before.is_some_and(|before| before.is_filtered) } else { others };
+        let is_filtered = wanted && self.filter(runs, tree, keys);
         self.parts.push(SpillPart {
+            is_filtered,
             tree,
             run,
             goes_on,
@@ -195,7 +215,13 @@ impl Spill {
             )));
         }
         let (kind, stamp, command) = (kind_code(version.kind), version.sequence, version.command.0);
-        part.run.push(RunEntry { key, value, kind, stamp, command });
+        let hash = hash(key);
+        part.run.push_hashed(RunEntry { key, value, kind, stamp, command }, hash);
+        if part.is_filtered
+            && let Some(Some(filter)) = self.filters.get_mut(part.tree)
+        {
+            filter.add(hash);
+        }
         let bytes = key.len() + value.len();
         count(&mut part.size, kind, key.len(), value.len());
         note(&mut part.sequences, version.sequence);
@@ -213,7 +239,8 @@ impl Spill {
     }
 
     /// Takes everything back: the spill failed.
-    pub(super) fn undo(self) {
+    pub(super) fn undo(self, spilled: &mut SpilledWrites) {
+        spilled.filters = self.filters;
         for part in self.parts {
             if let Some(mark) = part.goes_on {
                 part.run.truncate(mark);
@@ -226,6 +253,7 @@ impl SpilledWrites {
     /// Takes a spill over.
     pub(super) fn accept(&mut self, spill: Spill, runs: &SortedRuns) {
         self.generation += 1;
+        self.filters = spill.filters;
         for part in spill.parts {
             if self.trees.len() <= part.tree {
                 self.trees.resize_with(part.tree + 1, Vec::new);
@@ -237,8 +265,12 @@ impl SpilledWrites {
                         *held = held.start.min(new.start)..held.end.max(new.end);
                     }
                     newest.size += part.size;
+                    newest.is_filtered &= part.is_filtered;
                 }
-                _ => tree.push(SpilledRun { run: part.run, sequences: part.sequences, size: part.size }),
+                _ => {
+                    let SpillPart { run, sequences, size, is_filtered, .. } = part;
+                    tree.push(SpilledRun { run, sequences, size, is_filtered });
+                }
             }
             if tree.len() > RUN_COUNT_MAX {
                 // An error leaves the runs as they are: reading them takes longer, and the next spill tries again.
@@ -301,8 +333,14 @@ impl SpilledWrites {
         buffer: &'b mut Vec<u8>,
     ) -> Result<Option<OwnWrite<'b>>> {
         let mut found = None;
+        let hash = hash(key);
+        let filter = self.filters.get(tree).and_then(Option::as_ref);
+        let is_new = filter.is_some_and(|filter| !filter.may_hold(hash));
         for run in self.trees.get(tree).into_iter().flatten().rev() {
-            run.run.find(key, |entry| {
+            if is_new && run.is_filtered {
+                continue;
+            }
+            run.run.find_hashed(key, hash, |entry| {
                 if is_seen(&entry, before, &self.dead) {
                     buffer.clear();
                     buffer.extend_from_slice(entry.value);
@@ -358,6 +396,7 @@ fn merge_newest(tree: &mut Vec<SpilledRun>, dead: &Dead, runs: &SortedRuns) -> R
     let old = &tree[from..];
     let merged = Arc::new(runs.stamped());
     let keys = old.iter().map(|run| run.size.keys()).sum();
+    let is_filtered = old.iter().all(|run| run.is_filtered);
     let _unfiltered = merged.expect_keys(&[], keys);
     let unbounded = Bound::Unbounded;
     let sources = old
@@ -386,7 +425,7 @@ fn merge_newest(tree: &mut Vec<SpilledRun>, dead: &Dead, runs: &SortedRuns) -> R
     merged.finish()?;
     tree.truncate(from);
     if size.keys() > 0 {
-        tree.push(SpilledRun { run: merged, sequences, size });
+        tree.push(SpilledRun { run: merged, sequences, size, is_filtered });
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Filters over the keys of a sorted run: most look-ups of keys that are not there read nothing.
 //! Knows hashes of keys. Knows nothing of blocks.
 
+use crate::common::memory::Reservation;
+use crate::error::Result;
 use std::hash::{BuildHasher, Hasher};
 
 /// Bits of the filter for each key: about one look-up in 200 of keys that are not there finds a block to read.
@@ -13,7 +15,8 @@ pub(super) struct Filter {
     words: Vec<[u32; 8]>,
 }
 
-pub(super) fn hash(key: &[u8]) -> u64 {
+/// The hash by which filters know a key.
+pub fn hash(key: &[u8]) -> u64 {
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
     hasher.write(key);
     hasher.finish()
@@ -62,5 +65,52 @@ impl Filter {
     pub(super) fn may_hold(&self, hash: u64) -> bool {
         let word = &self.words[self.word(hash)];
         word.iter().zip(Filter::bits(hash)).all(|(word, bit)| word & bit != 0)
+    }
+}
+
+/// A filter over keys of many runs, which grows with them: one look at it instead of one at each run.
+#[derive(Debug)]
+pub struct KeyFilter {
+    filters: Vec<Filter>,
+    /// Keys that the last filter was made for.
+    keys: usize,
+    /// So many of them are still to come.
+    left: usize,
+    memory: Reservation,
+}
+
+/// The first filter is made for so many times the keys that come first; each that follows for twice as many.
+const FIRST_KEYS_TIMES: usize = 4;
+
+impl KeyFilter {
+    pub(super) fn new(memory: Reservation) -> KeyFilter {
+        KeyFilter { filters: Vec::new(), keys: 0, left: 0, memory }
+    }
+
+    /// Makes room for `keys` more keys, about.
+    /// # Errors
+    /// `53200`; there is no room then.
+    pub fn expect_keys(&mut self, keys: usize) -> Result<()> {
+        if self.left >= keys {
+            return Ok(());
+        }
+        let next = if self.filters.is_empty() { FIRST_KEYS_TIMES * keys } else { (2 * self.keys).max(keys) };
+        self.memory.grow(Filter::bytes_for(next))?;
+        self.filters.push(Filter::new(&[], next));
+        (self.keys, self.left) = (next, next);
+        Ok(())
+    }
+
+    /// Adds a key by its [`hash`].
+    pub fn add(&mut self, hash: u64) {
+        self.left = self.left.saturating_sub(1);
+        if let Some(filter) = self.filters.last_mut() {
+            filter.add(hash);
+        }
+    }
+
+    /// False: no such key was added.
+    pub fn may_hold(&self, hash: u64) -> bool {
+        self.filters.iter().any(|filter| filter.may_hold(hash))
     }
 }

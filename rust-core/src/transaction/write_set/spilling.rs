@@ -93,10 +93,10 @@ impl WriteSet {
     /// Moves what is in memory to temporary files.
     pub(super) fn spill(&mut self) -> Result<()> {
         let mut spilled = self.spilled.take().unwrap_or_default();
-        let mut spill = Spill::new();
+        let mut spill = Spill::new(&mut spilled);
         let written = (0..self.trees.len()).try_for_each(|tree| self.spill_tree(tree, &spilled, &mut spill));
         if let Err(error) = written {
-            spill.undo();
+            spill.undo(&mut spilled);
             let was_spilled = self.first_version + self.first_appended > 0;
             self.spilled = Some(spilled).filter(|spilled| !spilled.is_empty() || was_spilled);
             return Err(error);
