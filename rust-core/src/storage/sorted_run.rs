@@ -42,6 +42,8 @@ pub const KEY_BYTES_MAX: usize = (1 << KIND_SHIFT) - 1;
 pub const VALUE_BYTES_MAX: usize = u16::MAX as usize;
 /// Charged for a block of the index besides its first key.
 const BLOCK_INDEX_BYTES: usize = size_of::<Block>();
+/// The index grows by so many blocks at least.
+const INDEX_STEP_BLOCKS: usize = 16;
 
 /// What a run holds of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -443,6 +445,10 @@ impl State {
         }
         block.extend_from_slice(&(offsets.len() as u16).to_le_bytes());
         self.unwritten_bytes += size_of::<u16>();
+        if self.blocks.len() == self.blocks.capacity() {
+            // Doubling would take more than is charged.
+            self.blocks.reserve_exact((self.blocks.len() / 16).max(INDEX_STEP_BLOCKS));
+        }
         self.blocks.push(Block { first_key, place: Place::Memory(block.into()) });
         self.open = OpenBlock { bytes: cleared(bytes), offsets: cleared(offsets) };
     }

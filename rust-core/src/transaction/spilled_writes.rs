@@ -24,8 +24,10 @@ use std::ops::{Bound, Range};
 const RUN_COUNT_MAX: usize = 64;
 /// So many of the newest.
 const MERGED_RUNS: usize = 32;
-/// Bytes written to a run at a time.
-const FLUSH_BYTES: usize = 1 << 20;
+/// Bytes written to a run at a time. They are not charged.
+const FLUSH_BYTES: usize = 256 << 10;
+/// Entries between two looks at how many there are.
+const ENTRIES_A_LOOK: usize = 64;
 
 /// Set in the numbers of rows of append runs.
 pub(super) const APPENDED: u64 = 1 << 63;
@@ -153,7 +155,8 @@ struct SpillPart {
     goes_on: Option<RunMark>,
     sequences: Sequences,
     size: ChangeSize,
-    unwritten: usize,
+    /// Entries since the last look at what is to be written.
+    unlooked: usize,
     is_filtered: bool,
 }
 
@@ -199,7 +202,7 @@ impl Spill {
             goes_on,
             sequences: NO_SEQUENCES,
             size: ChangeSize::default(),
-            unwritten: 0,
+            unlooked: 0,
         });
     }
 
@@ -222,13 +225,12 @@ impl Spill {
         {
             filter.add(hash);
         }
-        let bytes = key.len() + value.len();
         count(&mut part.size, kind, key.len(), value.len());
         note(&mut part.sequences, version.sequence);
-        part.unwritten += bytes;
-        if part.unwritten >= FLUSH_BYTES {
-            part.unwritten = 0;
-            part.run.flush()?;
+        part.unlooked += 1;
+        if part.unlooked >= ENTRIES_A_LOOK {
+            part.unlooked = 0;
+            flush_if_much(&part.run)?;
         }
         Ok(())
     }
@@ -390,6 +392,10 @@ fn is_seen(entry: &RunEntry<'_>, before: Option<CommandNumber>, dead: &Dead) -> 
     before.is_none_or(|before| entry.command < before.0) && !dead.holds(entry.stamp)
 }
 
+fn flush_if_much(run: &SortedRun) -> Result<()> {
+    if run.unwritten_bytes() >= FLUSH_BYTES { run.flush() } else { Ok(()) }
+}
+
 /// Makes one run of the newest runs of a tree, without what was undone.
 fn merge_newest(tree: &mut Vec<SpilledRun>, dead: &Dead, runs: &SortedRuns) -> Result<()> {
     let from = tree.len().saturating_sub(MERGED_RUNS);
@@ -405,21 +411,21 @@ fn merge_newest(tree: &mut Vec<SpilledRun>, dead: &Dead, runs: &SortedRuns) -> R
         .map(|run| RunCursor::new(&run.run, unbounded, false))
         .collect::<Result<Vec<RunCursor>>>()?;
     let mut merge = RunMerge::new(sources, false);
-    let (mut key, mut size, mut unwritten) = (Vec::new(), ChangeSize::default(), 0);
+    let (mut key, mut size) = (Vec::new(), ChangeSize::default());
     let mut sequences = NO_SEQUENCES;
+    let mut unlooked = 0;
     while merge.next_key(&mut key) {
         merge.take(&key, |_, entry| {
             if !dead.holds(entry.stamp) {
-                let bytes = entry.key.len() + entry.value.len();
                 count(&mut size, entry.kind, entry.key.len(), entry.value.len());
                 note(&mut sequences, entry.stamp);
-                unwritten += bytes;
                 merged.push(entry);
             }
         })?;
-        if unwritten >= FLUSH_BYTES {
-            unwritten = 0;
-            merged.flush()?;
+        unlooked += 1;
+        if unlooked >= ENTRIES_A_LOOK {
+            unlooked = 0;
+            flush_if_much(&merged)?;
         }
     }
     merged.finish()?;
