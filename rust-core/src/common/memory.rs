@@ -18,7 +18,7 @@ const CHARGE_ROUNDS_MAX: usize = 64;
 const RECLAIM_BYTES_MIN: usize = 64 << 10;
 /// Caches leave this share of the limit free, up to so many bytes.
 const KEPT_FREE_SHARE: usize = 16;
-const KEPT_FREE_BYTES_MAX: usize = 8 << 20;
+const KEPT_FREE_BYTES_MAX: usize = 16 << 20;
 /// Reservations that give back less do not count as large.
 const LARGE_RETURN_BYTES: usize = 32 << 10;
 /// Together with this share of the limit.

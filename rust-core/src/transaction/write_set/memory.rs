@@ -7,7 +7,7 @@ use crate::error::{Error, Result, SqlState};
 /// The account is charged in steps of this many bytes; the first step stays charged between transactions.
 pub(super) const CHARGE_STEP_BYTES: usize = 16 << 10;
 /// A write set moves to temporary files beyond this share of the memory limit …
-const SPILL_SHARE: usize = 8;
+const SPILL_SHARE: usize = 32;
 /// … or beyond what a larger share has above so many bytes: what stays in memory commits several times as fast, and
 /// where the limit is generous there is room for it.
 const SPILL_GENEROUS_SHARE: usize = 2;
