@@ -4,6 +4,12 @@
 //! *One by one*: each frame in the system's hands before the next one is appended, as a single client at durability
 //! normal has it. Exits with 1 where a floor is missed and the medians are of a release build.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "it measures time and prints what it found"
+)]
+
 use lumos_core::common::ids::{Lsn, TransactionId, TreeId};
 use lumos_core::error::{Error, Result};
 use lumos_core::io::os::OsVfs;
@@ -151,10 +157,9 @@ fn appended(log: &Log, threads: u64, seconds: f64) -> Result<f64> {
                     })
                 })
                 .collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|_| Err(Error::internal("a thread panicked"))))
-                .collect::<Result<()>>()
+            workers.into_iter().try_for_each(|worker| {
+                worker.join().unwrap_or_else(|_| Err(Error::internal("a thread panicked")))
+            })
         })?;
         took += started.elapsed().as_secs_f64();
         count += BUFFERED_FRAMES - left.load(Ordering::Relaxed);
