@@ -28,7 +28,7 @@ mod tests {
         assert_eq!(crc32c(&[0; 32]), 0x8A91_36AA);
         assert_eq!(crc32c(&[0xFF; 32]), 0x62A8_AB43);
         assert_eq!(crc32c(b"123456789"), 0xE306_9283);
-        let bytes: Vec<u8> = (0..20_000_u32).map(|number| (number * 7919 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..20_000_u32).map(|number| ((number * 7919) >> 3) as u8).collect();
         for length in [0, 1, 15, 100, 255, 256, 1023, 1024, 4092, 8188, 20_000] {
             let part = &bytes[..length];
             for cut in [0, 1, length / 3, length] {
