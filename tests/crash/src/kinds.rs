@@ -99,7 +99,7 @@ pub fn kinds() -> Vec<Scenario> {
             let mut scenario = Scenario::new(name, base, &setup, &[step]);
             scenario.page_size = 4096;
             // A backup takes eight of them.
-            scenario.memory_limit = if *name == "large transaction" { 4 << 20 } else { 16 << 20 };
+            scenario.memory_limit = 16 << 20;
             scenario.segment_bytes = 256 << 10;
             scenario
         })
