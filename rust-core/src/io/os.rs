@@ -86,9 +86,15 @@ impl Vfs for OsVfs {
     }
 
     fn create_folder(&self, path: &Path) -> Result<()> {
-        match fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            other => other.map_err(|cause| system_error("create folder", path, &cause)),
+        loop {
+            match fs::DirBuilder::new().mode(0o700).create(path) {
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+                // Another process has taken it away since.
+                Err(cause)
+                    if cause.kind() == io::ErrorKind::AlreadyExists
+                        && fs::symlink_metadata(path).is_err() => {}
+                other => return other.map_err(|cause| system_error("create folder", path, &cause)),
+            }
         }
     }
 

@@ -95,6 +95,7 @@ impl Drop for TemporaryFiles {
 mod tests {
     use super::*;
     use crate::io::memory::MemoryVfs;
+    use crate::io::os::OsVfs;
 
     fn beside(vfs: &Arc<MemoryVfs>) -> TemporaryFiles {
         TemporaryFiles::beside(Arc::clone(vfs) as Arc<dyn Vfs>, Path::new("/app.lumos"))
@@ -123,5 +124,34 @@ mod tests {
         assert_eq!(vfs.list_folder(Path::new("/app.lumos-tmp")).unwrap().len(), 3);
         beside(&vfs).remove_stale().unwrap();
         assert_eq!(vfs.list_folder(Path::new("/app.lumos-tmp")).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn makers_in_one_folder_are_not_in_each_others_way() {
+        let folder = std::env::temp_dir().join(format!("lumos-temporary-{}", std::process::id()));
+        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs::new());
+        vfs.create_folder(&folder).unwrap();
+        std::thread::scope(|scope| {
+            for maker in 0..3_u8 {
+                let (vfs, path) = (&vfs, folder.join("app.lumos"));
+                scope.spawn(move || {
+                    for round in 0..150 {
+                        // Each takes the folder away when it goes; the names of one process differ by their numbers.
+                        let files = TemporaryFiles::beside(Arc::clone(vfs), &path);
+                        files.next.store(u64::from(maker) << 32, Ordering::Relaxed);
+                        if maker == 0 {
+                            files.remove_stale().unwrap();
+                        }
+                        let file = files.create().unwrap();
+                        file.write_at(&[maker, round], 0).unwrap();
+                        let mut read = [9; 2];
+                        file.read_at(&mut read, 0).unwrap();
+                        assert_eq!(read, [maker, round]);
+                    }
+                });
+            }
+        });
+        let _ = vfs.remove_folder(&folder.join("app.lumos-tmp"));
+        vfs.remove_folder(&folder).unwrap();
     }
 }
