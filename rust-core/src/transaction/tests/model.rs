@@ -112,6 +112,8 @@ fn write_and_undo(
             let index = random.below(marks.len() as u64) as usize;
             let (mark, before) = marks[index].clone();
             transaction.rollback_to(mark);
+            // The statement ended with what it did.
+            transaction.start_statement().unwrap();
             *map = before;
             marks.truncate(index);
         }
