@@ -6,6 +6,7 @@ use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;
 use lumos_core::session::Session;
 use lumos_core::sql::types::datum::DatumRef;
+use lumos_tests::process::say;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,9 +95,9 @@ fn rounds_of_inserting_and_deleting(rounds: i64, rows: i64, parts: i64) {
         largest_file = largest_file.max(bytes(&path));
     }
     let share = largest_file as f64 / largest_live as f64;
-    println!(
+    say(&format!(
         "{rounds} rounds of {rows} rows in {parts} transactions: largest live size {largest_live}, file {share:.2} x"
-    );
+    ));
     assert!(largest_file as f64 <= 2.5 * largest_live as f64, "{largest_file} of {largest_live}");
     // Half of the rows again, every second one.
     for part in 0..parts {
@@ -111,7 +112,7 @@ fn rounds_of_inserting_and_deleting(rounds: i64, rows: i64, parts: i64) {
     }
     session.execute_script("VACUUM").unwrap();
     let (live, file) = (live_bytes(&mut session), bytes(&path));
-    println!("after VACUUM: live size {live}, file {file}");
+    say(&format!("after VACUUM: live size {live}, file {file}"));
     // The headers take 128 KiB.
     assert!(file as f64 <= 1.1 * live as f64 + 131_072.0, "{file} of {live}");
     assert_eq!(number(&mut session, "SELECT count(*) FROM t"), rows / 2);

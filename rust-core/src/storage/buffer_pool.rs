@@ -78,7 +78,10 @@ struct Frame {
 
 #[derive(Debug, Default)]
 struct FrameStock {
+    /// Without memory, to be used again.
     free: Vec<u32>,
+    /// Resident ones without a page: the next that are taken, and the first that are given back.
+    spare: Vec<u32>,
     resident: usize,
 }
 
@@ -257,6 +260,14 @@ impl BufferPool {
     pub(super) fn frames_resident(&self) -> usize {
         self.stock.lock().resident
     }
+
+    /// Those of them that hold a page.
+    #[cfg(test)]
+    pub(super) fn frames_in_use(&self) -> usize {
+        let stock = self.stock.lock();
+        stock.resident - stock.spare.len()
+    }
+
     /// Whether a panic came while a page was latched.
     pub(super) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
@@ -531,6 +542,10 @@ impl BufferPool {
     fn take_frame(&self) -> Result<ExclusivePage<'_>> {
         {
             let mut stock = self.stock.lock();
+            if let Some(index) = stock.spare.pop() {
+                drop(stock);
+                return Ok(ExclusivePage::latch(self, self.frame(index as usize)));
+            }
             let may_grow = stock.resident < self.frame_count_max
                 && (stock.resident < FRAMES_MIN || self.memory.try_charge_spare(self.page_size));
             if may_grow {
@@ -567,10 +582,27 @@ impl BufferPool {
         index
     }
 
-    /// Takes an empty frame out of use; its memory goes back to the account and the system.
+    /// Keeps an empty frame for the next page. Its memory is still the process's, so it stays charged.
     fn put_back(&self, guard: ExclusivePage<'_>) {
         let index = self.frame_index(guard.frame);
         debug_assert_eq!(guard.frame.page.load(Ordering::Relaxed), 0);
+        drop(guard);
+        self.stock.lock().spare.push(index as u32);
+    }
+
+    /// Takes an empty frame out of use; its memory goes back to the system and the account.
+    fn give_back(&self, guard: ExclusivePage<'_>) {
+        let index = self.frame_index(guard.frame);
+        debug_assert_eq!(guard.frame.page.load(Ordering::Relaxed), 0);
+        if self.page_size >= 4096 {
+            // Failing to give memory back to the system is no failure.
+            // SAFETY: the frame is empty and under its exclusive latch, so nobody reads what is lost here.
+            let _ = unsafe {
+                let start = index * self.page_size;
+                self.arena.unchecked_advise_range(UncheckedAdvice::DontNeed, start, self.page_size)
+            };
+            self.give_up_large_pages();
+        }
         drop(guard);
         let mut stock = self.stock.lock();
         if stock.resident > FRAMES_MIN {
@@ -693,17 +725,15 @@ impl Reclaim for BufferPool {
     fn reclaim(&self, bytes: usize) -> usize {
         let mut freed = 0;
         while freed < bytes && self.frames_resident() > FRAMES_MIN {
-            let Ok(guard) = self.evict(false) else { break };
-            let start = self.frame_index(guard.frame) * self.page_size;
-            if self.page_size >= 4096 {
-                // Failing to give memory back to the system is no failure.
-                // SAFETY: the frame is empty and under its exclusive latch, so nobody reads what is lost here.
-                let _ = unsafe {
-                    self.arena.unchecked_advise_range(UncheckedAdvice::DontNeed, start, self.page_size)
-                };
-                self.give_up_large_pages();
-            }
-            self.put_back(guard);
+            let spare = self.stock.lock().spare.pop();
+            let guard = match spare {
+                Some(index) => ExclusivePage::latch(self, self.frame(index as usize)),
+                None => match self.evict(false) {
+                    Ok(guard) => guard,
+                    Err(_) => break,
+                },
+            };
+            self.give_back(guard);
             freed += self.page_size;
         }
         freed

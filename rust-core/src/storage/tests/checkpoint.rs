@@ -466,14 +466,14 @@ fn whoever_drops_a_changed_tree_during_a_checkpoint_writes_none_of_its_pages() {
     let mut checkpoint =
         storage.begin_checkpoint(&log_at(3), || false, || TransactionId(4)).unwrap().unwrap();
     let _ = vfs.take_trace();
-    let frames = storage.pool.frames_resident();
+    let frames = storage.pool.frames_in_use();
     storage.drop_tree(dropped, Lsn(5)).unwrap();
     // The directory's page, which the drop changes, is all that it may have to write.
     assert!(vfs.take_trace().len() <= 1);
-    assert!(storage.pool.frames_resident() >= frames, "the checkpoint has the frames");
+    assert!(storage.pool.frames_in_use() >= frames, "the checkpoint has the frames");
     while checkpoint.step().unwrap() != CheckpointStep::Done {}
     drop(checkpoint);
-    assert!(storage.pool.frames_resident() as u64 + pages <= frames as u64 + 1, "and gave them back");
+    assert!(storage.pool.frames_in_use() as u64 + pages <= frames as u64 + 1, "and gave them back");
     let image = vfs.image_after_power_loss(Survival::Nothing, 1);
     let then = Storage::open(options(Arc::new(image), 1024, 1 << 20)).unwrap();
     assert_eq!(all(&then.tree(dropped).unwrap()).len(), 400, "it was there at the cut");
@@ -484,10 +484,10 @@ fn whoever_drops_a_changed_tree_during_a_checkpoint_writes_none_of_its_pages() {
     let tree = storage.tree(dropped).unwrap();
     (0..400_u64).for_each(|key| put(&tree, &key.to_be_bytes(), &[8; 40], 6));
     let given_up = storage.begin_checkpoint(&log_at(7), || false, || TransactionId(4)).unwrap().unwrap();
-    let frames = storage.pool.frames_resident();
+    let frames = storage.pool.frames_in_use();
     storage.drop_tree(dropped, Lsn(8)).unwrap();
     drop(given_up);
-    assert!((storage.pool.frames_resident() as u64) < frames as u64 - pages / 2);
+    assert!((storage.pool.frames_in_use() as u64) < frames as u64 - pages / 2);
     checkpoint_and_compare(&storage, &vfs);
 }
 
