@@ -453,7 +453,13 @@ fn transactions_and_settings_are_plain_data() {
         "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
         "Transaction(Begin(TransactionModes { isolation: Some(RepeatableRead), read_only: Some(true) }))",
     );
-    check("END", "Transaction(Commit)");
+    check("END", "Transaction(Commit { chain: false })");
+    check("ROLLBACK AND CHAIN", "Transaction(Rollback { chain: true })");
+    check("ROLLBACK TO SAVEPOINT \"A b\"", "Transaction(RollbackTo(\"A b\"))");
+    check(
+        "LOCK TABLE t IN SHARE MODE NOWAIT",
+        "Lock(LockTables { tables: [(ObjectId(1), \"t\")], mode: \"SHARE\", no_wait: true })",
+    );
     check(
         "SET LOCAL Foo.Bar TO 'x', 3",
         "Set(SetStatement { name: \"foo.bar\", value: Some(\"x, 3\"), local: true, position: 10 })",
