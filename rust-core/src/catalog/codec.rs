@@ -3,7 +3,7 @@
 //! The only module that knows bincode. A change of one of the types or of what it holds is a new version, and what
 //! was written before stays readable.
 
-use crate::catalog::first_version;
+use crate::catalog::older_versions::{FirstTableDefinition, SecondTableDefinition};
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
 use crate::common::ids::{COUNTER_TREE, TreeId};
@@ -37,10 +37,15 @@ pub trait Stored: Serialize + DeserializeOwned {
 
 impl Stored for TableDefinition {
     const NAME: &'static str = "table definition";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn decode_older(version: u8, bytes: &[u8]) -> Option<Result<Self, String>> {
-        (version == 1).then(|| from_bytes::<first_version::TableDefinition>(bytes).map(Into::into))
+        let second = match version {
+            1 => from_bytes::<FirstTableDefinition>(bytes).map(SecondTableDefinition::from),
+            2 => from_bytes::<SecondTableDefinition>(bytes),
+            _ => return None,
+        };
+        Some(second.map(Into::into))
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -61,6 +66,12 @@ impl Stored for TableDefinition {
         };
         if !layout.indexes.iter().flat_map(|index| &index.columns).all(|column| is_there(column.key)) {
             return Err("An index names a column that does not exist.");
+        }
+        for key in &self.foreign_keys {
+            let same_length = key.columns.len() == key.parent_columns.len();
+            if key.columns.is_empty() || !same_length || key.columns.iter().any(|column| *column >= columns) {
+                return Err("A foreign key names a column that does not exist.");
+            }
         }
         let mut owned: Vec<usize> = layout.indexes.iter().flat_map(IndexLayout::computed).collect();
         owned.sort_unstable();
@@ -156,8 +167,33 @@ fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 mod tests {
     use super::*;
     use crate::catalog::snapshot::tests::definition;
+    use crate::catalog::table_definition::{ColumnDefinition, ConstraintKind};
+    use crate::common::ids::ObjectId;
+    use crate::sql::types::data_type::SqlType;
     use crate::table::layout::{IndexColumn, TableLayout};
     use std::sync::Arc;
+
+    fn plain_columns<'t>(table: &'t TableDefinition) -> Vec<(&'t str, SqlType, bool, &'t Option<String>)> {
+        let plain =
+            |column: &'t ColumnDefinition| (&*column.name, column.sql_type, column.not_null, &column.default);
+        table.columns.iter().map(plain).collect()
+    }
+
+    fn plain_indexes(table: &TableDefinition) -> Vec<(ObjectId, &str, Option<ConstraintKind>)> {
+        table.indexes.iter().map(|index| (index.id, &*index.name, index.constraint)).collect()
+    }
+
+    /// The bytes of a definition as the second version wrote them.
+    fn in_second_version(table: &TableDefinition) -> Vec<u8> {
+        let stored = (
+            (table.id, &table.schema, &table.name, plain_columns(table)),
+            (&table.checks, plain_indexes(table), &table.computed, &table.row_id_constraint),
+            &table.layout,
+        );
+        let mut bytes = vec![2];
+        bincode::serde::encode_into_std_write(&stored, &mut bytes, bincode::config::standard()).unwrap();
+        bytes
+    }
 
     /// The bytes of a definition as the first version wrote them.
     fn in_first_version(table: &TableDefinition) -> Vec<u8> {
@@ -172,8 +208,8 @@ mod tests {
         let indexes: Vec<_> =
             layout.indexes.iter().map(|index| (index.tree, columns(&index.columns), index.unique)).collect();
         let stored = (
-            (table.id, &table.schema, &table.name, &table.columns),
-            (&table.checks, &table.indexes, &table.row_id_constraint),
+            (table.id, &table.schema, &table.name, plain_columns(table)),
+            (&table.checks, plain_indexes(table), &table.row_id_constraint),
             (layout.tree, layout.value_tree, layout.row_id, &layout.columns, indexes),
         );
         let mut bytes = vec![1];
@@ -182,10 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn definitions_of_the_first_version_are_still_read() {
+    fn definitions_of_older_versions_are_still_read() {
         let table = definition(7, "t");
-        let read: TableDefinition = decode(&in_first_version(&table)).unwrap();
-        assert_eq!(format!("{read:?}"), format!("{table:?}"));
+        for bytes in [in_first_version(&table), in_second_version(&table)] {
+            let read: TableDefinition = decode(&bytes).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{table:?}"));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 pub mod catalog;
 pub mod codec;
 mod family;
-mod first_version;
+mod older_versions;
 pub mod snapshot;
 pub mod table_definition;
 pub mod verify;

@@ -307,17 +307,13 @@ pub(super) mod tests {
             schema: PUBLIC_SCHEMA.to_owned(),
             name: name.to_owned(),
             columns: vec![ColumnDefinition {
-                name: "a".to_owned(),
-                sql_type,
                 not_null: true,
                 default: Some("1 + 1".to_owned()),
+                ..ColumnDefinition::new("a".to_owned(), sql_type)
             }],
             checks: Vec::new(),
-            indexes: vec![IndexDefinition {
-                id: ObjectId(id + 1),
-                name: format!("{name}_a_idx"),
-                constraint: None,
-            }],
+            indexes: vec![IndexDefinition::new(ObjectId(id + 1), format!("{name}_a_idx"), None)],
+            foreign_keys: Vec::new(),
             computed: Vec::new(),
             row_id_constraint: None,
             layout: Arc::new(TableLayout {

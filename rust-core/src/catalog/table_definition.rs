@@ -21,6 +21,8 @@ pub struct TableDefinition {
     pub checks: Vec<CheckDefinition>,
     /// Indexes, in the order of `layout.indexes`: `indexes[i]` names `layout.indexes[i]`.
     pub indexes: Vec<IndexDefinition>,
+    /// Foreign keys: what its rows refer to.
+    pub foreign_keys: Vec<ForeignKeyDefinition>,
     /// What indexes compute, in the order of `layout.computed`.
     pub computed: Vec<ComputedDefinition>,
     /// The name of the primary key's constraint where the key is the row id and so has no index.
@@ -40,6 +42,76 @@ pub struct ColumnDefinition {
     pub not_null: bool,
     /// The default as SQL text; `None`: NULL.
     pub default: Option<String>,
+    /// GENERATED … AS IDENTITY.
+    pub identity: Option<IdentityDefinition>,
+}
+
+/// What makes a column an identity column.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IdentityDefinition {
+    /// GENERATED ALWAYS: an INSERT must say OVERRIDING SYSTEM VALUE to give a value of its own.
+    pub always: bool,
+    /// The sequence that its values come from.
+    pub sequence: ObjectId,
+}
+
+/// When a constraint is checked.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum Deferral {
+    /// Always at the end of the statement.
+    #[default]
+    NotDeferrable,
+    /// At the end of the statement unless SET CONSTRAINTS puts it off to the end of the transaction.
+    InitiallyImmediate,
+    /// At the end of the transaction unless SET CONSTRAINTS calls for it earlier.
+    InitiallyDeferred,
+}
+
+/// A foreign key of the table that refers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForeignKeyDefinition {
+    /// Its number, never reused.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// The columns that refer, by position.
+    pub columns: Vec<usize>,
+    /// The table that is referred to.
+    pub parent: ObjectId,
+    /// Its columns, one for each of `columns`: those of a primary key or a unique constraint.
+    pub parent_columns: Vec<usize>,
+    /// What NULLs among the columns do.
+    pub matching: ForeignKeyMatching,
+    /// What becomes of a row whose parent goes.
+    pub on_delete: ReferentialAction,
+    /// What becomes of a row whose parent's key changes.
+    pub on_update: ReferentialAction,
+    /// When it is checked.
+    pub deferral: Deferral,
+}
+
+/// What NULLs among the columns of a foreign key do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ForeignKeyMatching {
+    /// A NULL anywhere: nothing is referred to.
+    Simple,
+    /// All are NULL or none is.
+    Full,
+}
+
+/// What becomes of rows that refer to one that goes or gets another key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ReferentialAction {
+    /// Refused where rows still refer to it when the constraint is checked.
+    NoAction,
+    /// Refused at once.
+    Restrict,
+    /// They go too, or get the new key.
+    Cascade,
+    /// These columns of theirs become NULL; none named: all of the foreign key.
+    SetNull(Vec<usize>),
+    /// These columns of theirs get their defaults; none named: all of the foreign key.
+    SetDefault(Vec<usize>),
 }
 
 /// A check constraint.
@@ -69,6 +141,16 @@ pub struct IndexDefinition {
     pub name: String,
     /// Whether it belongs to a constraint, and then cannot be dropped alone.
     pub constraint: Option<ConstraintKind>,
+    /// When its constraint is checked. One that can be put off has an index that is not unique by itself: its keys are
+    /// looked for when it is checked.
+    pub deferral: Deferral,
+}
+
+impl IndexDefinition {
+    /// An index whose keys, where they must be unique, are checked with every statement.
+    pub fn new(id: ObjectId, name: String, constraint: Option<ConstraintKind>) -> IndexDefinition {
+        IndexDefinition { id, name, constraint, deferral: Deferral::NotDeferrable }
+    }
 }
 
 /// Which constraint an index serves.
@@ -78,6 +160,13 @@ pub enum ConstraintKind {
     PrimaryKey,
     /// UNIQUE.
     Unique,
+}
+
+impl ColumnDefinition {
+    /// A column without constraints and default.
+    pub fn new(name: String, sql_type: SqlType) -> ColumnDefinition {
+        ColumnDefinition { name, sql_type, not_null: false, default: None, identity: None }
+    }
 }
 
 impl TableDefinition {

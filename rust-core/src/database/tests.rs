@@ -62,10 +62,9 @@ fn create(
     let id = engine.catalog.next_object_id(&mut transaction).unwrap();
     let sql_types: Vec<SqlType> = types.iter().map(|data_type| SqlType::plain(*data_type)).collect();
     let names: Vec<IndexDefinition> = (0..indexes.len())
-        .map(|position| IndexDefinition {
-            id: engine.catalog.next_object_id(&mut transaction).unwrap(),
-            name: format!("t_index_{position}"),
-            constraint: None,
+        .map(|position| {
+            let id = engine.catalog.next_object_id(&mut transaction).unwrap();
+            IndexDefinition::new(id, format!("t_index_{position}"), None)
         })
         .collect();
     let layout = build::create_trees(&mut transaction, row_id, sql_types.clone(), indexes).unwrap();
@@ -74,15 +73,11 @@ fn create(
         schema: PUBLIC_SCHEMA.to_owned(),
         name: "t".to_owned(),
         columns: (sql_types.iter().enumerate())
-            .map(|(position, sql_type)| ColumnDefinition {
-                name: format!("c{position}"),
-                sql_type: *sql_type,
-                not_null: false,
-                default: None,
-            })
+            .map(|(position, sql_type)| ColumnDefinition::new(format!("c{position}"), *sql_type))
             .collect(),
         checks: Vec::new(),
         indexes: names,
+        foreign_keys: Vec::new(),
         computed: Vec::new(),
         row_id_constraint: None,
         layout: Arc::new(layout),
@@ -520,7 +515,7 @@ fn an_index_made_later_has_every_row_and_refuses_older_snapshots() {
         }
         assert!(matches!(outcome, BuildOutcome::Built));
         let id = database.engine().catalog.next_object_id(&mut transaction).unwrap();
-        let indexes = vec![IndexDefinition { id, name: "t_index".to_owned(), constraint: None }];
+        let indexes = vec![IndexDefinition::new(id, "t_index".to_owned(), None)];
         let changed = Arc::new(TableDefinition { layout, indexes, ..(*definition).clone() });
         database.engine().catalog.write_table(&mut transaction, &changed).unwrap();
         let own = database.engine().catalog.current().with_table(changed);

@@ -128,11 +128,8 @@ impl Session {
         let id = self.engine.catalog.next_object_id(transaction)?;
         let mut indexes = Vec::with_capacity(create.indexes.len());
         for index in &create.indexes {
-            indexes.push(IndexDefinition {
-                id: self.engine.catalog.next_object_id(transaction)?,
-                name: index.name.clone(),
-                constraint: index.constraint,
-            });
+            let id = self.engine.catalog.next_object_id(transaction)?;
+            indexes.push(IndexDefinition::new(id, index.name.clone(), index.constraint));
         }
         let table = Arc::new(TableDefinition {
             id,
@@ -141,6 +138,7 @@ impl Session {
             columns: create.columns.clone(),
             checks: create.checks.clone(),
             indexes,
+            foreign_keys: Vec::new(),
             computed: Vec::new(),
             row_id_constraint: create.row_id_constraint.clone(),
             layout: Arc::new(layout),
@@ -182,11 +180,8 @@ impl Session {
             build::create_index_tree(&mut block.transaction, parts, create.index.unique, predicate)?;
         layout.indexes.push(index_layout);
         table.layout = Arc::new(layout);
-        table.indexes.push(IndexDefinition {
-            id: self.engine.catalog.next_object_id(&mut block.transaction)?,
-            name: create.index.name.clone(),
-            constraint: create.index.constraint,
-        });
+        let id = self.engine.catalog.next_object_id(&mut block.transaction)?;
+        table.indexes.push(IndexDefinition::new(id, create.index.name.clone(), create.index.constraint));
         let position = table.layout.indexes.len() - 1;
         let computed = computed_values(&table)?;
         let manager = &self.engine.manager;

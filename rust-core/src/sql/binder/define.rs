@@ -114,12 +114,7 @@ impl Binder<'_> {
             }
         }
         let index = draft.columns.len();
-        draft.columns.push(ColumnDefinition {
-            name: name.to_owned(),
-            sql_type,
-            not_null: false,
-            default: None,
-        });
+        draft.columns.push(ColumnDefinition::new(name.to_owned(), sql_type));
         let mut null_said: Option<bool> = None;
         for constraint in column.constraints {
             check_deferral(&constraint.deferral)?;

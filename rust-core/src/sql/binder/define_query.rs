@@ -94,12 +94,7 @@ impl Binder<'_> {
             let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
             return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message).at(table.name.position()));
         }
-        let column = |(name, column): (String, &OutputColumn)| ColumnDefinition {
-            name,
-            sql_type: column.sql_type,
-            not_null: false,
-            default: None,
-        };
+        let column = |(name, column): (String, &OutputColumn)| ColumnDefinition::new(name, column.sql_type);
         let columns = names.into_iter().zip(&bound.columns).map(column).collect();
         let mut plan = *bound.plan;
         let parameters = super::type_all_parameters(self.parameters, &mut plan)?;

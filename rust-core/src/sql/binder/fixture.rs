@@ -36,7 +36,7 @@ fn add_index(table: &mut TableDefinition, index: NewIndex) {
     });
     table.layout = Arc::new(layout);
     let id = ObjectId(table.id.0 * 100 + table.indexes.len() as u32 + 1);
-    table.indexes.push(IndexDefinition { id, name: index.name, constraint: index.constraint });
+    table.indexes.push(IndexDefinition::new(id, index.name, index.constraint));
 }
 
 pub(in crate::sql) fn catalog(definitions: &[&str]) -> CatalogSnapshot {
@@ -52,6 +52,7 @@ pub(in crate::sql) fn catalog(definitions: &[&str]) -> CatalogSnapshot {
                     name: create.name,
                     checks: create.checks,
                     indexes: Vec::new(),
+                    foreign_keys: Vec::new(),
                     computed: Vec::new(),
                     row_id_constraint: create.row_id_constraint,
                     layout: Arc::new(TableLayout {

@@ -31,10 +31,8 @@ impl StatisticsSource for Rows {
 fn table() -> Arc<TableDefinition> {
     let types = [DataType::BigInt, DataType::Text, DataType::Integer, DataType::Integer];
     let columns = ["id", "email", "org", "age"].iter().zip(types).map(|(name, data_type)| ColumnDefinition {
-        name: (*name).into(),
-        sql_type: SqlType::plain(data_type),
         not_null: *name == "id",
-        default: None,
+        ..ColumnDefinition::new((*name).into(), SqlType::plain(data_type))
     });
     let column =
         |column, descending| IndexColumn { key: IndexKey::Column(column), descending, nulls_first: false };
@@ -45,7 +43,7 @@ fn table() -> Arc<TableDefinition> {
         predicate: None,
         runtime: Default::default(),
     };
-    let definition = |name: &str| IndexDefinition { id: ObjectId(5), name: name.into(), constraint: None };
+    let definition = |name: &str| IndexDefinition::new(ObjectId(5), name.into(), None);
     Arc::new(TableDefinition {
         id: ObjectId(1),
         schema: "public".into(),
@@ -53,6 +51,7 @@ fn table() -> Arc<TableDefinition> {
         columns: columns.collect(),
         checks: Vec::new(),
         indexes: vec![definition("t_email_key"), definition("t_org_age")],
+        foreign_keys: Vec::new(),
         computed: Vec::new(),
         row_id_constraint: Some("t_pkey".into()),
         layout: Arc::new(TableLayout {
