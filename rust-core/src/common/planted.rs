@@ -1,5 +1,5 @@
-//! Faults that the crash harness plants, to show that it reports them. Outside builds for that purpose (the feature
-//! `planted-faults`, which only the harness's own test turns on) the question is a constant: it costs nothing and
+//! Faults that the crash harness and the history checker plant, to show that they report them. Outside builds for that purpose (the feature
+//! `planted-faults`, which only their own tests turn on) the question is a constant: it costs nothing and
 //! cannot be answered with yes. Knows no layer.
 
 #[cfg(feature = "planted-faults")]
@@ -24,6 +24,16 @@ pub enum PlantedFault {
     SpaceNotReserved = 64,
     /// A statement that fails is committed as far as it came.
     FailureCommitted = 128,
+    /// A transaction that keeps its snapshot takes a new one with each statement.
+    SnapshotTakenLate = 256,
+    /// A serializable transaction forgets which ranges it scanned.
+    RangeReadsNotRecorded = 512,
+    /// A commit lets go of its locks before anybody can see it.
+    LocksReleasedEarly = 1024,
+    /// Of the versions that are newer than a snapshot, a reader takes the newest instead of the oldest.
+    VersionSkipped = 2048,
+    /// A deleted row's place is purged at once, although older snapshots see the row.
+    GhostPurgedEarly = 4096,
 }
 
 #[cfg(feature = "planted-faults")]

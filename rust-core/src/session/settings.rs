@@ -235,7 +235,7 @@ fn on_off(value: bool) -> String {
     String::from(if value { "on" } else { "off" })
 }
 
-/// An isolation level by name; the four of the standard are known, serializable is not there yet.
+/// An isolation level by name; read uncommitted is read committed.
 pub(crate) fn isolation(name: &str, value: &str) -> Result<IsolationLevel> {
     match value.trim().to_ascii_lowercase().as_str() {
         "read committed" | "read uncommitted" => Ok(IsolationLevel::ReadCommitted),
@@ -254,6 +254,7 @@ pub(crate) fn isolation_name(level: IsolationLevel) -> &'static str {
     match level {
         IsolationLevel::ReadCommitted => "read committed",
         IsolationLevel::RepeatableRead => "repeatable read",
+        IsolationLevel::Serializable => "serializable",
     }
 }
 

@@ -18,7 +18,7 @@ use crate::table::scan::{IndexOrder, IndexScan, TableScan, damaged_entry};
 use crate::table::value_tree;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::{Transaction, TreeHandle};
-use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
+use crate::transaction::types::{ReadView, RowLockMode};
 use smallvec::SmallVec;
 use std::cell::{OnceCell, RefCell};
 use std::ops::Bound;
@@ -424,7 +424,7 @@ impl Table {
         if !transaction.changed_since_snapshot(&self.rows, &key)? {
             return Ok(LockedRow::Unchanged);
         }
-        if transaction.isolation() == IsolationLevel::RepeatableRead {
+        if transaction.isolation().keeps_snapshot() {
             return Err(concurrent_update());
         }
         let exists = transaction.get(&self.rows, &key, ReadView::Latest, |value| value.is_some())?;
@@ -443,7 +443,7 @@ impl Table {
         // A key that is there is a duplicate, be its row visible or not, as in PostgreSQL. One that went away since the
         // snapshot would come back under a row that the snapshot still sees.
         if !exists
-            && transaction.isolation() == IsolationLevel::RepeatableRead
+            && transaction.isolation().keeps_snapshot()
             && transaction.changed_since_snapshot(tree, key)?
         {
             return Err(concurrent_update());

@@ -18,6 +18,7 @@
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::memory::Reservation;
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
@@ -27,6 +28,7 @@ use crate::transaction::append_run::AppendRun;
 use crate::transaction::commit_space::{self, is_past_end};
 use crate::transaction::commit_stream::{FrameStream, OPERATIONS_A_BLOCK, Stretches};
 use crate::transaction::garbage::{Garbage, purge, purge_some};
+use crate::transaction::held_locks::LockMark;
 use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::mvcc::{BATCH_BYTES_IN_MEMORY, Batch, CommitSink, ENTRY_BYTES, is_declared};
 use crate::transaction::tree_commit::TreeCommit;
@@ -42,6 +44,8 @@ const BATCH_LENGTH_MIN: usize = 64;
 const RUN_COUNT_MAX: usize = 256;
 /// A commit that applies more changes than this at a time would keep a checkpoint, and so others, waiting.
 const CHANGES_BETWEEN_PAUSES: usize = OPERATIONS_A_BLOCK;
+/// A planted mistake leaves others time to run into it.
+const PLANTED_YIELDS: u32 = 64;
 
 /// Poisons the manager unless the commit comes to its end: a panic after the append must not leave others
 /// waiting for a publication that never comes.
@@ -96,6 +100,10 @@ impl TransactionManager {
         declare_spilled(scratch, &prepared, &stream.stretches);
         self.log.prepare(scratch.operations.len_bytes())?;
         cancel.shield();
+        if is_planted(PlantedFault::LocksReleasedEarly) {
+            self.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
+            (0..PLANTED_YIELDS).for_each(|_| std::thread::yield_now());
+        }
         let (timestamp, publication, ticket) = stream.append_last(scratch)?;
         let mut in_doubt = InDoubt { manager: self, settled: false };
         scratch.links.keep(&scratch.writes);
@@ -347,6 +355,9 @@ impl TransactionManager {
                 continue;
             }
             if !is_free {
+                if ghost && is_planted(PlantedFault::GhostPurgedEarly) {
+                    purge(&self.storage, tree, key, self.snapshots.visible());
+                }
                 garbage.add(tree, key, ghost);
                 continue;
             }

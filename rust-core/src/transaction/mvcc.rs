@@ -15,6 +15,7 @@
 
 use crate::common::ids::{COUNTER_TREE, Lsn, TreeId};
 use crate::common::memory::{MemoryAccount, Reservation};
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Mutex, RwLock};
 use crate::error::{Error, Result, SqlState};
@@ -216,8 +217,13 @@ impl VersionStore {
         }
         let shard = self.shard(hash).lock();
         let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
-        let version =
-            chain.and_then(|chain| chain.versions.iter().find(|version| version.timestamp > snapshot));
+        let version = chain.and_then(|chain| {
+            let is_newer = |version: &&Version| version.timestamp > snapshot;
+            if is_planted(PlantedFault::VersionSkipped) {
+                return chain.versions.iter().rfind(is_newer);
+            }
+            chain.versions.iter().find(is_newer)
+        });
         if let Some(version) = version
             && oldest.is_none_or(|(oldest, _)| version.timestamp <= oldest)
         {

@@ -9,6 +9,7 @@ use crate::common::cancel::CancelToken;
 use crate::common::ids::{CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
 use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
 use crate::common::memory::MemoryAccount;
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::Ordering;
 use crate::durability::policy::Durability;
@@ -152,7 +153,7 @@ impl Transaction {
     pub fn start_statement(&mut self) -> Result<Savemark> {
         self.command.0 += 1;
         match (self.isolation, self.snapshot) {
-            (IsolationLevel::RepeatableRead, Some(_)) => {}
+            (level, Some(_)) if level.keeps_snapshot() && !is_planted(PlantedFault::SnapshotTakenLate) => {}
             // An older statement is still open: its snapshot stays registered and covers the newer one.
             (IsolationLevel::ReadCommitted, Some(_)) if self.open_statements > 0 => {
                 self.snapshot = Some(Snapshot::new(self.manager.snapshots.visible()));

@@ -10,6 +10,18 @@ pub enum IsolationLevel {
     ReadCommitted,
     /// One snapshot, taken by the first statement; a write to a row that changed since is 40001.
     RepeatableRead,
+    /// As repeatable read, and the outcome is that of some order of the transactions one after the other: a
+    /// commit whose reads changed since the snapshot is 40001.
+    Serializable,
+}
+
+impl IsolationLevel {
+    /// Whether all statements of a transaction see the same state, so that a write to a row that changed since
+    /// is refused.
+    #[inline]
+    pub fn keeps_snapshot(self) -> bool {
+        self != IsolationLevel::ReadCommitted
+    }
 }
 
 /// Which state a read sees; the transaction's own writes come on top of either.
