@@ -58,14 +58,11 @@ impl Escalation {
         if held.count() <= self.asked_next {
             return Ok(());
         }
-        let before = held.len();
         let mut trees = trees.peekable();
         if trees.peek().is_none_or(|tree| self.covers(*tree)) {
             return Ok(());
         }
-        if locks.try_lock_table_strongly(owner, held, table, TableLockMode::Exclusive)? {
-            self.trees.extend(trees.map(|tree| (tree, before)));
-        } else {
+        if !self.ask_now(locks, owner, held, table, trees)? {
             self.asked_next = held.count().saturating_mul(2);
         }
         Ok(())

@@ -215,17 +215,11 @@ impl LockManager {
             let request = Request { hash, mode, kind: RequestKind::Table };
             return self.lock(owner, held, request, target, cancel);
         }
-        let request = Request { hash, mode, kind: RequestKind::StrongTable(table) };
-        self.strong_counter(table).fetch_add(1, Ordering::SeqCst);
-        let before = held.len();
-        let result = self.move_fast_locks(table, request.hash).and_then(|()| {
-            self.lock(owner, held, request, target, cancel) //
-        });
-        if held.len() == before {
-            // Refused, or covered by a lock that is counted already.
-            self.strong_counter(table).fetch_sub(1, Ordering::SeqCst);
-        }
-        result
+        self.counted(held, table, |held| {
+            self.move_fast_locks(table, hash)?;
+            let request = Request { hash, mode, kind: RequestKind::StrongTable(table) };
+            self.lock(owner, held, request, target, cancel)
+        })
     }
 
     /// Locks a table if that needs no waiting; false: somebody else is in the way.
@@ -262,16 +256,30 @@ impl LockManager {
         mode: TableLockMode,
     ) -> Result<bool> {
         let hash = self.hash(LockTarget::Table(table));
-        let request = Request { hash, mode: Mode::from(mode), kind: RequestKind::StrongTable(table) };
         held.reserve_one()?;
+        let answer = self.counted(held, table, |held| {
+            self.move_fast_locks(table, hash)?;
+            let request = Request { hash, mode: Mode::from(mode), kind: RequestKind::StrongTable(table) };
+            self.request(owner, held, request)
+        })?;
+        Ok(answer != Answer::Wait)
+    }
+
+    /// Runs a request for a mode of a table that weak ones meet, counted while it runs and while the lock is held.
+    fn counted<R>(
+        &self,
+        held: &mut HeldLocks,
+        table: ObjectId,
+        request: impl FnOnce(&mut HeldLocks) -> Result<R>,
+    ) -> Result<R> {
         self.strong_counter(table).fetch_add(1, Ordering::SeqCst);
         let before = held.len();
-        let answer = self.move_fast_locks(table, hash).and_then(|()| self.request(owner, held, request));
+        let result = request(held);
         if held.len() == before {
             // Refused, or covered by a lock that is counted already.
             self.strong_counter(table).fetch_sub(1, Ordering::SeqCst);
         }
-        Ok(answer? != Answer::Wait)
+        result
     }
 
     /// Gives back every lock taken after `mark`, newest first.

@@ -281,16 +281,20 @@ pub fn list_segments(
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_header_reads_back_and_damage_makes_it_unused() {
-        let header = SegmentHeader {
+    fn sample() -> SegmentHeader {
+        SegmentHeader {
             database: [3; 16],
             sequence: 7,
             start: Lsn(4096),
             salt: 99,
             timeline: 2,
             file_bytes: 1 << 20,
-        };
+        }
+    }
+
+    #[test]
+    fn a_header_reads_back_and_damage_makes_it_unused() {
+        let header = sample();
         let mut bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes).unwrap(), Some(header));
         bytes[40] ^= 1;
@@ -299,15 +303,7 @@ mod tests {
 
     #[test]
     fn a_header_of_a_newer_release_is_refused_by_name() {
-        let header = SegmentHeader {
-            database: [3; 16],
-            sequence: 7,
-            start: Lsn(4096),
-            salt: 99,
-            timeline: 2,
-            file_bytes: 1 << 20,
-        };
-        let mut bytes = header.encode();
+        let mut bytes = sample().encode();
         bytes[8] = 2;
         let crc = crc32c(&bytes[..USED_BYTES - 4]);
         bytes[USED_BYTES - 4..USED_BYTES].copy_from_slice(&crc.to_le_bytes());

@@ -15,4 +15,5 @@ pub mod readers;
 pub mod scenario;
 pub mod shortage;
 pub mod state;
+pub mod tasks;
 pub mod workloads;

@@ -8,9 +8,8 @@
 use lumos_crash::faults::{FAULTS, run};
 use lumos_crash::figures::{is_long, say, say_hits, sized};
 use lumos_crash::points::FAULT_POINTS;
-use lumos_crash::scenario::Report;
+use lumos_crash::tasks;
 use lumos_crash::workloads::workloads;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// At every how many calls each fault is tried at every change; the faults take turns.
 const STRIDE: u64 = 3;
@@ -30,24 +29,7 @@ fn no_failing_call_loses_an_acknowledged_commit() {
                 .flat_map(|fault| [false, true].map(|forever| (scenario.clone(), fault, forever))),
         );
     }
-    let next = AtomicUsize::new(0);
-    let mut total = Report::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut mine = Report::default();
-                    while let Some((scenario, fault, forever)) =
-                        tasks.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        mine.add(run(scenario, *fault, *forever).unwrap());
-                    }
-                    mine
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| total.add(thread.join().unwrap()));
-    });
+    let total = tasks::run_all(&tasks, |(scenario, fault, forever)| run(scenario, *fault, *forever).unwrap());
     let wanted = sized(2_000, 20_000);
     say(&format!("failing calls: {} runs of {wanted}, {} images", total.runs, total.images));
     let never_hit = say_hits(&total, &FAULT_POINTS);

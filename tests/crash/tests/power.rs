@@ -9,41 +9,26 @@ use lumos_crash::figures::{is_long, say, say_hits, sized};
 use lumos_crash::points::POWER_POINTS;
 use lumos_crash::power::{self, PowerOptions};
 use lumos_crash::scenario::Report;
+use lumos_crash::tasks;
 use lumos_crash::workloads::workloads;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Tries all workloads, on a few threads.
 fn run_all(options: PowerOptions) -> Report {
-    let workloads = workloads();
-    let next = AtomicUsize::new(0);
-    let mut total = Report::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut mine = Report::default();
-                    while let Some(scenario) = workloads.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let report = power::run(scenario, options).unwrap_or_else(|error| {
-                            let failures = vec![format!("{} does not run: {error:?}", scenario.name)];
-                            Report { failures, ..Report::default() }
-                        });
-                        say(&format!(
-                            "  {}, seed {}: {} runs, {} images, {} failures",
-                            scenario.name,
-                            options.seed,
-                            report.runs,
-                            report.images,
-                            report.failures.len()
-                        ));
-                        mine.add(report);
-                    }
-                    mine
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| total.add(thread.join().unwrap()));
-    });
-    total
+    tasks::run_all(&workloads(), |scenario| {
+        let report = power::run(scenario, options).unwrap_or_else(|error| {
+            let failures = vec![format!("{} does not run: {error:?}", scenario.name)];
+            Report { failures, ..Report::default() }
+        });
+        say(&format!(
+            "  {}, seed {}: {} runs, {} images, {} failures",
+            scenario.name,
+            options.seed,
+            report.runs,
+            report.images,
+            report.failures.len()
+        ));
+        report
+    })
 }
 
 #[test]

@@ -5,34 +5,21 @@ use lumos_crash::figures::say;
 use lumos_crash::kinds::kinds;
 use lumos_crash::scenario::Report;
 use lumos_crash::shortage::{Shortage, run};
+use lumos_crash::tasks;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn run_all(shortage: Shortage) -> Report {
     let kinds = kinds();
-    let next = AtomicUsize::new(0);
-    let mut total = Report::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut mine = Report::default();
-                    while let Some(scenario) = kinds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let report = run(scenario, shortage).unwrap_or_else(|error| Report {
-                            failures: vec![format!("{} does not run: {error:?}", scenario.name)],
-                            ..Report::default()
-                        });
-                        say(&format!(
-                            "  {shortage:?}, {}: {} shortages, {} refused",
-                            scenario.name, report.runs, report.images
-                        ));
-                        mine.add(report);
-                    }
-                    mine
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| total.add(thread.join().unwrap()));
+    let total = tasks::run_all(&kinds, |scenario| {
+        let report = run(scenario, shortage).unwrap_or_else(|error| Report {
+            failures: vec![format!("{} does not run: {error:?}", scenario.name)],
+            ..Report::default()
+        });
+        say(&format!(
+            "  {shortage:?}, {}: {} shortages, {} refused",
+            scenario.name, report.runs, report.images
+        ));
+        report
     });
     let count = kinds.len();
     say(&format!(

@@ -2,9 +2,8 @@
 //! Knows what the session tells. Knows nothing of the lock manager.
 
 use crate::batch::column::Column;
-use crate::error::Result;
-use crate::sql::functions::registry::{TableFunction, TableFunctionRows};
-use crate::sql::functions::space::column;
+use crate::sql::functions::lines::{Lines, column, numbers, texts};
+use crate::sql::functions::registry::TableFunction;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::DatumRef;
 use std::sync::Arc;
@@ -50,39 +49,19 @@ pub(super) static TABLE: &[TableFunction] = &[TableFunction {
     strict: false,
     documentation: "Locks on tables, held and waited for, and row locks that somebody waits for; a relation: \
                     SELECT … FROM lumos_locks. blocked_by lists the sessions in the way.",
-    start: |_, environment| Ok(Box::new(Lines { lines: environment.locks(), next: 0 })),
+    start: |_, environment| Ok(Box::new(Lines::new(environment.locks(), columns))),
 }];
 
-struct Lines {
-    lines: Vec<LockLine>,
-    next: usize,
-}
-
-impl TableFunctionRows for Lines {
-    fn next(&mut self, rows_max: usize) -> Result<Vec<Arc<Column>>> {
-        let end = self.lines.len().min(self.next + rows_max);
-        let lines = &self.lines[self.next..end];
-        self.next = end;
-        if lines.is_empty() {
-            return Ok(Vec::new());
-        }
-        let text = |of: &dyn for<'a> Fn(&'a LockLine) -> Option<&'a str>| {
-            column(DataType::Text, lines.iter().map(|line| of(line).map_or(DatumRef::Null, DatumRef::Text)))
-        };
-        let number = |of: &dyn Fn(&LockLine) -> Option<i64>| {
-            let values = lines.iter().map(|line| of(line).map_or(DatumRef::Null, DatumRef::BigInt));
-            column(DataType::BigInt, values)
-        };
-        Ok(vec![
-            number(&|line| Some(line.session)),
-            text(&|line| Some(line.kind)),
-            text(&|line| line.schema.as_deref()),
-            text(&|line| line.table.as_deref()),
-            text(&|line| line.object.as_deref()),
-            number(&|line| line.row_id),
-            text(&|line| Some(line.mode)),
-            column(DataType::Boolean, lines.iter().map(|line| DatumRef::Boolean(line.granted))),
-            text(&|line| Some(line.blocked_by.as_str())),
-        ])
-    }
+fn columns(lines: &[LockLine]) -> Vec<Arc<Column>> {
+    vec![
+        numbers(lines, |line| Some(line.session)),
+        texts(lines, |line| Some(line.kind)),
+        texts(lines, |line| line.schema.as_deref()),
+        texts(lines, |line| line.table.as_deref()),
+        texts(lines, |line| line.object.as_deref()),
+        numbers(lines, |line| line.row_id),
+        texts(lines, |line| Some(line.mode)),
+        column(lines, DataType::Boolean, |line| DatumRef::Boolean(line.granted)),
+        texts(lines, |line| Some(line.blocked_by.as_str())),
+    ]
 }

@@ -10,6 +10,7 @@ mod digest;
 mod format_number;
 mod format_time;
 mod kernel;
+mod lines;
 pub mod locks;
 mod math;
 mod numeric;
