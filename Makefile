@@ -1,7 +1,7 @@
 # Lumos. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build-all
-.PHONY: build-all build-rust build-go header docs quickstart test test-long test-rust test-go test-c slt isolation tpch crash crash-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
+.PHONY: build-all build-rust build-go header docs quickstart test test-long test-rust test-go test-c slt isolation tpch crash crash-planted history history-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -11,6 +11,7 @@ KILLS ?= 50
 BENCH ?=
 TARGET ?=
 SECONDS ?= 60
+SEED ?= 1
 SCALE ?= 0.01
 FILES ?= tests/sql/*.slt
 RELEASE := target/release
@@ -61,7 +62,8 @@ test: test-rust test-c test-go ## The whole suite; last line: N passed, M failed
 
 test-rust: tools-rust
 	@mkdir -p target && set -o pipefail; (cargo test --workspace && \
-	  cargo test -p lumos-crash --features planted --test planted --test readers) 2>&1 | tee target/test-rust.log
+	  cargo test -p lumos-crash -p lumos-history --features lumos-crash/planted,lumos-history/planted \
+	    --test planted --test readers) 2>&1 | tee target/test-rust.log
 
 test-go: tools-go tools-c build-rust
 	@mkdir -p target && set -o pipefail; (cd go && go vet -tags rust ./... && go test -count=1 -v -tags rust ./... && \
@@ -74,6 +76,7 @@ test-c: tools-c build-rust
 test-long: tools-rust ## The tests that take long: limits of memory, space after many rounds, many crashes and faults
 	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space -- --nocapture
 	LUMOS_LONG=1 LUMOS_ROUNDS=400 cargo test --release -p lumos-crash
+	LUMOS_LONG=1 cargo test --release -p lumos-history --test histories -- --nocapture
 	cargo run --release --quiet -p lumos-tests --bin lumos-large
 
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
@@ -90,6 +93,12 @@ crash: tools-rust ## Kill a writing process KILLS times and look for what was lo
 
 crash-planted: tools-rust ## See that the crash harness reports mistakes planted in the engine
 	@cargo test -p lumos-crash --features planted --test planted --test readers
+
+history: tools-rust ## Look for anomalies in a million concurrent transactions: make history [SEED=2]
+	@LUMOS_LONG=1 LUMOS_SEED=$(SEED) cargo test --release -q -p lumos-history --test histories -- --nocapture
+
+history-planted: tools-rust ## See that the history checker reports mistakes planted in the engine
+	@cargo test -p lumos-history --features planted --test planted -- --nocapture
 
 fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder|page|log|file SECONDS=60
 	@./fuzz/run.sh "$(TARGET)" "$(SECONDS)"
