@@ -43,6 +43,8 @@ pub struct CatalogSnapshot {
     /// Index name to its table's name and its position there.
     indexes: BTreeMap<String, (String, usize)>,
     views: BTreeMap<String, Arc<ViewDefinition>>,
+    /// The tables that refer to a table by foreign keys.
+    referring: BTreeMap<ObjectId, Vec<ObjectId>>,
     statistics: BTreeMap<ObjectId, Arc<TableStatistics>>,
     /// What differs from the committed snapshot that this one was made from, in order.
     changes: Vec<CatalogChange>,
@@ -140,6 +142,21 @@ impl CatalogSnapshot {
     /// The views whose queries read the table or view `id`, by name.
     pub fn views_over(&self, id: ObjectId) -> impl Iterator<Item = &Arc<ViewDefinition>> {
         self.views.values().filter(move |view| view.dependencies.contains(&id))
+    }
+
+    /// The foreign keys that refer to the table `id`, the oldest first: the table of each and its position there.
+    pub fn referring(&self, id: ObjectId) -> Vec<(Arc<TableDefinition>, usize)> {
+        let mut found = Vec::new();
+        for table in self.referring.get(&id).into_iter().flatten() {
+            let Some(table) = self.table_by_id(*table) else { continue };
+            for (position, key) in table.foreign_keys.iter().enumerate() {
+                if key.parent == id {
+                    found.push((Arc::clone(&table), position));
+                }
+            }
+        }
+        found.sort_by_key(|(table, position)| table.foreign_keys[*position].id);
+        found
     }
 
     /// What ANALYZE found of a table; `None`: it was never analyzed.
@@ -247,6 +264,12 @@ impl CatalogSnapshot {
                 for (position, index) in table.indexes.iter().enumerate() {
                     next.indexes.insert(index.name.clone(), (table.name.clone(), position));
                 }
+                for key in &table.foreign_keys {
+                    let referring = next.referring.entry(key.parent).or_default();
+                    if !referring.contains(&table.id) {
+                        referring.push(table.id);
+                    }
+                }
                 next.names_by_id.insert(table.id, table.name.clone());
                 next.tables.insert(table.name.clone(), Arc::clone(table));
             }
@@ -275,6 +298,14 @@ impl CatalogSnapshot {
         {
             for index in &table.indexes {
                 self.indexes.remove(&index.name);
+            }
+            for key in &table.foreign_keys {
+                if let Some(referring) = self.referring.get_mut(&key.parent) {
+                    referring.retain(|referring| *referring != id);
+                    if referring.is_empty() {
+                        self.referring.remove(&key.parent);
+                    }
+                }
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::session::engine::Engine;
 use crate::session::savepoint::Savepoints;
+use crate::sql::executor::PendingChecks;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::IsolationLevel;
 
@@ -23,6 +24,8 @@ pub(crate) struct Block {
     pub(crate) started: bool,
     /// The newest last.
     pub(crate) savepoints: Savepoints,
+    /// What is still to be checked for constraints.
+    pub(crate) pending: PendingChecks,
 }
 
 impl Block {

@@ -72,6 +72,7 @@ fn insert(table: Arc<TableDefinition>, mut query: LogicalPlan) -> Result<Logical
         new_columns,
         returning: None,
         computed: Arc::default(),
+        references: None,
     })
 }
 

@@ -83,6 +83,7 @@ impl Session {
                 environment: &self.environment,
                 memory: &self.engine.memory,
                 cancel: &self.cancel,
+                pending: &mut block.pending,
                 supply: None,
                 late: None,
             };
@@ -129,6 +130,7 @@ impl Session {
             Ok(Started::Complete(ready, affected, memory)) => {
                 if autocommit {
                     let durability = self.environment.settings.effects().durability;
+                    self.check_deferred(&mut block)?;
                     if block.commit(durability, &self.engine)?.is_some() {
                         self.after_commit();
                     }
@@ -289,6 +291,7 @@ impl Session {
             environment: &self.environment,
             memory: &self.engine.memory,
             cancel: &self.cancel,
+            pending: &mut block.pending,
             supply: None,
             late: None,
         }

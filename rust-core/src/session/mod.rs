@@ -7,6 +7,7 @@
 mod analyze;
 mod block;
 mod computed;
+mod constraints;
 mod copy;
 mod create_table_as;
 mod damage;

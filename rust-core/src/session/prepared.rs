@@ -154,8 +154,15 @@ fn collect_locks(node: &PhysicalNode, locks: &mut Vec<(ObjectId, TableLockMode)>
         | Operator::IndexScan { table, .. }
         | Operator::RowIdLookup { table, .. }
         | Operator::UniqueLookup { table, .. } => locks.push((table.id, TableLockMode::AccessShare)),
-        Operator::Insert { table, .. } | Operator::Update { table, .. } | Operator::Delete { table, .. } => {
+        Operator::Insert { table, references, .. }
+        | Operator::Update { table, references, .. }
+        | Operator::Delete { table, references, .. } => {
             locks.push((table.id, TableLockMode::RowExclusive));
+            for reached in references.iter().flat_map(|references| &references.tables) {
+                let mode =
+                    if reached.is_changed { TableLockMode::RowExclusive } else { TableLockMode::RowShare };
+                locks.push((reached.table.id, mode));
+            }
         }
         _ => {}
     }

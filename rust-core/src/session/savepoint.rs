@@ -8,6 +8,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
 use crate::session::session::Session;
 use crate::session::settings::SettingsMark;
+use crate::sql::executor::PendingMark;
 use crate::transaction::types::Savemark;
 
 /// All that a block can go back to.
@@ -17,6 +18,7 @@ pub(crate) struct BlockMark {
     catalog: Option<Arc<CatalogSnapshot>>,
     read_only: bool,
     settings: SettingsMark,
+    pending: PendingMark,
 }
 
 /// A name for a mark; a later one with the same name hides it.
@@ -125,6 +127,7 @@ impl Session {
         block.transaction.rollback_to(mark.transaction);
         block.catalog.clone_from(&mark.catalog);
         block.read_only = mark.read_only;
+        block.pending.return_to(&mark.pending);
         self.environment.settings.return_to(&mark.settings);
         self.environment.transaction_read_only = mark.read_only;
     }
@@ -141,6 +144,7 @@ impl Block {
             catalog: self.catalog.clone(),
             read_only: self.read_only,
             settings,
+            pending: self.pending.mark(),
         }
     }
 }

@@ -71,6 +71,7 @@ impl Session {
                 let result = result.map_err(|error| self.with_object(error))?;
                 if result.is_some() {
                     let durability = self.environment.settings.effects().durability;
+                    self.check_deferred(&mut block).map_err(|error| self.with_object(error))?;
                     if block.commit(durability, &self.engine)?.is_some() {
                         self.after_commit();
                     }

@@ -7,6 +7,7 @@ use crate::session::result::{PreparedKind, TransactionStatus};
 use crate::session::savepoint::{BlockMark, Savepoints};
 use crate::session::session::Session;
 use crate::session::settings;
+use crate::sql::executor::PendingChecks;
 use crate::transaction::types::IsolationLevel;
 
 impl Session {
@@ -61,6 +62,7 @@ impl Session {
             implicit: false,
             started: false,
             savepoints: Savepoints::default(),
+            pending: PendingChecks::default(),
         }
     }
 
@@ -169,8 +171,9 @@ impl Session {
 
     /// Commits the open block.
     pub(crate) fn commit_block(&mut self) -> Result<Option<Lsn>> {
-        let Some(block) = self.block.take() else { return Ok(None) };
-        let result = block.commit(self.environment.settings.effects().durability, &self.engine);
+        let Some(mut block) = self.block.take() else { return Ok(None) };
+        let durability = self.environment.settings.effects().durability;
+        let result = self.check_deferred(&mut block).and_then(|()| block.commit(durability, &self.engine));
         self.end_block(result.is_ok());
         let committed = result?;
         if committed.is_some() {

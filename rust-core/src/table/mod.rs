@@ -10,6 +10,8 @@ pub mod index;
 pub mod key;
 pub mod layout;
 pub mod limits;
+pub mod pending;
+pub mod reference;
 pub mod row;
 pub mod runtime;
 pub mod scan;

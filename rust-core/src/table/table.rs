@@ -13,6 +13,7 @@ use crate::table::index::{IndexRange, Uniqueness, append_entry_key, append_uniqu
 use crate::table::key::{ROW_ID_BYTES, row_id_key, row_id_of_key};
 use crate::table::layout::{RowIdSource, TableLayout};
 use crate::table::limits::SizeLimits;
+use crate::table::pending::PendingKeys;
 use crate::table::row::{LargePointer, LargeValues, RowEncoder, RowFormat, RowView};
 use crate::table::scan::{IndexOrder, IndexScan, TableScan, damaged_entry};
 use crate::table::value_tree;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 pub struct Table {
     layout: Arc<TableLayout>,
     limits: SizeLimits,
-    rows: TreeHandle,
+    pub(super) rows: TreeHandle,
     values: OnceCell<TreeHandle>,
     indexes: SmallVec<[OnceCell<TreeHandle>; 4]>,
     scratch: RefCell<Scratch>,
@@ -164,7 +165,7 @@ const ROW_ID_COUNTER: u8 = 1;
 const VALUE_ID_COUNTER: u8 = 2;
 
 /// `40001`, as PostgreSQL words it.
-pub(super) fn concurrent_update() -> Error {
+pub fn concurrent_update() -> Error {
     Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
         .hint("Retry the transaction.")
 }
@@ -210,7 +211,7 @@ impl Table {
         Ok(self.values.get_or_init(|| handle))
     }
 
-    fn index_tree(&self, transaction: &Transaction, index: usize) -> Result<&TreeHandle> {
+    pub(super) fn index_tree(&self, transaction: &Transaction, index: usize) -> Result<&TreeHandle> {
         let cell = &self.indexes[index];
         if let Some(handle) = cell.get() {
             return Ok(handle);
@@ -499,13 +500,46 @@ impl Table {
         old: &[DatumRef<'_>],
         new: &[DatumRef<'_>],
     ) -> Result<UpdateOutcome> {
+        self.change(transaction, row, old, new, None)
+    }
+
+    /// As [`Table::update`], but a key that is taken waits in `pending` for the end of the statement, where
+    /// [`Table::settle`] is called. Gives the row's id from then on.
+    /// # Errors
+    /// As [`Table::insert`].
+    pub fn update_or_wait(
+        &self,
+        transaction: &mut Transaction,
+        row: RowId,
+        old: &[DatumRef<'_>],
+        new: &[DatumRef<'_>],
+        pending: &mut PendingKeys,
+    ) -> Result<RowId> {
+        match self.change(transaction, row, old, new, Some(pending))? {
+            UpdateOutcome::Updated(id) => Ok(id),
+            UpdateOutcome::Duplicate { .. } => Err(Error::internal("a taken key did not wait")),
+        }
+    }
+
+    fn change(
+        &self,
+        transaction: &mut Transaction,
+        row: RowId,
+        old: &[DatumRef<'_>],
+        new: &[DatumRef<'_>],
+        mut pending: Option<&mut PendingKeys>,
+    ) -> Result<UpdateOutcome> {
         let new_row = match self.layout.row_id {
             RowIdSource::Counter => row,
             RowIdSource::Column(column) => row_id_of_value(new[column])?,
         };
         if new_row != row && self.lock_new_key(transaction, &self.rows, &row_id_key(new_row))? {
-            return Ok(UpdateOutcome::Duplicate { index: None });
+            let Some(pending) = pending else { return Ok(UpdateOutcome::Duplicate { index: None }) };
+            self.delete(transaction, row, old)?;
+            pending.keep_row(new_row, new);
+            return Ok(UpdateOutcome::Updated(new_row));
         }
+        let mut waiting: SmallVec<[usize; 4]> = SmallVec::new();
         let mut scratch = self.scratch.borrow_mut();
         let Scratch { encoder, new_keys, old_keys } = &mut *scratch;
         new_keys.fill(&self.layout, &self.limits, new_row, |column| new[column])?;
@@ -520,7 +554,10 @@ impl Table {
             if new_keys.is_unique(index) {
                 let tree = self.index_tree(transaction, index)?;
                 if self.lock_new_key(transaction, tree, new_keys.key(index))? {
-                    return Ok(UpdateOutcome::Duplicate { index: Some(index) });
+                    if pending.is_none() {
+                        return Ok(UpdateOutcome::Duplicate { index: Some(index) });
+                    }
+                    waiting.push(index);
                 }
             }
         }
@@ -537,7 +574,11 @@ impl Table {
             if changed && old_keys.has_entry(index) {
                 transaction.delete(layout.tree, old_keys.key(index))?;
             }
-            if (changed || new_row != row) && new_keys.has_entry(index) {
+            if waiting.contains(&index) {
+                if let Some(pending) = &mut pending {
+                    pending.keep_entry(index, new_keys.key(index), new_row);
+                }
+            } else if (changed || new_row != row) && new_keys.has_entry(index) {
                 transaction.put(layout.tree, new_keys.key(index), &row_id_key(new_row))?;
             }
         }

@@ -276,6 +276,12 @@ impl TransactionScan {
         }
     }
 
+    /// Has the scan see another snapshot, and own writes of other commands, than its statement does.
+    pub(super) fn see(&mut self, snapshot: Option<Snapshot>, before: CommandNumber) {
+        self.snapshot = snapshot;
+        self.before = before;
+    }
+
     /// The next rows of the scan's direction; `None` at the end. `read` may be given rows of which none is live.
     /// # Errors
     /// I/O errors and damage; `XX000` when the scan began outside a statement.

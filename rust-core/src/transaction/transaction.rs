@@ -494,6 +494,23 @@ impl Transaction {
         TransactionScan::new(self, tree, lower, upper, backward)
     }
 
+    /// Scans a key range in its newest committed state: what constraints look at, after locking. Own writes of commands
+    /// before now are seen, with `own_now` also those of the running one.
+    pub fn scan_latest(
+        &self,
+        tree: &TreeHandle,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        own_now: bool,
+    ) -> TransactionScan {
+        let mut scan = TransactionScan::new(self, tree, lower, upper, false);
+        // The statement's snapshot is registered and older: versions that the newer one needs are kept.
+        let newest = self.snapshot.map(|_| Snapshot::new(self.manager.snapshots.visible()));
+        let before = CommandNumber(self.command.0 + u32::from(own_now));
+        scan.see(newest, before);
+        scan
+    }
+
     /// Writes a key. The caller holds its lock.
     /// # Errors
     /// `25006` in a read-only transaction; `53200`; the poison of a stopped database.

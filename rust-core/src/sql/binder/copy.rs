@@ -11,6 +11,7 @@ use crate::sql::binder::bound::{BoundStatement, CopyFile, CopyFormat, CopyHeader
 use crate::sql::binder::explain::{boolean, word};
 use crate::sql::binder::from::table_relation;
 use crate::sql::binder::query::Untyped;
+use crate::sql::binder::reference::RowChange;
 use crate::sql::binder::scope::{Context, Place, Scope, column_expression};
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::logical::LogicalPlan;
@@ -126,7 +127,9 @@ impl Binder<'_> {
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, position)?;
         let computed = self.bind_computed(&table, position)?;
-        let plan = LogicalPlan::Insert { table, input, checks, new_columns, returning: None, computed };
+        let references = self.bind_references(&table, &RowChange::Added, position)?;
+        let plan =
+            LogicalPlan::Insert { table, input, checks, new_columns, returning: None, computed, references };
         Ok((plan, supplied))
     }
 

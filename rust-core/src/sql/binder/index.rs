@@ -204,7 +204,7 @@ fn free_part_name(name: String, taken: &[String]) -> String {
 }
 
 /// Puts positions in the table in the place of its columns.
-fn to_table_columns(expression: &mut Expression, columns: &[OutputColumn]) -> Result<()> {
+pub(super) fn to_table_columns(expression: &mut Expression, columns: &[OutputColumn]) -> Result<()> {
     if let Expression::Column { id, data_type } = expression {
         let index = columns.iter().position(|column| column.id == *id);
         let index = index.ok_or_else(|| Error::internal("an index is over a column of another table"))?;

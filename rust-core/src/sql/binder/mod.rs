@@ -32,6 +32,7 @@ mod overlaps;
 mod overload;
 mod parameters;
 mod query;
+mod reference;
 mod scope;
 mod select;
 mod set_operation;

@@ -13,6 +13,7 @@ use crate::sql::binder::bound::{BoundStatement, TruncateTarget};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::from::{alias_relation, table_relation};
 use crate::sql::binder::query::Untyped;
+use crate::sql::binder::reference::RowChange;
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeItem, column_expression};
 use crate::sql::binder::set_operation::projection;
 use crate::sql::binder::walk;
@@ -61,7 +62,8 @@ impl Binder<'_> {
         }
         let returning = self.bind_returning(insert.returning, vec![ScopeItem::new(relation)])?;
         let computed = self.bind_computed(&table, start)?;
-        Ok(LogicalPlan::Insert { table, input, checks, new_columns, returning, computed })
+        let references = self.bind_references(&table, &RowChange::Added, start)?;
+        Ok(LogicalPlan::Insert { table, input, checks, new_columns, returning, computed, references })
     }
 
     /// What is wrong with an INSERT whatever its view allows is said first.
@@ -295,6 +297,8 @@ impl Binder<'_> {
         relations[0] = ScopeItem::new(relation);
         let returning = self.bind_returning(update.returning, relations)?;
         let computed = self.bind_computed(&table, start)?;
+        let changed = RowChange::Changed(assignments.iter().map(|(column, _)| *column).collect());
+        let references = self.bind_references(&table, &changed, start)?;
         Ok(LogicalPlan::Update {
             table,
             input,
@@ -306,6 +310,7 @@ impl Binder<'_> {
             new_columns,
             returning,
             computed,
+            references,
         })
     }
 
@@ -316,8 +321,19 @@ impl Binder<'_> {
         let ChangedRows { table, old_columns, row_id, input, items, recheck } = change;
         let input = self.finish_with(definitions, input);
         let returning = self.bind_returning(delete.returning, items)?;
-        let computed = self.bind_computed(&table, delete.span.position())?;
-        Ok(LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning, computed })
+        let position = delete.span.position();
+        let computed = self.bind_computed(&table, position)?;
+        let references = self.bind_references(&table, &RowChange::Removed, position)?;
+        Ok(LogicalPlan::Delete {
+            table,
+            input,
+            old_columns,
+            row_id,
+            recheck,
+            returning,
+            computed,
+            references,
+        })
     }
 
     /// Nothing refers to tables and no column counts by itself, so CASCADE, RESTRICT and what becomes of identities

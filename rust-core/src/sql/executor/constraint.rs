@@ -1,5 +1,14 @@
 //! Not-null and check constraints of a new row, and the errors of broken constraints in PostgreSQL's words.
 
+mod convert;
+mod message;
+pub(super) mod pending;
+mod reached;
+
+pub use pending::{PendingChecks, PendingMark};
+pub use reached::check_deferred;
+pub(super) use reached::{Reached, end_statement};
+
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::evaluate::context::EvaluationContext;

@@ -34,6 +34,7 @@ mod top_n;
 #[cfg(test)]
 mod tests;
 
+pub use constraint::{PendingChecks, PendingMark, check_deferred};
 pub use execution::{Execution, start, start_instrumented};
 pub use initial::LatePlans;
 pub use instrument::NodeStatistics;
@@ -63,6 +64,8 @@ pub struct ExecutionContext<'a> {
     pub memory: &'a Arc<MemoryAccount>,
     /// Checked once a batch.
     pub cancel: &'a CancelToken,
+    /// What the transaction has still to check for its constraints.
+    pub pending: &'a mut PendingChecks,
     /// Rows for the plan's `Supplied` leaf, where it has one.
     pub supply: Option<&'a mut dyn Supply>,
     /// Parameters that are computed when they are first used; the running plan's own affair: `None` from outside.
@@ -93,6 +96,7 @@ impl ExecutionContext<'_> {
             environment: self.environment,
             memory: self.memory,
             cancel: self.cancel,
+            pending: self.pending,
             supply: match &mut self.supply {
                 Some(supply) => Some(&mut **supply),
                 None => None,

@@ -4,7 +4,7 @@
 use crate::batch::batch::{Batch, Selection};
 use crate::batch::builder::ColumnBuilder;
 use crate::batch::column::Column;
-use crate::catalog::table_definition::TableDefinition;
+use crate::catalog::table_definition::{Deferral, TableDefinition};
 use crate::common::ids::RowId;
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
@@ -16,17 +16,20 @@ use crate::sql::evaluate::row::{self, RowSource};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::assemble::may_repeat_rows;
 use crate::sql::executor::computed::ComputedValues;
-use crate::sql::executor::constraint;
+use crate::sql::executor::constraint::pending::Event;
+use crate::sql::executor::constraint::{self, Reached};
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Sink, Source};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::Operator;
+use crate::sql::plan::reference::{ReferenceTable, References};
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::bulk::{LoadOutcome, TableLoad};
 use crate::table::layout::{IndexKey, RowIdSource};
-use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
+use crate::table::pending::Settled;
+use crate::table::table::{InsertOutcome, LockedRow, Table};
 use crate::transaction::types::{ReadView, RowLockMode};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
@@ -60,6 +63,10 @@ pub(super) struct Target {
     computed: ComputedValues,
     /// How a row is locked before it is changed.
     lock: RowLockMode,
+    /// Indexes whose keys are unique only in the end.
+    deferrable: SmallVec<[usize; 2]>,
+    /// What its foreign keys reach.
+    reached: Option<Reached>,
 }
 
 /// What became of a row that was to be changed.
@@ -78,28 +85,122 @@ impl Target {
         definition: &Arc<TableDefinition>,
         changed: Option<&[(usize, Expression)]>,
         computed: &Arc<[Expression]>,
+        references: Option<&Arc<References>>,
         context: &ExecutionContext<'_>,
     ) -> Result<Target> {
         let layout = &definition.layout;
-        let computed = ComputedValues::new(layout, computed);
-        let is_key = |column: usize| {
-            layout.row_id == RowIdSource::Column(column)
-                || layout.indexes.iter().filter(|index| index.unique).any(|index| {
-                    index.columns.iter().any(|part| part.key == IndexKey::Column(column))
-                        || computed.index_uses(index, &|used| used == column)
-                })
-        };
-        let keys_stay = changed.is_some_and(|changed| !changed.iter().any(|(column, _)| is_key(*column)));
-        Ok(Target {
+        let deferrable = |index: &usize| definition.indexes[*index].deferral != Deferral::NotDeferrable;
+        let mut target = Target {
             definition: Arc::clone(definition),
-            computed,
-            table: Table::open(context.manager, context.transaction, &definition.layout)?,
-            lock: if keys_stay { RowLockMode::NoKeyUpdate } else { RowLockMode::Update },
-        })
+            computed: ComputedValues::new(layout, computed),
+            table: Table::open(context.manager, context.transaction, layout)?,
+            lock: RowLockMode::Update,
+            deferrable: (0..layout.indexes.len()).filter(deferrable).collect(),
+            reached: references.map(Reached::new),
+        };
+        if changed.is_some_and(|changed| !changed.iter().any(|(column, _)| target.is_key_column(*column))) {
+            target.lock = RowLockMode::NoKeyUpdate;
+        }
+        Ok(target)
+    }
+
+    /// Opens a table that a change of another one reaches.
+    pub(super) fn of_reached(reached: &ReferenceTable, context: &ExecutionContext<'_>) -> Result<Target> {
+        Target::open(&reached.table, None, &reached.computed, None, context)
+    }
+
+    /// Whether a column is part of a key that other tables could refer to.
+    pub(super) fn is_key_column(&self, column: usize) -> bool {
+        let layout = &self.definition.layout;
+        layout.row_id == RowIdSource::Column(column)
+            || layout.indexes.iter().enumerate().any(|(position, index)| {
+                (index.unique || self.deferrable.contains(&position))
+                    && (index.columns.iter().any(|part| part.key == IndexKey::Column(column))
+                        || self.computed.index_uses(index, &|used| used == column))
+            })
+    }
+
+    /// What it is.
+    pub(super) fn definition(&self) -> &Arc<TableDefinition> {
+        &self.definition
+    }
+
+    /// Its rows and indexes.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// What its foreign keys reach.
+    pub(super) fn reached(&self) -> Option<&Reached> {
+        self.reached.as_ref()
+    }
+
+    /// To be called when the statement has changed all its rows: what waited for that is done or looked at.
+    #[inline]
+    pub(super) fn end_statement(&self, context: &mut ExecutionContext<'_>) -> Result<()> {
+        if context.pending.is_settled() { Ok(()) } else { constraint::end_statement(self, context) }
+    }
+
+    /// Writes the keys that waited.
+    pub(super) fn settle(&self, context: &mut ExecutionContext<'_>) -> Result<()> {
+        if context.pending.keys.is_empty() {
+            return Ok(());
+        }
+        match self.table.settle(context.transaction, &mut context.pending.keys)? {
+            Settled::Written => Ok(()),
+            Settled::Duplicate { index, values } => {
+                let evaluation = EvaluationContext::new(context.parameters, context.environment);
+                let row: Vec<DatumRef<'_>> = values.iter().map(Datum::as_ref).collect();
+                let row = &row[..self.definition.columns.len().min(row.len())];
+                let mut kept = Vec::new();
+                let row = self.computed.extended(row, None, &mut kept)?;
+                Err(constraint::duplicate_key(&self.definition, index, &row, &evaluation))
+            }
+        }
+    }
+
+    /// Locks the keys of a row that are unique only in the end, and keeps those that others have for later.
+    fn claim_keys(
+        &self,
+        id: RowId,
+        old: Option<(RowId, &[DatumRef<'_>])>,
+        row: &[DatumRef<'_>],
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
+        for index in self.deferrable.iter().copied() {
+            let key = self.table.shared_key(index, row);
+            if let Some((old_id, old)) = old {
+                let old_key = self.table.shared_key(index, old);
+                if old_key == key && (old_id == id || !context.pending.follows_rows()) {
+                    continue;
+                }
+                if old_key != key {
+                    self.table.lock_shared_key(context.transaction, index, old)?;
+                }
+            }
+            let Some(key) = self.table.lock_shared_key(context.transaction, index, row)? else { continue };
+            if !context.pending.keys.is_empty()
+                || self.table.is_key_shared(context.transaction, index, &key, id)?
+            {
+                let event = Event::Unique { table: Arc::clone(&self.definition), index, row: id };
+                context.pending.push(event, context.memory)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether rows that are added may be looked at again at the end of the statement.
+    fn has_late_checks(&self) -> bool {
+        !self.deferrable.is_empty() || self.reached.as_ref().is_some_and(Reached::refers)
+    }
+
+    /// Where a row's changes lead.
+    fn within(&self) -> Option<(&Reached, usize)> {
+        self.reached.as_ref().map(|reached| (reached, 0))
     }
 
     /// Where very many rows are locked already, the table is locked instead of more of them.
-    fn escalate(&self, context: &mut ExecutionContext<'_>) -> Result<()> {
+    pub(super) fn escalate(&self, context: &mut ExecutionContext<'_>) -> Result<()> {
         let layout = &self.definition.layout;
         let indexes = layout.indexes.iter().map(|index| index.tree);
         let trees = [layout.tree, layout.value_tree].into_iter().chain(indexes);
@@ -109,11 +210,12 @@ impl Target {
     /// Opens the table that a data change is of.
     pub(super) fn of(operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
         match operator {
-            Operator::Update { table, assignments, computed, .. } => {
-                Target::open(table, Some(assignments), computed, context)
+            Operator::Update { table, assignments, computed, references, .. } => {
+                Target::open(table, Some(assignments), computed, references.as_ref(), context)
             }
-            Operator::Insert { table, computed, .. } | Operator::Delete { table, computed, .. } => {
-                Target::open(table, None, computed, context)
+            Operator::Insert { table, computed, references, .. }
+            | Operator::Delete { table, computed, references, .. } => {
+                Target::open(table, None, computed, references.as_ref(), context)
             }
             _ => Err(Error::internal("a data change of another kind")),
         }
@@ -151,10 +253,27 @@ impl Target {
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
         match self.table.insert(context.transaction, new)? {
-            InsertOutcome::Inserted(_) => Ok(()),
+            InsertOutcome::Inserted(id) => self.after_insert(id, new, context),
             InsertOutcome::Duplicate { index } => {
                 Err(constraint::duplicate_key(&self.definition, index, new, evaluation))
             }
+        }
+    }
+
+    /// What a row that was added asks of its constraints: `new` with its computed values.
+    #[inline]
+    pub(super) fn after_insert(
+        &self,
+        id: RowId,
+        new: &[DatumRef<'_>],
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
+        if !self.deferrable.is_empty() {
+            self.claim_keys(id, None, new, context)?;
+        }
+        match &self.reached {
+            Some(reached) => reached.added(0, id, new, context),
+            None => Ok(()),
         }
     }
 
@@ -204,30 +323,52 @@ impl Target {
         checks: &[BoundCheck],
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
+        self.update_within(self.within(), id, old, new, batch, checks, context)
+    }
+
+    /// As [`Target::update`], for a table that `within` reaches by this number.
+    #[expect(clippy::too_many_arguments, reason = "the row twice, with what is known of it")]
+    pub(super) fn update_within(
+        &self,
+        within: Option<(&Reached, usize)>,
+        id: RowId,
+        old: &[DatumRef<'_>],
+        new: &[DatumRef<'_>],
+        batch: &ComputedRows<'_>,
+        checks: &[BoundCheck],
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
         let evaluation = EvaluationContext::new(context.parameters, context.environment);
         constraint::check(&self.definition, checks, new, &evaluation)?;
         if self.computed.is_empty() {
-            return self.update_whole(id, old, new, &evaluation, context);
+            return self.update_whole(within, id, old, new, context);
         }
         let (mut kept_old, mut kept_new) = (Vec::new(), Vec::new());
         let old = self.computed.extended(old, batch.old, &mut kept_old)?;
         let new = self.computed.extended(new, batch.new, &mut kept_new)?;
-        self.update_whole(id, &old, &new, &evaluation, context)
+        self.update_whole(within, id, &old, &new, context)
     }
 
     fn update_whole(
         &self,
-        id: RowId,
+        within: Option<(&Reached, usize)>,
+        old_id: RowId,
         old: &[DatumRef<'_>],
         new: &[DatumRef<'_>],
-        evaluation: &EvaluationContext<'_>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
-        match self.table.update(context.transaction, id, old, new)? {
-            UpdateOutcome::Updated(_) => Ok(()),
-            UpdateOutcome::Duplicate { index } => {
-                Err(constraint::duplicate_key(&self.definition, index, new, evaluation))
-            }
+        let keys = &mut context.pending.keys;
+        let before = keys.bytes();
+        let id = self.table.update_or_wait(context.transaction, old_id, old, new, keys)?;
+        if keys.bytes() != before {
+            context.pending.charge_keys(before, context.memory)?;
+        }
+        if !self.deferrable.is_empty() {
+            self.claim_keys(id, Some((old_id, old)), new, context)?;
+        }
+        match within {
+            Some((reached, number)) => reached.changed(number, (old_id, id), old, new, context),
+            None => Ok(()),
         }
     }
 
@@ -239,12 +380,41 @@ impl Target {
         batch: Option<(&[Arc<Column>], usize)>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
+        self.delete_within(self.within(), id, old, batch, context)
+    }
+
+    /// As [`Target::delete`], for a table that `within` reaches by this number.
+    pub(super) fn delete_within(
+        &self,
+        within: Option<(&Reached, usize)>,
+        id: RowId,
+        old: &[DatumRef<'_>],
+        batch: Option<(&[Arc<Column>], usize)>,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
         if self.computed.is_empty() {
-            return self.table.delete(context.transaction, id, old);
+            return self.delete_whole(within, id, old, context);
         }
         let mut kept = Vec::new();
         let old = self.computed.extended(old, batch, &mut kept)?;
-        self.table.delete(context.transaction, id, &old)
+        self.delete_whole(within, id, &old, context)
+    }
+
+    fn delete_whole(
+        &self,
+        within: Option<(&Reached, usize)>,
+        id: RowId,
+        old: &[DatumRef<'_>],
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<()> {
+        for index in self.deferrable.iter().copied() {
+            self.table.lock_shared_key(context.transaction, index, old)?;
+        }
+        self.table.delete(context.transaction, id, old)?;
+        match within {
+            Some((reached, number)) => reached.removed(number, old, context),
+            None => Ok(()),
+        }
     }
 }
 
@@ -362,7 +532,10 @@ impl Modify {
         if matches!(self.loading, Loading::Unknown) {
             let is_long = batch.selected_rows() as u64 >= least.min(BATCH_ROWS as u64 / 2);
             let returns = matches!(self.node.operator(), Operator::Insert { returning: Some(_), .. });
-            let may_load = is_long && !returns && self.target.table.can_load(context.transaction)?;
+            let may_load = is_long
+                && !returns
+                && !self.target.has_late_checks()
+                && self.target.table.can_load(context.transaction)?;
             self.loading = match may_load {
                 true => Loading::Waiting { batches: Vec::new(), rows: 0 },
                 false => Loading::Off,
@@ -668,6 +841,7 @@ impl Sink for Modify {
     fn finish(mut self: Box<Self>, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
         self.end_waiting(false, context)?;
         self.end_load(context)?;
+        self.target.end_statement(context)?;
         Ok(Box::new(Returned { batches: self.returned, memory: self.memory }))
     }
 }

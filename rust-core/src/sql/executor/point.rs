@@ -151,6 +151,9 @@ pub fn run(
         out.row(row, count)?;
         Ok(true)
     })?;
+    if let Some(target) = scratch.target.as_ref().filter(|_| plan.kind != StatementKind::Select) {
+        target.end_statement(context)?;
+    }
     result.affected = (plan.kind != StatementKind::Select).then_some(changed);
     Ok(result)
 }
@@ -256,6 +259,7 @@ fn insert_one(
         });
     }
     target.insert(&new, None, checks, context)?;
+    target.end_statement(context)?;
     Ok(PointResult { rows: 0, affected: Some(1) })
 }
 

@@ -366,6 +366,7 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         new_columns: columns(),
         returning: None,
         computed: Arc::default(),
+        references: None,
     };
     let plan = optimize(update, &[], &Rows(0)).unwrap();
     assert_eq!(
@@ -381,6 +382,7 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         recheck: None,
         returning: None,
         computed: Arc::default(),
+        references: None,
     };
     let plan = optimize(scan, &[], &Rows(0)).unwrap();
     assert_eq!(show(&plan.root), "delete recheck  < scan -..- [0, 1, 2, 3] row_id");

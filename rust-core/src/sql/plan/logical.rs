@@ -4,6 +4,7 @@ use crate::catalog::table_definition::TableDefinition;
 use crate::error::Result;
 use crate::sql::functions::registry::TableFunction;
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
+use crate::sql::plan::reference::References;
 use std::sync::Arc;
 
 /// A common table (WITH), numbered once per statement by the binder.
@@ -249,6 +250,8 @@ pub enum LogicalPlan {
         returning: Option<Returning>,
         /// What the table's indexes compute: `Input { index }` is the table's column.
         computed: Arc<[Expression]>,
+        /// What it means for foreign keys; `None`: nothing.
+        references: Option<Arc<References>>,
     },
     /// Changes rows of a table.
     Update {
@@ -273,6 +276,8 @@ pub enum LogicalPlan {
         returning: Option<Returning>,
         /// As for INSERT.
         computed: Arc<[Expression]>,
+        /// As for INSERT.
+        references: Option<Arc<References>>,
     },
     /// Removes rows of a table.
     Delete {
@@ -290,6 +295,8 @@ pub enum LogicalPlan {
         returning: Option<Returning>,
         /// As for INSERT.
         computed: Arc<[Expression]>,
+        /// As for INSERT.
+        references: Option<Arc<References>>,
     },
 }
 

@@ -3,3 +3,4 @@
 pub mod expression;
 pub mod logical;
 pub mod physical;
+pub mod reference;

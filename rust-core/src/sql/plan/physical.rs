@@ -4,6 +4,7 @@ use crate::catalog::table_definition::TableDefinition;
 use crate::sql::functions::registry::{AggregateFunction, TableFunction};
 use crate::sql::plan::expression::{Expression, OutputColumn, SortKey};
 use crate::sql::plan::logical::{BoundCheck, CommonTableId, InitialForm, SetOperationKind};
+use crate::sql::plan::reference::References;
 use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
 
@@ -324,6 +325,8 @@ pub enum Operator {
         returning: Option<Vec<Expression>>,
         /// What the table's indexes compute: `Input { index }` is the table's column.
         computed: Arc<[Expression]>,
+        /// What it means for foreign keys; `None`: nothing.
+        references: Option<Arc<References>>,
     },
     /// Changes rows.
     Update {
@@ -343,6 +346,8 @@ pub enum Operator {
         returning: Option<Vec<Expression>>,
         /// As for INSERT.
         computed: Arc<[Expression]>,
+        /// As for INSERT.
+        references: Option<Arc<References>>,
     },
     /// Removes rows.
     Delete {
@@ -356,6 +361,8 @@ pub enum Operator {
         returning: Option<Vec<Expression>>,
         /// As for INSERT.
         computed: Arc<[Expression]>,
+        /// As for INSERT.
+        references: Option<Arc<References>>,
     },
 }
 

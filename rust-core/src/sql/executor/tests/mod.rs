@@ -101,6 +101,7 @@ impl Fixture {
             environment: &TestSession,
             memory: &self.memory,
             cancel: &self.cancel,
+            pending: &mut crate::sql::executor::PendingChecks::default(),
             supply: None,
             late: None,
         });

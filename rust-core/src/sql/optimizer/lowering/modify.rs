@@ -22,7 +22,7 @@ struct RowsToChange {
 impl Lowering<'_> {
     pub(super) fn modification(&mut self, plan: LogicalPlan) -> Result<PhysicalNode> {
         match plan {
-            LogicalPlan::Insert { table, input, checks, new_columns, returning, computed } => {
+            LogicalPlan::Insert { table, input, checks, new_columns, returning, computed, references } => {
                 let input = self.exactly(*input)?;
                 let layout = ids(&new_columns);
                 let checks = map_checks(checks, &layout)?;
@@ -33,6 +33,7 @@ impl Lowering<'_> {
                     checks,
                     returning,
                     computed,
+                    references,
                 }))
             }
             LogicalPlan::Update {
@@ -46,6 +47,7 @@ impl Lowering<'_> {
                 new_columns,
                 returning,
                 computed,
+                references,
             } => {
                 let recheck = recheck.filter(|condition| !is_always(condition));
                 let mut used = Vec::new();
@@ -71,9 +73,19 @@ impl Lowering<'_> {
                     checks,
                     returning,
                     computed,
+                    references,
                 }))
             }
-            LogicalPlan::Delete { table, input, old_columns, row_id, recheck, returning, computed } => {
+            LogicalPlan::Delete {
+                table,
+                input,
+                old_columns,
+                row_id,
+                recheck,
+                returning,
+                computed,
+                references,
+            } => {
                 let recheck = recheck.filter(|condition| !is_always(condition));
                 let mut used = Vec::new();
                 recheck.iter().for_each(|condition| add_columns(condition, &mut used));
@@ -88,6 +100,7 @@ impl Lowering<'_> {
                     recheck,
                     returning,
                     computed,
+                    references,
                 }))
             }
             _ => Err(Error::internal("a query lowered as a data change")),
