@@ -103,7 +103,7 @@ history-planted: tools-rust ## See that the history checker reports mistakes pla
 fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder|page|log|file SECONDS=60
 	@./fuzz/run.sh "$(TARGET)" "$(SECONDS)"
 
-bench: build-rust ## Measure beside SQLite, DuckDB, other parsers: make bench [BENCH="O1 O4 tpch parser"]
+bench: build-rust ## Measure beside SQLite, DuckDB, PostgreSQL, other parsers: make bench [BENCH="O1 transactions tpch parser"]
 	@./bench/run.sh $(BENCH)
 
 bench-rust: bench

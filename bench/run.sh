@@ -92,7 +92,12 @@ for row in "${rows[@]}"; do
 done
 if [ ${#rows[@]} -eq 0 ] || [ ${#others[@]} -gt 0 ]; then
   if wanted tpch || wanted storage || wanted s5; then find_duckdb; fi
-  if wanted storage || wanted s8; then find_postgres; fi
+  for name in storage s8 transactions point range100 update insert o7 o8 tpcc; do
+    if wanted "$name"; then
+      find_postgres
+      break
+    fi
+  done
   cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- "${others[@]}"
 fi
 if wanted s7 || wanted storage; then cargo run --release --quiet -p lumos-tests --bin lumos-log; fi

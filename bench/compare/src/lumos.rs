@@ -1,7 +1,7 @@
 //! Lumos through its C interface: the exported functions of `lib/liblumos_core.so`, packed parameters and rows.
 
-use crate::random::Checksum;
-use crate::side::{Class, Connection, Database, Statement, Value};
+use crate::side::{Class, Connection, Database, Failure, Field, Handle, Isolation, Rows, Statement, Value};
+use crate::wire::{field, oid};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
 use std::ptr::null_mut;
@@ -31,69 +31,72 @@ struct ColumnInfo {
     type_name: *const c_char,
 }
 
-type Handle = *mut c_void;
+type Pointer = *mut c_void;
 
 unsafe extern "C" {
     fn lumos_version() -> *const c_char;
-    fn lumos_config_new() -> Handle;
-    fn lumos_config_set(config: Handle, name: *const c_char, value: *const c_char, err: *mut Handle) -> i32;
-    fn lumos_config_free(config: Handle);
-    fn lumos_open_config(path: *const c_char, config: Handle, out: *mut Handle, err: *mut Handle) -> i32;
-    fn lumos_db_stat(db: Handle, name: *const c_char, out: *mut i64) -> i32;
-    fn lumos_db_close(db: Handle);
-    fn lumos_connect(db: Handle, out: *mut Handle, err: *mut Handle) -> i32;
-    fn lumos_conn_close(conn: Handle);
-    fn lumos_conn_set(conn: Handle, name: *const c_char, value: *const c_char, err: *mut Handle) -> i32;
-    fn lumos_conn_get(conn: Handle, name: *const c_char, out: *mut *mut c_char, err: *mut Handle) -> i32;
+    fn lumos_config_new() -> Pointer;
+    fn lumos_config_set(config: Pointer, name: *const c_char, value: *const c_char, err: *mut Pointer)
+    -> i32;
+    fn lumos_config_free(config: Pointer);
+    fn lumos_open_config(path: *const c_char, config: Pointer, out: *mut Pointer, err: *mut Pointer) -> i32;
+    fn lumos_db_stat(db: Pointer, name: *const c_char, out: *mut i64) -> i32;
+    fn lumos_db_close(db: Pointer);
+    fn lumos_connect(db: Pointer, out: *mut Pointer, err: *mut Pointer) -> i32;
+    fn lumos_conn_close(conn: Pointer);
+    fn lumos_conn_set(conn: Pointer, name: *const c_char, value: *const c_char, err: *mut Pointer) -> i32;
+    fn lumos_conn_get(conn: Pointer, name: *const c_char, out: *mut *mut c_char, err: *mut Pointer) -> i32;
     fn lumos_free(memory: *mut c_void);
     fn lumos_exec(
-        conn: Handle,
+        conn: Pointer,
         sql: *const c_char,
         length: usize,
         affected: *mut i64,
-        err: *mut Handle,
+        err: *mut Pointer,
     ) -> i32;
     fn lumos_prepare(
-        conn: Handle,
+        conn: Pointer,
         sql: *const c_char,
         length: usize,
         flags: u32,
-        out: *mut Handle,
+        out: *mut Pointer,
         tail: *mut usize,
-        err: *mut Handle,
+        err: *mut Pointer,
     ) -> i32;
     fn lumos_copy_in(
-        conn: Handle,
+        conn: Pointer,
         sql: *const c_char,
         length: usize,
         read: extern "C" fn(*mut c_void, *mut u8, usize) -> i64,
         user: *mut c_void,
         rows: *mut u64,
-        err: *mut Handle,
+        err: *mut Pointer,
     ) -> i32;
-    fn lumos_stmt_close(stmt: Handle);
-    fn lumos_stmt_column_count(stmt: Handle) -> u32;
-    fn lumos_stmt_column(stmt: Handle, index: u32, out: *mut ColumnInfo) -> i32;
-    fn lumos_stmt_result(stmt: Handle) -> Handle;
+    fn lumos_stmt_close(stmt: Pointer);
+    fn lumos_stmt_column_count(stmt: Pointer) -> u32;
+    fn lumos_stmt_column(stmt: Pointer, index: u32, out: *mut ColumnInfo) -> i32;
+    fn lumos_stmt_result(stmt: Pointer) -> Pointer;
     fn lumos_run(
-        stmt: Handle,
+        stmt: Pointer,
         params: *const u8,
         params_length: usize,
         buffer: *mut u8,
         capacity: usize,
         info: *mut RunInfo,
-        err: *mut Handle,
+        err: *mut Pointer,
     ) -> i32;
     fn lumos_fetch_packed(
-        result: Handle,
+        result: Pointer,
         buffer: *mut u8,
         capacity: usize,
         max_rows: u32,
         info: *mut RunInfo,
-        err: *mut Handle,
+        err: *mut Pointer,
     ) -> i32;
-    fn lumos_error_message(err: Handle) -> *const c_char;
-    fn lumos_error_sqlstate(err: Handle) -> *const c_char;
+    fn lumos_error_message(err: Pointer) -> *const c_char;
+    fn lumos_error_sqlstate(err: Pointer) -> *const c_char;
+    fn lumos_error_is_retryable(err: Pointer) -> bool;
+    fn lumos_error_free(err: Pointer);
 }
 
 const ROW: i32 = 1;
@@ -104,12 +107,26 @@ pub fn version() -> String {
     unsafe { CStr::from_ptr(lumos_version()).to_string_lossy().into_owned() }
 }
 
-fn check(status: i32, err: Handle, what: &str) {
-    if status < 0 {
-        // SAFETY: texts of a live error object end with NUL; for no error they are empty.
+fn failure(status: i32, err: Pointer, what: &str) -> Failure {
+    // SAFETY: texts of a live error object end with NUL; for no error they are empty. It is freed once.
+    unsafe {
         let (state, message) =
-            unsafe { (CStr::from_ptr(lumos_error_sqlstate(err)), CStr::from_ptr(lumos_error_message(err))) };
-        panic!("lumos: {what}: status {status}: {} {}", state.to_string_lossy(), message.to_string_lossy());
+            (CStr::from_ptr(lumos_error_sqlstate(err)), CStr::from_ptr(lumos_error_message(err)));
+        let (state, message) = (state.to_string_lossy(), message.to_string_lossy());
+        let message = format!("lumos: {what}: status {status}: {state} {message}");
+        let is_retryable = lumos_error_is_retryable(err);
+        lumos_error_free(err);
+        Failure { is_retryable, message }
+    }
+}
+
+fn checked(status: i32, err: Pointer, what: &str) -> Result<i32, Failure> {
+    if status < 0 { Err(failure(status, err, what)) } else { Ok(status) }
+}
+
+fn check(status: i32, err: Pointer, what: &str) {
+    if let Err(failure) = checked(status, err, what) {
+        panic!("{}", failure.message);
     }
 }
 
@@ -117,7 +134,7 @@ fn c_text(text: &str) -> CString {
     CString::new(text).expect("no NUL in our texts")
 }
 
-pub struct LumosDatabase(Handle);
+pub struct LumosDatabase(Pointer);
 
 // SAFETY: the header allows a database in any thread.
 unsafe impl Sync for LumosDatabase {}
@@ -162,18 +179,26 @@ impl Drop for LumosDatabase {
 impl Database for LumosDatabase {
     type Connection = LumosConnection;
 
+    fn name(&self) -> &'static str {
+        "lumos"
+    }
+
     fn connect(&self, class: Class) -> LumosConnection {
         let (mut conn, mut err) = (null_mut(), null_mut());
         // SAFETY: as above.
         check(unsafe { lumos_connect(self.0, &mut conn, &mut err) }, err, "connect");
-        let (name, value) =
-            (c_text("durability"), c_text(if class == Class::Full { "full" } else { "normal" }));
+        let value = match class {
+            Class::Full => "full",
+            Class::Normal => "normal",
+            Class::Off => "off",
+        };
+        let (name, value) = (c_text("durability"), c_text(value));
         // SAFETY: as above.
         let status = unsafe { lumos_conn_set(conn, name.as_ptr(), value.as_ptr(), &mut err) };
         check(status, err, "durability");
         LumosConnection {
             conn,
-            statements: [const { None }; Statement::COUNT],
+            statements: Statement::texts().map(Prepared::later).collect(),
             params: Vec::with_capacity(1024),
             buffer: vec![0; 64 << 10],
         }
@@ -182,16 +207,28 @@ impl Database for LumosDatabase {
     fn syncs_and_commits(&self) -> Option<(i64, i64)> {
         Some((self.statistic("log_syncs"), self.statistic("commits")))
     }
+
+    fn log_bytes(&self) -> u64 {
+        self.statistic("log_tail") as u64
+    }
 }
 
 struct Prepared {
-    stmt: Handle,
+    sql: &'static str,
+    /// Null until it first runs.
+    stmt: Pointer,
     types: Vec<u32>,
 }
 
+impl Prepared {
+    fn later(sql: &'static str) -> Prepared {
+        Prepared { sql, stmt: null_mut(), types: Vec::new() }
+    }
+}
+
 pub struct LumosConnection {
-    conn: Handle,
-    statements: [Option<Prepared>; Statement::COUNT],
+    conn: Pointer,
+    statements: Vec<Prepared>,
     params: Vec<u8>,
     buffer: Vec<u8>,
 }
@@ -201,8 +238,8 @@ unsafe impl Send for LumosConnection {}
 
 impl Drop for LumosConnection {
     fn drop(&mut self) {
-        for prepared in self.statements.iter().flatten() {
-            // SAFETY: our handle.
+        for prepared in &self.statements {
+            // SAFETY: our handle; null is fine.
             unsafe { lumos_stmt_close(prepared.stmt) };
         }
         // SAFETY: our handle.
@@ -221,55 +258,107 @@ extern "C" fn read_text(rest: *mut c_void, buffer: *mut u8, capacity: usize) -> 
     now.len() as i64
 }
 
+/// Rows on their way into COPY.
+struct Source<'a> {
+    rows: Rows<'a>,
+    text: Vec<u8>,
+    taken: usize,
+}
+
+/// Hands COPY the next rows.
+extern "C" fn read_rows(source: *mut c_void, buffer: *mut u8, capacity: usize) -> i64 {
+    // SAFETY: `load` passes its own source, and the buffer has room for as much as it says.
+    let (source, buffer) =
+        unsafe { (&mut *source.cast::<Source<'_>>(), std::slice::from_raw_parts_mut(buffer, capacity)) };
+    if source.taken == source.text.len() {
+        source.text.clear();
+        source.taken = 0;
+        while source.text.len() < capacity && (source.rows)(&mut source.text) {}
+    }
+    let rest = &source.text[source.taken..];
+    let now = rest.len().min(capacity);
+    buffer[..now].copy_from_slice(&rest[..now]);
+    source.taken += now;
+    now as i64
+}
+
 impl LumosConnection {
     /// COPY … FROM STDIN of a text in memory.
     pub fn copy_in(&mut self, sql: &str, text: &[u8]) {
-        let (mut rest, mut err) = (text, null_mut());
-        let user = (&raw mut rest).cast();
-        // SAFETY: `sql` has as many bytes as said; `read_text` gets the slice that lives as long as the call.
+        let mut rest = text;
+        self.copy(sql, read_text, (&raw mut rest).cast());
+    }
+
+    /// `user` points to what `read` takes.
+    fn copy(
+        &mut self,
+        sql: &str,
+        read: extern "C" fn(*mut c_void, *mut u8, usize) -> i64,
+        user: *mut c_void,
+    ) {
+        let mut err = null_mut();
+        // SAFETY: `sql` has as many bytes as said; `read` gets what its caller made for it and keeps alive.
         let status = unsafe {
-            lumos_copy_in(self.conn, sql.as_ptr().cast(), sql.len(), read_text, user, null_mut(), &mut err)
+            lumos_copy_in(self.conn, sql.as_ptr().cast(), sql.len(), read, user, null_mut(), &mut err)
         };
         check(status, err, sql);
     }
 
-    fn prepare(&mut self, statement: Statement) {
-        let sql = statement.sql();
-        let (mut stmt, mut err) = (null_mut(), null_mut());
+    fn prepare(&mut self, handle: Handle) -> Result<(), Failure> {
+        let prepared = &mut self.statements[handle.0];
+        let (sql, mut err) = (prepared.sql, null_mut());
         // SAFETY: `sql` has as many bytes as said; out-parameters are writable.
         unsafe {
-            let status =
-                lumos_prepare(self.conn, sql.as_ptr().cast(), sql.len(), 1, &mut stmt, null_mut(), &mut err);
-            check(status, err, sql);
-            let types = (0..lumos_stmt_column_count(stmt)).map(|index| {
+            let (text, stmt) = (sql.as_ptr().cast(), &mut prepared.stmt);
+            let status = lumos_prepare(self.conn, text, sql.len(), 1, stmt, null_mut(), &mut err);
+            checked(status, err, sql)?;
+            for index in 0..lumos_stmt_column_count(prepared.stmt) {
                 let mut info: ColumnInfo = std::mem::zeroed();
                 info.struct_size = size_of::<ColumnInfo>() as u32;
-                check(lumos_stmt_column(stmt, index, &mut info), null_mut(), "lumos_stmt_column");
-                info.type_oid
-            });
-            self.statements[statement as usize] = Some(Prepared { stmt, types: types.collect() });
+                checked(lumos_stmt_column(prepared.stmt, index, &mut info), null_mut(), sql)?;
+                prepared.types.push(info.type_oid);
+            }
         }
+        Ok(())
+    }
+}
+
+impl Connection for LumosConnection {
+    fn begin(isolation: Isolation) -> &'static str {
+        isolation.begin()
     }
 
-    fn start(
+    fn statement(&mut self, sql: &'static str) -> Handle {
+        self.statements.push(Prepared::later(sql));
+        Handle(self.statements.len() - 1)
+    }
+
+    fn attempt(&mut self, sql: &str) -> Result<(), Failure> {
+        let mut err = null_mut();
+        // SAFETY: `sql` has as many bytes as said.
+        let status = unsafe { lumos_exec(self.conn, sql.as_ptr().cast(), sql.len(), null_mut(), &mut err) };
+        checked(status, err, sql).map(drop)
+    }
+
+    fn query(
         &mut self,
-        statement: Statement,
+        handle: Handle,
         values: &[Value<'_>],
-        each: &mut impl FnMut(u32, Option<&[u8]>),
-    ) -> u64 {
-        if self.statements[statement as usize].is_none() {
-            self.prepare(statement);
+        each: &mut impl FnMut(Field<'_>),
+    ) -> Result<u64, Failure> {
+        if self.statements[handle.0].stmt.is_null() {
+            self.prepare(handle)?;
         }
-        let prepared = self.statements[statement as usize].as_ref().expect("prepared above");
+        let prepared = &self.statements[handle.0];
         let params = &mut self.params;
         params.clear();
         params.extend_from_slice(&(values.len() as i16).to_be_bytes());
         for value in values {
             let (oid, bytes) = match value {
-                Value::Integer(number) => (20u32, number.to_be_bytes()),
-                Value::Double(number) => (701, number.to_bits().to_be_bytes()),
+                Value::Integer(number) => (oid::INT8, number.to_be_bytes()),
+                Value::Double(number) => (oid::FLOAT8, number.to_bits().to_be_bytes()),
                 Value::Text(text) => {
-                    params.extend_from_slice(&25u32.to_be_bytes());
+                    params.extend_from_slice(&oid::TEXT.to_be_bytes());
                     params.extend_from_slice(&(text.len() as i32).to_be_bytes());
                     params.extend_from_slice(text.as_bytes());
                     continue;
@@ -295,7 +384,7 @@ impl LumosConnection {
         };
         let mut rows = 0;
         loop {
-            check(status, err, statement.sql());
+            checked(status, err, prepared.sql)?;
             let mut rest = &self.buffer[..info.used as usize];
             for _ in 0..info.rows {
                 rest = &rest[2..];
@@ -303,16 +392,16 @@ impl LumosConnection {
                     let length = i32::from_be_bytes(rest[..4].try_into().expect("four bytes"));
                     rest = &rest[4..];
                     if length < 0 {
-                        each(*oid, None);
+                        each(Field::Null);
                     } else {
-                        each(*oid, Some(&rest[..length as usize]));
+                        each(field(*oid, Some(&rest[..length as usize])));
                         rest = &rest[length as usize..];
                     }
                 }
             }
             rows += u64::from(info.rows);
             if status == DONE {
-                return rows;
+                return Ok(rows);
             }
             assert_eq!(status, ROW, "rows fit into the buffer");
             // SAFETY: as above.
@@ -329,53 +418,6 @@ impl LumosConnection {
             };
         }
     }
-}
-
-fn eight(bytes: &[u8]) -> [u8; 8] {
-    bytes.try_into().expect("eight bytes")
-}
-
-/// A whole number in PostgreSQL's binary form of numeric.
-fn numeric(bytes: &[u8]) -> i64 {
-    let word = |at: usize| i64::from(i16::from_be_bytes([bytes[at], bytes[at + 1]]));
-    let (digits, weight, sign) = (word(0), word(2), word(4));
-    let mut value = 0;
-    for index in 0..=weight {
-        value = value * 10_000 + if index < digits { word(8 + 2 * index as usize) } else { 0 };
-    }
-    if sign == 0 { value } else { -value }
-}
-
-impl Connection for LumosConnection {
-    fn execute(&mut self, sql: &str) {
-        let mut err = null_mut();
-        // SAFETY: `sql` has as many bytes as said.
-        let status = unsafe { lumos_exec(self.conn, sql.as_ptr().cast(), sql.len(), null_mut(), &mut err) };
-        check(status, err, sql);
-    }
-
-    fn run(&mut self, statement: Statement, values: &[Value<'_>], checksum: &mut Checksum) {
-        let rows = self.start(statement, values, &mut |oid, bytes| match (oid, bytes) {
-            (_, None) => checksum.null(),
-            (20, Some(bytes)) => checksum.integer(i64::from_be_bytes(eight(bytes))),
-            (701, Some(bytes)) => checksum.double(f64::from_bits(u64::from_be_bytes(eight(bytes)))),
-            (1700, Some(bytes)) => checksum.integer(numeric(bytes)),
-            (_, Some(bytes)) => checksum.bytes(bytes),
-        });
-        checksum.rows += rows;
-    }
-
-    fn integers(&mut self, statement: Statement) -> Vec<i64> {
-        let mut out = Vec::new();
-        self.start(statement, &[], &mut |oid, bytes| {
-            out.push(match (oid, bytes) {
-                (20, Some(bytes)) => i64::from_be_bytes(eight(bytes)),
-                (1700, Some(bytes)) => numeric(bytes),
-                _ => 0,
-            });
-        });
-        out
-    }
 
     fn setting(&mut self, name: &str) -> String {
         let (name, mut value, mut err) = (c_text(name), null_mut(), null_mut());
@@ -386,5 +428,15 @@ impl Connection for LumosConnection {
             lumos_free(value.cast());
             text
         }
+    }
+
+    fn load(&mut self, table: &str, _columns: usize, rows: Rows<'_>) {
+        let mut source = Source { rows, text: Vec::new(), taken: 0 };
+        self.copy(&format!("COPY {table} FROM STDIN"), read_rows, (&raw mut source).cast());
+    }
+
+    fn settle(&mut self) {
+        self.execute("ANALYZE");
+        self.execute("CHECKPOINT");
     }
 }

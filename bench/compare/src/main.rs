@@ -1,8 +1,8 @@
 //! Workloads side by side: Lumos and SQLite, each through its C interface, with the same data, statements,
 //! random streams and durability. Runs interleave; every figure is a median; ratios in one run count.
 //!
-//! `lumos-compare [--seconds S] [--runs N] [--rows N] [--scale S] [--dir PATH] [ROW…]` with rows such as `O1`, `O4`,
-//! `tpch`, `storage` or one row of it (`S1`).
+//! `lumos-compare [--seconds S] [--runs N] [--rows N] [--scale S] [--warehouses N,N] [--dir PATH] [ROW…]` with rows such
+//! as `O1`, `O4`, `tpch`, `storage` or one row of it (`S1`), `transactions` or one group of it (`O8`).
 
 mod dynamic;
 mod lumos;
@@ -13,6 +13,8 @@ mod side;
 mod sqlite;
 mod storage;
 mod tpch;
+mod transactions;
+mod wire;
 mod workload;
 
 use lumos::LumosDatabase;
@@ -30,19 +32,26 @@ const MEMORY_MIB: u64 = 1024;
 /// Operations whose values are compared before anything is timed.
 const COMPARED: usize = 2000;
 
+#[derive(Clone)]
 struct Options {
     plan: Plan,
+    /// Somebody said how many runs.
+    runs_are_given: bool,
     rows: i64,
     scale: f64,
     directory: PathBuf,
+    /// TPC-C's numbers of warehouses.
+    warehouses: Vec<i64>,
     names: Vec<String>,
 }
 
 fn options() -> Options {
     let mut options = Options {
         plan: Plan { warm_up: Duration::from_millis(500), length: Duration::from_secs(1), runs: 5 },
+        runs_are_given: false,
         rows: workload::ACCOUNTS,
         scale: 0.1,
+        warehouses: vec![1, 10],
         directory: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data"),
         names: Vec::new(),
     };
@@ -54,9 +63,17 @@ fn options() -> Options {
                 options.plan.length = Duration::from_secs_f64(value().parse().expect("seconds"));
                 options.plan.warm_up = options.plan.warm_up.min(options.plan.length / 2);
             }
-            "--runs" => options.plan.runs = value().parse().expect("a number of runs"),
+            "--runs" => {
+                options.plan.runs = value().parse().expect("a number of runs");
+                options.runs_are_given = true;
+            }
             "--rows" => options.rows = value().parse().expect("a number of rows"),
             "--scale" => options.scale = value().parse().expect("a scale"),
+            "--warehouses" => {
+                let counts = value();
+                options.warehouses =
+                    counts.split(',').map(|count| count.parse().expect("numbers of warehouses")).collect();
+            }
             "--dir" => options.directory = value().into(),
             name => options.names.push(name.to_uppercase()),
         }
@@ -337,7 +354,7 @@ fn main() {
             return;
         }
     }
-    if storage::run(&options) {
+    if storage::run(&options) || transactions::run(&options) {
         return;
     }
     let sides = open(&options.directory, "accounts");

@@ -24,7 +24,7 @@ impl Histogram {
         Histogram(vec![0; 40 * STEPS])
     }
 
-    fn record(&mut self, nanoseconds: u64) {
+    pub fn record(&mut self, nanoseconds: u64) {
         let value = nanoseconds.max(STEPS as u64);
         let shift = value.ilog2() - STEPS.ilog2();
         let bucket = shift as usize * STEPS + (value >> shift) as usize;
@@ -32,7 +32,7 @@ impl Histogram {
         self.0[bucket.min(last)] += 1;
     }
 
-    fn add(&mut self, other: &Histogram) {
+    pub fn add(&mut self, other: &Histogram) {
         for (sum, count) in self.0.iter_mut().zip(&other.0) {
             *sum += count;
         }

@@ -29,7 +29,7 @@ pub fn text(seed: u64, length: usize) -> String {
 }
 
 /// Order-dependent sum of every value read.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checksum {
     pub sum: u64,
     pub rows: u64,

@@ -1,7 +1,6 @@
 //! SQLite through its C interface, prepared statements.
 
-use crate::random::Checksum;
-use crate::side::{Class, Connection, Database, Statement, Value};
+use crate::side::{Class, Connection, Database, Failure, Field, Handle, Isolation, Rows, Statement, Value};
 use libsqlite3_sys as ffi;
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
@@ -26,6 +25,10 @@ impl SqliteDatabase {
 impl Database for SqliteDatabase {
     type Connection = SqliteConnection;
 
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
     fn connect(&self, class: Class) -> SqliteConnection {
         let path = CString::new(self.path.to_str().expect("a path of ours")).expect("no NUL");
         let mut db = null_mut();
@@ -33,24 +36,30 @@ impl Database for SqliteDatabase {
         // SAFETY: a NUL-terminated path and a writable out-parameter.
         let status = unsafe { ffi::sqlite3_open_v2(path.as_ptr(), &mut db, flags, std::ptr::null()) };
         assert_eq!(status, ffi::SQLITE_OK, "sqlite3_open_v2");
-        let mut connection = SqliteConnection { db, statements: [null_mut(); Statement::COUNT] };
+        let mut connection =
+            SqliteConnection { db, statements: Statement::texts().map(|sql| (sql, null_mut())).collect() };
         // SAFETY: an open connection.
         unsafe { ffi::sqlite3_busy_timeout(db, 60_000) };
         connection.execute("PRAGMA journal_mode = WAL");
-        let synchronous = if class == Class::Full { "FULL" } else { "NORMAL" };
+        let synchronous = match class {
+            Class::Full => "FULL",
+            Class::Normal => "NORMAL",
+            Class::Off => "OFF",
+        };
         connection.execute(&format!("PRAGMA synchronous = {synchronous}"));
         connection.execute(&format!("PRAGMA cache_size = -{}", self.memory_kib));
         connection
     }
 
-    fn syncs_and_commits(&self) -> Option<(i64, i64)> {
-        None
+    fn log_bytes(&self) -> u64 {
+        crate::storage::written_bytes()
     }
 }
 
 pub struct SqliteConnection {
     db: *mut ffi::sqlite3,
-    statements: [*mut ffi::sqlite3_stmt; Statement::COUNT],
+    /// Null until it first runs.
+    statements: Vec<(&'static str, *mut ffi::sqlite3_stmt)>,
 }
 
 // SAFETY: opened without a mutex: one thread at a time, not tied to a thread.
@@ -60,8 +69,8 @@ impl Drop for SqliteConnection {
     fn drop(&mut self) {
         // SAFETY: our statements and our connection; null statements are fine.
         unsafe {
-            for stmt in self.statements {
-                ffi::sqlite3_finalize(stmt);
+            for (_, stmt) in &self.statements {
+                ffi::sqlite3_finalize(*stmt);
             }
             ffi::sqlite3_close(self.db);
         }
@@ -69,13 +78,15 @@ impl Drop for SqliteConnection {
 }
 
 impl SqliteConnection {
-    fn fail(&self, what: &str, status: i32) -> ! {
+    fn failure(&self, what: &str, status: i32) -> Failure {
         // SAFETY: an open connection.
         let message = unsafe { CStr::from_ptr(ffi::sqlite3_errmsg(self.db)) };
-        panic!("sqlite: {what}: status {status}: {}", message.to_string_lossy());
+        let is_retryable = [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED].contains(&(status & 0xff));
+        let message = format!("sqlite: {what}: status {status}: {}", message.to_string_lossy());
+        Failure { is_retryable, message }
     }
 
-    fn prepare(&mut self, sql: &str) -> *mut ffi::sqlite3_stmt {
+    fn prepare(&self, sql: &str) -> Result<*mut ffi::sqlite3_stmt, Failure> {
         let mut stmt = null_mut();
         // SAFETY: `sql` has as many bytes as said.
         let status = unsafe {
@@ -88,33 +99,47 @@ impl SqliteConnection {
                 null_mut(),
             )
         };
-        if status != ffi::SQLITE_OK {
-            self.fail(sql, status);
-        }
-        stmt
+        if status == ffi::SQLITE_OK { Ok(stmt) } else { Err(self.failure(sql, status)) }
     }
 
-    fn prepared(&mut self, statement: Statement) -> *mut ffi::sqlite3_stmt {
-        if self.statements[statement as usize].is_null() {
-            // SQLite takes `$1` for a name, numbered by appearance; `?1` is the number.
-            self.statements[statement as usize] = self.prepare(&statement.sql().replace('$', "?"));
+    fn prepared(&mut self, handle: Handle) -> Result<*mut ffi::sqlite3_stmt, Failure> {
+        let (sql, stmt) = self.statements[handle.0];
+        if !stmt.is_null() {
+            return Ok(stmt);
         }
-        self.statements[statement as usize]
+        // SQLite takes `$1` for a name, numbered by appearance; `?1` is the number.
+        let stmt = self.prepare(&sql.replace('$', "?"))?;
+        self.statements[handle.0].1 = stmt;
+        Ok(stmt)
     }
 }
 
 impl Connection for SqliteConnection {
-    fn execute(&mut self, sql: &str) {
+    /// It has one level, the strictest; a transaction that writes says so, or two of them would deadlock.
+    fn begin(_isolation: Isolation) -> &'static str {
+        "BEGIN IMMEDIATE"
+    }
+
+    fn statement(&mut self, sql: &'static str) -> Handle {
+        self.statements.push((sql, null_mut()));
+        Handle(self.statements.len() - 1)
+    }
+
+    fn attempt(&mut self, sql: &str) -> Result<(), Failure> {
         let text = CString::new(sql).expect("no NUL");
         // SAFETY: an open connection and a NUL-terminated text.
         let status = unsafe { ffi::sqlite3_exec(self.db, text.as_ptr(), None, null_mut(), null_mut()) };
-        if status != ffi::SQLITE_OK {
-            self.fail(sql, status);
-        }
+        if status == ffi::SQLITE_OK { Ok(()) } else { Err(self.failure(sql, status)) }
     }
 
-    fn run(&mut self, statement: Statement, values: &[Value<'_>], checksum: &mut Checksum) {
-        let stmt = self.prepared(statement);
+    fn query(
+        &mut self,
+        handle: Handle,
+        values: &[Value<'_>],
+        each: &mut impl FnMut(Field<'_>),
+    ) -> Result<u64, Failure> {
+        let stmt = self.prepared(handle)?;
+        let mut rows = 0;
         // SAFETY: a statement of ours; texts live until the statement is reset below.
         unsafe {
             for (index, value) in values.iter().enumerate() {
@@ -135,43 +160,33 @@ impl Connection for SqliteConnection {
                 match ffi::sqlite3_step(stmt) {
                     ffi::SQLITE_ROW => {}
                     ffi::SQLITE_DONE => break,
-                    other => self.fail(statement.sql(), other),
+                    other => {
+                        let failure = self.failure(self.statements[handle.0].0, other);
+                        ffi::sqlite3_reset(stmt);
+                        return Err(failure);
+                    }
                 }
-                checksum.rows += 1;
+                rows += 1;
                 for index in 0..ffi::sqlite3_column_count(stmt) {
-                    match ffi::sqlite3_column_type(stmt, index) {
-                        ffi::SQLITE_INTEGER => checksum.integer(ffi::sqlite3_column_int64(stmt, index)),
-                        ffi::SQLITE_FLOAT => checksum.double(ffi::sqlite3_column_double(stmt, index)),
-                        ffi::SQLITE_NULL => checksum.null(),
+                    each(match ffi::sqlite3_column_type(stmt, index) {
+                        ffi::SQLITE_INTEGER => Field::Integer(ffi::sqlite3_column_int64(stmt, index)),
+                        ffi::SQLITE_FLOAT => Field::Double(ffi::sqlite3_column_double(stmt, index)),
+                        ffi::SQLITE_NULL => Field::Null,
                         _ => {
                             let text = ffi::sqlite3_column_text(stmt, index);
                             let length = ffi::sqlite3_column_bytes(stmt, index) as usize;
-                            checksum.bytes(std::slice::from_raw_parts(text, length));
+                            Field::Bytes(std::slice::from_raw_parts(text, length))
                         }
-                    }
+                    });
                 }
             }
             ffi::sqlite3_reset(stmt);
         }
-    }
-
-    fn integers(&mut self, statement: Statement) -> Vec<i64> {
-        let stmt = self.prepared(statement);
-        // SAFETY: a statement of ours.
-        unsafe {
-            let status = ffi::sqlite3_step(stmt);
-            if status != ffi::SQLITE_ROW {
-                self.fail(statement.sql(), status);
-            }
-            let count = ffi::sqlite3_column_count(stmt);
-            let out = (0..count).map(|index| ffi::sqlite3_column_int64(stmt, index)).collect();
-            ffi::sqlite3_reset(stmt);
-            out
-        }
+        Ok(rows)
     }
 
     fn setting(&mut self, name: &str) -> String {
-        let stmt = self.prepare(&format!("PRAGMA {name}"));
+        let stmt = self.prepare(&format!("PRAGMA {name}")).expect("a setting of SQLite");
         // SAFETY: a statement of ours; the text is copied before it goes.
         unsafe {
             let mut text = String::new();
@@ -182,5 +197,53 @@ impl Connection for SqliteConnection {
             ffi::sqlite3_finalize(stmt);
             text
         }
+    }
+
+    /// A whole key is its rowid; a key of several columns clusters the table where that is worth it, as its manual
+    /// advises.
+    fn create_table(&mut self, name: &str, columns: &str, is_narrow: bool) {
+        let columns = crate::workload::for_sqlite(columns);
+        let is_clustered = is_narrow && columns.contains("PRIMARY KEY (");
+        let end = if is_clustered { " WITHOUT ROWID" } else { "" };
+        self.execute(&format!("CREATE TABLE {name} ({columns}){end}"));
+    }
+
+    /// Prepared inserts of texts, which the columns' affinity makes numbers of.
+    fn load(&mut self, table: &str, columns: usize, rows: Rows<'_>) {
+        let places: Vec<String> = (1..=columns).map(|column| format!("?{column}")).collect();
+        let insert = format!("INSERT INTO {table} VALUES ({})", places.join(", "));
+        self.execute("BEGIN IMMEDIATE");
+        let stmt = self.prepare(&insert).expect("a table of ours");
+        let mut text = Vec::new();
+        while rows(&mut text) {
+            for row in text.trim_ascii_end().split(|byte| *byte == b'\n') {
+                for (index, value) in row.split(|byte| *byte == b'\t').enumerate() {
+                    let (index, length) = (index as i32 + 1, value.len() as i32);
+                    // SAFETY: the row lives until the statement is reset below.
+                    unsafe {
+                        if value == b"\\N" {
+                            ffi::sqlite3_bind_null(stmt, index);
+                        } else {
+                            let value = value.as_ptr().cast();
+                            ffi::sqlite3_bind_text(stmt, index, value, length, ffi::SQLITE_STATIC());
+                        }
+                    }
+                }
+                // SAFETY: a statement of ours.
+                let status = unsafe { ffi::sqlite3_step(stmt) };
+                assert_eq!(status, ffi::SQLITE_DONE, "{}", self.failure(&insert, status).message);
+                // SAFETY: as above.
+                unsafe { ffi::sqlite3_reset(stmt) };
+            }
+            text.clear();
+        }
+        // SAFETY: it is used no more.
+        unsafe { ffi::sqlite3_finalize(stmt) };
+        self.execute("COMMIT");
+    }
+
+    fn settle(&mut self) {
+        self.execute("ANALYZE");
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 }

@@ -16,7 +16,7 @@ pub const CREATE_INDEX: &str = "CREATE INDEX events_account_id ON events (accoun
 
 /// SQLite's rowid needs the word INTEGER.
 pub fn for_sqlite(create: &str) -> String {
-    create.replace("id BIGINT PRIMARY KEY", "id INTEGER PRIMARY KEY")
+    create.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY")
 }
 
 /// Loads them in one transaction; gives the seconds.

@@ -3,6 +3,7 @@
 use crate::measure::{self, Outcome};
 use crate::postgres::PostgresDatabase;
 use crate::side::{Class, Connection, Database, Statement};
+use crate::transactions::empty_statement;
 use crate::{Options, Sides, open, rate, workload};
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -41,15 +42,6 @@ pub fn run(options: &Options) {
     }
     drop(sides);
     let _ = std::fs::remove_dir_all(options.directory.join("clients"));
-}
-
-/// Microseconds of a statement that asks for nothing.
-fn empty_statement(options: &Options, postgres: &PostgresDatabase) -> f64 {
-    let mut outcome = Outcome::new();
-    let operation =
-        |connection: &mut crate::postgres::PostgresConnection, _: &mut _, _: &mut _| connection.execute("");
-    measure::run(postgres, Class::Full, 1, 1, 1, options.plan.length, &operation, Some(&mut outcome));
-    1e6 / outcome.median()
 }
 
 fn row(options: &Options, sides: &Sides, postgres: Option<&PostgresDatabase>, class: Class, threads: usize) {

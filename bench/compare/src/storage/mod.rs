@@ -94,7 +94,7 @@ impl Loaded {
 const LOADED_AT_ONCE: i64 = 1000;
 
 /// Bytes that this process has handed to write calls so far.
-fn written_bytes() -> u64 {
+pub fn written_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("wchar:"));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
