@@ -73,6 +73,7 @@ fn insert(table: Arc<TableDefinition>, mut query: LogicalPlan) -> Result<Logical
         returning: None,
         computed: Arc::default(),
         references: None,
+        conflict: None,
     })
 }
 

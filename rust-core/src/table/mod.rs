@@ -5,6 +5,7 @@
 pub mod build;
 pub mod bulk;
 pub mod computed;
+pub mod conflict;
 mod decode;
 pub mod index;
 pub mod key;

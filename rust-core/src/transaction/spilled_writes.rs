@@ -357,6 +357,22 @@ impl SpilledWrites {
         Ok(found.map(|kind| own_write(kind, buffer)))
     }
 
+    /// Whether there is a version of a key of the command `first` or a later one.
+    pub(super) fn is_written_since(&self, tree: usize, key: &[u8], first: CommandNumber) -> Result<bool> {
+        let mut found = false;
+        let hash = hash(key);
+        for run in self.trees.get(tree).into_iter().flatten().rev() {
+            run.run.find_hashed(key, hash, |entry| {
+                found = found || entry.command >= first.0 && !self.dead.holds(entry.stamp);
+                !found
+            })?;
+            if found {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// The versions of a tree from `from` on in key order, one for each key.
     pub(super) fn cursor(
         &self,

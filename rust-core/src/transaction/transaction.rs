@@ -655,6 +655,43 @@ impl Transaction {
         manager.locks.try_lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode)
     }
 
+    /// Waits until nobody else has a lock on a key that `mode` would meet. Takes no lock itself.
+    /// # Errors
+    /// As [`Transaction::lock_row`].
+    pub fn wait_for_row(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
+        let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
+            return Err(Error::internal("a lock after the transaction's end"));
+        };
+        if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
+            return Ok(LockOutcome::Granted);
+        }
+        let mark = scratch.locks.mark();
+        let outcome =
+            manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)?;
+        manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark);
+        Ok(outcome)
+    }
+
+    /// The locks taken so far, for [`Transaction::release_locks`].
+    pub fn lock_mark(&self) -> LockMark {
+        self.scratch().locks.mark()
+    }
+
+    /// Gives back the locks taken since `mark`. Nothing may have been written under them.
+    pub fn release_locks(&mut self, mark: LockMark) {
+        let manager = Arc::clone(&self.manager);
+        let scratch = self.scratch_mut();
+        manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark);
+        scratch.escalation.released_to(scratch.locks.len());
+    }
+
+    /// Whether the command that runs has written the key itself.
+    /// # Errors
+    /// I/O errors of a write set in temporary files.
+    pub fn is_written_by_command(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
+        self.scratch().writes.is_written_since(tree.id, key, self.command)
+    }
+
     /// Locks a table, waiting as long as it takes.
     /// # Errors
     /// As [`Transaction::lock_row`].

@@ -127,9 +127,18 @@ impl Binder<'_> {
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, position)?;
         let computed = self.bind_computed(&table, position)?;
-        let references = self.bind_references(&table, &RowChange::Added, position)?;
-        let plan =
-            LogicalPlan::Insert { table, input, checks, new_columns, returning: None, computed, references };
+        let references = self.bind_references(&table, &[RowChange::Added], position)?;
+        let (returning, conflict) = (None, None);
+        let plan = LogicalPlan::Insert {
+            table,
+            input,
+            checks,
+            new_columns,
+            returning,
+            computed,
+            references,
+            conflict,
+        };
         Ok((plan, supplied))
     }
 

@@ -16,6 +16,7 @@ mod call;
 mod coercion;
 mod common_table;
 mod conditional;
+mod conflict;
 mod control;
 mod copy;
 mod define;

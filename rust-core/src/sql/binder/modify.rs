@@ -14,7 +14,7 @@ use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::from::{alias_relation, table_relation};
 use crate::sql::binder::query::Untyped;
 use crate::sql::binder::reference::RowChange;
-use crate::sql::binder::scope::{Context, Place, Scope, ScopeItem, column_expression};
+use crate::sql::binder::scope::{Context, Place, Scope, ScopeItem, ScopeRelation, column_expression};
 use crate::sql::binder::set_operation::projection;
 use crate::sql::binder::walk;
 use crate::sql::parser::parse_expression;
@@ -26,13 +26,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Changed columns by position, with their new values.
-type Assignments = Vec<(usize, Expression)>;
+pub(super) type Assignments = Vec<(usize, Expression)>;
 
 impl Binder<'_> {
     pub(super) fn bind_insert(&mut self, insert: &Insert<'_>) -> Result<LogicalPlan> {
-        if let Some(conflict) = insert.on_conflict {
-            return Err(Error::not_supported("ON CONFLICT").at(conflict.span.position()));
-        }
         let start = insert.span.position();
         if insert.overriding.is_some() {
             return Err(Error::not_supported("OVERRIDING").at(start));
@@ -52,18 +49,40 @@ impl Binder<'_> {
                 None => self.insert_query(&table, insert, &targets, defaults, query)?,
             },
         };
-        let input = self.finish_with(definitions, input);
+        let conflict = match insert.on_conflict {
+            Some(clause) => Some(Box::new(self.bind_on_conflict(&table, insert.alias, clause)?)),
+            None => None,
+        };
+        // DO UPDATE may read what WITH defines.
+        let updates = conflict.as_ref().is_some_and(|conflict| conflict.update.is_some());
+        let (definitions, input) = match updates {
+            true => (Some(definitions), input),
+            false => (None, self.finish_with(definitions, input)),
+        };
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, start)?;
-        let mut relation = table_relation(&table, new_columns.clone());
-        if let Some(alias) = insert.alias {
-            relation.hidden_name = Some(std::mem::replace(&mut relation.name, alias.text.to_owned()));
-            relation.schema = None;
-        }
+        let relation = target_relation(&table, new_columns.clone(), insert.alias);
         let returning = self.bind_returning(insert.returning, vec![ScopeItem::new(relation)])?;
         let computed = self.bind_computed(&table, start)?;
-        let references = self.bind_references(&table, &RowChange::Added, start)?;
-        Ok(LogicalPlan::Insert { table, input, checks, new_columns, returning, computed, references })
+        let mut changes = vec![RowChange::Added];
+        if let Some(update) = conflict.as_ref().and_then(|conflict| conflict.update.as_ref()) {
+            changes.push(RowChange::Changed(update.columns.clone()));
+        }
+        let references = self.bind_references(&table, &changes, start)?;
+        let plan = LogicalPlan::Insert {
+            table,
+            input,
+            checks,
+            new_columns,
+            returning,
+            computed,
+            references,
+            conflict,
+        };
+        Ok(match definitions {
+            Some(definitions) => *self.finish_with(definitions, Box::new(plan)),
+            None => plan,
+        })
     }
 
     /// What is wrong with an INSERT whatever its view allows is said first.
@@ -286,7 +305,11 @@ impl Binder<'_> {
         let change = self.bind_changed_rows(&update.table, "update", update.from, update.filter.as_ref())?;
         let ChangedRows { table, old_columns, row_id, input, items, recheck } = change;
         let scope = Scope::of_items(items.clone());
-        let (input, assignments) = self.bind_assignments(&table, update, input, &scope)?;
+        let (mut input, mut assignments) =
+            self.bind_assignments(&table, update.assignments, input, &scope)?;
+        for (_, value) in &mut assignments {
+            input = self.join_subqueries(input, value)?;
+        }
         let input = self.finish_with(definitions, input);
         let start = update.span.position();
         let new_columns = self.table_columns(&table);
@@ -298,7 +321,7 @@ impl Binder<'_> {
         let returning = self.bind_returning(update.returning, relations)?;
         let computed = self.bind_computed(&table, start)?;
         let changed = RowChange::Changed(assignments.iter().map(|(column, _)| *column).collect());
-        let references = self.bind_references(&table, &changed, start)?;
+        let references = self.bind_references(&table, &[changed], start)?;
         Ok(LogicalPlan::Update {
             table,
             input,
@@ -323,7 +346,7 @@ impl Binder<'_> {
         let returning = self.bind_returning(delete.returning, items)?;
         let position = delete.span.position();
         let computed = self.bind_computed(&table, position)?;
-        let references = self.bind_references(&table, &RowChange::Removed, position)?;
+        let references = self.bind_references(&table, &[RowChange::Removed], position)?;
         Ok(LogicalPlan::Delete {
             table,
             input,
@@ -399,17 +422,17 @@ impl Binder<'_> {
         Ok(ChangedRows { table, old_columns, row_id: row_id.id, input, items, recheck })
     }
 
-    /// SET. Queries in it are joined to the rows, so that the values are expressions over columns.
-    fn bind_assignments(
+    /// SET. A query that gives several columns their values is joined to the rows.
+    pub(super) fn bind_assignments(
         &mut self,
         table: &TableDefinition,
-        update: &Update<'_>,
+        assignments: &[Assignment<'_>],
         mut input: Box<LogicalPlan>,
         scope: &Rc<Scope>,
     ) -> Result<(Box<LogicalPlan>, Assignments)> {
         let mut context = Context::new(scope, Place::UpdateSource);
         let mut assigned: Vec<(usize, Expression)> = Vec::new();
-        for assignment in update.assignments {
+        for assignment in assignments {
             let (targets, value, span) = match assignment {
                 Assignment::Column { target, value } => {
                     self.bind_assignment(table, target, value, &mut context, &mut assigned)?;
@@ -439,9 +462,6 @@ impl Binder<'_> {
             for (target, value) in targets.iter().zip(values) {
                 self.bind_assignment(table, target, value, &mut context, &mut assigned)?;
             }
-        }
-        for (_, value) in &mut assigned {
-            input = self.join_subqueries(input, value)?;
         }
         Ok((input, assigned))
     }
@@ -542,6 +562,20 @@ struct ChangedRows {
     /// The names in force; the target is the first.
     items: Vec<ScopeItem>,
     recheck: Option<Box<Expression>>,
+}
+
+/// The table of an INSERT under the name that it goes by.
+pub(super) fn target_relation(
+    table: &TableDefinition,
+    columns: Vec<OutputColumn>,
+    alias: Option<Name<'_>>,
+) -> ScopeRelation {
+    let mut relation = table_relation(table, columns);
+    if let Some(alias) = alias {
+        relation.hidden_name = Some(std::mem::replace(&mut relation.name, alias.text.to_owned()));
+        relation.schema = None;
+    }
+    relation
 }
 
 /// The part of a condition that can be evaluated for one row alone.

@@ -90,14 +90,14 @@ impl Binder<'_> {
     pub(super) fn bind_references(
         &mut self,
         table: &Arc<TableDefinition>,
-        change: &RowChange,
+        changes: &[RowChange],
         position: usize,
     ) -> Result<Option<Arc<References>>> {
         if table.foreign_keys.is_empty() && self.catalog.referring(table.id).is_empty() {
             return Ok(None);
         }
         let mut first = Reach::default();
-        first.add(change);
+        changes.iter().for_each(|change| first.add(change));
         let mut tables = vec![(Arc::clone(table), first)];
         self.reach(&mut tables)?;
         let references = References {

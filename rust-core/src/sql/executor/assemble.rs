@@ -197,8 +197,12 @@ impl Assembler {
                 let right = self.right(&node, &None, context)?;
                 Box::new(SetOperation::new(&node, right, context))
             }
-            _ => {
-                let stage = Stage::new(node.clone(), pipeline, Arc::clone(&self.affected));
+            operator => {
+                let mut stage = Stage::new(node.clone(), pipeline, Arc::clone(&self.affected));
+                if matches!(operator, Operator::Insert { conflict: Some(conflict), .. } if conflict.plan().is_some())
+                {
+                    stage.set_conflict_values(self.pipeline(node.child(1), None, context)?);
+                }
                 return Ok(self.source(&node, Box::new(stage)));
             }
         };

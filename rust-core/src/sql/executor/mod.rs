@@ -13,6 +13,7 @@ pub mod point;
 mod aggregate;
 mod assemble;
 mod common_table;
+mod conflict;
 mod constraint;
 mod execution;
 mod initial;

@@ -16,10 +16,11 @@ use crate::sql::evaluate::row::{self, RowSource};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::assemble::may_repeat_rows;
 use crate::sql::executor::computed::ComputedValues;
+use crate::sql::executor::conflict::ConflictScratch;
 use crate::sql::executor::constraint::pending::Event;
 use crate::sql::executor::constraint::{self, Reached};
 use crate::sql::executor::node::NodeRef;
-use crate::sql::executor::pipeline::{Flow, Sink, Source};
+use crate::sql::executor::pipeline::{Flow, Pipeline, Sink, Source};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::Operator;
@@ -57,12 +58,12 @@ impl RowSource for Latest<'_> {
 
 /// A table that rows are written to.
 pub(super) struct Target {
-    definition: Arc<TableDefinition>,
-    table: Table,
+    pub(super) definition: Arc<TableDefinition>,
+    pub(super) table: Table,
     /// What its indexes compute of a row.
-    computed: ComputedValues,
+    pub(super) computed: ComputedValues,
     /// How a row is locked before it is changed.
-    lock: RowLockMode,
+    pub(super) lock: RowLockMode,
     /// Indexes whose keys are unique only in the end.
     deferrable: SmallVec<[usize; 2]>,
     /// What its foreign keys reach.
@@ -80,10 +81,10 @@ pub(super) enum Locked {
 }
 
 impl Target {
-    /// Opens the table. `changed`: the columns that an UPDATE sets; `None`: rows go or come.
+    /// Opens the table. `changed`: the columns that rows get other values in; `None`: rows go or come.
     fn open(
         definition: &Arc<TableDefinition>,
-        changed: Option<&[(usize, Expression)]>,
+        changed: Option<&[usize]>,
         computed: &Arc<[Expression]>,
         references: Option<&Arc<References>>,
         context: &ExecutionContext<'_>,
@@ -98,7 +99,7 @@ impl Target {
             deferrable: (0..layout.indexes.len()).filter(deferrable).collect(),
             reached: references.map(Reached::new),
         };
-        if changed.is_some_and(|changed| !changed.iter().any(|(column, _)| target.is_key_column(*column))) {
+        if changed.is_some_and(|changed| !changed.iter().any(|column| target.is_key_column(*column))) {
             target.lock = RowLockMode::NoKeyUpdate;
         }
         Ok(target)
@@ -211,7 +212,12 @@ impl Target {
     pub(super) fn of(operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
         match operator {
             Operator::Update { table, assignments, computed, references, .. } => {
-                Target::open(table, Some(assignments), computed, references.as_ref(), context)
+                let changed: SmallVec<[usize; 8]> = assignments.iter().map(|(column, _)| *column).collect();
+                Target::open(table, Some(&changed), computed, references.as_ref(), context)
+            }
+            Operator::Insert { table, computed, references, conflict: Some(conflict), .. } => {
+                let changed = conflict.update.as_ref().map(|update| update.columns.as_slice());
+                Target::open(table, changed, computed, references.as_ref(), context)
             }
             Operator::Insert { table, computed, references, .. }
             | Operator::Delete { table, computed, references, .. } => {
@@ -441,8 +447,8 @@ enum Loading {
 
 /// Changes a table by the rows it is given.
 pub(super) struct Modify {
-    node: NodeRef,
-    target: Target,
+    pub(super) node: NodeRef,
+    pub(super) target: Target,
     loading: Loading,
     waiting: Reservation,
     affected: Arc<AtomicU64>,
@@ -452,12 +458,15 @@ pub(super) struct Modify {
     /// Rows changed so far, where the source may give one again.
     changed: Option<HashSet<RowId>>,
     changed_memory: Reservation,
+    /// For ON CONFLICT.
+    pub(super) conflict: ConflictScratch,
 }
 
 impl Modify {
     pub(super) fn new(
         node: NodeRef,
         affected: Arc<AtomicU64>,
+        conflict_values: Option<Pipeline>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<Modify> {
         let target = Target::of(node.operator(), context)?;
@@ -476,6 +485,7 @@ impl Modify {
             rows_seen: 0,
             changed: repeats.then(HashSet::new),
             changed_memory: context.memory.reservation(),
+            conflict: ConflictScratch::new(conflict_values),
         })
     }
 
@@ -499,7 +509,7 @@ impl Modify {
     }
 
     /// Evaluates RETURNING over rows in table order and keeps the result.
-    fn keep_returned(
+    pub(super) fn keep_returned(
         &mut self,
         returning: &[Expression],
         rows: &Batch,
@@ -517,17 +527,20 @@ impl Modify {
         Ok(())
     }
 
-    fn cancel_point(&mut self, context: &ExecutionContext<'_>) -> Result<()> {
+    pub(super) fn cancel_point(&mut self, context: &ExecutionContext<'_>) -> Result<()> {
         self.rows_seen += 1;
         if self.rows_seen.is_multiple_of(ROWS_PER_CANCEL_CHECK) { context.cancel.check() } else { Ok(()) }
     }
 
-    fn count(&self, rows: u64) {
+    pub(super) fn count(&self, rows: u64) {
         self.affected.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Takes rows of an INSERT: many of them into an empty table are loaded, others are written one by one.
     fn take(&mut self, batch: Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
+        if let Operator::Insert { conflict: Some(_), .. } = self.node.operator() {
+            return self.insert_or_resolve(&batch, context);
+        }
         let least = context.transaction.bulk_rows();
         if matches!(self.loading, Loading::Unknown) {
             let is_long = batch.selected_rows() as u64 >= least.min(BATCH_ROWS as u64 / 2);
@@ -786,7 +799,7 @@ impl Modify {
 }
 
 /// The evaluation context, free of the transaction's borrow.
-fn evaluation_of<'a>(context: &ExecutionContext<'a>) -> EvaluationContext<'a> {
+pub(super) fn evaluation_of<'a>(context: &ExecutionContext<'a>) -> EvaluationContext<'a> {
     EvaluationContext::new(context.parameters, context.environment)
 }
 
@@ -799,17 +812,17 @@ fn row_id_of(batch: &Batch, width: usize, row: usize) -> Result<RowId> {
 }
 
 /// Collects the rows that RETURNING is about: the table's columns, then others of the source.
-struct RowKeeper(Vec<ColumnBuilder>, usize);
+pub(super) struct RowKeeper(Vec<ColumnBuilder>, usize);
 
 impl RowKeeper {
-    fn new(table: &TableDefinition, others: &[Arc<Column>], capacity: usize) -> RowKeeper {
+    pub(super) fn new(table: &TableDefinition, others: &[Arc<Column>], capacity: usize) -> RowKeeper {
         let own = table.columns.iter().map(|column| column.sql_type);
         let types = own.chain(others.iter().map(|column| SqlType::plain(column.data_type)));
         RowKeeper(types.map(|sql_type| ColumnBuilder::new(sql_type, capacity)).collect(), 0)
     }
 
     /// Adds a row of the table with the values of `others` in row `from`.
-    fn push(&mut self, row: &[DatumRef<'_>], others: &[Arc<Column>], from: usize) {
+    pub(super) fn push(&mut self, row: &[DatumRef<'_>], others: &[Arc<Column>], from: usize) {
         let values = row.iter().copied().chain(others.iter().map(|column| column.datum(from)));
         for (builder, value) in self.0.iter_mut().zip(values) {
             builder.push_datum(value);
@@ -817,7 +830,7 @@ impl RowKeeper {
         self.1 += 1;
     }
 
-    fn finish(self) -> Batch {
+    pub(super) fn finish(self) -> Batch {
         let columns = self.0.into_iter().map(|builder| Arc::new(builder.finish())).collect();
         Batch { columns, rows: self.1, selection: None }
     }

@@ -82,6 +82,7 @@ fn child(node: &PhysicalNode, number: usize) -> Option<&PhysicalNode> {
             | Operator::SetOperation { right, .. },
             1,
         ) => Some(right),
+        (Operator::Insert { conflict: Some(conflict), .. }, 1) => conflict.plan(),
         (Operator::Append { inputs }, _) => inputs.get(number),
         (Operator::InitialPlans { plans, input }, _) => match plans.get(number) {
             Some(plan) => Some(&plan.plan),
@@ -208,8 +209,10 @@ pub(super) fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn Fn
             keys.iter().map(|key| &key.expression).chain([limit]).chain(offset).for_each(visit);
         }
         Operator::Limit { limit, offset, ties, .. } => limit.iter().chain(offset).chain(ties).for_each(visit),
-        Operator::Insert { checks, returning, .. } => {
-            checks.iter().map(|check| &check.condition).chain(returning.iter().flatten()).for_each(visit);
+        Operator::Insert { checks, returning, conflict, .. } => {
+            let conflict = conflict.iter().flat_map(|conflict| conflict.expressions());
+            let checks = checks.iter().map(|check| &check.condition);
+            checks.chain(returning.iter().flatten()).chain(conflict).for_each(visit);
         }
         Operator::Update { assignments, recheck, checks, returning, .. } => {
             assignments.iter().map(|(_, value)| value).chain(recheck).for_each(&mut *visit);

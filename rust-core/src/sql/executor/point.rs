@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
 use crate::sql::executor::ExecutionContext;
+use crate::sql::executor::conflict::ConflictScratch;
 use crate::sql::executor::limit::{limit_value, offset_value};
 use crate::sql::executor::modify::{ComputedRows, Locked, Target};
 use crate::sql::executor::node::input;
@@ -30,6 +31,7 @@ pub struct PointScratch {
     table: Option<Table>,
     /// The table that is changed.
     target: Option<Target>,
+    conflict: ConflictScratch,
     /// The row that was read last.
     buffer: RowBuffer,
     shape: Shape,
@@ -81,6 +83,7 @@ pub fn can_run(plan: &PhysicalPlan) -> bool {
             Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } if below => {
                 return false;
             }
+            Operator::Insert { conflict: Some(conflict), .. } if conflict.plan().is_some() => return false,
             Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } | Operator::Values { .. } => {
                 return true;
             }
@@ -140,7 +143,9 @@ pub fn run(
     }
     match &scratch.shape {
         Shape::Plain(columns) => return plain(&plan.root, columns, &mut scratch.table, context, out),
-        Shape::InsertOne => return insert_one(&plan.root, &mut scratch.target, context),
+        Shape::InsertOne => {
+            return insert_one(&plan.root, (&mut scratch.target, &mut scratch.conflict), context);
+        }
         Shape::Unknown | Shape::General => {}
     }
     let mut result = PointResult::default();
@@ -227,10 +232,10 @@ fn plain(
 /// row, only other expressions are computed first.
 fn insert_one(
     root: &PhysicalNode,
-    slot: &mut Option<Target>,
+    (slot, scratch): (&mut Option<Target>, &mut ConflictScratch),
     context: &mut ExecutionContext<'_>,
 ) -> Result<PointResult> {
-    let Operator::Insert { input, checks, .. } = &root.operator else {
+    let Operator::Insert { input, checks, conflict, .. } = &root.operator else {
         return Err(Error::internal("a data change of another kind"));
     };
     let Operator::Values { rows, .. } = &input.operator else {
@@ -258,9 +263,14 @@ fn insert_one(
             _ => computed.next().map_or(DatumRef::Null, Value::as_datum),
         });
     }
-    target.insert(&new, None, checks, context)?;
+    let changed = match conflict {
+        None => target.insert(&new, None, checks, context).map(|()| true)?,
+        Some(conflict) => {
+            target.insert_or_resolve(&new, (conflict, checks), scratch, context, &mut |_, _| Ok(()))?
+        }
+    };
     target.end_statement(context)?;
-    Ok(PointResult { rows: 0, affected: Some(1) })
+    Ok(PointResult { rows: 0, affected: Some(u64::from(changed)) })
 }
 
 /// Takes rows: the row, its width; false: no more are wanted.
@@ -376,17 +386,30 @@ impl Run<'_> {
         context: &mut ExecutionContext<'_>,
         emit: &mut Emit<'_>,
     ) -> Result<bool> {
-        let Operator::Insert { input, checks, returning, .. } = operator else {
+        let Operator::Insert { input, checks, returning, conflict, .. } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
         let target = self.take_target(operator, context)?;
+        let mut scratch = std::mem::take(&mut self.scratch.conflict);
         let mut count = 0;
         let result = self.rows(input, context, &mut |context, row, width| {
             let new: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
-            target.insert(&new, None, checks, context)?;
-            count += 1;
-            return_row(returning.as_deref(), row, context, emit)
+            let Some(conflict) = conflict else {
+                target.insert(&new, None, checks, context)?;
+                count += 1;
+                return return_row(returning.as_deref(), row, context, emit);
+            };
+            let mut goes_on = true;
+            let action = (&**conflict, checks.as_slice());
+            let changed =
+                target.insert_or_resolve(&new, action, &mut scratch, context, &mut |context, row| {
+                    goes_on = return_row(returning.as_deref(), &Borrowed(row), context, emit)?;
+                    Ok(())
+                })?;
+            count += u64::from(changed);
+            Ok(goes_on)
         });
+        self.scratch.conflict = scratch;
         *self.changed += count;
         self.scratch.target = Some(target);
         result

@@ -21,23 +21,31 @@ pub(super) struct Stage {
     affected: Arc<AtomicU64>,
     /// What it puts out; `None`: it has not run.
     output: Option<Box<dyn Source>>,
+    /// The query that an ON CONFLICT DO UPDATE runs for each conflict.
+    conflict_values: Option<Pipeline>,
     /// Bytes held by the sink when all input was there.
     sink_bytes: usize,
 }
 
 impl Stage {
     pub(super) fn new(node: NodeRef, input: Pipeline, affected: Arc<AtomicU64>) -> Stage {
-        Stage { node, input, affected, output: None, sink_bytes: 0 }
+        Stage { node, input, affected, output: None, conflict_values: None, sink_bytes: 0 }
     }
 
-    fn sink(&self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Sink>> {
+    /// Gives it the query that an ON CONFLICT DO UPDATE runs for each conflict.
+    pub(super) fn set_conflict_values(&mut self, values: Pipeline) {
+        self.conflict_values = Some(values);
+    }
+
+    fn sink(&mut self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Sink>> {
         let node = self.node.clone();
         Ok(match self.node.operator() {
             Operator::HashAggregate { .. } => Box::new(HashAggregate::new(node, context)),
             Operator::Sort { .. } => Box::new(Sort::new(node, context)),
             Operator::TopN { .. } => Box::new(TopN::new(node, context)?),
             Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } => {
-                Box::new(Modify::new(node, Arc::clone(&self.affected), context)?)
+                let values = self.conflict_values.take();
+                Box::new(Modify::new(node, Arc::clone(&self.affected), values, context)?)
             }
             _ => return Err(Error::internal("an operator that takes no whole input")),
         })

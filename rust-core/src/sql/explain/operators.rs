@@ -7,7 +7,8 @@ use crate::sql::explain::node::Node;
 use crate::sql::plan::expression::{Expression, SortKey};
 use crate::sql::plan::logical::SetOperationKind;
 use crate::sql::plan::physical::{
-    HashKey, KeyBound, KeyNulls, Operator, PhysicalAggregate, PhysicalJoinKind, ScanOutput,
+    ConflictValues, HashKey, KeyBound, KeyNulls, Operator, PhysicalAggregate, PhysicalConflict,
+    PhysicalJoinKind, ScanOutput,
 };
 use crate::sql::types::data_type::DataType;
 use crate::table::layout::IndexKey;
@@ -275,8 +276,11 @@ impl Describer<'_> {
                 title(&mut node, "Limit");
                 self.limits(&mut node, limit.as_ref(), offset.as_ref());
             }
-            Operator::Insert { table, returning, .. } => {
+            Operator::Insert { table, returning, conflict, .. } => {
                 self.scan_title(&mut node, "Insert", &table.name);
+                if let Some(conflict) = conflict {
+                    self.conflict(&mut node, table, conflict);
+                }
                 columns = returned(&self.printer, returning.as_deref(), &table_columns(&table.columns));
                 startup_cost = whole_input;
             }
@@ -421,6 +425,31 @@ impl Describer<'_> {
         match &conditions[..] {
             [only] => only.clone(),
             several => format!("({})", several.join(" AND ")),
+        }
+    }
+
+    /// ON CONFLICT, in PostgreSQL's words.
+    fn conflict(&self, node: &mut Node, table: &TableDefinition, conflict: &PhysicalConflict) {
+        let action = if conflict.update.is_some() { "UPDATE" } else { "NOTHING" };
+        node.text("Conflict Resolution", action.to_owned());
+        let name = |index: &Option<usize>| match index {
+            Some(index) => table.indexes[*index].name.clone(),
+            None => table.row_id_constraint.clone().unwrap_or_default(),
+        };
+        node.list("Conflict Arbiter Indexes", conflict.arbiters.iter().map(name).collect());
+        let update = conflict.update.as_ref();
+        if let Some(ConflictValues::Expressions { filter: Some(filter), .. }) = update.map(|one| &one.values)
+        {
+            let mut columns = table_columns(&table.columns);
+            for column in &mut columns {
+                column.text = format!("{}.{}", table.name, column.text);
+            }
+            let excluded = table_columns(&table.columns).into_iter().map(|mut column| {
+                column.text = format!("excluded.{}", column.text);
+                column
+            });
+            columns.extend(excluded);
+            node.text("Conflict Filter", self.printer.print(filter, &columns));
         }
     }
 

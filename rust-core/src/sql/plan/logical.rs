@@ -252,6 +252,8 @@ pub enum LogicalPlan {
         computed: Arc<[Expression]>,
         /// What it means for foreign keys; `None`: nothing.
         references: Option<Arc<References>>,
+        /// ON CONFLICT.
+        conflict: Option<Box<OnConflict>>,
     },
     /// Changes rows of a table.
     Update {
@@ -300,6 +302,57 @@ pub enum LogicalPlan {
     },
 }
 
+/// ON CONFLICT.
+#[derive(Clone, Debug)]
+pub struct OnConflict {
+    /// Which keys are meant.
+    pub target: ConflictTarget,
+    /// DO UPDATE; `None`: DO NOTHING.
+    pub update: Option<ConflictUpdate>,
+}
+
+/// Which unique keys an ON CONFLICT is about.
+#[derive(Clone, Debug)]
+pub enum ConflictTarget {
+    /// All of the table's.
+    Any,
+    /// Those of the unique indexes over just these keys.
+    Keys {
+        /// Columns that stand for the table's in what follows.
+        columns: Vec<OutputColumn>,
+        /// Columns and expressions, in any order.
+        keys: Vec<Expression>,
+        /// What holds where a partial index is meant.
+        predicate: Option<Expression>,
+    },
+    /// That of a constraint.
+    Constraint {
+        /// Position of its index; `None`: the primary key that is the row id.
+        index: Option<usize>,
+    },
+}
+
+/// DO UPDATE.
+#[derive(Clone, Debug)]
+pub struct ConflictUpdate {
+    /// Columns that stand for the row that is there; one a table column.
+    pub existing_columns: Vec<OutputColumn>,
+    /// Columns that stand for the row that was to be inserted.
+    pub excluded_columns: Vec<OutputColumn>,
+    /// The columns that SET changes, by position.
+    pub columns: Vec<usize>,
+    /// One row of their new values, cast to their types, and of WHERE where there is one; it uses the columns of both
+    /// rows as columns from outside.
+    pub values: Box<LogicalPlan>,
+    /// Whether there is a WHERE.
+    pub has_filter: bool,
+}
+
+fn conflict_values(conflict: &Option<Box<OnConflict>>) -> Option<&LogicalPlan> {
+    let update = conflict.as_ref()?.update.as_ref()?;
+    Some(&update.values)
+}
+
 /// A check constraint, bound for one statement. Violated when false (NULL passes).
 #[derive(Clone, Debug)]
 pub struct BoundCheck {
@@ -345,9 +398,11 @@ impl LogicalPlan {
             | LogicalPlan::DistinctOn { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
-            | LogicalPlan::Insert { input, .. }
             | LogicalPlan::Update { input, .. }
             | LogicalPlan::Delete { input, .. } => vec![input],
+            LogicalPlan::Insert { input, conflict, .. } => {
+                [&**input].into_iter().chain(conflict_values(conflict)).collect()
+            }
             LogicalPlan::Join { left, right, .. } | LogicalPlan::SetOperation { left, right, .. } => {
                 vec![left, right]
             }
@@ -375,9 +430,12 @@ impl LogicalPlan {
             | LogicalPlan::DistinctOn { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
-            | LogicalPlan::Insert { input, .. }
             | LogicalPlan::Update { input, .. }
             | LogicalPlan::Delete { input, .. } => vec![input],
+            LogicalPlan::Insert { input, conflict, .. } => {
+                let update = conflict.as_mut().and_then(|conflict| conflict.update.as_mut());
+                [&mut **input].into_iter().chain(update.map(|update| &mut *update.values)).collect()
+            }
             LogicalPlan::Join { left, right, .. } | LogicalPlan::SetOperation { left, right, .. } => {
                 vec![left, right]
             }
@@ -499,8 +557,19 @@ impl LogicalPlan {
             LogicalPlan::Aggregate { group_columns, aggregates, .. } => {
                 group_columns.iter().chain(aggregates.iter().map(|call| &call.output)).for_each(visit);
             }
-            LogicalPlan::Insert { new_columns, returning, .. }
-            | LogicalPlan::Update { new_columns, returning, .. } => {
+            LogicalPlan::Insert { new_columns, returning, conflict, .. } => {
+                new_columns.iter().for_each(&mut *visit);
+                if let Some(conflict) = conflict {
+                    if let ConflictTarget::Keys { columns, .. } = &conflict.target {
+                        columns.iter().for_each(&mut *visit);
+                    }
+                    if let Some(update) = &conflict.update {
+                        update.existing_columns.iter().chain(&update.excluded_columns).for_each(&mut *visit);
+                    }
+                }
+                returning.iter().flat_map(|returning| &returning.columns).for_each(visit);
+            }
+            LogicalPlan::Update { new_columns, returning, .. } => {
                 new_columns.iter().for_each(&mut *visit);
                 returning.iter().flat_map(|returning| &returning.columns).for_each(visit);
             }

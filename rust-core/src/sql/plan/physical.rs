@@ -327,6 +327,8 @@ pub enum Operator {
         computed: Arc<[Expression]>,
         /// What it means for foreign keys; `None`: nothing.
         references: Option<Arc<References>>,
+        /// ON CONFLICT.
+        conflict: Option<Box<PhysicalConflict>>,
     },
     /// Changes rows.
     Update {
@@ -364,6 +366,66 @@ pub enum Operator {
         /// As for INSERT.
         references: Option<Arc<References>>,
     },
+}
+
+/// ON CONFLICT.
+#[derive(Clone, Debug)]
+pub struct PhysicalConflict {
+    /// The keys that it is about, in the order in which they are looked for: positions of unique indexes; `None`: the
+    /// primary key that is the row id.
+    pub arbiters: Vec<Option<usize>>,
+    /// DO UPDATE; `None`: DO NOTHING.
+    pub update: Option<PhysicalConflictUpdate>,
+}
+
+/// DO UPDATE.
+#[derive(Clone, Debug)]
+pub struct PhysicalConflictUpdate {
+    /// The columns that SET changes, by position.
+    pub columns: Vec<usize>,
+    /// Where their values come from.
+    pub values: ConflictValues,
+}
+
+/// Where DO UPDATE has its values from. Inputs are the columns of the row that is there, then those of the row that was
+/// to be inserted.
+#[derive(Clone, Debug)]
+pub enum ConflictValues {
+    /// Expressions over both rows.
+    Expressions {
+        /// One for each changed column.
+        values: Vec<Expression>,
+        /// WHERE.
+        filter: Option<Expression>,
+    },
+    /// A query over both rows, run for each conflict.
+    Plan {
+        /// Puts out one row: the value of each changed column, then, where there is a WHERE, a boolean.
+        plan: Box<PhysicalNode>,
+        /// The parameters that it finds columns of the two rows in, each with the input.
+        arguments: Vec<(usize, usize)>,
+        /// Whether there is a WHERE.
+        has_filter: bool,
+    },
+}
+
+impl PhysicalConflict {
+    /// The query that is run for each conflict.
+    pub fn plan(&self) -> Option<&PhysicalNode> {
+        match &self.update.as_ref()?.values {
+            ConflictValues::Plan { plan, .. } => Some(plan),
+            ConflictValues::Expressions { .. } => None,
+        }
+    }
+
+    /// The expressions over both rows.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let parts = match self.update.as_ref().map(|update| &update.values) {
+            Some(ConflictValues::Expressions { values, filter }) => Some((values, filter)),
+            _ => None,
+        };
+        parts.into_iter().flat_map(|(values, filter)| values.iter().chain(filter))
+    }
 }
 
 /// An aggregate of a physical plan.
@@ -465,9 +527,12 @@ impl PhysicalNode {
             | Operator::Sort { input, .. }
             | Operator::TopN { input, .. }
             | Operator::Limit { input, .. }
-            | Operator::Insert { input, .. }
             | Operator::Update { input, .. }
             | Operator::Delete { input, .. } => vec![input],
+            Operator::Insert { input, conflict, .. } => {
+                let plan = conflict.as_deref().and_then(PhysicalConflict::plan);
+                [&**input].into_iter().chain(plan).collect()
+            }
             Operator::HashJoin { left, right, .. }
             | Operator::MergeJoin { left, right, .. }
             | Operator::NestedLoopJoin { left, right, .. }
@@ -500,9 +565,17 @@ impl PhysicalNode {
             | Operator::Sort { input, .. }
             | Operator::TopN { input, .. }
             | Operator::Limit { input, .. }
-            | Operator::Insert { input, .. }
             | Operator::Update { input, .. }
             | Operator::Delete { input, .. } => vec![input],
+            Operator::Insert { input, conflict, .. } => {
+                let plan = match conflict.as_mut().and_then(|conflict| conflict.update.as_mut()) {
+                    Some(PhysicalConflictUpdate { values: ConflictValues::Plan { plan, .. }, .. }) => {
+                        Some(&mut **plan)
+                    }
+                    _ => None,
+                };
+                [&mut **input].into_iter().chain(plan).collect()
+            }
             Operator::HashJoin { left, right, .. }
             | Operator::MergeJoin { left, right, .. }
             | Operator::NestedLoopJoin { left, right, .. }

@@ -40,6 +40,41 @@ impl WriteSet {
         })
     }
 
+    /// Whether the newest own write of a key is of the command `first` or a later one.
+    /// # Errors
+    /// `XX001`, I/O errors.
+    pub(in crate::transaction) fn is_written_since(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        first: CommandNumber,
+    ) -> Result<bool> {
+        if self.trees.is_empty() {
+            return Ok(false);
+        }
+        let Some(index) = self.tree_index(tree) else { return Ok(false) };
+        let writes = &self.trees[index];
+        if !writes.unordered.is_empty() {
+            let sorted = self.sorted(writes);
+            let newest = sorted.range(Bound::Included(key), Bound::Included(key)).next_back();
+            return Ok(newest.is_some_and(|put| !self.is_before(sorted.version(put), Some(first))));
+        }
+        let head = match self.find_in_run(writes, key) {
+            Ok(index) => Some(writes.run[index]),
+            Err(_) => writes.overlay.get(key).copied(),
+        };
+        if let Some(head) = head {
+            return Ok(!self.is_before(head, Some(first)));
+        }
+        if let Some(row) = writes.appended.find(key) {
+            return Ok(writes.appended.command(row) >= first);
+        }
+        match &self.spilled {
+            Some(spilled) => spilled.is_written_since(index, key, first),
+            None => Ok(false),
+        }
+    }
+
     /// Own writes of a range in ascending (or descending) key order, of the commands before `before`.
     pub(in crate::transaction) fn range<'a>(
         &'a self,

@@ -300,7 +300,17 @@ fn inserts_fill_defaults_and_cast() {
     );
     assert_eq!(error.hint_text(), Some("You will need to rewrite or cast the expression."));
     check_error("INSERT INTO t VALUES (1), (^1, 2)", "42601", "VALUES lists must all be the same length");
-    check_error("INSERT INTO t VALUES (1) ^ON CONFLICT DO NOTHING", "0A000", "ON CONFLICT is not supported");
+    let error = check_error(
+        "INSERT INTO t VALUES (1) ^ON CONFLICT DO UPDATE SET b = 'x'",
+        "42601",
+        "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+    );
+    assert_eq!(error.hint_text(), Some("For example, ON CONFLICT (column_name)."));
+    check_error(
+        "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = ^b",
+        "42702",
+        "column reference \"b\" is ambiguous",
+    );
 }
 
 #[test]

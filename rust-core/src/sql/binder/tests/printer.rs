@@ -1,7 +1,7 @@
 //! Plans as text: nested calls from the first input to the result, with columns by name.
 
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, SubqueryForm};
-use crate::sql::plan::logical::{InitialForm, JoinKind, LogicalPlan, Returning};
+use crate::sql::plan::logical::{ConflictTarget, InitialForm, JoinKind, LogicalPlan, OnConflict, Returning};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
 use std::collections::BTreeMap;
@@ -104,6 +104,29 @@ impl Printer {
         expressions.iter().map(|one| self.expression(one)).collect::<Vec<_>>().join(", ")
     }
 
+    fn conflict(&self, conflict: &OnConflict) -> String {
+        let mut inner = Printer { names: self.names.clone() };
+        let target = match &conflict.target {
+            ConflictTarget::Any => String::new(),
+            ConflictTarget::Constraint { index } => format!(" constraint {index:?}"),
+            ConflictTarget::Keys { columns, keys, predicate } => {
+                inner.define(columns);
+                let keys: Vec<String> = keys.iter().map(|key| inner.expression(key)).collect();
+                let filter = predicate.as_ref().map(|one| format!(" where {}", inner.expression(one)));
+                format!(" ({}){}", keys.join(", "), filter.unwrap_or_default())
+            }
+        };
+        let action = match &conflict.update {
+            None => String::from("nothing"),
+            Some(update) => {
+                inner.define(&update.existing_columns);
+                inner.define(&update.excluded_columns);
+                format!("update {:?} <{}>", update.columns, inner.plan(&update.values))
+            }
+        };
+        format!(" conflict{target} do {action}")
+    }
+
     fn returning(&mut self, returning: &Option<Returning>) -> String {
         match returning {
             None => String::new(),
@@ -181,8 +204,9 @@ impl Printer {
                 let offset = offset.as_ref().map_or("0".to_owned(), |one| self.expression(one));
                 format!("{input} | limit {limit} offset {offset}")
             }
-            LogicalPlan::Insert { table, input, checks, new_columns, returning, .. } => {
+            LogicalPlan::Insert { table, input, checks, new_columns, returning, conflict, .. } => {
                 let input = self.plan(input);
+                let conflict = conflict.as_deref().map_or(String::new(), |conflict| self.conflict(conflict));
                 self.names.clear();
                 self.define(new_columns);
                 let checks: Vec<String> = checks
@@ -190,7 +214,7 @@ impl Printer {
                     .map(|check| format!(" check {} {}", check.name, self.expression(&check.condition)))
                     .collect();
                 let returning = self.returning(returning);
-                format!("{input} | insert {}{}{returning}", table.name, checks.concat())
+                format!("{input} | insert {}{}{conflict}{returning}", table.name, checks.concat())
             }
             LogicalPlan::Update { table, input, assignments, checks, new_columns, returning, .. } => {
                 let input = self.plan(input);

@@ -3,6 +3,7 @@
 
 mod apply;
 mod common_table;
+mod conflict;
 mod in_list;
 mod index_join;
 mod join;
@@ -102,6 +103,7 @@ fn statement_kind(plan: &LogicalPlan) -> StatementKind {
 /// change is at its top or nowhere.
 fn is_short(node: &PhysicalNode) -> bool {
     match &node.operator {
+        Operator::Insert { conflict: Some(conflict), .. } if conflict.plan().is_some() => false,
         Operator::Insert { input, .. } | Operator::Update { input, .. } | Operator::Delete { input, .. } => {
             is_short_query(input)
         }

@@ -22,7 +22,20 @@ struct RowsToChange {
 impl Lowering<'_> {
     pub(super) fn modification(&mut self, plan: LogicalPlan) -> Result<PhysicalNode> {
         match plan {
-            LogicalPlan::Insert { table, input, checks, new_columns, returning, computed, references } => {
+            LogicalPlan::Insert {
+                table,
+                input,
+                checks,
+                new_columns,
+                returning,
+                computed,
+                references,
+                conflict,
+            } => {
+                let conflict = match conflict {
+                    Some(conflict) => self.conflict(&table, &computed, *conflict)?.map(Box::new),
+                    None => None,
+                };
                 let input = self.exactly(*input)?;
                 let layout = ids(&new_columns);
                 let checks = map_checks(checks, &layout)?;
@@ -34,6 +47,7 @@ impl Lowering<'_> {
                     returning,
                     computed,
                     references,
+                    conflict,
                 }))
             }
             LogicalPlan::Update {

@@ -28,9 +28,15 @@ pub(super) fn is_simple(mut plan: &LogicalPlan) -> bool {
             | LogicalPlan::Project { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
-            | LogicalPlan::Insert { input, .. }
             | LogicalPlan::Update { input, .. }
             | LogicalPlan::Delete { input, .. } => plan = input,
+            LogicalPlan::Insert { input, conflict, .. } => {
+                let update = conflict.as_ref().and_then(|conflict| conflict.update.as_ref());
+                if update.is_some_and(|update| !is_simple(&update.values)) {
+                    return false;
+                }
+                plan = input;
+            }
             _ => return false,
         }
     }
@@ -85,9 +91,14 @@ pub(super) fn arrange(plan: &mut LogicalPlan, knowledge: &mut Knowledge<'_>) -> 
                 Some(_) => rows * cardinality::LIMIT_SHARE,
             })
         }
-        LogicalPlan::Insert { input, .. }
-        | LogicalPlan::Update { input, .. }
-        | LogicalPlan::Delete { input, .. } => arrange(input, knowledge),
+        LogicalPlan::Insert { input, conflict, .. } => {
+            let rows = arrange(input, knowledge)?;
+            if let Some(update) = conflict.as_mut().and_then(|conflict| conflict.update.as_mut()) {
+                arrange(&mut update.values, knowledge)?;
+            }
+            Ok(rows)
+        }
+        LogicalPlan::Update { input, .. } | LogicalPlan::Delete { input, .. } => arrange(input, knowledge),
         several => several_inputs(several, knowledge),
     }
 }
