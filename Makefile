@@ -1,7 +1,7 @@
 # Lumos. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build-all
-.PHONY: build-all build-rust build-go header docs quickstart test test-long test-rust test-go test-c slt isolation tpch crash crash-planted history history-planted fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
+.PHONY: build-all build-rust build-go header docs quickstart test test-long test-rust test-go test-c slt isolation tpch crash crash-planted history history-planted loom shuttle fuzz bench bench-rust lint clean help tools-rust tools-go tools-c
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -77,6 +77,7 @@ test-long: tools-rust ## The tests that take long: limits of memory, space after
 	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space -- --nocapture
 	LUMOS_LONG=1 LUMOS_ROUNDS=400 cargo test --release -p lumos-crash
 	LUMOS_LONG=1 cargo test --release -p lumos-history --test histories -- --nocapture
+	LUMOS_LONG=1 cargo test --release -p lumos-shuttle -- --nocapture
 	cargo run --release --quiet -p lumos-tests --bin lumos-large
 
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
@@ -99,6 +100,12 @@ history: tools-rust ## Look for anomalies in a million concurrent transactions: 
 
 history-planted: tools-rust ## See that the history checker reports mistakes planted in the engine
 	@cargo test -p lumos-history --features planted --test planted -- --nocapture
+
+loom: tools-rust ## Small pieces of the engine in every order of their threads' steps
+	@cargo test -q -p lumos-loom -- --nocapture
+
+shuttle: tools-rust ## Critical paths in 10,000 schedules each: make shuttle [SEED=2]
+	@LUMOS_LONG=1 LUMOS_SEED=$(SEED) cargo test -q -p lumos-shuttle -- --nocapture
 
 fuzz: tools-rust ## Fuzz with cargo-fuzz: make fuzz TARGET=lexer|parser|binder|page|log|file SECONDS=60
 	@./fuzz/run.sh "$(TARGET)" "$(SECONDS)"

@@ -1,7 +1,6 @@
 //! Shared/exclusive latches: short, never held across I/O waits of others, never ordered against row locks.
 
-use parking_lot::RawRwLock;
-use parking_lot::lock_api::RawRwLock as _;
+use crate::common::sync::{RawLock as _, RawRwLock, free_raw_lock};
 
 /// A latch without data: what it protects is named where it is used. 8 bytes, no poisoning.
 pub struct Latch(RawRwLock);
@@ -14,7 +13,7 @@ impl std::fmt::Debug for Latch {
 
 impl Default for Latch {
     fn default() -> Latch {
-        Latch(RawRwLock::INIT)
+        Latch(free_raw_lock())
     }
 }
 

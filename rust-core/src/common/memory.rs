@@ -1,6 +1,6 @@
 //! The memory account: everything that grows asks it first. Exceeding the limit is 53200, never an abort.
 
-use crate::common::sync::{Arc, Mutex, Weak};
+use crate::common::sync::{Arc, Mutex, Weak, yield_now};
 use crate::error::{Error, Result, SqlState};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -127,7 +127,7 @@ impl MemoryAccount {
             if freed == 0 && round > 2 {
                 return false;
             }
-            std::thread::yield_now();
+            yield_now();
         }
         false
     }

@@ -34,6 +34,16 @@ pub enum PlantedFault {
     VersionSkipped = 2048,
     /// A deleted row's place is purged at once, although older snapshots see the row.
     GhostPurgedEarly = 4096,
+    /// The horizon does not wait for a snapshot that is being taken.
+    HorizonIgnoresMarks = 8192,
+    /// A commit is published as soon as it is applied, whatever those before it do.
+    PublishedOutOfOrder = 16384,
+    /// A checkpoint cuts without waiting for the commits that apply.
+    GateOverrun = 32768,
+    /// Whoever waited for a sync takes any sync for his own.
+    SyncNotAwaited = 65536,
+    /// A lock is given back and nobody who waits for it is told.
+    WaiterForgotten = 131_072,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -6,11 +6,12 @@
 
 use crate::common::clock::Clock;
 use crate::common::ids::Lsn;
-use crate::common::sync::{Arc, Condvar, Mutex};
+use crate::common::planted::{PlantedFault, is_planted};
+use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::common::sync::{Arc, Condvar, Mutex, yield_now};
 use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::wal::manager::Log;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The longest a leader gathers, whatever a sync was measured to take.
 const GATHER_NANOS_MAX: u64 = 2_000_000;
@@ -77,6 +78,9 @@ impl DurabilityManager {
             if round.leading {
                 // After a failed round the next in line leads, and gets the error from the poisoned log.
                 self.finished.wait(&mut round);
+                if is_planted(PlantedFault::SyncNotAwaited) {
+                    return Ok(());
+                }
                 continue;
             }
             round.leading = true;
@@ -102,7 +106,7 @@ impl DurabilityManager {
             while self.pending.load(Ordering::Acquire) < expected
                 && self.clock.monotonic_nanos() - start < limit
             {
-                std::thread::yield_now();
+                yield_now();
             }
         }
         let size = self.pending.load(Ordering::Acquire);

@@ -33,7 +33,7 @@ use crate::common::latch::Latch;
 use crate::common::memory::{MemoryAccount, Reclaim};
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use crate::common::sync::{Arc, Mutex};
+use crate::common::sync::{Arc, Mutex, yield_now};
 use crate::error::{Error, Result, SqlState};
 use crate::io::system;
 use crate::io::vfs::File;
@@ -220,7 +220,7 @@ impl BufferPool {
             hand: AtomicUsize::new(0),
             dirty_count: AtomicUsize::new(0),
             interrupted: AtomicBool::new(false),
-            load_locks: [const { Mutex::new(()) }; LOAD_LOCKS],
+            load_locks: std::array::from_fn(|_| Mutex::new(())),
             generation: AtomicU64::new(1),
             epoch: AtomicU32::new(FIRST_EPOCH),
             cut: Mutex::new(None),
@@ -657,7 +657,7 @@ impl BufferPool {
                 }
             }
             if round > 3 {
-                std::thread::yield_now();
+                yield_now();
             }
         }
         Err(last_error.unwrap_or_else(|| {

@@ -10,7 +10,7 @@ use crate::common::checksum::crc32c;
 use crate::common::ids::{BlockId, PageId};
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::common::sync::{Arc, Mutex};
+use crate::common::sync::{Arc, Mutex, MutexGuard};
 use crate::error::{Error, Result, SqlState};
 use std::sync::OnceLock;
 
@@ -367,7 +367,7 @@ impl PageMap {
     }
 
     /// The map pages; for checkpoint, open and verify.
-    pub(super) fn levels(&self) -> parking_lot::MutexGuard<'_, Vec<MapLevel>> {
+    pub(super) fn levels(&self) -> MutexGuard<'_, Vec<MapLevel>> {
         self.levels.lock()
     }
 

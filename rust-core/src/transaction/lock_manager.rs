@@ -24,6 +24,7 @@
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{ObjectId, TreeId};
 use crate::common::memory::MemoryAccount;
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::error::Result;
@@ -463,7 +464,9 @@ impl LockManager {
                         queue.holders.swap_remove(index);
                     }
                 }
-                queue.grant_waiters();
+                if !is_planted(PlantedFault::WaiterForgotten) {
+                    queue.grant_waiters();
+                }
                 queue.holders.is_empty() && queue.waiters.is_empty()
             }
         };

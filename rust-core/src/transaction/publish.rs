@@ -2,6 +2,7 @@
 //! Knows timestamps. Knows nothing of pages or of what "finished" took.
 
 use crate::common::ids::Lsn;
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::{Condvar, Mutex};
 use crate::transaction::snapshot::SnapshotRegistry;
 use std::collections::VecDeque;
@@ -72,6 +73,9 @@ impl PublishQueue {
         let mut state = self.state.lock();
         let index = (ticket.number - state.first) as usize;
         state.frames[index].1 = true;
+        if is_planted(PlantedFault::PublishedOutOfOrder) {
+            snapshots.publish(ticket.timestamp);
+        }
         let mut newest = None;
         while let Some((timestamp, true)) = state.frames.front().copied() {
             newest = Some(timestamp);

@@ -9,6 +9,7 @@
 
 use crate::common::checksum::crc32c;
 use crate::common::ids::{Lsn, TransactionId};
+use crate::common::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Condvar, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::io::vfs::Vfs;
@@ -18,7 +19,6 @@ use crate::wal::segment::{SEGMENT_HEADER_BYTES, Segment, segment_path};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Bytes that may wait in the buffer before `prepare` writes them out, unless [`Log::limit_buffer`] says less.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
