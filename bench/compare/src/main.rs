@@ -1,8 +1,8 @@
 //! Workloads side by side: Lumos and SQLite, each through its C interface, with the same data, statements,
 //! random streams and durability. Runs interleave; every figure is a median; ratios in one run count.
 //!
-//! `lumos-compare [--seconds S] [--runs N] [--rows N] [--scale S] [--warehouses N,N] [--dir PATH] [ROW…]` with rows such
-//! as `O1`, `O4`, `tpch`, `storage` or one row of it (`S1`), `transactions` or one group of it (`O8`).
+//! `lumos-compare [--seconds S] [--runs N] [--rows N] [--scale S] [--clients N,N] [--warehouses N,N] [--dir PATH] [ROW…]`
+//! with rows such as `O1`, `O4`, `tpch`, `storage` or one row of it (`S1`), `transactions` or one group of it (`O8`).
 
 mod dynamic;
 mod lumos;
@@ -40,9 +40,16 @@ struct Options {
     rows: i64,
     scale: f64,
     directory: PathBuf,
+    /// How many clients at once, in the rows of `transactions`.
+    clients: Vec<usize>,
     /// TPC-C's numbers of warehouses.
     warehouses: Vec<i64>,
     names: Vec<String>,
+}
+
+/// Numbers between commas.
+fn numbers<T: std::str::FromStr>(list: &str) -> Vec<T> {
+    list.split(',').map(|word| word.parse().ok().expect("numbers between commas")).collect()
 }
 
 fn options() -> Options {
@@ -51,6 +58,7 @@ fn options() -> Options {
         runs_are_given: false,
         rows: workload::ACCOUNTS,
         scale: 0.1,
+        clients: vec![1, 2, 8, 32],
         warehouses: vec![1, 10],
         directory: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data"),
         names: Vec::new(),
@@ -69,11 +77,8 @@ fn options() -> Options {
             }
             "--rows" => options.rows = value().parse().expect("a number of rows"),
             "--scale" => options.scale = value().parse().expect("a scale"),
-            "--warehouses" => {
-                let counts = value();
-                options.warehouses =
-                    counts.split(',').map(|count| count.parse().expect("numbers of warehouses")).collect();
-            }
+            "--clients" => options.clients = numbers(&value()),
+            "--warehouses" => options.warehouses = numbers(&value()),
             "--dir" => options.directory = value().into(),
             name => options.names.push(name.to_uppercase()),
         }

@@ -3,7 +3,7 @@
 use super::clients::Workload;
 use super::row::{Floor, Row, compare};
 use super::sides::{OfEach, Sides, Table};
-use super::{Bench, CLASSES, CLIENTS};
+use super::{Bench, CLASSES};
 use crate::random::{Checksum, Random, text};
 use crate::side::{Class, Connection, Failure, Statement, Value};
 use crate::workload::{CREATE_ACCOUNTS, CREATE_EVENTS, EventSums, Notes};
@@ -88,10 +88,10 @@ fn read(bench: &Bench<'_>, name: &str, count: i64, floor: f64) {
     let workload = Read { rows: bench.options.rows, count };
     let check = compare(&sides, &workload, COMPARED);
     let mut alone = 0.0;
-    for clients in CLIENTS {
+    for &clients in &bench.options.clients {
         let floor = match clients {
             1 => Floor::Sqlite(floor),
-            2 if count == 1 => Floor::Rate(SCALING * alone),
+            2 if count == 1 && alone > 0.0 => Floor::Rate(SCALING * alone),
             _ => Floor::None,
         };
         let row = Row { name, class: Class::Full, clients, floor };
@@ -142,7 +142,7 @@ pub fn update(bench: &Bench<'_>) {
         verdict("balances as expected", &found, &workloads, expected)
     };
     for class in CLASSES {
-        for clients in CLIENTS {
+        for &clients in &bench.options.clients {
             let row = Row { name: "update", class, clients, floor: Floor::None };
             row.measure(bench, &sides, &workloads, &check);
         }
@@ -198,7 +198,7 @@ pub fn insert(bench: &Bench<'_>) {
         verdict("rows and sums as expected", &found, &workloads, |work| work.sums.expected())
     };
     for class in CLASSES {
-        for clients in CLIENTS {
+        for &clients in &bench.options.clients {
             let row = Row { name: "insert", class, clients, floor: Floor::None };
             row.measure(bench, &sides, &workloads, &check);
         }

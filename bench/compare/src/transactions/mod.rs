@@ -19,9 +19,6 @@ use std::cell::RefCell;
 /// The name that stands for all groups.
 const ALL: &str = "TRANSACTIONS";
 
-/// How many clients at once.
-const CLIENTS: [usize; 4] = [1, 2, 8, 32];
-
 const CLASSES: [Class; 3] = [Class::Full, Class::Normal, Class::Off];
 
 /// Runs of each row, where nobody says otherwise.

@@ -4,7 +4,7 @@
 use super::clients::Workload;
 use super::row::{Floor, Row};
 use super::sides::{OfEach, Sides, Table};
-use super::{Bench, CLASSES, CLIENTS};
+use super::{Bench, CLASSES};
 use crate::random::{Checksum, Random, text};
 use crate::side::{Class, Connection, Failure, Field, Handle, Isolation, Value};
 use std::io::Write;
@@ -176,7 +176,7 @@ pub fn run(bench: &Bench<'_>) {
         "accounts, tellers, branches and history add up".to_owned()
     };
     for class in CLASSES {
-        for clients in CLIENTS {
+        for &clients in &bench.options.clients {
             let floor = match (class, clients) {
                 (Class::Full, 1) => Floor::Sqlite(1.1),
                 (Class::Full, 8) => Floor::Sqlite(2.0),

@@ -5,7 +5,7 @@ use super::accounts::verdict;
 use super::clients::Workload;
 use super::row::{Floor, Row, compare};
 use super::sides::{OfEach, Sides, Table};
-use super::{Bench, CLASSES, CLIENTS};
+use super::{Bench, CLASSES};
 use crate::random::{Checksum, Random, text};
 use crate::side::{Class, Connection, Failure, Handle, Value};
 use std::io::Write;
@@ -149,7 +149,7 @@ pub fn run(bench: &Bench<'_>) {
             text => text.clone(),
         };
         for class in classes {
-            for clients in CLIENTS {
+            for &clients in &bench.options.clients {
                 let floor = if clients == 1 { floor } else { Floor::None };
                 let row = Row { name, class: *class, clients, floor };
                 row.measure(bench, &sides, &workloads, &check);

@@ -13,7 +13,7 @@ mod schema;
 use super::clients::{Tally, Workload};
 use super::row::{Floor, Row};
 use super::sides::{OfEach, Sides};
-use super::{Bench, CLASSES, CLIENTS};
+use super::{Bench, CLASSES};
 use crate::random::{Checksum, Random};
 use crate::side::{Class, Connection, Database, Failure, Isolation};
 use data::Size;
@@ -95,7 +95,7 @@ fn at(bench: &Bench<'_>, size: Size) {
     };
     let mut works = works();
     for class in CLASSES {
-        for clients in CLIENTS {
+        for &clients in &bench.options.clients {
             measure(bench, &sides, &works, &name, class, clients);
         }
     }
