@@ -10,8 +10,11 @@
 //! 1999; Kingsbury, Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", 2020.
 
 pub mod anomaly;
+pub mod bank;
 pub mod client;
 pub mod graph;
 pub mod history;
 pub mod list_append;
+pub mod predicate;
+pub mod tally;
 pub mod workload;

@@ -9,8 +9,11 @@ use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;
 use lumos_core::durability::policy::Durability;
 use lumos_core::io::fault::FaultVfs;
+use lumos_history::bank;
 use lumos_history::history::Level;
 use lumos_history::list_append::judge;
+use lumos_history::predicate::{self, Turns, take_turns};
+use lumos_history::tally::Tally;
 use lumos_history::workload::{Lists, WorkloadOptions, create, read_all, run};
 use std::path::Path;
 use std::sync::Arc;
@@ -105,4 +108,95 @@ fn lists_in_little_memory_beside_checkpoints() {
         ..WorkloadOptions::default()
     };
     check("little memory", &on_small_disk(&FaultVfs::new()), &options);
+}
+
+fn check_tally(name: &str, tally: &Tally) {
+    println!("{name}, seed {}: {tally}", seed());
+    let texts: Vec<String> = tally.findings.iter().take(8).map(ToString::to_string).collect();
+    assert!(texts.is_empty(), "{name}, seed {}:\n{}", seed(), texts.join("\n"));
+    assert!(tally.reads > tally.transactions / 5, "{name}: too few reads");
+    let failed: u64 = tally.errors.values().sum();
+    assert!(failed * 2 < tally.transactions as u64, "{name}: too many aborts");
+}
+
+#[test]
+fn the_bank_keeps_its_money() {
+    for level in [Level::ReadCommitted, Level::RepeatableRead] {
+        let database = in_memory();
+        bank::create(&database).unwrap();
+        check_tally(&format!("bank, {level:?}"), &bank::run(&database, level, scaled(10_000), 4, seed()));
+        let database = on_small_disk(&FaultVfs::new());
+        bank::create(&database).unwrap();
+        let tally = bank::run(&database, level, scaled(5_000), 4, seed());
+        check_tally(&format!("bank in little memory, {level:?}"), &tally);
+    }
+}
+
+#[test]
+fn rows_that_move_are_found_once() {
+    for level in [Level::ReadCommitted, Level::RepeatableRead] {
+        let database = in_memory();
+        predicate::create(&database).unwrap();
+        let tally = predicate::run(&database, level, scaled(10_000), 4, seed());
+        check_tally(&format!("ranges, {level:?}"), &tally);
+    }
+}
+
+fn with_rows() -> Arc<Database> {
+    let database = in_memory();
+    let sql = "CREATE TABLE t (id bigint PRIMARY KEY, n bigint); INSERT INTO t VALUES (1, 10), (2, 10)";
+    database.connect().unwrap().execute_script(sql).unwrap();
+    database
+}
+
+/// Prevention by accident would hide that a level is missing.
+#[test]
+fn what_a_level_allows_does_happen() {
+    // Lost update: both read 10 and write what they make of it.
+    let lost = [
+        (0, "BEGIN"),
+        (1, "BEGIN"),
+        (0, "SELECT n FROM t WHERE id = 1"),
+        (1, "SELECT n FROM t WHERE id = 1"),
+        (0, "UPDATE t SET n = 11 WHERE id = 1"),
+        (0, "COMMIT"),
+        (1, "UPDATE t SET n = 12 WHERE id = 1"),
+        (1, "COMMIT"),
+    ];
+    // Write skew: each looks at both rows and changes one.
+    let skew = [
+        (0, "BEGIN"),
+        (1, "BEGIN"),
+        (0, "SELECT sum(n) FROM t"),
+        (1, "SELECT sum(n) FROM t"),
+        (0, "UPDATE t SET n = 0 WHERE id = 1"),
+        (1, "UPDATE t SET n = 0 WHERE id = 2"),
+        (0, "COMMIT"),
+        (1, "COMMIT"),
+    ];
+    // The same by ranges: each counts, and adds a row that the other did not count.
+    let phantoms = [
+        (0, "BEGIN"),
+        (1, "BEGIN"),
+        (0, "SELECT count(*) FROM t WHERE n >= 10"),
+        (1, "SELECT count(*) FROM t WHERE n >= 10"),
+        (0, "INSERT INTO t VALUES (3, 20)"),
+        (1, "INSERT INTO t VALUES (4, 20)"),
+        (0, "COMMIT"),
+        (1, "COMMIT"),
+    ];
+    let rc = Level::ReadCommitted;
+    let rr = Level::RepeatableRead;
+    let expected = [
+        (rc, &lost, Turns::Both),
+        (rr, &lost, Turns::Refused),
+        (rc, &skew, Turns::Both),
+        (rr, &skew, Turns::Both),
+        (rc, &phantoms, Turns::Both),
+        (rr, &phantoms, Turns::Both),
+    ];
+    for (level, steps, expected) in expected {
+        let turns = take_turns(&with_rows(), level, steps).unwrap();
+        assert_eq!(turns, expected, "{level:?}: {steps:?}");
+    }
 }

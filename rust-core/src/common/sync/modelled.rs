@@ -182,18 +182,14 @@ pub trait RawLock {
     fn lock_shared(&self);
     /// Takes a share if nobody holds it alone.
     fn try_lock_shared(&self) -> bool;
-    /// Gives a share back.
-    /// # Safety
-    /// The caller holds one.
-    unsafe fn unlock_shared(&self);
+    /// Gives a share back, which the caller holds.
+    fn unlock_shared(&self);
     /// Waits until nobody holds it.
     fn lock_exclusive(&self);
     /// Takes it if nobody holds it.
     fn try_lock_exclusive(&self) -> bool;
-    /// Gives it back.
-    /// # Safety
-    /// The caller holds it alone.
-    unsafe fn unlock_exclusive(&self);
+    /// Gives it back; the caller holds it alone.
+    fn unlock_exclusive(&self);
     /// Whether somebody holds it.
     fn is_locked(&self) -> bool;
 }
@@ -226,7 +222,7 @@ impl RawLock for RawRwLock {
         is_free
     }
 
-    unsafe fn unlock_shared(&self) {
+    fn unlock_shared(&self) {
         let mut holders = self.holders.lock();
         assert!(*holders > 0, "a share is given back by who holds one");
         *holders -= 1;
@@ -250,7 +246,7 @@ impl RawLock for RawRwLock {
         is_free
     }
 
-    unsafe fn unlock_exclusive(&self) {
+    fn unlock_exclusive(&self) {
         let mut holders = self.holders.lock();
         assert_eq!(*holders, -1, "it is given back by who holds it");
         *holders = 0;
