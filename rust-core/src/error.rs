@@ -50,6 +50,7 @@ impl fmt::Display for SqlState {
 
 states! {
     SUCCESSFUL_COMPLETION = "00000", "no error: what some notices carry";
+    WARNING = "01000", "a warning, which is no error";
     PROTOCOL_VIOLATION = "08P01", "protocol violation: a wrong number of parameter values";
     CONNECTION_DOES_NOT_EXIST = "08003", "connection does not exist";
     TRANSACTION_RESOLUTION_UNKNOWN = "08007", "the outcome of the commit is unknown; reopen the database";
@@ -89,6 +90,8 @@ states! {
     READ_ONLY_SQL_TRANSACTION = "25006", "the transaction or database is read-only";
     NO_ACTIVE_SQL_TRANSACTION = "25P01", "no transaction is in progress";
     IN_FAILED_SQL_TRANSACTION = "25P02", "the transaction is aborted";
+    IDLE_IN_TRANSACTION_TIMEOUT = "25P03", "a transaction was idle for too long and has been rolled back";
+    TRANSACTION_TIMEOUT = "25P04", "a transaction took too long and has been rolled back";
     INVALID_SQL_STATEMENT_NAME = "26000", "prepared statement does not exist";
     DEPENDENT_OBJECTS_STILL_EXIST = "2BP01", "other objects depend on it";
     INVALID_SAVEPOINT_SPECIFICATION = "3B001", "savepoint does not exist";

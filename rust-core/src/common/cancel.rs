@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result, SqlState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The cancel words of one connection. Cloning shares them.
 ///
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct CancelToken {
     words: Arc<Words>,
     /// Of one user of the words: they may serve the next one while the last one still runs.
-    closing: Arc<AtomicBool>,
+    connection: Arc<Connection>,
 }
 
 #[derive(Debug, Default)]
@@ -21,6 +22,32 @@ struct Words {
     cancelled: AtomicU64,
     /// No statement may be cancelled between its commit frame's append and its return.
     shielded: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    /// An [`Ending`], 0 for none.
+    ending: AtomicU8,
+    /// The statement whose time was up, times two, plus one where it was its transaction's.
+    timed_out: AtomicU64,
+    /// How long a lock is waited for, in milliseconds; 0: as long as it takes.
+    lock_timeout_ms: AtomicU64,
+}
+
+/// Why every statement of a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Closing = 1,
+    Terminated = 2,
+}
+
+/// Whose time was up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timeout {
+    /// The statement's.
+    Statement,
+    /// The transaction's in which it runs.
+    Transaction,
 }
 
 impl CancelToken {
@@ -41,20 +68,45 @@ impl CancelToken {
         self.words.cancelled.fetch_max(target, Ordering::AcqRel);
     }
 
+    /// Asks the statement `sequence` to stop because its time is up.
+    pub fn time_out(&self, sequence: u64, timeout: Timeout) {
+        let word = sequence << 1 | u64::from(timeout == Timeout::Transaction);
+        self.connection.timed_out.store(word, Ordering::Release);
+        self.cancel(sequence);
+    }
+
     /// The same words for a new connection, which no earlier [`CancelToken::close`] has closed.
     #[must_use]
     pub fn for_connection(&self) -> CancelToken {
-        CancelToken { words: Arc::clone(&self.words), closing: Arc::default() }
+        CancelToken { words: Arc::clone(&self.words), connection: Arc::default() }
     }
 
-    /// Whether [`CancelToken::close`] was called.
+    /// Whether [`CancelToken::close`] or [`CancelToken::terminate`] was called.
     pub fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+        self.connection.ending.load(Ordering::Relaxed) != 0
     }
 
     /// Ends every statement of this connection with 57P01: the database is closing.
     pub fn close(&self) {
-        self.closing.store(true, Ordering::Release);
+        self.connection.ending.store(Ending::Closing as u8, Ordering::Release);
+    }
+
+    /// Ends every statement of this connection with 57P01: somebody asked for it.
+    pub fn terminate(&self) {
+        self.connection.ending.fetch_max(Ending::Terminated as u8, Ordering::AcqRel);
+    }
+
+    /// Says how long locks are waited for from now on; zero: as long as it takes.
+    pub fn set_lock_timeout(&self, timeout: Duration) {
+        self.connection.lock_timeout_ms.store(timeout.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// How long a lock is waited for; `None`: as long as it takes.
+    pub fn lock_timeout(&self) -> Option<Duration> {
+        match self.connection.lock_timeout_ms.load(Ordering::Relaxed) {
+            0 => None,
+            milliseconds => Some(Duration::from_millis(milliseconds)),
+        }
     }
 
     /// From here to the next statement nothing is cancelled (the commit frame is in the log).
@@ -66,22 +118,46 @@ impl CancelToken {
     pub fn is_cancelled(&self) -> bool {
         (self.words.cancelled.load(Ordering::Relaxed) >= self.words.running.load(Ordering::Relaxed)
             && self.words.running.load(Ordering::Relaxed) != 0
-            || self.closing.load(Ordering::Relaxed))
+            || self.is_closing())
             && !self.words.shielded.load(Ordering::Relaxed)
     }
 
     /// Fails when the statement was asked to stop. To be called once a batch and while waiting.
     /// # Errors
-    /// `57014`, or `57P01` when the database is closing.
+    /// `57014`; `25P04` when the transaction's time is up; `57P01` when the database is closing or the connection was
+    /// terminated.
     pub fn check(&self) -> Result<()> {
-        if !self.is_cancelled() {
-            return Ok(());
-        }
-        if self.closing.load(Ordering::Relaxed) {
-            return Err(Error::new(SqlState::ADMIN_SHUTDOWN, "the database is being closed"));
-        }
-        Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+        if self.is_cancelled() { Err(self.reason()) } else { Ok(()) }
     }
+
+    #[cold]
+    fn reason(&self) -> Error {
+        let ending = self.connection.ending.load(Ordering::Relaxed);
+        if ending == Ending::Closing as u8 {
+            return Error::new(SqlState::ADMIN_SHUTDOWN, "the database is being closed");
+        }
+        if ending == Ending::Terminated as u8 {
+            return terminated();
+        }
+        let timed_out = self.connection.timed_out.load(Ordering::Acquire);
+        if timed_out >> 1 != self.sequence() {
+            return Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request");
+        }
+        if timed_out & 1 == 1 {
+            return transaction_timed_out();
+        }
+        Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
+    }
+}
+
+/// What a terminated session's statements end with.
+pub fn terminated() -> Error {
+    Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+}
+
+/// What a transaction that took too long ends with.
+pub fn transaction_timed_out() -> Error {
+    Error::new(SqlState::TRANSACTION_TIMEOUT, "terminating transaction due to transaction timeout")
 }
 
 #[cfg(test)]
@@ -118,5 +194,25 @@ mod tests {
         token.shield();
         token.cancel(0);
         assert!(token.check().is_ok());
+    }
+
+    #[test]
+    fn a_statement_says_whose_time_was_up_and_the_next_one_goes_on() {
+        let token = CancelToken::default();
+        let first = token.start_statement();
+        token.time_out(first, Timeout::Statement);
+        let error = token.check().unwrap_err();
+        assert_eq!(error.message(), "canceling statement due to statement timeout");
+        let second = token.start_statement();
+        token.check().unwrap();
+        token.time_out(first, Timeout::Statement);
+        token.check().unwrap();
+        token.time_out(second, Timeout::Transaction);
+        assert_eq!(token.check().unwrap_err().state(), SqlState::TRANSACTION_TIMEOUT);
+        token.start_statement();
+        token.cancel(0);
+        assert_eq!(token.check().unwrap_err().message(), "canceling statement due to user request");
+        token.terminate();
+        assert_eq!(token.check().unwrap_err().state(), SqlState::ADMIN_SHUTDOWN);
     }
 }

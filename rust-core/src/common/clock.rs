@@ -10,6 +10,10 @@ pub trait Clock: Send + Sync {
     fn unix_micros(&self) -> i64;
     /// Nanoseconds since an arbitrary start. Never goes back.
     fn monotonic_nanos(&self) -> u64;
+    /// Whether it moves by itself. Timers of one that does not ring when they are asked to, and have no thread.
+    fn runs(&self) -> bool {
+        true
+    }
 }
 
 /// The operating system's clocks.
@@ -71,5 +75,9 @@ impl Clock for ManualClock {
 
     fn monotonic_nanos(&self) -> u64 {
         self.monotonic_nanos.load(Ordering::Relaxed)
+    }
+
+    fn runs(&self) -> bool {
+        false
     }
 }

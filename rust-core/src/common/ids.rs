@@ -62,3 +62,33 @@ impl Lsn {
     /// After every commit.
     pub const MAX: Lsn = Lsn(u64::MAX);
 }
+
+/// What an advisory lock is on: one number, or two; the two kinds never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AdvisoryKey {
+    /// A bigint.
+    One(i64),
+    /// Two integers.
+    Two(i32, i32),
+}
+
+impl AdvisoryKey {
+    /// How many numbers it has, and all of them as one.
+    pub fn numbers(self) -> (u8, u64) {
+        match self {
+            AdvisoryKey::One(number) => (1, number as u64),
+            AdvisoryKey::Two(first, second) => {
+                (2, u64::from(first.cast_unsigned()) << 32 | u64::from(second.cast_unsigned()))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for AdvisoryKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AdvisoryKey::One(number) => write!(f, "[{number}]"),
+            AdvisoryKey::Two(first, second) => write!(f, "[{first},{second}]"),
+        }
+    }
+}

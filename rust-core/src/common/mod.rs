@@ -12,3 +12,4 @@ pub mod memory;
 pub mod planted;
 pub mod random;
 pub mod sync;
+pub mod timer;

@@ -113,16 +113,20 @@ impl Session {
             Some(_) => wrong("the statement is not COPY … TO STDOUT"),
         };
         self.fail_block();
+        self.leave(Some(&error), false);
         Err(error)
     }
 
     fn run_copy(&mut self, statement: &Arc<Prepared>, channel: Channel<'_>) -> Result<u64> {
-        self.start_statement(statement.kind())?;
-        let mark = self.statement_mark(statement.kind());
-        let result = self.in_block(|session, block| session.copy(statement, channel, block));
-        if result.is_err() {
-            self.fail_statement(mark);
-        }
+        let result = self.start_statement(statement).and_then(|()| {
+            let mark = self.statement_mark(statement.kind());
+            let result = self.in_block(|session, block| session.copy(statement, channel, block));
+            if result.is_err() {
+                self.fail_statement(mark);
+            }
+            result
+        });
+        self.leave(result.as_ref().err(), false);
         result
     }
 

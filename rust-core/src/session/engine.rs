@@ -6,10 +6,13 @@ use crate::common::clock::Clock;
 use crate::common::ids::Lsn;
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
+use crate::common::timer::{Alarmed, Timer};
 use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::io::vfs::Vfs;
 use crate::session::definition_gate::DefinitionGate;
+use crate::session::locks;
+use crate::session::sessions::Sessions;
 use crate::transaction::manager::TransactionManager;
 use std::any::Any;
 
@@ -50,6 +53,10 @@ pub struct Engine {
     pub files: Arc<dyn Vfs>,
     /// See there.
     pub options: EngineOptions,
+    /// Who is connected.
+    pub(crate) sessions: Arc<Sessions>,
+    /// Looks for what of theirs is due.
+    pub(crate) timer: Timer,
     /// Closes the database when the last session and the last handle are gone. Dropped last.
     _closing: Box<dyn Any + Send + Sync>,
 }
@@ -71,7 +78,13 @@ impl Engine {
         options: EngineOptions,
         closing: Box<dyn Any + Send + Sync>,
     ) -> Engine {
+        let names = Arc::clone(&catalog);
+        manager.lock_manager().set_names(Box::new(move |object| locks::name(object, &names.current())));
+        let sessions = Arc::new(Sessions::new(Arc::clone(&manager)));
+        let timer = Timer::new(Arc::clone(&clock), Arc::clone(&sessions) as Arc<dyn Alarmed>);
         Engine {
+            sessions,
+            timer,
             manager,
             catalog,
             definitions: DefinitionGate::default(),
@@ -81,6 +94,11 @@ impl Engine {
             options,
             _closing: closing,
         }
+    }
+
+    /// Does what is due by now: for clocks that do not run by themselves.
+    pub fn ring(&self) {
+        self.timer.ring();
     }
 
     /// Writes a checkpoint now; commits go on.

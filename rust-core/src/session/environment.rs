@@ -1,16 +1,22 @@
 //! What functions ask the session: time, zone, settings, random numbers. One statement sees one time.
 
+use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
 use crate::common::random::Random;
 use crate::common::sync::Arc;
-use crate::error::Result;
+use crate::common::sync::atomic::Ordering;
+use crate::error::{Error, Result};
 use crate::session::engine::Engine;
+use crate::session::notice::Notices;
+use crate::session::presence::Presence;
 use crate::session::settings::Settings;
 use crate::session::{locks, vacuum};
+use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
 use crate::sql::functions::registry::Environment;
 use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::text_style::TextStyle;
+use crate::transaction::types::IsolationLevel;
 use std::cell::{Cell, RefCell};
 
 /// A session's environment. Times are read when first asked for, so that statements without them pay nothing.
@@ -24,6 +30,14 @@ pub(crate) struct SessionEnvironment {
     transaction_time: Cell<Option<i64>>,
     random: RefCell<Random>,
     engine: Arc<Engine>,
+    /// What others see of the session.
+    pub(crate) presence: Arc<Presence>,
+    /// What ends a wait for an advisory lock.
+    pub(crate) cancel: CancelToken,
+    /// Whose the locks of the transaction are that runs.
+    pub(crate) transaction_owner: Cell<u32>,
+    /// What functions warn of, until the call ends.
+    warnings: RefCell<Vec<Error>>,
     /// Isolation level and read-only flag of the running transaction, as SHOW prints them.
     pub(crate) transaction_isolation: &'static str,
     pub(crate) transaction_read_only: bool,
@@ -41,6 +55,10 @@ impl SessionEnvironment {
             transaction_time: Cell::new(None),
             random: RefCell::new(Random::new(seed)),
             engine: Arc::clone(engine),
+            presence: Arc::new(Presence::new(session_id, CancelToken::default())),
+            cancel: CancelToken::default(),
+            transaction_owner: Cell::new(0),
+            warnings: RefCell::default(),
             transaction_isolation: "read committed",
             transaction_read_only: false,
         }
@@ -51,19 +69,37 @@ impl SessionEnvironment {
         self.engine = Arc::clone(engine);
     }
 
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Notes a warning of the running statement.
+    pub(crate) fn warn(&self, warning: Error) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// Hands the warnings on.
+    #[inline]
+    pub(crate) fn pass_warnings(&mut self, notices: &mut Notices) {
+        self.warnings.get_mut().drain(..).for_each(|warning| notices.warning(warning));
+    }
+
     /// A new statement: its time is taken anew.
     pub(crate) fn start_statement(&self) {
         self.statement_time.set(None);
     }
 
     /// A transaction block begins now.
-    pub(crate) fn start_transaction(&self) {
+    pub(crate) fn start_transaction(&self, isolation: IsolationLevel) {
         self.transaction_time.set(Some(self.statement_time()));
+        self.presence.transaction_start.store(self.statement_time(), Ordering::Relaxed);
+        self.presence.set_isolation(isolation);
     }
 
     /// No transaction block any more.
     pub(crate) fn end_transaction(&self) {
         self.transaction_time.set(None);
+        self.presence.transaction_start.store(0, Ordering::Relaxed);
     }
 }
 
@@ -74,6 +110,10 @@ impl Environment for SessionEnvironment {
 
     fn locks(&self) -> Vec<LockLine> {
         locks::lines(&self.engine)
+    }
+
+    fn sessions(&self) -> Option<&dyn Sessions> {
+        Some(self)
     }
 
     fn statement_time(&self) -> i64 {

@@ -9,11 +9,11 @@ use crate::session::block::Block;
 use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{Body, Plan, Prepared};
-use crate::session::result::PreparedKind;
 use crate::session::session::Session;
 use crate::session::short_path::{BatchSink, takes_short_path};
 use crate::session::transactions::refuse_if_read_only;
 use crate::sql::executor::{self, Execution, ExecutionContext, point};
+use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
 use std::collections::VecDeque;
 
@@ -31,8 +31,15 @@ impl Session {
     /// # Errors
     /// Whatever the statement raises. Outside a block its effects are undone; inside one the block is aborted.
     pub fn execute(&mut self, statement: &Arc<Prepared>, parameters: &[Datum]) -> Result<Portal> {
+        let result = self.execute_in_call(statement, parameters);
+        let goes_on = result.as_ref().is_ok_and(|portal| portal.state.lock().execution.is_some());
+        self.leave(result.as_ref().err(), goes_on);
+        result
+    }
+
+    fn execute_in_call(&mut self, statement: &Arc<Prepared>, parameters: &[Datum]) -> Result<Portal> {
         self.go_on()?;
-        self.start_statement(statement.kind())?;
+        self.start_statement(statement)?;
         let mark = self.statement_mark(statement.kind());
         let result = match &statement.body {
             Body::Query(plan) => self.execute_query(statement, plan, parameters),
@@ -51,9 +58,18 @@ impl Session {
     }
 
     /// What comes before every statement.
-    pub(crate) fn start_statement(&mut self, kind: PreparedKind) -> Result<()> {
+    pub(crate) fn start_statement(&mut self, statement: &Prepared) -> Result<()> {
+        let kind = statement.kind();
+        if let Err(ended) = self.enter() {
+            if kind.ends_block() {
+                self.end_block(false);
+            }
+            return Err(ended);
+        }
         self.cancel.start_statement();
         self.environment.start_statement();
+        self.show_statement(statement.shared_text(), self.environment.statement_time());
+        self.start_clocks();
         if self.failed && !kind.ends_failure() {
             self.refuse_if_failed()?;
         }
@@ -76,6 +92,7 @@ impl Session {
             let Some(block) = &mut self.block else { continue };
             let mut memory = self.engine.memory.reservation();
             let parameters = std::mem::take(&mut state.parameters);
+            self.environment.transaction_owner.set(block.transaction.lock_owner());
             let mut context = ExecutionContext {
                 manager: &self.engine.manager,
                 transaction: &mut block.transaction,
@@ -211,6 +228,12 @@ impl Session {
     /// # Errors
     /// Whatever the statement raises; `34000` when the portal's transaction has ended.
     pub fn fetch(&mut self, portal: &mut Portal) -> Result<Option<Batch>> {
+        let result = self.enter().and_then(|()| self.fetch_in_call(portal));
+        self.leave(result.as_ref().err(), matches!(result, Ok(Some(_))));
+        result
+    }
+
+    fn fetch_in_call(&mut self, portal: &mut Portal) -> Result<Option<Batch>> {
         let mut state = portal.state.lock();
         let state = &mut *state;
         if let Some(batch) = state.ready.pop_front() {
@@ -284,6 +307,7 @@ impl Session {
         block: &'a mut Block,
         parameters: &'a [Datum],
     ) -> ExecutionContext<'a> {
+        self.environment.transaction_owner.set(block.transaction.lock_owner());
         ExecutionContext {
             manager: &self.engine.manager,
             transaction: &mut block.transaction,
@@ -299,6 +323,7 @@ impl Session {
 
     /// Ends a statement whose remaining rows are not wanted.
     pub fn close(&mut self, portal: Portal) {
+        self.resume_quietly();
         {
             let mut state = portal.state.lock();
             let running = state.execution.take().is_some();
@@ -312,6 +337,7 @@ impl Session {
         }
         drop(portal);
         self.portals.retain(|portal| portal.strong_count() > 0);
+        self.leave(None, false);
     }
 }
 

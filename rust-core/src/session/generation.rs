@@ -43,6 +43,8 @@ impl Session {
 
     #[cold]
     fn use_engine(&mut self, engine: Arc<Engine>) {
+        self.engine.sessions.remove(&self.environment.presence);
+        engine.sessions.add(&self.environment.presence);
         self.environment.use_engine(&engine);
         self.cache.clear();
         self.portals.clear();

@@ -1,7 +1,7 @@
 //! What `lumos_locks` shows: the lock manager's lines in the catalog's words.
 
 use crate::catalog::snapshot::CatalogSnapshot;
-use crate::common::ids::{ObjectId, TreeId};
+use crate::common::ids::{AdvisoryKey, ObjectId, TreeId};
 use crate::session::engine::Engine;
 use crate::sql::functions::locks::LockLine;
 use crate::table::key::row_id_of_key;
@@ -21,6 +21,8 @@ fn line(state: LockState, catalog: &CatalogSnapshot) -> LockLine {
         kind: "relation",
         mode: state.mode,
         granted: state.granted,
+        count: state.count as i64,
+        wait_start: state.since,
         blocked_by: state.blocked_by.iter().map(u64::to_string).collect::<Vec<_>>().join(","),
         ..LockLine::default()
     };
@@ -33,19 +35,49 @@ fn line(state: LockState, catalog: &CatalogSnapshot) -> LockLine {
         }
         LockedObject::Row { tree, key } => {
             line.kind = "row";
-            name_tree(tree, &key, catalog, &mut line);
+            name_tree(tree, Some(&key), catalog, &mut line);
+        }
+        LockedObject::Rows { tree } => {
+            line.kind = "row";
+            name_tree(tree, None, catalog, &mut line);
+        }
+        LockedObject::Advisory(key) => {
+            line.kind = "advisory";
+            line.key = Some(match key {
+                AdvisoryKey::One(number) => number.to_string(),
+                AdvisoryKey::Two(first, second) => format!("{first},{second}"),
+            });
         }
     }
     line
 }
 
-fn name_tree(tree: TreeId, key: &[u8], catalog: &CatalogSnapshot, line: &mut LockLine) {
+/// What people call a locked object; `None`: it is in no definition that is committed.
+pub(crate) fn name(object: &LockedObject, catalog: &CatalogSnapshot) -> Option<String> {
+    let mut line = LockLine::default();
+    match object {
+        LockedObject::Table(id) => {
+            return Some(format!("relation \"{}\"", catalog.table_by_id(*id)?.name));
+        }
+        LockedObject::Advisory(_) => return None,
+        LockedObject::Row { tree, key } => name_tree(*tree, Some(key), catalog, &mut line),
+        LockedObject::Rows { tree } => name_tree(*tree, None, catalog, &mut line),
+    }
+    let (table, object) = (line.table?, line.object?);
+    Some(match (line.row_id, object == table) {
+        (Some(row), _) => format!("row {row} of relation \"{table}\""),
+        (None, true) => format!("a row of relation \"{table}\""),
+        (None, false) => format!("a key of index \"{object}\" of relation \"{table}\""),
+    })
+}
+
+fn name_tree(tree: TreeId, key: Option<&[u8]>, catalog: &CatalogSnapshot, line: &mut LockLine) {
     for table in catalog.tables() {
         let index = table.layout.indexes.iter().position(|index| index.tree == tree);
         let object = match index {
             Some(index) => &table.indexes[index].name,
             None if table.layout.tree == tree => {
-                line.row_id = row_id_of_key(key).map(|row| row.0);
+                line.row_id = key.and_then(row_id_of_key).map(|row| row.0);
                 &table.name
             }
             None => continue,

@@ -4,8 +4,10 @@
 //! its tables are locked, the catalog is compared once more, it is planned, run, and committed or undone.
 //! Knows every layer below. Knows nothing of files, of other sessions, or of C.
 
+mod activity;
 mod analyze;
 mod block;
+mod calls;
 mod computed;
 mod constraints;
 mod copy;
@@ -27,11 +29,13 @@ mod plan_cache;
 mod portal;
 mod prepare;
 mod prepared;
+mod presence;
 pub mod result;
 mod savepoint;
 mod script;
 #[allow(clippy::module_inception, reason = "the folder is named for its main type")]
 mod session;
+mod sessions;
 mod settings;
 mod short_path;
 pub mod statements;

@@ -17,9 +17,11 @@ impl Session {
     /// What the text deserves, with its position; `54000` beyond `max_statement_size`; `25P02`. Inside a
     /// transaction block an error aborts the block, as PostgreSQL does.
     pub fn prepare(&mut self, sql: &str) -> Result<(Option<Arc<Prepared>>, usize)> {
-        let result = self.go_on().and_then(|()| self.prepare_first(sql));
-        if result.is_err() {
+        let result =
+            self.go_on().and_then(|()| self.refuse_if_terminated()).and_then(|()| self.prepare_first(sql));
+        if let Err(error) = &result {
             self.fail_block();
+            self.leave(Some(error), false);
         }
         result
     }

@@ -21,7 +21,7 @@ use crate::transaction::types::TableLockMode;
 
 /// A prepared statement. Belongs to the session that made it; runs as often as wanted.
 pub struct Prepared {
-    text: Box<str>,
+    text: Arc<str>,
     kind: PreparedKind,
     columns: Arc<[ResultColumn]>,
     parameters: Box<[DataType]>,
@@ -202,6 +202,11 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
 }
 
 impl Prepared {
+    /// Its text, to be kept as long as others may look at it.
+    pub(crate) fn shared_text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// Makes a statement of what was bound.
     /// # Errors
     /// What the optimizer and the settings' names raise.

@@ -182,6 +182,11 @@ impl PreparedKind {
         matches!(self, PreparedKind::Commit | PreparedKind::Rollback | PreparedKind::RollbackTo)
     }
 
+    /// COMMIT and ROLLBACK: what a block is over after.
+    pub(crate) fn ends_block(self) -> bool {
+        matches!(self, PreparedKind::Commit | PreparedKind::Rollback)
+    }
+
     /// Whether it is about the transaction itself: nothing in it is undone by an error.
     pub(crate) fn controls_transaction(self) -> bool {
         self.ends_failure()

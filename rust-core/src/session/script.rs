@@ -69,7 +69,10 @@ impl Session {
         }
         let result = crate::sql::parser::parse(sql, &self.arena).map(|statements| statements.len() > 1);
         self.arena.reset();
-        result.inspect_err(|_| self.fail_block())
+        result.inspect_err(|error| {
+            self.fail_block();
+            self.leave(Some(error), false);
+        })
     }
 
     fn run_to_end(&mut self, statement: &Arc<Prepared>) -> Result<Option<u64>> {

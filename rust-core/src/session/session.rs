@@ -7,6 +7,7 @@ use crate::common::ids::Lsn;
 use crate::common::sync::{Arc, Mutex, Weak};
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
+use crate::session::calls::Calls;
 use crate::session::engine::Engine;
 use crate::session::environment::SessionEnvironment;
 use crate::session::generation::Following;
@@ -15,6 +16,7 @@ use crate::session::plan_cache::PlanCache;
 use crate::session::portal::PortalState;
 use crate::session::result::TransactionStatus;
 use crate::session::settings::Settings;
+use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::text_style::TextStyle;
 use crate::transaction::types::IsolationLevel;
@@ -37,6 +39,7 @@ pub struct Session {
     pub(crate) arena: Arena,
     pub(crate) portals: Vec<Weak<Mutex<PortalState>>>,
     pub(crate) notices: Notices,
+    pub(crate) calls: Calls,
     /// Where another process writes the file.
     pub(crate) following: Option<Following>,
 }
@@ -55,10 +58,13 @@ impl Session {
     pub fn new(engine: Arc<Engine>, id: u64) -> Session {
         let settings = Settings::new(&engine.options, engine.memory.limit());
         let environment = SessionEnvironment::new(settings, &engine, id);
+        engine.sessions.add(&environment.presence);
+        let cancel = environment.cancel.clone();
+        environment.presence.use_cancel_token(cancel.clone());
         Session {
             id,
             engine,
-            cancel: CancelToken::default(),
+            cancel,
             environment,
             block: None,
             failed: false,
@@ -68,6 +74,7 @@ impl Session {
             arena: Arena::new(),
             portals: Vec::new(),
             notices: Notices::default(),
+            calls: Calls::default(),
             following: None,
         }
     }
@@ -85,6 +92,8 @@ impl Session {
     /// Uses a caller's cancel words instead of its own, so that they can outlive the session.
     /// To be called before the first statement.
     pub fn use_cancel_token(&mut self, cancel: CancelToken) {
+        self.environment.presence.use_cancel_token(cancel.clone());
+        self.environment.cancel = cancel.clone();
         self.cancel = cancel;
     }
 
@@ -109,14 +118,18 @@ impl Session {
         self.engine.manager.poisoned().is_none()
     }
 
-    /// As good as new, for pools: an open block is rolled back, every setting has its default again. Cached
-    /// plans stay.
+    /// As good as new, for pools: an open block is rolled back, advisory locks are given back, every setting has its
+    /// default again. Cached plans stay.
     /// # Errors
-    /// None that a default could raise.
+    /// `57P01` once it was terminated.
     pub fn discard(&mut self) -> Result<()> {
         self.end_block(false);
+        self.forget_untold();
+        self.environment.unlock_all();
         self.notices.take();
-        self.environment.settings.reset_all(false)
+        self.environment.settings.reset_all(false)?;
+        self.leave(None, false);
+        self.refuse_if_terminated()
     }
 
     /// Puts an application's record into the log: in the open block, or as a commit of its own. Gives that
@@ -124,8 +137,15 @@ impl Session {
     /// # Errors
     /// `25P02` in a failed block, `25006` in a read-only one; what the commit raises.
     pub fn log_message(&mut self, record: &[u8]) -> Result<Lsn> {
+        let logged = self.enter().and_then(|()| self.log_message_in_call(record));
+        self.leave(logged.as_ref().err(), false);
+        logged
+    }
+
+    fn log_message_in_call(&mut self, record: &[u8]) -> Result<Lsn> {
         self.refuse_if_failed()?;
         self.cancel.start_statement();
+        self.start_clocks();
         if let Some(block) = &mut self.block {
             block.transaction.message(record)?;
             // A log that holds nothing yet ends at 0, which callers take for "failed".
@@ -165,16 +185,23 @@ impl Session {
     /// # Errors
     /// `42704`, `22023`, `55P02`, `0A000`; `25P02` in a failed transaction.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        self.refuse_if_failed()?;
-        self.set_setting(name, Some(value), false)
+        self.set_in_call(name, Some(value))
+    }
+
+    fn set_in_call(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+        let set = self
+            .enter()
+            .and_then(|()| self.refuse_if_failed())
+            .and_then(|()| self.set_setting(name, value, false));
+        self.leave(set.as_ref().err(), false);
+        set
     }
 
     /// Puts a setting back to its default.
     /// # Errors
     /// As [`Session::set`].
     pub fn reset(&mut self, name: &str) -> Result<()> {
-        self.refuse_if_failed()?;
-        self.set_setting(name, None, false)
+        self.set_in_call(name, None)
     }
 
     /// A setting as text.
@@ -201,5 +228,6 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.end_block(false);
+        self.engine.sessions.remove(&self.environment.presence);
     }
 }

@@ -1,6 +1,7 @@
 //! The one table of settings: name, default, check, description, effect. SET, SHOW, RESET and
 //! `current_setting` all read it. Knows nothing of statements or transactions beyond when a value reverts.
 
+use crate::common::limits::IDENTIFIER_BYTES_MAX;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::session::engine::EngineOptions;
@@ -38,6 +39,19 @@ pub(crate) struct Effects {
     pub(crate) read_only_default: bool,
     /// Whether an error in a block undoes its statement alone.
     pub(crate) keeps_block: bool,
+    /// How long things may take.
+    pub(crate) timeouts: Timeouts,
+    /// What the program calls itself.
+    pub(crate) application_name: Arc<str>,
+}
+
+/// How long things may take, in milliseconds; 0: as long as they do.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) statement_ms: u32,
+    pub(crate) lock_ms: u32,
+    pub(crate) transaction_ms: u32,
+    pub(crate) idle_ms: u32,
 }
 
 /// Checks a value and puts its effect in place; returns the text that SHOW gives.
@@ -93,12 +107,24 @@ const fn setting(
 
 /// Every setting, sorted by name without case.
 pub(crate) static DEFINITIONS: &[Definition] = &[
+    setting(
+        "application_name",
+        "",
+        "What the program calls itself, for those who look at sessions.",
+        Some(application_name),
+    ),
     setting("client_encoding", "UTF8", "Encoding of text that comes in and goes out.", Some(encoding)),
     setting(
         "DateStyle",
         "ISO, MDY",
         "Form of dates: ISO; ambiguous input is read as MDY, DMY or YMD.",
         Some(date_style),
+    ),
+    setting(
+        "deadlock_timeout",
+        "1s",
+        "For programs that set it in PostgreSQL: deadlocks are found when they arise, whatever it says.",
+        Some(deadlock_timeout),
     ),
     setting(
         "default_transaction_isolation",
@@ -124,12 +150,24 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "Digits of floating-point output: above 0 means the shortest exact form, else digits beyond 15 (6 of real).",
         Some(float_digits),
     ),
+    setting(
+        "idle_in_transaction_session_timeout",
+        "0",
+        "How long a transaction may be idle between two calls; then it is rolled back and the next call is 25P03. 0 = as long as it is.",
+        Some(|definition, value, effects| timeout(definition, value, &mut effects.timeouts.idle_ms)),
+    ),
     setting("integer_datetimes", "on", "Times are whole microseconds.", None),
     setting(
         "IntervalStyle",
         "postgres",
         "Form of intervals: postgres, postgres_verbose, sql_standard or iso_8601.",
         Some(interval_style),
+    ),
+    setting(
+        "lock_timeout",
+        "0",
+        "How long a statement may wait for a lock; then it is 55P03. 0 = as long as it takes.",
+        Some(|definition, value, effects| timeout(definition, value, &mut effects.timeouts.lock_ms)),
     ),
     setting(
         "lumos.execution_path",
@@ -160,6 +198,12 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "Backslashes in '...' are ordinary characters.",
         Some(standard_strings),
     ),
+    setting(
+        "statement_timeout",
+        "0",
+        "How long a statement may run; then it is 57014. 0 = as long as it takes.",
+        Some(|definition, value, effects| timeout(definition, value, &mut effects.timeouts.statement_ms)),
+    ),
     Definition {
         name: "synchronous_commit",
         alias_of: Some("durability"),
@@ -185,6 +229,12 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         assign: None,
         of_transaction: true,
     },
+    setting(
+        "transaction_timeout",
+        "0",
+        "How long a transaction may last; then it is rolled back, with 25P04. 0 = as long as it does.",
+        Some(|definition, value, effects| timeout(definition, value, &mut effects.timeouts.transaction_ms)),
+    ),
 ];
 
 /// Position of a setting in [`DEFINITIONS`].
@@ -411,6 +461,72 @@ fn statement_size(definition: &Definition, value: &str, effects: &mut Effects) -
     Ok(byte_text(count))
 }
 
+/// PostgreSQL's units of time, largest first, in milliseconds.
+const TIME_UNITS: [(&str, f64); 6] =
+    [("d", 86_400_000.0), ("h", 3_600_000.0), ("min", 60_000.0), ("s", 1_000.0), ("ms", 1.0), ("us", 0.001)];
+
+/// Milliseconds, with PostgreSQL's units.
+fn milliseconds(definition: &Definition, value: &str) -> Result<i64> {
+    let trimmed = value.trim();
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');
+    let end = trimmed.find(|c| !is_number(c)).unwrap_or(trimmed.len());
+    let unit = trimmed[end..].trim();
+    let factor = match unit {
+        "" => 1.0,
+        _ => {
+            TIME_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor).ok_or_else(|| {
+                invalid(definition, value).hint(
+                    "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".",
+                )
+            })?
+        }
+    };
+    let number: f64 = trimmed[..end].parse().map_err(|_| invalid(definition, value))?;
+    let milliseconds = (number * factor).round_ties_even();
+    if milliseconds.abs() < 9e15 { Ok(milliseconds as i64) } else { Err(invalid(definition, value)) }
+}
+
+/// As PostgreSQL shows them: in the largest unit that they are whole in.
+fn time_text(milliseconds: u32) -> String {
+    let unit = TIME_UNITS.iter().find(|(_, factor)| milliseconds.is_multiple_of(*factor as u32));
+    match unit {
+        Some((name, factor)) if milliseconds > 0 => format!("{}{name}", milliseconds / *factor as u32),
+        _ => milliseconds.to_string(),
+    }
+}
+
+fn time_between(definition: &Definition, value: &str, least: i64) -> Result<u32> {
+    let milliseconds = milliseconds(definition, value)?;
+    match u32::try_from(milliseconds) {
+        Ok(time) if time <= i32::MAX as u32 && milliseconds >= least => Ok(time),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!(
+                "{milliseconds} ms is outside the valid range for parameter \"{}\" ({least} .. {})",
+                definition.name,
+                i32::MAX
+            ),
+        )),
+    }
+}
+
+fn timeout(definition: &Definition, value: &str, timeout: &mut u32) -> Result<String> {
+    *timeout = time_between(definition, value, 0)?;
+    Ok(time_text(*timeout))
+}
+
+fn deadlock_timeout(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    time_between(definition, value, 1).map(time_text)
+}
+
+/// As PostgreSQL keeps it: 63 bytes, and a question mark for what is not printable ASCII.
+fn application_name(_: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    let printable = |c: char| if (' '..='~').contains(&c) { c } else { '?' };
+    let name: String = value.chars().map(printable).take(IDENTIFIER_BYTES_MAX).collect();
+    effects.application_name = Arc::from(name.as_str());
+    Ok(name)
+}
+
 fn search_path(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
     let names: Vec<&str> = value.split(',').map(|name| name.trim().trim_matches('"')).collect();
     if names.iter().all(|name| *name == "public" || *name == "$user" || *name == "pg_catalog")
@@ -503,6 +619,8 @@ impl Settings {
             isolation_default: IsolationLevel::ReadCommitted,
             read_only_default: false,
             keeps_block: false,
+            timeouts: Timeouts::default(),
+            application_name: Arc::from(""),
         };
         let mut texts: Vec<Arc<str>> =
             DEFINITIONS.iter().map(|definition| Arc::from(definition.default)).collect();
@@ -676,5 +794,36 @@ mod tests {
         assert_eq!(state("timezone", "Mars/Olympus"), "22023");
         assert_eq!(state("extra_float_digits", "7"), "22023");
         assert_eq!(state("max_statement_size", "12 parsecs"), "22023");
+    }
+
+    #[test]
+    fn times_are_read_and_shown_in_postgresqls_units() {
+        let mut settings = settings();
+        for (value, shown) in [
+            ("0", "0"),
+            ("1500", "1500ms"),
+            ("1.5s", "1500ms"),
+            (" 2000 ms ", "2s"),
+            ("90 min", "90min"),
+            ("2h", "2h"),
+            ("1d", "1d"),
+            ("24h", "1d"),
+            ("600us", "1ms"),
+            ("400us", "0"),
+            ("2147483647", "2147483647ms"),
+        ] {
+            settings.set("lock_timeout", Some(value), false, false).unwrap();
+            assert_eq!(settings.show("lock_timeout").unwrap().unwrap(), shown, "{value}");
+        }
+        assert_eq!(settings.effects().timeouts.lock_ms, i32::MAX as u32);
+        for value in ["-1", "2147483648", "25d", "1 fortnight", "1S", "x", "", "1e", "--1"] {
+            let error = settings.set("statement_timeout", Some(value), false, false).unwrap_err();
+            assert_eq!(error.state().as_str(), "22023", "{value}");
+        }
+        let error = settings.set("statement_timeout", Some("-1"), false, false).unwrap_err();
+        let text = "-1 ms is outside the valid range for parameter \"statement_timeout\" (0 .. 2147483647)";
+        assert_eq!(error.message(), text);
+        settings.set("application_name", Some("caf\u{e9}"), false, false).unwrap();
+        assert_eq!(&*settings.effects().application_name, "caf?");
     }
 }

@@ -29,10 +29,25 @@ impl Session {
         parameters: &[Datum],
         out: &mut dyn RowSink,
     ) -> Result<Option<PointResult>> {
+        let result = self.run_point_in_call(statement, parameters, out);
+        self.leave(result.as_ref().err(), false);
+        result
+    }
+
+    fn run_point_in_call(
+        &mut self,
+        statement: &Arc<Prepared>,
+        parameters: &[Datum],
+        out: &mut dyn RowSink,
+    ) -> Result<Option<PointResult>> {
         let Body::Query(plan) = &statement.body else { return Ok(None) };
         self.go_on()?;
+        self.enter()?;
         self.cancel.start_statement();
         self.environment.start_statement();
+        // It is over before anybody looks; where it waits, the time of that is known.
+        self.show_statement(statement.shared_text(), 0);
+        self.start_clocks();
         self.refuse_if_failed()?;
         if !self.portals.is_empty() {
             self.settle_portals().inspect_err(|_| self.fail_block())?;

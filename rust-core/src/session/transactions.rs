@@ -22,8 +22,12 @@ impl Session {
             ));
         }
         self.go_on()?;
+        self.enter()?;
+        self.cancel.start_statement();
         self.environment.start_statement();
+        self.start_clocks();
         self.begin_block(isolation, Some(read_only || self.read_only_default()), false);
+        self.leave(None, false);
         Ok(())
     }
 
@@ -40,7 +44,7 @@ impl Session {
     ) {
         let mut block = self.new_block(isolation, read_only);
         block.implicit = implicit;
-        self.environment.start_transaction();
+        self.environment.start_transaction(block.isolation);
         self.environment.transaction_isolation = settings::isolation_name(block.isolation);
         self.environment.transaction_read_only = block.read_only;
         self.block_number += 1;
@@ -108,6 +112,18 @@ impl Session {
     /// `25P01` outside a block; `40000` when an error had aborted it: it is then rolled back; what the commit
     /// raises: the transaction is then rolled back as well, except with `08007`.
     pub fn commit(&mut self) -> Result<Option<Lsn>> {
+        let committed = match self.enter() {
+            Ok(()) => self.commit_in_call(),
+            Err(error) => {
+                self.end_block(false);
+                Err(error)
+            }
+        };
+        self.leave(committed.as_ref().err(), false);
+        committed
+    }
+
+    fn commit_in_call(&mut self) -> Result<Option<Lsn>> {
         match self.transaction_status() {
             TransactionStatus::Idle => {
                 Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress"))
@@ -121,6 +137,7 @@ impl Session {
             }
             TransactionStatus::Active => {
                 self.cancel.start_statement();
+                self.start_clocks();
                 self.commit_block()
             }
         }
@@ -141,8 +158,10 @@ impl Session {
                 "there is no transaction in progress",
             ));
         }
+        let entered = self.enter();
         self.end_block(false);
-        Ok(())
+        self.leave(entered.as_ref().err(), false);
+        entered
     }
 
     /// Runs a statement that is complete when it returns: in the open block, or in one of its own that is committed
@@ -191,6 +210,7 @@ impl Session {
 
     /// Forgets the block: what is left of it is rolled back, settings revert as they should.
     pub(crate) fn end_block(&mut self, committed: bool) {
+        self.resume_quietly();
         if let Some(block) = self.block.take() {
             block.transaction.rollback();
         }
@@ -227,6 +247,7 @@ impl Session {
     /// An error inside a block, of something that leaves nothing behind it: what the block did is undone at once, as far
     /// as its newest savepoint; its end, or a return to a savepoint, is awaited.
     pub(crate) fn fail_block(&mut self) {
+        self.resume_quietly();
         if !self.keeps_block() {
             self.abort_block();
         }
@@ -250,6 +271,7 @@ impl Session {
 
     /// To be called when a call into the session panicked: its transaction is rolled back.
     pub fn after_panic(&mut self) {
+        self.resume_quietly();
         for portal in self.portals.drain(..).filter_map(|portal| portal.upgrade()) {
             let mut state = portal.lock();
             state.execution = None;

@@ -32,6 +32,8 @@ pub struct LockMark {
     pub(super) len: usize,
     /// Where the run ended that was the last of them.
     pub(super) run_end: u64,
+    /// Advisory locks, which the session's owner holds for the transaction.
+    pub(super) advisory: u32,
 }
 
 /// The locks of one transaction in the order they were taken; reused by the next.
@@ -71,9 +73,9 @@ impl HeldLocks {
         self.locks.is_empty()
     }
 
-    /// What is held now: [`super::lock_manager::LockManager::release_to`] returns to it.
-    pub fn mark(&self) -> LockMark {
-        LockMark { len: self.locks.len(), run_end: self.run_end }
+    /// What is held now, besides `advisory` locks: [`super::lock_manager::LockManager::release_to`] returns to it.
+    pub(super) fn mark(&self, advisory: u32) -> LockMark {
+        LockMark { len: self.locks.len(), run_end: self.run_end, advisory }
     }
 
     /// Makes room for one more, so that recording a granted lock cannot fail.

@@ -22,22 +22,26 @@
 //! Order of mutexes: graph → an owner's fast locks → a stripe of runs → one shard → an owner's grant.
 
 use crate::common::cancel::CancelToken;
-use crate::common::ids::{ObjectId, TreeId};
+use crate::common::clock::Clock;
+use crate::common::ids::{AdvisoryKey, ObjectId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::error::Result;
 use crate::transaction::held_locks::{HeldLock, HeldLocks, LockMark};
+use crate::transaction::lock_advisory::AdvisoryHolds;
 use crate::transaction::lock_modes::{Mode, ModeSet};
 use crate::transaction::lock_run::{LockRuns, run_number};
-use crate::transaction::lock_table::{Answer, Entry, Shard};
+use crate::transaction::lock_table::{Answer, Entry, Place, Shard};
+use crate::transaction::lock_view::ObjectNames;
 use crate::transaction::lock_wait::WaitGraph;
 use crate::transaction::types::{LockOutcome, RowLockMode, TableLockMode};
 use crossbeam::utils::CachePadded;
 use hashbrown::hash_map;
 use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
 
 const SHARD_COUNT: usize = 64;
 /// Counters of strong table locks; tables share one by their number's low bits.
@@ -51,6 +55,7 @@ const NEIGHBOUR_MASK: u8 = 31;
 pub(super) enum LockTarget<'a> {
     Row { tree: TreeId, key: &'a [u8] },
     Table(ObjectId),
+    Advisory(AdvisoryKey),
 }
 
 /// Somebody who holds locks: one transaction at a time.
@@ -63,12 +68,26 @@ pub struct LockOwner {
     pub(super) session: AtomicU64,
     /// Weak table locks: they never meet each other, so no table needs to know of them.
     fast: Mutex<SmallVec<[(ObjectId, ModeSet); 8]>>,
+    /// See `lock_advisory`.
+    pub(super) advisory: Mutex<AdvisoryHolds>,
+    /// Advisory locks of the transaction.
+    pub(super) advisory_count: AtomicU32,
 }
 
 impl LockOwner {
     /// The number in deadlock reports.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Says whose owner it is.
+    pub(super) fn set_session(&self, session: u64) {
+        self.session.store(session, Ordering::Relaxed);
+    }
+
+    /// What it holds now, `held` being its list.
+    pub(super) fn mark(&self, held: &HeldLocks) -> LockMark {
+        held.mark(self.advisory_count.load(Ordering::Relaxed))
     }
 
     pub(super) fn fast_locks(&self) -> SmallVec<[(ObjectId, ModeSet); 8]> {
@@ -85,6 +104,8 @@ pub struct LockStatistics {
     pub deadlocks: u64,
     /// Waiters let past another to undo a cycle.
     pub reorders: u64,
+    /// Requests that `lock_timeout` ended.
+    pub timeouts: u64,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +113,7 @@ pub(super) struct LockCounters {
     pub(super) waits: AtomicU64,
     pub(super) deadlocks: AtomicU64,
     pub(super) reorders: AtomicU64,
+    pub(super) timeouts: AtomicU64,
 }
 
 /// The lock table. Threads: any; an owner and its held locks belong to one thread at a time.
@@ -99,12 +121,17 @@ pub struct LockManager {
     hasher: foldhash::quality::RandomState,
     shards: Box<[CachePadded<Mutex<Shard>>]>,
     pub(super) graph: Mutex<WaitGraph>,
-    owners: RwLock<Vec<Arc<LockOwner>>>,
+    pub(super) owners: RwLock<Vec<Arc<LockOwner>>>,
     /// Holders of, and waiters for, strong modes: while it is above zero weak locks go to the lock table.
     strong: Box<[AtomicU32]>,
     pub(super) runs: LockRuns,
     pub(super) counters: LockCounters,
     pub(super) memory: Arc<MemoryAccount>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How people call what is locked.
+    pub(super) names: OnceLock<ObjectNames>,
+    /// Owners of sessions that ended.
+    pub(super) free_owners: Mutex<Vec<Arc<LockOwner>>>,
 }
 
 impl std::fmt::Debug for LockManager {
@@ -115,7 +142,7 @@ impl std::fmt::Debug for LockManager {
 
 impl LockManager {
     /// An empty lock table whose growth is charged to `memory`.
-    pub fn new(memory: &Arc<MemoryAccount>) -> LockManager {
+    pub fn new(memory: &Arc<MemoryAccount>, clock: Arc<dyn Clock>) -> LockManager {
         let shard = || CachePadded::new(Mutex::new(Shard::new(memory)));
         LockManager {
             hasher: foldhash::quality::RandomState::default(),
@@ -126,7 +153,15 @@ impl LockManager {
             runs: LockRuns::default(),
             counters: LockCounters::default(),
             memory: Arc::clone(memory),
+            clock,
+            names: OnceLock::new(),
+            free_owners: Mutex::default(),
         }
+    }
+
+    /// Says how people call what is locked; the first to say so is asked.
+    pub fn set_names(&self, names: ObjectNames) {
+        let _already_said = self.names.set(names);
     }
 
     /// A new owner; it lives as long as the manager, so callers keep and reuse it.
@@ -138,9 +173,22 @@ impl LockManager {
             wake: Condvar::new(),
             session: AtomicU64::new(0),
             fast: Mutex::default(),
+            advisory: Mutex::default(),
+            advisory_count: AtomicU32::new(0),
         });
         owners.push(Arc::clone(&owner));
         owner
+    }
+
+    /// The owner of this number.
+    pub(super) fn owner(&self, id: u32) -> Option<Arc<LockOwner>> {
+        self.owners.read().get((id as usize).checked_sub(1)?).cloned()
+    }
+
+    /// Whose owner it is; 0 where nobody said so.
+    pub(super) fn session_of(&self, owner: u32) -> u64 {
+        let owners = self.owners.read();
+        owners.get(owner as usize - 1).map_or(0, |owner| owner.session.load(Ordering::Relaxed))
     }
 
     /// All owners; number n is the one before place n.
@@ -154,6 +202,7 @@ impl LockManager {
             waits: self.counters.waits.load(Ordering::Relaxed),
             deadlocks: self.counters.deadlocks.load(Ordering::Relaxed),
             reorders: self.counters.reorders.load(Ordering::Relaxed),
+            timeouts: self.counters.timeouts.load(Ordering::Relaxed),
         }
     }
 
@@ -191,8 +240,7 @@ impl LockManager {
     ) -> Result<bool> {
         let hash = self.hash(LockTarget::Row { tree, key });
         let request = Request { hash, mode: mode.into(), kind: RequestKind::row(tree, key) };
-        held.reserve_one()?;
-        Ok(self.request(owner, held, request)? != Answer::Wait)
+        self.try_lock(owner, held, request)
     }
 
     /// Locks a table, waiting as long as it takes.
@@ -213,7 +261,7 @@ impl LockManager {
         }
         let hash = self.hash(target);
         if !mode.is_strong() {
-            let request = Request { hash, mode, kind: RequestKind::Table };
+            let request = Request { hash, mode, kind: RequestKind::Plain };
             return self.lock(owner, held, request, target, cancel);
         }
         self.counted(held, table, |held| {
@@ -240,10 +288,8 @@ impl LockManager {
         if wanted.is_weak() && self.lock_fast(owner, held, table, wanted)? {
             return Ok(true);
         }
-        held.reserve_one()?;
         let hash = self.hash(LockTarget::Table(table));
-        let request = Request { hash, mode: wanted, kind: RequestKind::Table };
-        Ok(self.request(owner, held, request)? != Answer::Wait)
+        self.try_lock(owner, held, Request { hash, mode: wanted, kind: RequestKind::Plain })
     }
 
     /// The same for a mode that weak ones meet.
@@ -314,6 +360,9 @@ impl LockManager {
         if let Some((tree, end)) = held.settle(mark) {
             self.cut_run(owner, tree, end);
         }
+        if owner.advisory_count.load(Ordering::Relaxed) > mark.advisory {
+            self.release_advisory_to(owner, mark.advisory);
+        }
     }
 
     pub(super) fn hash(&self, target: LockTarget<'_>) -> u64 {
@@ -329,8 +378,19 @@ impl LockManager {
                 return (hasher.finish() & !u64::from(NEIGHBOUR_MASK) | neighbour) ^ neighbour << 57;
             }
             LockTarget::Table(table) => hasher.write_u64(u64::from(table.0) << 1 | 1),
+            LockTarget::Advisory(key) => {
+                // No tree and no table has this number.
+                hasher.write_u64(u64::MAX);
+                let (kind, number) = key.numbers();
+                hasher.write_u8(kind);
+                hasher.write_u64(number);
+            }
         }
         hasher.finish()
+    }
+
+    pub(super) fn shards(&self) -> impl Iterator<Item = &Mutex<Shard>> {
+        self.shards.iter().map(|shard| &**shard)
     }
 
     pub(super) fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -374,7 +434,7 @@ impl LockManager {
             let mut shard = self.shard(hash).lock();
             shard.reserve_one()?;
             let (_, modes) = fast.swap_remove(index);
-            shard.add_holder(hash, owner.id, modes);
+            shard.add_holder(hash, owner.id, modes, Place::default());
         }
         Ok(())
     }
@@ -392,6 +452,12 @@ impl LockManager {
             Answer::Granted | Answer::Held => Ok(LockOutcome::Granted),
             Answer::Wait => self.wait(owner, held, request, target, cancel),
         }
+    }
+
+    /// As `lock`, without waiting; false: somebody else is in the way.
+    pub(super) fn try_lock(&self, owner: &LockOwner, held: &mut HeldLocks, request: Request) -> Result<bool> {
+        held.reserve_one()?;
+        Ok(self.request(owner, held, request)? != Answer::Wait)
     }
 
     /// Grants what can be granted at once.
@@ -430,7 +496,7 @@ impl LockManager {
                 return Ok(Answer::Held);
             }
             if run.list(number) {
-                shard.add_holder(request.hash, run.owner, run.mode.set());
+                shard.add_holder(request.hash, run.owner, run.mode.set(), Place::new(tree, Some(number)));
             }
         }
         if let Some(set) = runs.set_holding(tree, number, request.hash) {
@@ -438,7 +504,7 @@ impl LockManager {
                 return Ok(Answer::Held);
             }
             if set.list(request.hash) {
-                shard.add_holder(request.hash, set.owner, set.mode.set());
+                shard.add_holder(request.hash, set.owner, set.mode.set(), Place::new(tree, number));
             }
         }
         let answer = grant(&mut shard, owner, request);
@@ -452,7 +518,7 @@ impl LockManager {
         let mut shard = self.shard(hash).lock();
         let gone = match shard.entries.get_mut(&hash) {
             None => false,
-            Some(Entry::One { owner: holder, modes: held }) => {
+            Some(Entry::One { owner: holder, modes: held, .. }) => {
                 assert_eq!(*holder, owner, "a lock is released by its holder");
                 held.remove(modes);
                 held.is_empty()
@@ -479,7 +545,7 @@ impl LockManager {
 fn grant(shard: &mut Shard, owner: &LockOwner, request: Request) -> Answer {
     match shard.entries.entry(request.hash) {
         hash_map::Entry::Vacant(vacant) => {
-            vacant.insert(Entry::One { owner: owner.id, modes: request.mode.set() });
+            vacant.insert(Entry::One { owner: owner.id, modes: request.mode.set(), place: request.place() });
             Answer::Granted
         }
         hash_map::Entry::Occupied(mut occupied) => occupied.get_mut().request(owner.id, request.mode),
@@ -496,7 +562,8 @@ pub(super) struct Request {
 
 #[derive(Clone, Copy)]
 pub(super) enum RequestKind {
-    Table,
+    /// A weak or middling mode of a table, or an advisory lock.
+    Plain,
     StrongTable(ObjectId),
     /// A key, with its number where runs can hold it.
     Row {
@@ -512,11 +579,18 @@ impl RequestKind {
 }
 
 impl Request {
+    fn place(&self) -> Place {
+        match self.kind {
+            RequestKind::Row { tree, number } => Place::new(tree, number),
+            RequestKind::Plain | RequestKind::StrongTable(_) => Place::default(),
+        }
+    }
+
     pub(super) fn held(&self) -> HeldLock {
         let (hash, modes) = (self.hash, self.mode.set());
         match self.kind {
             RequestKind::StrongTable(table) => HeldLock::Strong { hash, modes, table },
-            RequestKind::Table | RequestKind::Row { .. } => HeldLock::Listed { hash, modes },
+            RequestKind::Plain | RequestKind::Row { .. } => HeldLock::Listed { hash, modes },
         }
     }
 }

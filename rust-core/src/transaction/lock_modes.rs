@@ -4,8 +4,8 @@
 
 use crate::transaction::types::{RowLockMode, TableLockMode};
 
-/// A lock mode of either kind: table modes are 0–7, row modes 8–11. The two kinds never conflict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A lock mode of any kind: table modes are 0–7, row modes 8–11, advisory ones 12–15. The kinds never conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Mode(u8);
 
 /// A set of modes, one bit each.
@@ -13,7 +13,7 @@ pub(super) struct Mode(u8);
 pub(super) struct ModeSet(u16);
 
 /// For every mode, the modes that another owner must not hold at the same time.
-const CONFLICTS: [u16; 12] = [
+const CONFLICTS: [u16; 16] = [
     0b1000_0000, // ACCESS SHARE: ACCESS EXCLUSIVE
     0b1100_0000, // ROW SHARE: and EXCLUSIVE
     0b1111_0000, // ROW EXCLUSIVE: and SHARE, SHARE ROW EXCLUSIVE
@@ -26,9 +26,15 @@ const CONFLICTS: [u16; 12] = [
     0b1100 << 8, // SHARE: and NO KEY UPDATE
     0b1110 << 8, // NO KEY UPDATE: and SHARE
     0b1111 << 8, // UPDATE: all
+    // Advisory locks of transactions and of sessions: how long they last does not matter to others.
+    0b1010 << 12, // share, transaction
+    0b1111 << 12, // exclusive, transaction
+    0b1010 << 12, // share, session
+    0b1111 << 12, // exclusive, session
 ];
+const FIRST_ADVISORY: u8 = 12;
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 16] = [
     "AccessShareLock",
     "RowShareLock",
     "RowExclusiveLock",
@@ -41,6 +47,10 @@ const NAMES: [&str; 12] = [
     "FOR SHARE",
     "FOR NO KEY UPDATE",
     "FOR UPDATE",
+    "ShareLock",
+    "ExclusiveLock",
+    "ShareLock",
+    "ExclusiveLock",
 ];
 
 impl Mode {
@@ -64,8 +74,17 @@ impl Mode {
         CONFLICTS[self.0 as usize] & held.0 != 0
     }
 
-    /// Whether an owner of `held` gains nothing from this mode: everything it would keep out is kept out.
+    /// The mode of an advisory lock.
+    pub(super) fn advisory(is_shared: bool, is_of_session: bool) -> Mode {
+        Mode(FIRST_ADVISORY + u8::from(!is_shared) + 2 * u8::from(is_of_session))
+    }
+
+    /// Whether an owner of `held` gains nothing from this mode: everything it would keep out is kept out, as long.
     pub(super) fn is_covered_by(self, held: ModeSet) -> bool {
+        if self.0 >= FIRST_ADVISORY {
+            // Each goes when it is given back, not when a stronger one does.
+            return held.contains(self);
+        }
         CONFLICTS[self.0 as usize] & !held.conflicts() == 0
     }
 
@@ -176,6 +195,21 @@ mod tests {
                 .filter(|mode| Mode::from(*mode).is_weak())
                 .any(|weak| Mode::from(weak).conflicts_with(Mode::from(left).set()));
             assert_eq!(meets_weak, Mode::from(left).is_strong(), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn an_exclusive_advisory_lock_meets_every_other_and_shared_ones_do_not_meet() {
+        let modes = [(true, false), (false, false), (true, true), (false, true)];
+        for (held_shared, of_session) in modes {
+            for (wanted_shared, for_session) in modes {
+                let (held, wanted) =
+                    (Mode::advisory(held_shared, of_session), Mode::advisory(wanted_shared, for_session));
+                assert_eq!(wanted.conflicts_with(held.set()), !(held_shared && wanted_shared));
+                assert_eq!(wanted.is_covered_by(held.set()), wanted == held);
+                assert!(TableLockMode::ALL.iter().all(|mode| !Mode::from(*mode).conflicts_with(held.set())));
+                assert!(RowLockMode::ALL.iter().all(|mode| !wanted.conflicts_with(Mode::from(*mode).set())));
+            }
         }
     }
 }

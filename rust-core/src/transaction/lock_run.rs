@@ -117,6 +117,18 @@ impl LockRuns {
     pub(super) fn stripe(&self, tree: TreeId) -> &Mutex<RunStripe> {
         &self.entry(tree).1
     }
+
+    /// Owner, tree, mode and number of keys of every run and set, for people who look.
+    pub(super) fn states(&self) -> Vec<(u32, TreeId, Mode, u64)> {
+        let mut states = Vec::new();
+        for stripe in &self.stripes {
+            let stripe = stripe.1.lock();
+            states
+                .extend(stripe.runs.iter().map(|run| (run.owner, run.tree, run.mode, run.next - run.first)));
+            states.extend(stripe.sets.iter().map(|set| (set.owner, set.tree, set.mode, set.len())));
+        }
+        states
+    }
 }
 
 impl LockManager {

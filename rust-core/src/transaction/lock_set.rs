@@ -118,6 +118,11 @@ impl LockSet {
         chunk.is_some_and(|(chunk, low)| chunk.holds(low)) || self.hashes.contains(&hash)
     }
 
+    /// How many keys it has.
+    pub(super) fn len(&self) -> u64 {
+        (self.in_chunks + self.hashes.len()) as u64
+    }
+
     /// Notes that a key of the set is in the lock table; false: it is there already.
     pub(super) fn list(&mut self, hash: u64) -> bool {
         self.listed.insert(hash)

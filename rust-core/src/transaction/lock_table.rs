@@ -1,6 +1,7 @@
 //! The entries of the lock table: who holds a lock and who waits for it, in which order.
 //! Knows owners as numbers and locks as hashes. Knows nothing of trees, or of who sleeps.
 
+use crate::common::ids::TreeId;
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::Arc;
 use crate::error::Result;
@@ -22,8 +23,31 @@ pub(super) struct Waiter {
     pub(super) mode: Mode,
 }
 
+/// Where the row is that a lock is on, for people who look; nothing of it is needed to lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The tree; 0 where the lock is on no row.
+    pub(super) tree: u32,
+    /// The row's number and one, where that fits in; else 0.
+    number: u32,
+}
+
+impl Place {
+    /// `number`: as the key begins that has one.
+    pub(super) fn new(tree: TreeId, number: Option<u64>) -> Place {
+        let row = number.map(|number| (number ^ 1 << 63).wrapping_add(1));
+        Place { tree: tree.0, number: row.and_then(|row| u32::try_from(row).ok()).unwrap_or(0) }
+    }
+
+    /// The key's number, where it is known.
+    pub(super) fn number(self) -> Option<u64> {
+        (self.number != 0).then(|| (u64::from(self.number) - 1) ^ 1 << 63)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    pub(super) place: Place,
     pub(super) holders: SmallVec<[(u32, ModeSet); 4]>,
     pub(super) waiters: VecDeque<Waiter>,
 }
@@ -74,15 +98,15 @@ impl Queue {
 /// The state of one lock: most have a single holder and nobody waiting.
 #[derive(Debug)]
 pub(super) enum Entry {
-    One { owner: u32, modes: ModeSet },
+    One { owner: u32, modes: ModeSet, place: Place },
     Many(Box<Queue>),
 }
 
 impl Entry {
     /// Turns a single holder into a queue.
     pub(super) fn queue(&mut self) -> &mut Queue {
-        if let Entry::One { owner, modes } = *self {
-            let mut queue = Box::new(Queue::default());
+        if let Entry::One { owner, modes, place } = *self {
+            let mut queue = Box::new(Queue { place, ..Queue::default() });
             queue.holders.push((owner, modes));
             *self = Entry::Many(queue);
         }
@@ -130,10 +154,10 @@ impl Shard {
     }
 
     /// Notes that `owner` holds `modes`, whoever else does.
-    pub(super) fn add_holder(&mut self, hash: u64, owner: u32, modes: ModeSet) {
+    pub(super) fn add_holder(&mut self, hash: u64, owner: u32, modes: ModeSet, place: Place) {
         match self.entries.entry(hash) {
             hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(Entry::One { owner, modes });
+                vacant.insert(Entry::One { owner, modes, place });
             }
             hash_map::Entry::Occupied(mut occupied) => {
                 let queue = occupied.get_mut().queue();
@@ -178,7 +202,7 @@ impl Entry {
     /// Grants `mode` to `owner` where nobody is in the way.
     pub(super) fn request(&mut self, owner: u32, mode: Mode) -> Answer {
         match self {
-            Entry::One { owner: holder, modes } if *holder == owner => {
+            Entry::One { owner: holder, modes, .. } if *holder == owner => {
                 if mode.is_covered_by(*modes) {
                     return Answer::Held;
                 }
@@ -205,5 +229,24 @@ impl Entry {
                 Answer::Granted
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_tells_small_row_numbers_and_takes_no_more_room_for_that() {
+        assert_eq!(size_of::<Entry>(), 16);
+        let key = |row: i64| (row as u64) ^ 1 << 63;
+        for row in [0, 1, 77, i64::from(u32::MAX) - 1] {
+            let place = Place::new(TreeId(9), Some(key(row)));
+            assert_eq!((place.tree, place.number()), (9, Some(key(row))));
+        }
+        for row in [-1, i64::from(u32::MAX), i64::MAX, i64::MIN] {
+            assert_eq!(Place::new(TreeId(9), Some(key(row))).number(), None, "{row}");
+        }
+        assert_eq!(Place::new(TreeId(9), None).number(), None);
     }
 }

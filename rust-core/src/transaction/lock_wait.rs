@@ -22,12 +22,35 @@ const CANCEL_POLL: Duration = Duration::from_millis(3);
 #[derive(Default)]
 pub(super) struct WaitGraph {
     pub(super) waiting: HashMap<u32, WaitRecord>,
+    /// Which owner of a session waits. A session has several (its transactions, its advisory locks) and one thread:
+    /// what waits for any of them waits for the one that waits.
+    by_session: HashMap<u64, u32>,
 }
 
 pub(super) struct WaitRecord {
     hash: u64,
+    session: u64,
     pub(super) mode: Mode,
     pub(super) target: LockedObject,
+    /// Unix microseconds.
+    pub(super) since: i64,
+}
+
+impl WaitGraph {
+    fn insert(&mut self, owner: u32, record: WaitRecord) {
+        if record.session != 0 {
+            self.by_session.insert(record.session, owner);
+        }
+        self.waiting.insert(owner, record);
+    }
+
+    fn remove(&mut self, owner: u32) {
+        if let Some(record) = self.waiting.remove(&owner)
+            && self.by_session.get(&record.session) == Some(&owner)
+        {
+            self.by_session.remove(&record.session);
+        }
+    }
 }
 
 impl LockManager {
@@ -62,41 +85,80 @@ impl LockManager {
             }
         }
         self.counters.waits.fetch_add(1, Ordering::Relaxed);
-        let record = WaitRecord { hash: request.hash, mode: request.mode, target: target.into() };
-        graph.waiting.insert(owner.id, record);
-        if let Err(deadlock) = self.resolve_cycles(&graph, owner.id) {
+        let record = WaitRecord {
+            hash: request.hash,
+            session: owner.session.load(Ordering::Relaxed),
+            mode: request.mode,
+            target: target.into(),
+            since: self.clock.unix_micros(),
+        };
+        graph.insert(owner.id, record);
+        if let Err(cycle) = self.resolve_cycles(&graph, owner.id) {
             let granted = !self.leave_queue(owner.id, request.hash);
-            graph.waiting.remove(&owner.id);
+            let standoffs = if granted { Vec::new() } else { self.standoffs(&graph, &cycle) };
+            graph.remove(owner.id);
+            drop(graph);
             if !granted {
                 self.counters.deadlocks.fetch_add(1, Ordering::Relaxed);
-                return Err(deadlock);
+                return Err(self.deadlock_error(&standoffs));
             }
         } else {
             drop(graph);
             let cancelled = self.sleep(owner, request.hash, cancel);
-            self.graph.lock().waiting.remove(&owner.id);
+            self.graph.lock().remove(owner.id);
             cancelled?;
         }
         held.push(request.held());
         Ok(LockOutcome::GrantedAfterWait)
     }
 
-    /// Sleeps until granted; an error when cancelled first, and then nothing waits any more.
+    /// Sleeps until granted; an error when cancelled or out of time first, and then nothing waits any more.
     fn sleep(&self, owner: &LockOwner, hash: u64, cancel: &CancelToken) -> Result<()> {
+        let end = cancel.lock_timeout().map(|timeout| {
+            self.clock.monotonic_nanos().saturating_add(timeout.as_nanos() as u64) //
+        });
+        let mut left = CANCEL_POLL;
         loop {
             {
                 let mut granted = owner.granted.lock();
-                if !*granted {
-                    owner.wake.wait_for(&mut granted, CANCEL_POLL);
+                // Whoever wakes a session changes its words before, and notifies under this mutex.
+                if !*granted && !cancel.is_cancelled() {
+                    owner.wake.wait_for(&mut granted, left.min(CANCEL_POLL));
                 }
                 if *granted {
                     return Ok(());
                 }
             }
-            if let Err(cancelled) = cancel.check() {
-                return if self.leave_queue(owner.id, hash) { Err(cancelled) } else { Ok(()) };
+            let mut ended = cancel.check();
+            if let Some(end) = end
+                && ended.is_ok()
+            {
+                left = Duration::from_nanos(end.saturating_sub(self.clock.monotonic_nanos()));
+                if left.is_zero() {
+                    ended = Err(Error::new(
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        "canceling statement due to lock timeout",
+                    ));
+                }
+            }
+            if let Err(error) = ended {
+                if !self.leave_queue(owner.id, hash) {
+                    return Ok(());
+                }
+                if error.state() == SqlState::LOCK_NOT_AVAILABLE {
+                    self.counters.timeouts.fetch_add(1, Ordering::Relaxed);
+                }
+                return Err(error);
             }
         }
+    }
+
+    /// Has a session that waits look at its cancel token now.
+    pub fn wake_session(&self, session: u64) {
+        let graph = self.graph.lock();
+        let Some(owner) = graph.by_session.get(&session).and_then(|owner| self.owner(*owner)) else { return };
+        let _granted = owner.granted.lock();
+        owner.wake.notify_one();
     }
 
     /// Takes a waiter out of the queue and grants those who waited for it; false: it was granted meanwhile.
@@ -111,8 +173,12 @@ impl LockManager {
         true
     }
 
-    /// Undoes soft cycles through `start`; an error describes a cycle that cannot be undone.
-    fn resolve_cycles(&self, graph: &WaitGraph, start: u32) -> Result<()> {
+    /// Undoes soft cycles through `start`; else gives a cycle that cannot be undone.
+    fn resolve_cycles(&self, graph: &WaitGraph, start: u32) -> std::result::Result<(), Vec<Wait>> {
+        // Most who begin to wait are waited for by nobody: then they close no cycle.
+        if !self.is_waited_for(graph, start) {
+            return Ok(());
+        }
         // Every round lets one waiter past, so there are at most as many rounds as waiters.
         for _ in 0..=graph.waiting.len() {
             let Some(cycle) = find_cycle(start, |owner, out| self.blockers(graph, owner, out)) else {
@@ -121,11 +187,35 @@ impl LockManager {
             let past =
                 cycle.iter().filter(|wait| wait.blocker.soft).any(|wait| self.let_past(graph, wait.waiter));
             if !past {
-                return Err(deadlock_error(graph, &cycle));
+                return Err(cycle);
             }
             self.counters.reorders.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Whether anybody may wait for `start`, which waits itself, or for what else its session holds.
+    fn is_waited_for(&self, graph: &WaitGraph, start: u32) -> bool {
+        let Some(own) = graph.waiting.get(&start) else { return false };
+        let owners = self.owners.read();
+        let is_own = |owner: u32| {
+            owner == start
+                || own.session != 0
+                    && owners
+                        .get(owner as usize - 1)
+                        .is_some_and(|owner| owner.session.load(Ordering::Relaxed) == own.session)
+        };
+        graph.waiting.iter().any(|(_, record)| {
+            let shard = self.shard(record.hash).lock();
+            let Some(Entry::Many(queue)) = shard.entries.get(&record.hash) else { return false };
+            let holds = queue
+                .holders
+                .iter()
+                .any(|(holder, modes)| is_own(*holder) && record.mode.conflicts_with(*modes));
+            // In its own queue it stands at the end, but where it holds the lock already.
+            holds
+                || record.hash == own.hash && queue.waiters.back().is_some_and(|last| last.owner.id != start)
+        })
     }
 
     /// Whom `owner` waits for.
@@ -136,7 +226,8 @@ impl LockManager {
         let Some(position) = queue.waiters.iter().position(|waiter| waiter.owner.id == owner) else { return };
         for (holder, modes) in &queue.holders {
             if *holder != owner && record.mode.conflicts_with(*modes) {
-                out.push(Blocker { owner: *holder, soft: false });
+                let waits = graph.by_session.get(&self.session_of(*holder));
+                out.push(Blocker { owner: *waits.unwrap_or(holder), soft: false });
             }
         }
         for earlier in queue.waiters.iter().take(position) {
@@ -144,6 +235,41 @@ impl LockManager {
                 out.push(Blocker { owner: earlier.owner.id, soft: true });
             }
         }
+    }
+
+    /// A cycle in words that outlive the graph.
+    fn standoffs(&self, graph: &WaitGraph, cycle: &[Wait]) -> Vec<Standoff> {
+        let who = |owner: u32| match self.session_of(owner) {
+            0 => u64::from(owner),
+            session => session,
+        };
+        cycle
+            .iter()
+            .filter_map(|wait| {
+                let record = graph.waiting.get(&wait.waiter)?;
+                Some(Standoff {
+                    waiter: who(wait.waiter),
+                    mode: record.mode,
+                    object: record.target.clone(),
+                    blocker: who(wait.blocker.owner),
+                })
+            })
+            .collect()
+    }
+
+    fn deadlock_error(&self, standoffs: &[Standoff]) -> Error {
+        let lines: Vec<String> = standoffs
+            .iter()
+            .map(|standoff| {
+                let Standoff { waiter, mode, object, blocker } = standoff;
+                let name = self.names.get().and_then(|names| names(object));
+                let name = name.unwrap_or_else(|| object.to_string());
+                format!("Process {waiter} waits for {} on {name}; blocked by process {blocker}.", mode.name())
+            })
+            .collect();
+        Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+            .detail(lines.join("\n"))
+            .hint("Run the transaction again; take locks in the same order everywhere.")
     }
 
     /// Grants a waiter that only the order of the queue keeps waiting.
@@ -162,21 +288,10 @@ impl LockManager {
     }
 }
 
-fn deadlock_error(graph: &WaitGraph, cycle: &[Wait]) -> Error {
-    let lines: Vec<String> = cycle
-        .iter()
-        .filter_map(|wait| {
-            let record = graph.waiting.get(&wait.waiter)?;
-            Some(format!(
-                "Transaction {} waits for {} on {}; blocked by transaction {}.",
-                wait.waiter,
-                record.mode.name(),
-                record.target,
-                wait.blocker.owner
-            ))
-        })
-        .collect();
-    Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
-        .detail(lines.join("\n"))
-        .hint("Run the transaction again; take locks in the same order everywhere.")
+/// An edge of a cycle, with sessions for owners.
+struct Standoff {
+    waiter: u64,
+    mode: Mode,
+    object: LockedObject,
+    blocker: u64,
 }

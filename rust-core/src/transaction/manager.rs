@@ -15,7 +15,7 @@ use crate::transaction::append::AppendStreaks;
 use crate::transaction::checkpointer::Checkpointer;
 use crate::transaction::escalation::Escalation;
 use crate::transaction::garbage::GarbageQueue;
-use crate::transaction::held_locks::HeldLocks;
+use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::links::Links;
 use crate::transaction::lock_manager::{LockManager, LockOwner, LockStatistics};
 use crate::transaction::mvcc::{DeclaredRun, VersionStore};
@@ -79,6 +79,8 @@ pub struct TransactionStatistics {
     pub version_bytes: u64,
     /// Snapshots registered now.
     pub snapshots: u64,
+    /// Bytes of log between what the oldest snapshot sees and the newest commit.
+    pub oldest_snapshot_bytes: u64,
 }
 
 /// Begins transactions; owns versions, locks and the order of commits. Threads: any.
@@ -132,7 +134,7 @@ impl TransactionManager {
         visible: Lsn,
     ) -> Arc<TransactionManager> {
         Arc::new(TransactionManager {
-            locks: LockManager::new(&memory),
+            locks: LockManager::new(&memory, Arc::clone(&clock)),
             versions: VersionStore::new(&memory, storage.sorted_runs()),
             snapshots: SnapshotRegistry::new(visible),
             commit_mutex: Mutex::new(()),
@@ -188,10 +190,27 @@ impl TransactionManager {
     }
 
     /// Takes back what a transaction used.
-    pub(super) fn give_back(&self, scratch: Box<Scratch>) {
+    pub(super) fn give_back(&self, mut scratch: Box<Scratch>) {
+        scratch.writes.clear();
+        scratch.links.truncate(0);
+        scratch.operations.clear();
+        scratch.operations.shrink();
+        scratch.runs.clear();
+        scratch.streaks.clear();
+        scratch.escalation.released_to(0);
+        scratch.owner.set_session(0);
         if let Err(scratch) = self.pool.push(scratch) {
             self.overflow.lock().push(scratch);
         }
+    }
+
+    /// Undoes all that a transaction did, which is to say: forgets it, and gives back its locks and its snapshot.
+    pub(super) fn undo(&self, mut scratch: Box<Scratch>) {
+        self.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
+        scratch.slot.release();
+        self.collect_some_garbage();
+        self.count_rollback();
+        self.give_back(scratch);
     }
 
     /// The newest published commit.
@@ -348,6 +367,7 @@ impl TransactionManager {
             versions: self.versions.count() as u64,
             version_bytes: self.versions.bytes() as u64,
             snapshots: self.snapshots.active_count() as u64,
+            oldest_snapshot_bytes: self.snapshots.visible().0.saturating_sub(self.snapshots.horizon().0),
         }
     }
 

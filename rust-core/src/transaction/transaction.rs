@@ -183,7 +183,11 @@ impl Transaction {
     /// The present state of writes and locks, to return to (SAVEPOINT).
     pub fn savemark(&self) -> Savemark {
         let scratch = self.scratch();
-        Savemark { writes: scratch.writes.mark(), locks: scratch.locks.mark(), links: scratch.links.len() }
+        Savemark {
+            writes: scratch.writes.mark(),
+            locks: scratch.owner.mark(&scratch.locks),
+            links: scratch.links.len(),
+        }
     }
 
     /// Undoes the writes since `mark` and gives back the locks taken since. No statement may be open any more but those
@@ -732,7 +736,7 @@ impl Transaction {
             Ok(None) => self.manager.collect_some_garbage(),
             Err(_) => self.manager.count_rollback(),
         }
-        self.give_back(scratch);
+        self.manager.give_back(scratch);
         result
     }
 
@@ -741,25 +745,24 @@ impl Transaction {
         drop(self);
     }
 
-    fn give_back(&self, mut scratch: Box<Scratch>) {
-        scratch.writes.clear();
-        scratch.links.truncate(0);
-        scratch.operations.clear();
-        scratch.operations.shrink();
-        scratch.runs.clear();
-        scratch.streaks.clear();
-        scratch.escalation.released_to(0);
-        self.manager.give_back(scratch);
+    pub(super) fn take_scratch(&mut self) -> Option<Box<Scratch>> {
+        self.scratch.take()
+    }
+
+    pub(super) fn put_scratch(&mut self, scratch: Box<Scratch>) {
+        self.scratch = Some(scratch);
+    }
+
+    /// The number of its owner of locks.
+    pub fn lock_owner(&self) -> u32 {
+        self.scratch().owner.id()
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        let Some(mut scratch) = self.scratch.take() else { return };
-        self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
-        scratch.slot.release();
-        self.manager.collect_some_garbage();
-        self.manager.count_rollback();
-        self.give_back(scratch);
+        if let Some(scratch) = self.scratch.take() {
+            self.manager.undo(scratch);
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct LockLine {
     /// The session whose lock it is, or which waits.
     pub session: i64,
-    /// `relation` or `row`.
+    /// `relation`, `row` or `advisory`.
     pub kind: &'static str,
     /// The table's schema; none where the definition is not committed.
     pub schema: Option<String>,
@@ -21,12 +21,18 @@ pub struct LockLine {
     pub table: Option<String>,
     /// The table, or the index whose key it is.
     pub object: Option<String>,
-    /// The row of the table.
+    /// The row of the table, where it is known.
     pub row_id: Option<i64>,
+    /// The numbers of an advisory lock.
+    pub key: Option<String>,
+    /// How many locks the line stands for.
+    pub count: i64,
     /// The lock mode.
     pub mode: &'static str,
     /// Held; else waited for.
     pub granted: bool,
+    /// Since when it is waited for: unix microseconds.
+    pub wait_start: Option<i64>,
     /// The sessions that a waiter waits for, separated by commas; empty where it is held.
     pub blocked_by: String,
 }
@@ -44,11 +50,15 @@ pub(super) static TABLE: &[TableFunction] = &[TableFunction {
         ("row_id", DataType::BigInt),
         ("mode", DataType::Text),
         ("granted", DataType::Boolean),
+        ("key", DataType::Text),
+        ("count", DataType::BigInt),
+        ("wait_start", DataType::TimestampTz),
         ("blocked_by", DataType::Text),
     ],
     strict: false,
-    documentation: "Locks on tables, held and waited for, and row locks that somebody waits for; a relation: \
-                    SELECT … FROM lumos_locks. blocked_by lists the sessions in the way.",
+    documentation: "Locks on tables and rows and advisory locks, held and waited for; a relation: SELECT … FROM \
+                    lumos_locks. Of very many row locks some are shown, and those of neighbouring rows as one line \
+                    with their count. blocked_by lists the sessions in the way.",
     start: |_, environment| Ok(Box::new(Lines::new(environment.locks(), columns))),
 }];
 
@@ -62,6 +72,11 @@ fn columns(lines: &[LockLine]) -> Vec<Arc<Column>> {
         numbers(lines, |line| line.row_id),
         texts(lines, |line| Some(line.mode)),
         column(lines, DataType::Boolean, |line| DatumRef::Boolean(line.granted)),
+        texts(lines, |line| line.key.as_deref()),
+        numbers(lines, |line| Some(line.count)),
+        column(lines, DataType::TimestampTz, |line| {
+            line.wait_start.map_or(DatumRef::Null, DatumRef::TimestampTz) //
+        }),
         texts(lines, |line| Some(line.blocked_by.as_str())),
     ]
 }

@@ -1,6 +1,8 @@
 //! One registry of scalar functions, operators and aggregates: for binder, optimizer, evaluator and documentation.
 //! Knows types and columns. Knows nothing of expressions, plans or tables.
 
+pub mod activity;
+mod advisory;
 mod aggregate;
 mod arithmetic;
 mod bytes;
@@ -45,6 +47,8 @@ fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
         bytes::TABLES,
         digest::TABLES,
         variadic::TABLES,
+        activity::TABLES,
+        advisory::TABLES,
         format_number::TABLES,
         format_time::TABLES,
     ]
@@ -58,5 +62,5 @@ fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
 
 /// The tables of functions of FROM.
 fn table_function_tables() -> Vec<&'static [TableFunction]> {
-    vec![locks::TABLE, series::TABLE, space::TABLE, split::TABLE]
+    vec![activity::TABLE, locks::TABLE, series::TABLE, space::TABLE, split::TABLE]
 }

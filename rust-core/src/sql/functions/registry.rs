@@ -2,6 +2,7 @@
 
 use crate::batch::column::Column;
 use crate::error::Result;
+use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
 use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::cast::CastEnvironment;
@@ -56,6 +57,10 @@ pub trait Environment {
     /// The locks that are held and waited for, for `lumos_locks`.
     fn locks(&self) -> Vec<LockLine> {
         Vec::new()
+    }
+    /// The sessions of the database, and this one's advisory locks; `None` where there is no session.
+    fn sessions(&self) -> Option<&dyn Sessions> {
+        None
     }
     /// Forms of text that the settings ask for.
     fn text_style(&self) -> TextStyle {

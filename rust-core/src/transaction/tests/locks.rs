@@ -2,6 +2,7 @@
 
 use super::until;
 use crate::common::cancel::CancelToken;
+use crate::common::clock::SystemClock;
 use crate::common::ids::{ObjectId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::random::Random;
@@ -51,7 +52,7 @@ impl<'a> Holder<'a> {
 
 fn setup() -> (Arc<MemoryAccount>, LockManager) {
     let memory = MemoryAccount::new(64 << 20);
-    let manager = LockManager::new(&memory);
+    let manager = LockManager::new(&memory, Arc::new(SystemClock::new()));
     (memory, manager)
 }
 
@@ -83,7 +84,7 @@ fn locks_taken_after_a_mark_are_given_back_and_an_upgrade_is_undone() {
     let (memory, manager) = setup();
     let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
     one.row(b"a", RowLockMode::KeyShare).unwrap();
-    let mark = one.held.mark();
+    let mark = one.owner.mark(&one.held);
     one.row(b"a", RowLockMode::Update).unwrap();
     one.row(b"b", RowLockMode::Update).unwrap();
     assert!(!two.try_row(b"a", RowLockMode::NoKeyUpdate));
@@ -312,7 +313,7 @@ fn nothing_is_left_when_everything_is_released() {
                     for _ in 0..50 {
                         let mut marks = vec![LockMark::default()];
                         for _ in 0..=random.below(3) {
-                            marks.push(holder.held.mark());
+                            marks.push(holder.owner.mark(&holder.held));
                             let key = [random.below(6) as u8];
                             let mode = RowLockMode::ALL[random.below(4) as usize];
                             let table = TableLockMode::ALL[random.below(8) as usize];
@@ -390,7 +391,7 @@ fn a_return_to_a_mark_gives_back_the_end_of_a_run() {
     let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
     let key = |number: u64| number.to_be_bytes();
     assert!(one.run_key(10) && one.run_key(11));
-    let mark = one.held.mark();
+    let mark = one.owner.mark(&one.held);
     assert!(one.run_key(12));
     one.row(b"other", RowLockMode::Update).unwrap();
     assert!(one.run_key(13));

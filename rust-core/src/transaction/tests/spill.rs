@@ -2,6 +2,7 @@
 
 use super::{Fixture, begin};
 use crate::common::cancel::CancelToken;
+use crate::common::clock::SystemClock;
 use crate::common::ids::{ObjectId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::Ordering;
@@ -323,7 +324,7 @@ fn very_many_locks_in_no_order_take_a_few_bytes_each_and_others_meet_them() {
 #[test]
 fn very_many_row_locks_become_a_table_lock_when_nobody_else_is_at_work() {
     let memory = MemoryAccount::new(1 << 20);
-    let locks = LockManager::new(&memory);
+    let locks = LockManager::new(&memory, std::sync::Arc::new(SystemClock::new()));
     let (owner, other) = (locks.add_owner(), locks.add_owner());
     let (mut held, mut others) = (HeldLocks::new(&memory), HeldLocks::new(&memory));
     let (table, tree, cancel) = (ObjectId(7), TreeId(20), CancelToken::default());
@@ -334,7 +335,7 @@ fn very_many_row_locks_become_a_table_lock_when_nobody_else_is_at_work() {
     };
     locks.lock_table(&owner, &mut held, table, TableLockMode::RowExclusive, &cancel).unwrap();
     locks.lock_table(&other, &mut others, table, TableLockMode::RowShare, &cancel).unwrap();
-    let start = held.mark();
+    let start = held.mark(0);
     for number in shuffled(1 << 11) {
         assert!(!ask(&mut escalation, &mut held), "somebody else is at work");
         locks.lock_row(&owner, &mut held, (tree, &key(number)), RowLockMode::Update, &cancel).unwrap();
@@ -342,7 +343,7 @@ fn very_many_row_locks_become_a_table_lock_when_nobody_else_is_at_work() {
     locks.release_to(&other, &mut others, LockMark::default());
     escalation.released_to(held.len());
     locks.lock_table(&other, &mut others, table, TableLockMode::AccessShare, &cancel).unwrap();
-    let before = held.mark();
+    let before = held.mark(0);
     assert!(ask(&mut escalation, &mut held), "readers are in nobody's way");
     let row_share = TableLockMode::RowShare;
     assert!(!locks.try_lock_table_strongly(&other, &mut others, table, row_share).unwrap());
