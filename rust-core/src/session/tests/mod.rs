@@ -9,6 +9,7 @@ mod queries;
 mod rewrites;
 mod savepoints;
 mod scripts;
+mod sessions;
 mod statements;
 mod transactions;
 mod vacuum;

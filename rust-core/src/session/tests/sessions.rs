@@ -1,0 +1,312 @@
+//! What sessions see of each other, what they end of each other, and what time ends.
+
+use super::{Fixture, code, error, rows, run_with, tag};
+use crate::session::Session;
+use crate::session::result::TransactionStatus;
+
+/// Waits until somebody waits for a lock.
+fn until_waiting(fixture: &Fixture, count: usize) {
+    while fixture.engine.manager.lock_manager().waits().len() < count {
+        std::thread::yield_now();
+    }
+}
+
+/// Moves the clock and does what is due then.
+fn pass(fixture: &Fixture, milliseconds: u64) {
+    fixture.clock.advance_micros(milliseconds * 1000);
+    fixture.engine.ring();
+}
+
+fn two() -> (Fixture, Session, Session) {
+    let (fixture, one) =
+        Fixture::session("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 10), (2, 20)");
+    let two = fixture.connect();
+    (fixture, one, two)
+}
+
+#[test]
+fn a_wait_for_a_row_a_table_or_an_advisory_lock_ends_with_lock_timeout() {
+    for (first, second) in [
+        ("UPDATE t SET v = 11 WHERE id = 1", "UPDATE t SET v = 12 WHERE id = 1"),
+        ("LOCK TABLE t", "SELECT count(*) FROM t"),
+        ("SELECT pg_advisory_xact_lock(7)", "SELECT pg_advisory_lock(7)"),
+    ] {
+        let (fixture, mut one, mut two) = two();
+        tag(&mut one, "BEGIN");
+        rows(&mut one, first);
+        tag(&mut two, "SET lock_timeout = '50ms'");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| error(&mut two, second));
+            until_waiting(&fixture, 1);
+            fixture.clock.advance_micros(50_000);
+            let error = waiting.join().unwrap();
+            assert_eq!(error.state().as_str(), "55P03", "{second}");
+            assert_eq!(error.message(), "canceling statement due to lock timeout");
+        });
+        tag(&mut one, "COMMIT");
+        rows(&mut two, second);
+        assert_eq!(rows(&mut two, "SELECT lock_timeouts, lock_waits FROM lumos_stat_transactions"), ["1|1"]);
+    }
+}
+
+#[test]
+fn a_statement_ends_with_its_timeout_also_while_it_waits_and_the_next_one_has_its_own() {
+    let (fixture, mut one, mut two) = two();
+    tag(&mut one, "BEGIN");
+    tag(&mut one, "UPDATE t SET v = 11 WHERE id = 1");
+    tag(&mut two, "SET statement_timeout = 100");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| error(&mut two, "UPDATE t SET v = 12 WHERE id = 1"));
+        until_waiting(&fixture, 1);
+        pass(&fixture, 99);
+        assert_eq!(fixture.engine.manager.lock_manager().waits().len(), 1);
+        pass(&fixture, 1);
+        let error = waiting.join().unwrap();
+        assert_eq!(error.state().as_str(), "57014");
+        assert_eq!(error.message(), "canceling statement due to statement timeout");
+    });
+    pass(&fixture, 1000);
+    assert_eq!(rows(&mut two, "SELECT v FROM t WHERE id = 2"), ["20"]);
+    // Rows that are still to be fetched are part of their statement.
+    let (statement, _) = two.prepare("SELECT * FROM t").unwrap();
+    let mut portal = two.execute(&statement.unwrap(), &[]).unwrap();
+    pass(&fixture, 100);
+    assert_eq!(two.fetch(&mut portal).unwrap_err().state().as_str(), "57014");
+    two.close(portal);
+    assert!(!fixture.engine.timer.has_thread());
+}
+
+#[test]
+fn a_transaction_that_is_idle_too_long_gives_its_locks_back_without_a_call() {
+    let (fixture, mut one, mut two) = two();
+    tag(&mut one, "SET idle_in_transaction_session_timeout = '1s'");
+    tag(&mut one, "BEGIN");
+    tag(&mut one, "UPDATE t SET v = 11 WHERE id = 1");
+    rows(&mut one, "SELECT pg_advisory_xact_lock(3)");
+    pass(&fixture, 999);
+    tag(&mut one, "SAVEPOINT s");
+    pass(&fixture, 999);
+    assert_eq!(rows(&mut two, "SELECT pg_try_advisory_lock(3)"), ["f"]);
+    pass(&fixture, 1);
+    assert_eq!(rows(&mut two, "SELECT pg_try_advisory_lock(3)"), ["t"]);
+    assert_eq!(tag(&mut two, "UPDATE t SET v = 12 WHERE id = 1"), "UPDATE 1");
+    let told = error(&mut one, "UPDATE t SET v = 13 WHERE id = 2");
+    assert_eq!(told.state().as_str(), "25P03");
+    // What was meant for the transaction must not be done outside it.
+    assert_eq!(code(&mut one, "UPDATE t SET v = 13 WHERE id = 2"), "25P02");
+    assert_eq!(tag(&mut one, "COMMIT"), "ROLLBACK");
+    assert_eq!(rows(&mut one, "SELECT v FROM t ORDER BY id"), ["12", "20"]);
+    for end in ["COMMIT", "ROLLBACK"] {
+        tag(&mut one, "BEGIN");
+        tag(&mut one, "UPDATE t SET v = 14 WHERE id = 1");
+        pass(&fixture, 1000);
+        assert_eq!(code(&mut one, end), "25P03");
+        assert_eq!(one.transaction_status(), TransactionStatus::Idle);
+    }
+    pass(&fixture, 5000);
+    assert_eq!(rows(&mut one, "SELECT v FROM t ORDER BY id"), ["12", "20"]);
+}
+
+#[test]
+fn a_transaction_ends_with_its_timeout_running_or_idle_whatever_savepoints_it_has() {
+    let (fixture, mut one, mut two) = two();
+    tag(&mut one, "SET transaction_timeout = '2s'");
+    tag(&mut two, "BEGIN");
+    tag(&mut two, "UPDATE t SET v = 21 WHERE id = 2");
+    tag(&mut one, "BEGIN");
+    tag(&mut one, "UPDATE t SET v = 11 WHERE id = 1");
+    tag(&mut one, "SAVEPOINT s");
+    pass(&fixture, 1500);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| error(&mut one, "UPDATE t SET v = 12 WHERE id = 2"));
+        until_waiting(&fixture, 1);
+        pass(&fixture, 500);
+        assert_eq!(waiting.join().unwrap().state().as_str(), "25P04");
+    });
+    assert_eq!(code(&mut one, "ROLLBACK TO s"), "3B001");
+    assert_eq!(tag(&mut one, "ROLLBACK"), "ROLLBACK");
+    tag(&mut one, "BEGIN");
+    tag(&mut one, "UPDATE t SET v = 11 WHERE id = 1");
+    pass(&fixture, 2000);
+    assert_eq!(tag(&mut two, "UPDATE t SET v = 22 WHERE id = 1"), "UPDATE 1");
+    assert_eq!(code(&mut one, "SELECT 1"), "25P04");
+    assert_eq!(code(&mut one, "SELECT 1"), "25P02");
+    tag(&mut one, "ROLLBACK");
+    tag(&mut two, "COMMIT");
+    assert_eq!(rows(&mut one, "SELECT v FROM t ORDER BY id"), ["22", "21"]);
+}
+
+#[test]
+fn a_timeout_set_for_a_transaction_ends_with_it() {
+    let (fixture, mut one, _) = two();
+    tag(&mut one, "BEGIN");
+    tag(&mut one, "SET LOCAL idle_in_transaction_session_timeout = 10");
+    assert_eq!(rows(&mut one, "SHOW idle_in_transaction_session_timeout"), ["10ms"]);
+    tag(&mut one, "COMMIT");
+    tag(&mut one, "BEGIN");
+    rows(&mut one, "SELECT 1");
+    pass(&fixture, 1000);
+    rows(&mut one, "SELECT 1");
+}
+
+#[test]
+fn a_terminated_session_loses_its_transaction_and_its_locks_at_once_and_answers_nothing_else() {
+    let (_fixture, mut one, mut two) = two();
+    rows(&mut one, "SELECT pg_advisory_lock(1)");
+    tag(&mut one, "BEGIN");
+    tag(&mut one, "UPDATE t SET v = 11 WHERE id = 1");
+    let id = one.id();
+    assert_eq!(rows(&mut two, &format!("SELECT pg_terminate_backend({id})")), ["t"]);
+    assert_eq!(tag(&mut two, "UPDATE t SET v = 12 WHERE id = 1"), "UPDATE 1");
+    assert_eq!(rows(&mut two, "SELECT pg_try_advisory_lock(1)"), ["t"]);
+    for sql in ["SELECT 1", "ROLLBACK", "BEGIN", "SELECT 1"] {
+        let told = error(&mut one, sql);
+        assert_eq!(told.message(), "terminating connection due to administrator command", "{sql}");
+        assert_eq!(told.state().as_str(), "57P01");
+    }
+    assert_eq!(one.begin(None, false).unwrap_err().state().as_str(), "57P01");
+    assert_eq!(one.discard().unwrap_err().state().as_str(), "57P01");
+    assert_eq!(rows(&mut two, "SELECT v FROM t ORDER BY id"), ["12", "20"]);
+    drop(one);
+    assert_eq!(
+        rows(&mut two, &format!("SELECT pg_terminate_backend({id}), pg_cancel_backend({id})")),
+        ["f|f"]
+    );
+}
+
+#[test]
+fn a_session_that_waits_is_cancelled_or_terminated_by_its_number() {
+    for (function, state) in [("pg_cancel_backend", "57014"), ("pg_terminate_backend", "57P01")] {
+        let (fixture, mut one, mut two) = two();
+        let mut third = fixture.connect();
+        tag(&mut one, "BEGIN");
+        tag(&mut one, "UPDATE t SET v = 11 WHERE id = 1");
+        tag(&mut two, "BEGIN");
+        tag(&mut two, "UPDATE t SET v = 21 WHERE id = 2");
+        let (holder, waiter) = (one.id(), two.id());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| code(&mut two, "UPDATE t SET v = 12 WHERE id = 1"));
+            until_waiting(&fixture, 1);
+            assert_eq!(
+                rows(&mut third, &format!("SELECT pg_blocking_pids({waiter})")),
+                [format!("{{{holder}}}")]
+            );
+            assert_eq!(
+                rows(&mut third, "SELECT state, query, wait_event_type, wait_event, blocked_by FROM lumos_stat_activity ORDER BY session_id"),
+                [
+                    "idle in transaction|UPDATE t SET v = 11 WHERE id = 1|NULL|NULL|".to_owned(),
+                    format!("active|UPDATE t SET v = 12 WHERE id = 1|Lock|row|{holder}"),
+                    "active|SELECT state, query, wait_event_type, wait_event, blocked_by FROM lumos_stat_activity ORDER BY session_id|NULL|NULL|".to_owned(),
+                ]
+            );
+            rows(&mut third, &format!("SELECT {function}({waiter})"));
+            assert_eq!(waiting.join().unwrap(), state);
+        });
+        assert_eq!(tag(&mut third, "UPDATE t SET v = 22 WHERE id = 2"), "UPDATE 1", "{function}");
+        assert_eq!(rows(&mut third, &format!("SELECT pg_blocking_pids({waiter})")), ["{}"]);
+    }
+}
+
+#[test]
+fn advisory_locks_are_counted_shared_and_outlive_a_rollback_but_not_their_session() {
+    let (fixture, mut one, mut two) = two();
+    let try_it = "SELECT pg_try_advisory_lock(1), pg_try_advisory_lock_shared(1), pg_try_advisory_lock(0, 1)";
+    tag(&mut one, "BEGIN");
+    assert_eq!(rows(&mut one, "SELECT pg_advisory_lock(1)"), [""]);
+    rows(&mut one, "SELECT pg_advisory_lock(1)");
+    tag(&mut one, "ROLLBACK");
+    assert_eq!(rows(&mut two, try_it), ["f|f|t"]);
+    assert_eq!(rows(&mut one, "SELECT pg_advisory_unlock_shared(1), pg_advisory_unlock(1)"), ["f|t"]);
+    let warnings = one.take_notices();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].report.message(), "you don't own a lock of type ShareLock");
+    assert_eq!(rows(&mut two, "SELECT pg_try_advisory_lock(1)"), ["f"]);
+    assert_eq!(rows(&mut one, "SELECT pg_advisory_unlock(1)"), ["t"]);
+    rows(&mut one, "SELECT pg_advisory_lock_shared(1)");
+    assert_eq!(rows(&mut two, "SELECT pg_try_advisory_lock(1), pg_try_advisory_lock_shared(1)"), ["f|t"]);
+    drop(one);
+    assert_eq!(rows(&mut two, "SELECT pg_try_advisory_lock(1)"), ["t"]);
+    let mut third = fixture.connect();
+    assert_eq!(
+        rows(
+            &mut third,
+            "SELECT lock_type, key, mode, granted FROM lumos_locks WHERE lock_type = 'advisory' ORDER BY key DESC, mode DESC"
+        ),
+        ["advisory|1|ShareLock|t", "advisory|1|ExclusiveLock|t", "advisory|0,1|ExclusiveLock|t"]
+    );
+    two.discard().unwrap();
+    assert_eq!(rows(&mut third, try_it), ["t|t|t"]);
+    // Each row is a call of its own.
+    rows(&mut third, "SELECT pg_advisory_lock(9) FROM t");
+    assert_eq!(
+        rows(&mut third, "SELECT pg_advisory_unlock(9), pg_advisory_unlock(9), pg_advisory_unlock(9)"),
+        ["t|t|f"]
+    );
+}
+
+#[test]
+fn a_transactions_advisory_lock_goes_with_it_or_with_its_savepoint_and_leaves_the_sessions() {
+    let (_fixture, mut one, mut two) = two();
+    let free =
+        "SELECT pg_try_advisory_xact_lock(1), pg_try_advisory_xact_lock(2), pg_try_advisory_xact_lock(3)";
+    rows(&mut one, "SELECT pg_advisory_lock(3)");
+    tag(&mut one, "BEGIN");
+    rows(&mut one, "SELECT pg_advisory_xact_lock(1)");
+    tag(&mut one, "SAVEPOINT s");
+    rows(&mut one, "SELECT pg_advisory_xact_lock(2), pg_advisory_xact_lock(1), pg_advisory_xact_lock(3)");
+    assert_eq!(rows(&mut two, free), ["f|f|f"]);
+    tag(&mut one, "ROLLBACK TO s");
+    assert_eq!(rows(&mut two, free), ["f|t|f"]);
+    assert_eq!(rows(&mut one, "SELECT pg_advisory_unlock(1)"), ["f"]);
+    tag(&mut one, "COMMIT");
+    assert_eq!(rows(&mut two, free), ["t|t|f"]);
+    assert_eq!(rows(&mut one, "SELECT pg_advisory_unlock(3)"), ["t"]);
+    assert_eq!(rows(&mut two, free), ["t|t|t"]);
+}
+
+#[test]
+fn a_deadlock_over_a_row_and_an_advisory_lock_is_found_and_told() {
+    let (fixture, mut one, mut two) = two();
+    rows(&mut one, "SELECT pg_advisory_lock(5)");
+    tag(&mut two, "BEGIN");
+    tag(&mut two, "UPDATE t SET v = 11 WHERE id = 1");
+    let (first, second) = (one.id(), two.id());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| run_with(&mut one, "UPDATE t SET v = 12 WHERE id = 1", &[]).unwrap());
+        until_waiting(&fixture, 1);
+        let told = error(&mut two, "SELECT pg_advisory_xact_lock(5)");
+        assert_eq!(told.state().as_str(), "40P01");
+        assert_eq!(
+            told.detail_text().unwrap(),
+            format!(
+                "Process {second} waits for ExclusiveLock on advisory lock [5]; blocked by process {first}.\n\
+                 Process {first} waits for FOR NO KEY UPDATE on row 1 of relation \"t\"; blocked by process {second}."
+            )
+        );
+        waiting.join().unwrap();
+    });
+    tag(&mut two, "ROLLBACK");
+    assert_eq!(rows(&mut two, "SELECT deadlocks FROM lumos_stat_transactions"), ["1"]);
+}
+
+#[test]
+fn others_see_what_a_session_is_called_what_it_does_and_which_rows_it_has_locked() {
+    let (_fixture, mut one, mut two) = two();
+    tag(&mut one, "SET application_name = 'import'");
+    let look = "SELECT application_name, state, query, isolation, xact_start IS NULL FROM lumos_stat_activity WHERE session_id = 1";
+    assert_eq!(rows(&mut two, look), ["import|idle|SET application_name = 'import'|NULL|t"]);
+    tag(&mut one, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    tag(&mut one, "UPDATE t SET v = 11 WHERE id = 2");
+    assert_eq!(
+        rows(&mut two, look),
+        ["import|idle in transaction|UPDATE t SET v = 11 WHERE id = 2|repeatable read|f"]
+    );
+    assert_eq!(
+        rows(&mut two, "SELECT table_name, row_id, count, granted FROM lumos_locks WHERE lock_type = 'row'"),
+        ["t|2|1|t"]
+    );
+    assert_eq!(code(&mut one, "SELECT 1 / 0"), "22012");
+    assert_eq!(rows(&mut two, look), ["import|idle in transaction (aborted)|SELECT 1 / 0|repeatable read|f"]);
+    tag(&mut one, "ROLLBACK");
+    assert_eq!(rows(&mut two, "SELECT open_transactions, waiting FROM lumos_stat_transactions"), ["0|0"]);
+}
