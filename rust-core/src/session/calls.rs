@@ -66,7 +66,7 @@ impl Session {
                         return Err(ended.error());
                     }
                     // Somebody looks whether its time is up.
-                    std::thread::yield_now();
+                    crate::common::sync::yield_now();
                 }
             }
             if self.calls.has_deadlines {

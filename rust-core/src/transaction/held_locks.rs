@@ -78,6 +78,11 @@ impl HeldLocks {
         LockMark { len: self.locks.len(), run_end: self.run_end, advisory }
     }
 
+    /// What is held now of rows and tables: advisory locks stay where it is returned to.
+    pub(super) fn mark_of_rows(&self) -> LockMark {
+        self.mark(u32::MAX)
+    }
+
     /// Makes room for one more, so that recording a granted lock cannot fail.
     pub(super) fn reserve_one(&mut self) -> Result<()> {
         if self.locks.len() == self.locks.capacity() {

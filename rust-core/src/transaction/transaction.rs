@@ -669,7 +669,7 @@ impl Transaction {
         if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
             return Ok(LockOutcome::Granted);
         }
-        let mark = scratch.locks.mark();
+        let mark = scratch.locks.mark_of_rows();
         let outcome =
             manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)?;
         manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark);
@@ -678,7 +678,7 @@ impl Transaction {
 
     /// The locks taken so far, for [`Transaction::release_locks`].
     pub fn lock_mark(&self) -> LockMark {
-        self.scratch().locks.mark()
+        self.scratch().locks.mark_of_rows()
     }
 
     /// Gives back the locks taken since `mark`. Nothing may have been written under them.

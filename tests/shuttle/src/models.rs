@@ -59,7 +59,7 @@ fn join<R>(threads: Vec<shuttle::thread::JoinHandle<R>>) {
 /// everybody comes to an end.
 pub fn locks_exclude_and_deadlocks_end() {
     let memory = MemoryAccount::new(1 << 20);
-    let manager = Arc::new(LockManager::new(&memory));
+    let manager = Arc::new(LockManager::new(&memory, Arc::new(SystemClock::new())));
     let holders: Arc<[AtomicU64; 3]> = Arc::default();
     let orders = [[0_usize, 1, 2], [1, 2, 0], [2, 0, 1]];
     let threads = orders.into_iter().map(|order| {
@@ -101,7 +101,7 @@ pub fn locks_exclude_and_deadlocks_end() {
 /// Those who share a row and those who want it alone, in a queue: all get it.
 pub fn shared_locks_are_granted_to_all() {
     let memory = MemoryAccount::new(1 << 20);
-    let manager = Arc::new(LockManager::new(&memory));
+    let manager = Arc::new(LockManager::new(&memory, Arc::new(SystemClock::new())));
     let inside = Arc::new(AtomicU64::new(0));
     let modes = [RowLockMode::Update, RowLockMode::KeyShare, RowLockMode::Share, RowLockMode::NoKeyUpdate];
     let threads = modes.into_iter().map(|mode| {
