@@ -183,6 +183,34 @@ impl TableDefinition {
         }
     }
 
+    /// The unique index behind the columns of a key, and for each of its columns the position in `columns`; `None` as the
+    /// index: the row id.
+    pub fn unique_key(&self, columns: &[usize]) -> Option<(Option<usize>, Vec<usize>)> {
+        if let ([column], RowIdSource::Column(row_id)) = (columns, self.layout.row_id)
+            && *column == row_id
+        {
+            return Some((None, vec![0]));
+        }
+        self.layout.indexes.iter().enumerate().find_map(|(position, index)| {
+            if !index.unique || index.predicate.is_some() || index.columns.len() != columns.len() {
+                return None;
+            }
+            let place = |key: IndexKey| match key {
+                IndexKey::Column(column) => columns.iter().position(|known| *known == column),
+                IndexKey::Computed(_) => None,
+            };
+            let order: Option<Vec<usize>> = index.columns.iter().map(|part| place(part.key)).collect();
+            order.map(|order| (Some(position), order))
+        })
+    }
+
+    /// The definition without the foreign key of this number.
+    pub fn without_foreign_key(&self, id: ObjectId) -> TableDefinition {
+        let mut table = self.clone();
+        table.foreign_keys.retain(|key| key.id != id);
+        table
+    }
+
     /// The definition without the index `position`.
     pub fn without_index(&self, position: usize) -> TableDefinition {
         let mut table = self.clone();

@@ -248,6 +248,7 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::Savepoint
         | PreparedKind::Release
         | PreparedKind::RollbackTo
+        | PreparedKind::SetConstraints
         | PreparedKind::Lock => LUMOS_STMT_TRANSACTION,
         PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
         PreparedKind::Checkpoint

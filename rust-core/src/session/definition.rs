@@ -4,7 +4,7 @@
 //! them starts from the newest catalog. Others go on reading and writing until a table's own lock stops them.
 
 use crate::catalog::snapshot::CatalogSnapshot;
-use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
+use crate::catalog::table_definition::{ForeignKeyDefinition, IndexDefinition, TableDefinition};
 use crate::common::arena::Arena;
 use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
@@ -17,7 +17,7 @@ use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
-use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable};
+use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, NewForeignKey};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
 use crate::sql::types::text_form::datum_to_text;
@@ -31,6 +31,21 @@ const DEFINITIONS: ObjectId = ObjectId(0);
 
 pub(crate) fn duplicate_relation(name: &str) -> Error {
     Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
+}
+
+/// A foreign key of the table `table`.
+pub(crate) fn foreign_key(id: ObjectId, key: &NewForeignKey, table: ObjectId) -> ForeignKeyDefinition {
+    ForeignKeyDefinition {
+        id,
+        name: key.name.clone(),
+        columns: key.columns.clone(),
+        parent: key.parent.unwrap_or(table),
+        parent_columns: key.parent_columns.clone(),
+        matching: key.matching,
+        on_delete: key.on_delete.clone(),
+        on_update: key.on_update.clone(),
+        deferral: key.deferral,
+    }
 }
 
 fn skipping(name: &str) -> Error {
@@ -129,7 +144,17 @@ impl Session {
         let mut indexes = Vec::with_capacity(create.indexes.len());
         for index in &create.indexes {
             let id = self.engine.catalog.next_object_id(transaction)?;
-            indexes.push(IndexDefinition::new(id, index.name.clone(), index.constraint));
+            let deferral = index.deferral;
+            let index = IndexDefinition::new(id, index.name.clone(), index.constraint);
+            indexes.push(IndexDefinition { deferral, ..index });
+        }
+        let mut foreign_keys = Vec::with_capacity(create.foreign_keys.len());
+        for key in &create.foreign_keys {
+            if let Some(parent) = key.parent {
+                transaction.lock_table(parent, TableLockMode::ShareRowExclusive)?;
+            }
+            let key_id = self.engine.catalog.next_object_id(transaction)?;
+            foreign_keys.push(foreign_key(key_id, key, id));
         }
         let table = Arc::new(TableDefinition {
             id,
@@ -138,7 +163,7 @@ impl Session {
             columns: create.columns.clone(),
             checks: create.checks.clone(),
             indexes,
-            foreign_keys: Vec::new(),
+            foreign_keys,
             computed: Vec::new(),
             row_id_constraint: create.row_id_constraint.clone(),
             layout: Arc::new(layout),

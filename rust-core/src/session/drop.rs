@@ -23,6 +23,8 @@ pub(crate) enum DropKind {
 struct Doomed {
     tables: Vec<Arc<TableDefinition>>,
     views: Vec<Arc<ViewDefinition>>,
+    /// Foreign keys of tables that stay: the table and the number of each.
+    foreign_keys: Vec<(ObjectId, ObjectId)>,
     /// Number and description of each, in the order in which they were found.
     found: Vec<(ObjectId, String)>,
 }
@@ -56,7 +58,8 @@ impl Session {
         base: &CatalogSnapshot,
         block: &mut Block,
     ) -> Result<()> {
-        let mut doomed = Doomed { tables: Vec::new(), views: Vec::new(), found: Vec::new() };
+        let mut doomed =
+            Doomed { tables: Vec::new(), views: Vec::new(), foreign_keys: Vec::new(), found: Vec::new() };
         for name in &drop.names {
             let schema = name.schema.as_deref();
             match (base.relation(schema, &name.name), kind) {
@@ -97,6 +100,16 @@ impl Session {
                 reasons.push(format!("view {} depends on {description}", view.name));
                 doomed.add_view(view);
             }
+            for (table, key) in base.referring(id) {
+                let key = &table.foreign_keys[key];
+                if doomed.contains(table.id) || doomed.contains(key.id) {
+                    continue;
+                }
+                let what = format!("constraint {} on table {}", key.name, table.name);
+                reasons.push(format!("{what} depends on {description}"));
+                doomed.found.push((key.id, what));
+                doomed.foreign_keys.push((table.id, key.id));
+            }
             next += 1;
         }
         if reasons.is_empty() {
@@ -129,10 +142,21 @@ impl Session {
         }
         for table in &doomed.tables {
             self.refuse_if_in_use(table, "DROP TABLE")?;
+            self.refuse_if_pending(table.id, "DROP TABLE", base, block)?;
             block.transaction.lock_table(table.id, TableLockMode::AccessExclusive)?;
+        }
+        for (table, _) in &doomed.foreign_keys {
+            self.refuse_if_pending(*table, "ALTER TABLE", base, block)?;
+            block.transaction.lock_table(*table, TableLockMode::AccessExclusive)?;
         }
         block.transaction.start_statement()?;
         let mut next = base.clone();
+        for (table, key) in &doomed.foreign_keys {
+            let Some(table) = next.table_by_id(*table) else { continue };
+            let table = Arc::new(table.without_foreign_key(*key));
+            self.engine.catalog.write_table(&mut block.transaction, &table)?;
+            next = next.with_table(table);
+        }
         for view in &doomed.views {
             self.engine.catalog.remove_view(&mut block.transaction, view)?;
             next = next.without_view(view.id);
@@ -182,6 +206,38 @@ impl Session {
                 return Err(needed_by_constraint(name, &old));
             }
             self.refuse_if_in_use(&old, "DROP INDEX")?;
+            self.refuse_if_pending(old.id, "DROP INDEX", &current, block)?;
+            let table = old.without_index(position);
+            let needing: Vec<_> = current
+                .referring(old.id)
+                .into_iter()
+                .filter(|(child, key)| table.unique_key(&child.foreign_keys[*key].parent_columns).is_none())
+                .collect();
+            if !needing.is_empty() && !drop.cascade {
+                let line = |(child, key): &(Arc<TableDefinition>, usize)| {
+                    let key = &child.foreign_keys[*key].name;
+                    format!("constraint {key} on table {} depends on index {}", child.name, name.name)
+                };
+                let message = format!("cannot drop index {} because other objects depend on it", name.name);
+                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .detail(needing.iter().map(line).collect::<Vec<_>>().join("\n"))
+                    .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+            for (child, key) in needing {
+                let (key, child_name) = (&child.foreign_keys[key], &child.name);
+                self.notices.notice(Error::new(
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format!("drop cascades to constraint {} on table {child_name}", key.name),
+                ));
+                self.refuse_if_pending(child.id, "ALTER TABLE", &current, block)?;
+                block.transaction.lock_table(child.id, TableLockMode::AccessExclusive)?;
+                let Some(now) = current.table_by_id(child.id) else { continue };
+                self.put(Arc::new(now.without_foreign_key(key.id)), &current, block)?;
+                if let Some(own) = &block.catalog {
+                    current = Arc::clone(own);
+                }
+            }
+            let Some(old) = current.table_by_id(old.id) else { continue };
             block.transaction.lock_table(old.id, TableLockMode::AccessExclusive)?;
             block.transaction.start_statement()?;
             let table = old.without_index(position);

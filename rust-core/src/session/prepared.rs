@@ -182,6 +182,9 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::Transaction(TransactionStatement::Savepoint(_)) => PreparedKind::Savepoint,
         BoundStatement::Transaction(TransactionStatement::Release(_)) => PreparedKind::Release,
         BoundStatement::Transaction(TransactionStatement::RollbackTo(_)) => PreparedKind::RollbackTo,
+        BoundStatement::Transaction(TransactionStatement::SetConstraints { .. }) => {
+            PreparedKind::SetConstraints
+        }
         BoundStatement::Transaction(
             TransactionStatement::SetModes(_) | TransactionStatement::SetDefaultModes(_),
         )

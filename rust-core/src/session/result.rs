@@ -106,6 +106,8 @@ pub enum PreparedKind {
     CreateTableAs,
     /// TRUNCATE.
     Truncate,
+    /// SET CONSTRAINTS.
+    SetConstraints,
 }
 
 impl PreparedKind {
@@ -150,6 +152,7 @@ impl PreparedKind {
             PreparedKind::DropView => "DROP VIEW",
             PreparedKind::CreateTableAs => "CREATE TABLE AS",
             PreparedKind::Truncate => "TRUNCATE TABLE",
+            PreparedKind::SetConstraints => "SET CONSTRAINTS",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::sync::Arc;
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
 use crate::session::prepared::{self, Stamp};
 use crate::session::session::Session;
@@ -23,6 +23,11 @@ impl Session {
         targets.sort_unstable_by_key(|target| target.table);
         targets.dedup_by_key(|target| target.table);
         for target in &targets {
+            if let Some(name) = &target.cascaded {
+                let message = format!("truncate cascades to table \"{name}\"");
+                self.notices.notice(Error::new(SqlState::SUCCESSFUL_COMPLETION, message));
+            }
+            self.refuse_if_pending(target.table, "TRUNCATE", base, block)?;
             block.transaction.lock_table(target.table, TableLockMode::AccessExclusive)?;
         }
         // After the locks, so that the snapshot has every row.

@@ -165,6 +165,9 @@ impl Session {
             TransactionStatement::Savepoint(name) => self.set_savepoint(name)?,
             TransactionStatement::Release(name) => self.release_savepoint(name)?,
             TransactionStatement::RollbackTo(name) => self.roll_back_to_savepoint(name)?,
+            TransactionStatement::SetConstraints { names, deferred } => {
+                self.set_constraints(names.as_deref(), *deferred)?;
+            }
             TransactionStatement::SetModes(modes) => {
                 if status == TransactionStatus::Idle || implicit {
                     self.notices.warning(Error::new(

@@ -34,6 +34,13 @@ pub enum TransactionKind<'a> {
     Release(Name<'a>),
     /// ROLLBACK TO.
     RollbackTo(Name<'a>),
+    /// SET CONSTRAINTS.
+    SetConstraints {
+        /// Which; empty: ALL.
+        names: &'a [ObjectName<'a>],
+        /// DEFERRED; else IMMEDIATE.
+        deferred: bool,
+    },
     /// SET TRANSACTION.
     SetTransaction(TransactionModes),
     /// SET SESSION CHARACTERISTICS AS TRANSACTION.

@@ -1,7 +1,9 @@
 //! What binding a statement gives: a logical plan, or a utility statement as plain data.
 //! Knows nothing of how either is carried out.
 
-use crate::catalog::table_definition::{CheckDefinition, ColumnDefinition, ConstraintKind};
+use crate::catalog::table_definition::{
+    CheckDefinition, ColumnDefinition, ConstraintKind, Deferral, ForeignKeyMatching, ReferentialAction,
+};
 use crate::common::ids::ObjectId;
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::logical::LogicalPlan;
@@ -115,6 +117,8 @@ pub struct AnalyzeTarget {
 /// A table of TRUNCATE.
 #[derive(Clone, Debug)]
 pub struct TruncateTarget {
+    /// Its name where CASCADE reached it, for a notice.
+    pub cascaded: Option<String>,
     /// Which table.
     pub table: ObjectId,
     /// Removes its rows.
@@ -277,6 +281,29 @@ pub struct CreateTable {
     pub row_id_constraint: Option<String>,
     /// Indexes behind the other keys.
     pub indexes: Vec<NewIndex>,
+    /// What its rows refer to.
+    pub foreign_keys: Vec<NewForeignKey>,
+}
+
+/// A foreign key to be made.
+#[derive(Clone, Debug)]
+pub struct NewForeignKey {
+    /// Its name.
+    pub name: String,
+    /// The columns that refer, by position.
+    pub columns: Vec<usize>,
+    /// The table that is referred to; `None`: the table itself.
+    pub parent: Option<ObjectId>,
+    /// Its columns.
+    pub parent_columns: Vec<usize>,
+    /// MATCH.
+    pub matching: ForeignKeyMatching,
+    /// ON DELETE.
+    pub on_delete: ReferentialAction,
+    /// ON UPDATE.
+    pub on_update: ReferentialAction,
+    /// When it is checked.
+    pub deferral: Deferral,
 }
 
 /// An index to be made.
@@ -292,6 +319,8 @@ pub struct NewIndex {
     pub unique: bool,
     /// The condition of a partial index.
     pub predicate: Option<NewComputed>,
+    /// When its constraint is checked. The keys of one that can be put off are not unique by themselves.
+    pub deferral: Deferral,
 }
 
 /// Something that an index to be made computes of each row.
@@ -390,6 +419,13 @@ pub enum TransactionStatement {
     Release(String),
     /// ROLLBACK TO SAVEPOINT.
     RollbackTo(String),
+    /// SET CONSTRAINTS.
+    SetConstraints {
+        /// Which; `None`: ALL.
+        names: Option<Vec<ObjectName>>,
+        /// DEFERRED; else IMMEDIATE.
+        deferred: bool,
+    },
     /// SET TRANSACTION: of the current transaction.
     SetModes(TransactionModes),
     /// SET SESSION CHARACTERISTICS AS TRANSACTION: of later ones.

@@ -8,7 +8,8 @@ use crate::sql::ast::expression::Literal;
 use crate::sql::ast::{Span, Statement};
 use crate::sql::binder::Binder;
 use crate::sql::binder::bound::{
-    BoundIsolation, BoundStatement, LockTables, SetStatement, TransactionModes, TransactionStatement,
+    BoundIsolation, BoundStatement, LockTables, ObjectName, SetStatement, TransactionModes,
+    TransactionStatement,
 };
 
 /// BEGIN, COMMIT, ROLLBACK and SET TRANSACTION.
@@ -21,6 +22,21 @@ pub(super) fn bind_transaction(control: &TransactionControl<'_>) -> Result<Bound
         TransactionKind::Savepoint(name) => TransactionStatement::Savepoint(name.text.to_owned()),
         TransactionKind::Release(name) => TransactionStatement::Release(name.text.to_owned()),
         TransactionKind::RollbackTo(name) => TransactionStatement::RollbackTo(name.text.to_owned()),
+        TransactionKind::SetConstraints { names, deferred } => {
+            let mut bound = Vec::with_capacity(names.len());
+            for name in *names {
+                if name.parts.len() > 2 {
+                    return Err(Error::not_supported("a reference to another database").at(name.position()));
+                }
+                bound.push(ObjectName {
+                    schema: name.schema().map(|schema| schema.text.to_owned()),
+                    name: name.object().text.to_owned(),
+                    position: name.position(),
+                });
+            }
+            let names = if bound.is_empty() { None } else { Some(bound) };
+            TransactionStatement::SetConstraints { names, deferred: *deferred }
+        }
         TransactionKind::SetTransaction(modes) => {
             TransactionStatement::SetModes(bind_modes(modes, position)?)
         }

@@ -1,31 +1,39 @@
 //! CREATE TABLE, DROP: definitions checked and named, as plain data.
 
-use crate::catalog::table_definition::{CheckDefinition, ColumnDefinition, ConstraintKind};
+use crate::catalog::table_definition::{
+    CheckDefinition, ColumnDefinition, ConstraintKind, Deferral, TableDefinition,
+};
 use crate::common::limits::{INDEX_COLUMNS_MAX, TABLE_COLUMNS_MAX};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::define::{
-    self as ast, ColumnConstraintKind, Deferral, IndexOptions, ObjectKind, Persistence, TableConstraintKind,
+    self as ast, ColumnConstraintKind, IndexOptions, ObjectKind, Persistence, TableConstraintKind,
     TableElement,
 };
 use crate::sql::ast::expression::Expr;
 use crate::sql::ast::{Name, ObjectName as AstName, Span, Statement};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{
-    BoundStatement, CreateTable, DropObjects, NewIndex, NewIndexColumn, NewIndexKey, ObjectName,
+    BoundStatement, CreateTable, DropObjects, NewForeignKey, NewIndex, NewIndexColumn, NewIndexKey,
+    ObjectName,
 };
 use crate::sql::binder::control::unsupported_statement;
 use crate::sql::binder::expression::check_collation;
+use crate::sql::binder::foreign_key::{
+    ForeignKeyDraft, Parent, ParentKey, bind_foreign_key, deferral_of, is_constraint_name_free, key_columns,
+};
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
 use crate::sql::binder::{type_name, walk};
 use crate::sql::types::cast::CastContext;
 use crate::sql::types::data_type::DataType;
+use std::sync::Arc;
 
 /// A PRIMARY KEY or UNIQUE as written.
 struct Key<'a> {
     name: Option<Name<'a>>,
     primary: bool,
     columns: Vec<usize>,
+    deferral: Deferral,
     position: usize,
 }
 
@@ -41,6 +49,7 @@ struct TableDraft<'a> {
     columns: Vec<ColumnDefinition>,
     keys: Vec<Key<'a>>,
     checks: Vec<Check<'a>>,
+    foreign_keys: Vec<ForeignKeyDraft<'a>>,
 }
 
 impl Binder<'_> {
@@ -58,6 +67,7 @@ impl Binder<'_> {
             columns: Vec::new(),
             keys: Vec::new(),
             checks: Vec::new(),
+            foreign_keys: Vec::new(),
         };
         // Columns first: a constraint may name one that stands behind it.
         for element in create.elements {
@@ -117,8 +127,18 @@ impl Binder<'_> {
         draft.columns.push(ColumnDefinition::new(name.to_owned(), sql_type));
         let mut null_said: Option<bool> = None;
         for constraint in column.constraints {
-            check_deferral(&constraint.deferral)?;
+            let deferral = deferral_of(&constraint.deferral)?;
             let at = constraint.span.position();
+            let can_wait = matches!(
+                constraint.kind,
+                ColumnConstraintKind::PrimaryKey(_)
+                    | ColumnConstraintKind::Unique { .. }
+                    | ColumnConstraintKind::References(_)
+            );
+            if !can_wait && deferral != Deferral::NotDeferrable {
+                let position = constraint.deferral.span.map_or(at, Span::position);
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "misplaced DEFERRABLE clause").at(position));
+            }
             match &constraint.kind {
                 ColumnConstraintKind::Null | ColumnConstraintKind::NotNull => {
                     let not_null = matches!(constraint.kind, ColumnConstraintKind::NotNull);
@@ -148,16 +168,22 @@ impl Binder<'_> {
                 ColumnConstraintKind::PrimaryKey(options) => {
                     check_index_options(options)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    draft.keys.push(Key { name, primary: true, columns, position: at });
+                    draft.keys.push(Key { name, primary: true, columns, deferral, position: at });
                 }
                 ColumnConstraintKind::Unique { nulls_not_distinct, options } => {
                     check_nulls_distinct(*nulls_not_distinct, at)?;
                     check_index_options(options)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    draft.keys.push(Key { name, primary: false, columns, position: at });
+                    draft.keys.push(Key { name, primary: false, columns, deferral, position: at });
                 }
-                ColumnConstraintKind::References(_) => {
-                    return Err(Error::not_supported("FOREIGN KEY").at(at));
+                ColumnConstraintKind::References(references) => {
+                    draft.foreign_keys.push(ForeignKeyDraft {
+                        name: constraint.name,
+                        columns: vec![index],
+                        references: *references,
+                        deferral,
+                        position: at,
+                    });
                 }
                 ColumnConstraintKind::Generated(_) => {
                     return Err(Error::not_supported("a generated column").at(at));
@@ -202,7 +228,16 @@ impl Binder<'_> {
             }
         }
         let checks = self.name_checks(&draft)?;
+        let own_keys: Vec<ParentKey> = keys
+            .iter()
+            .map(|key| ParentKey {
+                columns: key.columns.clone(),
+                primary: key.primary,
+                deferrable: key.deferral != Deferral::NotDeferrable,
+            })
+            .collect();
         let (row_id, indexes) = self.name_keys(&draft, keys)?;
+        let foreign_keys = self.name_foreign_keys(&draft, &schema, own_keys, &checks)?;
         let (row_id_column, row_id_constraint) = row_id.unzip();
         Ok(BoundStatement::CreateTable(CreateTable {
             schema,
@@ -214,7 +249,59 @@ impl Binder<'_> {
             row_id_column,
             row_id_constraint,
             indexes,
+            foreign_keys,
         }))
+    }
+
+    /// Finds what foreign keys refer to, and names those that have no name.
+    fn name_foreign_keys(
+        &mut self,
+        draft: &TableDraft<'_>,
+        schema: &str,
+        own_keys: Vec<ParentKey>,
+        checks: &[CheckDefinition],
+    ) -> Result<Vec<NewForeignKey>> {
+        let mut keys: Vec<NewForeignKey> = Vec::with_capacity(draft.foreign_keys.len());
+        for written in &draft.foreign_keys {
+            if let Some(name) = written.name
+                && (checks.iter().any(|check| check.name == name.text)
+                    || keys.iter().any(|known| known.name == name.text))
+            {
+                let message =
+                    format!("constraint \"{}\" for relation \"{}\" already exists", name.text, draft.name);
+                return Err(Error::new(SqlState::DUPLICATE_OBJECT, message).at(name.position()));
+            }
+            let is_free = |name: &str| {
+                is_constraint_name_free(self.catalog, name)
+                    && keys.iter().all(|known| known.name != name)
+                    && draft.foreign_keys.iter().all(|key| key.name.is_none_or(|known| known.text != name))
+                    && checks.iter().all(|check| check.name != name)
+            };
+            let target = &written.references.table;
+            let is_own = target.parts.len() <= 2
+                && target.object().text == draft.name
+                && target.schema().is_none_or(|named| named.text == schema);
+            let key = if is_own {
+                let (id, keys) = (None, own_keys.clone());
+                let parent = Parent { id, name: draft.name, columns: &draft.columns, keys };
+                bind_foreign_key(draft.name, &draft.columns, written, &parent, &is_free)?
+            } else {
+                let parent = self.find_parent(target)?;
+                bind_foreign_key(draft.name, &draft.columns, written, &Parent::of(&parent), &is_free)?
+            };
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    /// The table that a foreign key refers to.
+    pub(super) fn find_parent(&self, name: &AstName<'_>) -> Result<Arc<TableDefinition>> {
+        let schema = name.schema().map(|schema| schema.text);
+        if name.parts.len() <= 2 && self.catalog.view(schema, name.object().text).is_some() {
+            let message = format!("referenced relation \"{}\" is not a table", name.object().text);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        self.find_table(name)
     }
 
     /// Binds the checks over the new table's columns and names those that have no name.
@@ -276,7 +363,8 @@ impl Binder<'_> {
         let mut kept: Vec<Key<'_>> = Vec::new();
         for key in primary.into_iter().chain(rest) {
             // A second key over the same columns says nothing new.
-            match kept.iter_mut().find(|known| known.columns == key.columns) {
+            match kept.iter_mut().find(|known| known.columns == key.columns && known.deferral == key.deferral)
+            {
                 Some(known) if known.name.is_none() || key.name.is_none() => {
                     known.name = known.name.or(key.name);
                 }
@@ -308,6 +396,7 @@ impl Binder<'_> {
             taken.push(name.clone());
             let column_type = draft.columns[key.columns[0]].sql_type.data_type;
             let is_row_id = key.primary
+                && key.deferral == Deferral::NotDeferrable
                 && key.columns.len() == 1
                 && matches!(column_type, DataType::SmallInt | DataType::Integer | DataType::BigInt);
             if is_row_id {
@@ -322,7 +411,9 @@ impl Binder<'_> {
             };
             let columns = key.columns.iter().map(ascending).collect();
             let constraint = Some(kind);
-            indexes.push(NewIndex { name, constraint, columns, unique: true, predicate: None });
+            let deferral = key.deferral;
+            let unique = deferral == Deferral::NotDeferrable;
+            indexes.push(NewIndex { name, constraint, columns, unique, predicate: None, deferral });
         }
         Ok((row_id, indexes))
     }
@@ -354,10 +445,15 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
 }
 
 fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstraint<'a>) -> Result<()> {
-    check_deferral(&constraint.deferral)?;
+    let deferral = deferral_of(&constraint.deferral)?;
     let (name, position) = (constraint.name, constraint.span.position());
     let (columns, primary) = match &constraint.kind {
         TableConstraintKind::Check { condition, .. } => {
+            if deferral != Deferral::NotDeferrable {
+                let message = "CHECK constraints cannot be marked DEFERRABLE";
+                let position = constraint.deferral.span.map_or(position, Span::position);
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+            }
             draft.checks.push(Check { name, condition: *condition });
             return Ok(());
         }
@@ -373,8 +469,11 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         TableConstraintKind::UsingIndex { .. } => {
             return Err(Error::not_supported("a constraint USING INDEX").at(position));
         }
-        TableConstraintKind::ForeignKey { .. } => {
-            return Err(Error::not_supported("FOREIGN KEY").at(position));
+        TableConstraintKind::ForeignKey { columns, references } => {
+            let columns = key_columns(&draft.columns, columns)?;
+            let references = *references;
+            draft.foreign_keys.push(ForeignKeyDraft { name, columns, references, deferral, position });
+            return Ok(());
         }
         TableConstraintKind::Exclude { .. } => return Err(Error::not_supported("EXCLUDE").at(position)),
     };
@@ -394,7 +493,7 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         key.push(index);
     }
     check_index_columns(key.len(), position)?;
-    draft.keys.push(Key { name, primary, columns: key, position });
+    draft.keys.push(Key { name, primary, columns: key, deferral, position });
     Ok(())
 }
 
@@ -457,15 +556,4 @@ pub(super) fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
 
 pub(super) fn check_nulls_distinct(nulls_not_distinct: bool, position: usize) -> Result<()> {
     if nulls_not_distinct { Err(Error::not_supported("NULLS NOT DISTINCT").at(position)) } else { Ok(()) }
-}
-
-fn check_deferral(deferral: &Deferral) -> Result<()> {
-    let position = deferral.span.map_or(0, Span::position);
-    if deferral.deferrable == Some(true) || deferral.initially_deferred == Some(true) {
-        return Err(Error::not_supported("a deferrable constraint").at(position));
-    }
-    if deferral.not_valid {
-        return Err(Error::not_supported("NOT VALID").at(position));
-    }
-    Ok(())
 }

@@ -108,6 +108,7 @@ impl Binder<'_> {
                 checks: Vec::new(),
                 row_id_column: None,
                 row_id_constraint: None,
+                foreign_keys: Vec::new(),
                 indexes: Vec::new(),
             },
             plan,

@@ -1,7 +1,7 @@
 //! CREATE INDEX, and what a table's indexes compute of each row: expressions and predicates, bound over its columns.
 
 use crate::catalog::snapshot::CatalogSnapshot;
-use crate::catalog::table_definition::TableDefinition;
+use crate::catalog::table_definition::{Deferral, TableDefinition};
 use crate::common::arena::Arena;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::define as ast;
@@ -67,7 +67,14 @@ impl Binder<'_> {
         Ok(BoundStatement::CreateIndex(CreateIndex {
             schema: table.schema.clone(),
             table: table.name.clone(),
-            index: NewIndex { name, constraint: None, columns: parts, unique, predicate },
+            index: NewIndex {
+                name,
+                constraint: None,
+                columns: parts,
+                unique,
+                predicate,
+                deferral: Deferral::NotDeferrable,
+            },
             position,
             if_not_exists: create.if_not_exists,
         }))

@@ -23,6 +23,7 @@ mod define;
 mod define_query;
 mod explain;
 mod expression;
+mod foreign_key;
 mod from;
 mod grouping;
 mod index;

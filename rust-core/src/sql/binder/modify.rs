@@ -359,18 +359,47 @@ impl Binder<'_> {
         })
     }
 
-    /// Nothing refers to tables and no column counts by itself, so CASCADE, RESTRICT and what becomes of identities
-    /// all mean the same.
+    /// A table that others refer to is emptied with them: they are listed too, or CASCADE adds them.
     pub(super) fn bind_truncate(&mut self, truncate: &Truncate<'_>) -> Result<BoundStatement> {
         let mut targets = Vec::with_capacity(truncate.tables.len());
+        let mut emptied: Vec<(Arc<TableDefinition>, bool)> = Vec::new();
         for name in truncate.tables {
-            let table = self.find_table(name)?;
+            emptied.push((self.find_table(name)?, false));
+        }
+        let mut next = 0;
+        while let Some((table, _)) = emptied.get(next).cloned() {
+            next += 1;
+            for (child, _) in self.catalog.referring(table.id) {
+                if emptied.iter().any(|(known, _)| known.id == child.id) {
+                    continue;
+                }
+                if !truncate.cascade {
+                    let message = "cannot truncate a table referenced in a foreign key constraint";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                        .detail(format!("Table \"{}\" references \"{}\".", child.name, table.name))
+                        .hint(format!(
+                            "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                            child.name
+                        )));
+                }
+                emptied.push((child, true));
+            }
+        }
+        for (table, by_cascade) in emptied {
+            let span = truncate.span;
+            let parts = [Name { text: &table.name, span }];
+            let name = &ObjectName { parts: &parts };
             let span = name.span();
             let target = TableReference { name: *name, only: truncate.only, alias: None, sample: None, span };
             let (span, nothing) = (truncate.span, None);
             let delete =
                 Delete { with: None, table: target, using: &[], filter: nothing, returning: &[], span };
-            targets.push(TruncateTarget { table: table.id, plan: self.bind_delete(&delete)? });
+            let mut plan = self.bind_delete(&delete)?;
+            if let LogicalPlan::Delete { references, .. } = &mut plan {
+                *references = None;
+            }
+            let cascaded = by_cascade.then(|| table.name.clone());
+            targets.push(TruncateTarget { cascaded, table: table.id, plan });
         }
         Ok(BoundStatement::Truncate(targets))
     }

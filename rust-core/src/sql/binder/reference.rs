@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::index::to_table_columns;
 use crate::sql::plan::reference::{ReferenceTable, References, ReferredBy, RefersTo};
-use crate::table::layout::{IndexKey, RowIdSource};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -59,30 +58,6 @@ fn action_on_child(
             Some(RowChange::Changed(if columns.is_empty() { key.columns.clone() } else { columns.clone() }))
         }
     }
-}
-
-/// The unique index behind the columns of a key, and for each of its columns the position in `columns`; `None` as the
-/// index: the row id.
-pub(super) fn unique_index_of(
-    table: &TableDefinition,
-    columns: &[usize],
-) -> Option<(Option<usize>, Vec<usize>)> {
-    if let ([column], RowIdSource::Column(row_id)) = (columns, table.layout.row_id)
-        && *column == row_id
-    {
-        return Some((None, vec![0]));
-    }
-    table.layout.indexes.iter().enumerate().find_map(|(position, index)| {
-        if !index.unique || index.predicate.is_some() || index.columns.len() != columns.len() {
-            return None;
-        }
-        let place = |key: IndexKey| match key {
-            IndexKey::Column(column) => columns.iter().position(|known| *known == column),
-            IndexKey::Computed(_) => None,
-        };
-        let order: Option<Vec<usize>> = index.columns.iter().map(|part| place(part.key)).collect();
-        order.map(|order| (Some(position), order))
-    })
 }
 
 impl Binder<'_> {
@@ -169,7 +144,8 @@ impl Binder<'_> {
             })
         };
         let unique = |parent: &TableDefinition, columns: &[usize]| {
-            unique_index_of(parent, columns)
+            parent
+                .unique_key(columns)
                 .ok_or_else(|| Error::internal("a foreign key refers to columns that are not unique"))
         };
         let mut refers = Vec::new();

@@ -152,8 +152,15 @@ impl<'a> Parser<'a> {
             let modes = self.required_modes()?;
             return Ok(self.transaction_control(TransactionKind::SetTransaction(modes), start));
         }
-        if self.is_word(Keyword::Constraints) {
-            return Err(Error::not_supported("SET CONSTRAINTS").at(start as usize));
+        if self.is_word(Keyword::Constraints) && self.peek().kind != TokenKind::Equal {
+            self.advance();
+            let names: &[ObjectName<'a>] =
+                if self.accept_word(Keyword::All) { &[] } else { self.comma_list(Parser::object_name)? };
+            let deferred = self.accept_word(Keyword::Deferred);
+            if !deferred {
+                self.expect_word(Keyword::Immediate)?;
+            }
+            return Ok(self.transaction_control(TransactionKind::SetConstraints { names, deferred }, start));
         }
         // LOCAL and SESSION are names of settings where a value follows at once.
         let is_scope =
