@@ -204,6 +204,14 @@ impl TableDefinition {
         })
     }
 
+    /// Whether a constraint of the table has this name.
+    pub fn has_constraint(&self, name: &str) -> bool {
+        self.row_id_constraint.as_deref() == Some(name)
+            || self.checks.iter().any(|check| check.name == name)
+            || self.foreign_keys.iter().any(|key| key.name == name)
+            || self.indexes.iter().any(|index| index.constraint.is_some() && index.name == name)
+    }
+
     /// The definition without the foreign key of this number.
     pub fn without_foreign_key(&self, id: ObjectId) -> TableDefinition {
         let mut table = self.clone();

@@ -241,6 +241,7 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::CreateView
         | PreparedKind::Truncate
         | PreparedKind::DropView
+        | PreparedKind::AlterTable
         | PreparedKind::CreateTableAs => LUMOS_STMT_DDL,
         PreparedKind::Begin
         | PreparedKind::Commit

@@ -90,6 +90,7 @@ impl Session {
             }
             BoundStatement::DropView(drop) => self.drop_relations(DropKind::View, &drop, &base, block)?,
             BoundStatement::DropIndex(drop) => self.drop_indexes(&drop, base, block)?,
+            BoundStatement::AlterTable(alter) => self.alter_table(alter, &base, block)?,
             BoundStatement::Truncate(targets) => self.truncate(targets, &base, block)?,
             _ => return Err(Error::internal("not a definition")),
         }
@@ -219,7 +220,7 @@ impl Session {
     }
 
     /// Rows already have one key twice.
-    fn not_unique(&self, table: &TableDefinition, position: usize, values: &[Datum]) -> Error {
+    pub(crate) fn not_unique(&self, table: &TableDefinition, position: usize, values: &[Datum]) -> Error {
         let name = table.indexes[position].name.as_str();
         let environment = self.environment.casts();
         let mut names = Vec::new();

@@ -174,6 +174,7 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::Query { kind, .. } => (*kind).into(),
         BoundStatement::CreateTable(_) => PreparedKind::CreateTable,
         BoundStatement::DropTable(_) => PreparedKind::DropTable,
+        BoundStatement::AlterTable(_) => PreparedKind::AlterTable,
         BoundStatement::CreateIndex(_) => PreparedKind::CreateIndex,
         BoundStatement::DropIndex(_) => PreparedKind::DropIndex,
         BoundStatement::Transaction(TransactionStatement::Begin(_)) => PreparedKind::Begin,
@@ -232,6 +233,7 @@ impl Prepared {
             }
             BoundStatement::CreateTable(_)
             | BoundStatement::DropTable(_)
+            | BoundStatement::AlterTable(_)
             | BoundStatement::CreateIndex(_)
             | BoundStatement::DropIndex(_)
             | BoundStatement::Truncate(_)

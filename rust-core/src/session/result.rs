@@ -108,6 +108,8 @@ pub enum PreparedKind {
     Truncate,
     /// SET CONSTRAINTS.
     SetConstraints,
+    /// ALTER TABLE.
+    AlterTable,
 }
 
 impl PreparedKind {
@@ -153,6 +155,7 @@ impl PreparedKind {
             PreparedKind::CreateTableAs => "CREATE TABLE AS",
             PreparedKind::Truncate => "TRUNCATE TABLE",
             PreparedKind::SetConstraints => "SET CONSTRAINTS",
+            PreparedKind::AlterTable => "ALTER TABLE",
         }
     }
 
@@ -171,6 +174,7 @@ impl PreparedKind {
                 | PreparedKind::DropView
                 | PreparedKind::CreateTableAs
                 | PreparedKind::Truncate
+                | PreparedKind::AlterTable
                 | PreparedKind::Analyze
         )
     }

@@ -43,6 +43,8 @@ pub enum BoundStatement {
     },
     /// CREATE TABLE.
     CreateTable(CreateTable),
+    /// ALTER TABLE.
+    AlterTable(AlterTable),
     /// DROP TABLE.
     DropTable(DropObjects),
     /// CREATE INDEX.
@@ -283,6 +285,39 @@ pub struct CreateTable {
     pub indexes: Vec<NewIndex>,
     /// What its rows refer to.
     pub foreign_keys: Vec<NewForeignKey>,
+}
+
+/// ALTER TABLE of constraints.
+#[derive(Clone, Debug)]
+pub struct AlterTable {
+    /// The table as it was named.
+    pub name: ObjectName,
+    /// Its number; `None`: it is not there, and need not be.
+    pub table: Option<ObjectId>,
+    /// What is to change, in order.
+    pub changes: Vec<ConstraintChange>,
+}
+
+/// A constraint that comes or goes.
+#[derive(Clone, Debug)]
+pub enum ConstraintChange {
+    /// A foreign key comes.
+    AddForeignKey(NewForeignKey),
+    /// A check comes.
+    AddCheck(CheckDefinition),
+    /// A primary key or unique constraint comes.
+    AddKey(NewIndex),
+    /// A constraint goes.
+    Drop {
+        /// Its name.
+        name: String,
+        /// Where the name stands.
+        position: usize,
+        /// IF EXISTS.
+        if_exists: bool,
+        /// CASCADE.
+        cascade: bool,
+    },
 }
 
 /// A foreign key to be made.

@@ -119,7 +119,6 @@ pub(super) fn unsupported_statement(statement: &Statement<'_>) -> Error {
         Statement::Merge(merge) => ("MERGE", merge.span),
         Statement::CreateSequence(create) => ("CREATE SEQUENCE", create.span),
         Statement::CreateSchema(create) => ("CREATE SCHEMA", create.span),
-        Statement::AlterTable(alter) => ("ALTER", alter.span),
         Statement::Prepare(prepare) => ("PREPARE", prepare.span),
         Statement::Execute(execute) => ("EXECUTE", execute.span),
         Statement::Deallocate(deallocate) => ("DEALLOCATE", deallocate.span),

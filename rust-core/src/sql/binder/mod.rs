@@ -9,6 +9,7 @@
     reason = "what is bound stays in the box it was made in: recursion over expressions needs small frames"
 )]
 
+mod alter;
 #[expect(clippy::module_inception, reason = "the binder's state is the module's main type")]
 mod binder;
 pub mod bound;
@@ -80,6 +81,7 @@ pub fn bind(
         Statement::CreateTableAs(create) => binder.bind_create_table_as(create),
         Statement::CreateView(create) => binder.bind_create_view(create),
         Statement::CreateIndex(create) => binder.bind_create_index(create),
+        Statement::AlterTable(alter) => binder.bind_alter_table(alter),
         Statement::Drop(drop) => define::bind_drop(drop, statement),
         Statement::Explain(explain) => binder.bind_explain(explain),
         Statement::Analyze(analyze) => binder.bind_analyze(analyze),

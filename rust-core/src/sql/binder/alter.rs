@@ -1,0 +1,192 @@
+//! ALTER TABLE: constraints added and dropped, as plain data. Other changes are not there yet.
+
+use crate::catalog::table_definition::{CheckDefinition, ConstraintKind, Deferral, TableDefinition};
+use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::Span;
+use crate::sql::ast::define::{self as ast, AlterActionKind, ObjectKind, TableConstraintKind};
+use crate::sql::binder::binder::Binder;
+use crate::sql::binder::bound::{
+    AlterTable, BoundStatement, ConstraintChange, NewIndex, NewIndexColumn, NewIndexKey, ObjectName,
+};
+use crate::sql::binder::define::{check_index_columns, check_index_options, check_nulls_distinct};
+use crate::sql::binder::foreign_key::{
+    ForeignKeyDraft, Parent, bind_foreign_key, deferral_of, is_constraint_name_free, key_columns,
+};
+use crate::sql::binder::from::table_relation;
+use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
+use crate::sql::binder::scope::{Context, Place, Scope};
+use crate::sql::binder::walk;
+
+impl Binder<'_> {
+    pub(super) fn bind_alter_table(&mut self, alter: &ast::AlterTable<'_>) -> Result<BoundStatement> {
+        let refuse = |span: Span| Err(Error::not_supported("ALTER").at(span.position()));
+        if alter.kind != ObjectKind::Table {
+            return refuse(alter.span);
+        }
+        let is_constraint = |kind: &AlterActionKind<'_>| {
+            matches!(kind, AlterActionKind::AddConstraint(_) | AlterActionKind::DropConstraint { .. })
+        };
+        if let Some(other) = alter.actions.iter().find(|action| !is_constraint(&action.kind)) {
+            return Err(Error::not_supported("this form of ALTER TABLE").at(other.span.position()));
+        }
+        let name = ObjectName {
+            schema: alter.name.schema().map(|schema| schema.text.to_owned()),
+            name: alter.name.object().text.to_owned(),
+            position: alter.name.position(),
+        };
+        if alter.if_exists
+            && alter.name.parts.len() <= 2
+            && self.catalog.relation(name.schema.as_deref(), &name.name).is_none()
+        {
+            return Ok(BoundStatement::AlterTable(AlterTable { name, table: None, changes: Vec::new() }));
+        }
+        let table = self.find_target(&alter.name, "alter")?;
+        let mut changes = Vec::with_capacity(alter.actions.len());
+        for action in alter.actions {
+            changes.push(match &action.kind {
+                AlterActionKind::AddConstraint(constraint) => self.bind_new_constraint(&table, constraint)?,
+                AlterActionKind::DropConstraint { if_exists, name, cascade } => ConstraintChange::Drop {
+                    name: name.text.to_owned(),
+                    position: name.position(),
+                    if_exists: *if_exists,
+                    cascade: *cascade,
+                },
+                _ => return refuse(action.span),
+            });
+        }
+        Ok(BoundStatement::AlterTable(AlterTable { name, table: Some(table.id), changes }))
+    }
+
+    fn bind_new_constraint(
+        &mut self,
+        table: &TableDefinition,
+        constraint: &ast::TableConstraint<'_>,
+    ) -> Result<ConstraintChange> {
+        let deferral = deferral_of(&constraint.deferral)?;
+        let position = constraint.span.position();
+        if let Some(name) = constraint.name
+            && table.has_constraint(name.text)
+        {
+            let message =
+                format!("constraint \"{}\" for relation \"{}\" already exists", name.text, table.name);
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message).at(name.position()));
+        }
+        match &constraint.kind {
+            TableConstraintKind::Check { condition, .. } => {
+                if deferral != Deferral::NotDeferrable {
+                    let message = "CHECK constraints cannot be marked DEFERRABLE";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+                }
+                let columns = self.table_columns(table);
+                let scope = Scope::of(table_relation(table, columns.clone()));
+                let mut context = Context::new(&scope, Place::Check);
+                let bound = self.bind_condition(condition, "CHECK", &mut context)?;
+                let name = match constraint.name {
+                    Some(name) => name.text.to_owned(),
+                    None => {
+                        let mut used = Vec::new();
+                        walk::columns_of(&bound.expression, &mut used);
+                        used.dedup();
+                        let column = match used.as_slice() {
+                            [only] => columns.iter().find(|column| column.id == *only),
+                            _ => None,
+                        };
+                        first_free(&table.name, column.map(|column| &*column.name), "check", |name| {
+                            is_constraint_name_free(self.catalog, name)
+                        })
+                    }
+                };
+                let condition = condition.span.text(self.options.text).to_owned();
+                Ok(ConstraintChange::AddCheck(CheckDefinition { name, condition }))
+            }
+            TableConstraintKind::PrimaryKey { columns, options } => {
+                check_index_options(options)?;
+                self.bind_new_key(table, constraint, columns, true, deferral)
+            }
+            TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
+                check_nulls_distinct(*nulls_not_distinct, position)?;
+                check_index_options(options)?;
+                self.bind_new_key(table, constraint, columns, false, deferral)
+            }
+            TableConstraintKind::ForeignKey { columns, references } => {
+                let draft = ForeignKeyDraft {
+                    name: constraint.name,
+                    columns: key_columns(&table.columns, columns)?,
+                    references: *references,
+                    deferral,
+                    position,
+                };
+                let parent = self.find_parent(&references.table)?;
+                let is_free = |name: &str| is_constraint_name_free(self.catalog, name);
+                let key =
+                    bind_foreign_key(&table.name, &table.columns, &draft, &Parent::of(&parent), &is_free)?;
+                Ok(ConstraintChange::AddForeignKey(key))
+            }
+            TableConstraintKind::UsingIndex { .. } => {
+                Err(Error::not_supported("a constraint USING INDEX").at(position))
+            }
+            TableConstraintKind::Exclude { .. } => Err(Error::not_supported("EXCLUDE").at(position)),
+        }
+    }
+
+    fn bind_new_key(
+        &mut self,
+        table: &TableDefinition,
+        constraint: &ast::TableConstraint<'_>,
+        names: &[crate::sql::ast::Name<'_>],
+        primary: bool,
+        deferral: Deferral,
+    ) -> Result<ConstraintChange> {
+        let position = constraint.span.position();
+        let has_primary = table.row_id_constraint.is_some()
+            || table.indexes.iter().any(|index| index.constraint == Some(ConstraintKind::PrimaryKey));
+        if primary && has_primary {
+            let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message).at(position));
+        }
+        let mut columns: Vec<usize> = Vec::with_capacity(names.len());
+        for name in names {
+            let column = table.column_index(name.text).ok_or_else(|| {
+                let message = format!("column \"{}\" named in key does not exist", name.text);
+                Error::new(SqlState::UNDEFINED_COLUMN, message)
+                    .hint_near_miss(name.text, table.columns.iter().map(|known| &*known.name))
+                    .at(name.position())
+            })?;
+            if columns.contains(&column) {
+                let what = if primary { "primary key" } else { "unique" };
+                let message = format!("column \"{}\" appears twice in {what} constraint", name.text);
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(name.position()));
+            }
+            columns.push(column);
+        }
+        check_index_columns(columns.len(), position)?;
+        let name = match constraint.name {
+            Some(name) => {
+                if self.catalog.is_name_taken(None, name.text) {
+                    let message = format!("relation \"{}\" already exists", name.text);
+                    return Err(Error::new(SqlState::DUPLICATE_TABLE, message).at(name.position()));
+                }
+                name.text.to_owned()
+            }
+            None if primary => index_name(self.catalog, &table.name, None, "pkey", &[]),
+            None => {
+                let joined = joined_columns(columns.iter().map(|column| &*table.columns[*column].name));
+                index_name(self.catalog, &table.name, Some(&joined), "key", &[])
+            }
+        };
+        let part = |column: &usize| NewIndexColumn {
+            key: NewIndexKey::Column(*column),
+            descending: false,
+            nulls_first: false,
+        };
+        let kind = if primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
+        Ok(ConstraintChange::AddKey(NewIndex {
+            name,
+            constraint: Some(kind),
+            columns: columns.iter().map(part).collect(),
+            unique: deferral == Deferral::NotDeferrable,
+            predicate: None,
+            deferral,
+        }))
+    }
+}
