@@ -2,7 +2,9 @@
 
 use crate::output::table::Grid;
 use lumos_core::catalog::snapshot::{CatalogSnapshot, Relation};
-use lumos_core::catalog::table_definition::{ConstraintKind, TableDefinition};
+use lumos_core::catalog::table_definition::{
+    ConstraintKind, Deferral, ForeignKeyDefinition, ForeignKeyMatching, ReferentialAction, TableDefinition,
+};
 use lumos_core::catalog::view_definition::ViewDefinition;
 use lumos_core::table::layout::{IndexColumn, IndexKey};
 use std::io::{self, Write};
@@ -113,14 +115,14 @@ pub(crate) fn describe(catalog: &CatalogSnapshot, name: &str, out: &mut dyn Writ
         None => (None, name),
     };
     match catalog.relation(schema, name) {
-        Some(Relation::Table(table)) => describe_table(&table, out).map(|()| true),
+        Some(Relation::Table(table)) => describe_table(catalog, &table, out).map(|()| true),
         Some(Relation::Index(table, position)) => describe_index(&table, position, out).map(|()| true),
         Some(Relation::View(view)) => describe_view(&view, out).map(|()| true),
         None => Ok(false),
     }
 }
 
-fn describe_table(table: &TableDefinition, out: &mut dyn Write) -> io::Result<()> {
+fn describe_table(catalog: &CatalogSnapshot, table: &TableDefinition, out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<Vec<String>> = table
         .columns
         .iter()
@@ -148,7 +150,8 @@ fn describe_table(table: &TableDefinition, out: &mut dyn Write) -> io::Result<()
             None if table.layout.indexes[position].unique => "UNIQUE ",
             None => "",
         };
-        writeln!(out, "    \"{}\" {kind}{}", index.name, index_text(table, position))?;
+        let late = deferral_text(index.deferral);
+        writeln!(out, "    \"{}\" {kind}{}{late}", index.name, index_text(table, position))?;
     }
     if !table.checks.is_empty() {
         writeln!(out, "Check constraints:")?;
@@ -156,7 +159,64 @@ fn describe_table(table: &TableDefinition, out: &mut dyn Write) -> io::Result<()
     for check in &table.checks {
         writeln!(out, "    \"{}\" CHECK ({})", check.name, check.condition)?;
     }
+    if !table.foreign_keys.is_empty() {
+        writeln!(out, "Foreign-key constraints:")?;
+    }
+    for key in &table.foreign_keys {
+        if let Some(parent) = catalog.table_by_id(key.parent) {
+            writeln!(out, "    \"{}\" {}", key.name, foreign_key_text(table, key, &parent))?;
+        }
+    }
+    let referring = catalog.referring(table.id);
+    if !referring.is_empty() {
+        writeln!(out, "Referenced by:")?;
+    }
+    for (child, position) in referring {
+        let key = &child.foreign_keys[position];
+        let text = foreign_key_text(&child, key, table);
+        writeln!(out, "    TABLE \"{}\" CONSTRAINT \"{}\" {text}", child.name, key.name)?;
+    }
     writeln!(out)
+}
+
+/// When a constraint is checked, as SQL says it.
+fn deferral_text(deferral: Deferral) -> &'static str {
+    match deferral {
+        Deferral::NotDeferrable => "",
+        Deferral::InitiallyImmediate => " DEFERRABLE",
+        Deferral::InitiallyDeferred => " DEFERRABLE INITIALLY DEFERRED",
+    }
+}
+
+/// A foreign key as SQL writes it.
+fn foreign_key_text(table: &TableDefinition, key: &ForeignKeyDefinition, parent: &TableDefinition) -> String {
+    let names = |table: &TableDefinition, columns: &[usize]| {
+        columns.iter().map(|column| quoted(&table.columns[*column].name)).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!(
+        "FOREIGN KEY ({}) REFERENCES {}({})",
+        names(table, &key.columns),
+        quoted(&parent.name),
+        names(parent, &key.parent_columns)
+    );
+    if key.matching == ForeignKeyMatching::Full {
+        text.push_str(" MATCH FULL");
+    }
+    for (event, action) in [("UPDATE", &key.on_update), ("DELETE", &key.on_delete)] {
+        let (action, columns): (&str, &[usize]) = match action {
+            ReferentialAction::NoAction => continue,
+            ReferentialAction::Restrict => ("RESTRICT", &[]),
+            ReferentialAction::Cascade => ("CASCADE", &[]),
+            ReferentialAction::SetNull(columns) => ("SET NULL", columns),
+            ReferentialAction::SetDefault(columns) => ("SET DEFAULT", columns),
+        };
+        text.push_str(&format!(" ON {event} {action}"));
+        if !columns.is_empty() {
+            text.push_str(&format!(" ({})", names(table, columns)));
+        }
+    }
+    text.push_str(deferral_text(key.deferral));
+    text
 }
 
 fn describe_view(view: &ViewDefinition, out: &mut dyn Write) -> io::Result<()> {

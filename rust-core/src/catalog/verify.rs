@@ -4,7 +4,7 @@
 use crate::catalog::catalog::{NAME, OBJECT_COUNTER_KEY, change_names, names_of};
 use crate::catalog::family::Family;
 use crate::catalog::snapshot::CatalogSnapshot;
-use crate::common::ids::{CATALOG_TREE, COUNTER_TREE};
+use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, ObjectId};
 use crate::error::Result;
 use crate::transaction::transaction::Transaction;
 use std::collections::BTreeMap;
@@ -75,14 +75,36 @@ pub fn verify_names(
     Ok(found.len() as u64)
 }
 
+/// The foreign keys that lead nowhere: the number of the table and of the key, and what is wrong.
+pub fn broken_foreign_keys(definitions: &CatalogSnapshot) -> Vec<(ObjectId, ObjectId, String)> {
+    let mut broken = Vec::new();
+    for table in definitions.tables() {
+        for key in &table.foreign_keys {
+            let leads = definitions.table_by_id(key.parent).is_some_and(|parent| {
+                key.parent_columns.iter().all(|column| *column < parent.columns.len())
+                    && parent.unique_key(&key.parent_columns).is_some()
+            });
+            if !leads {
+                let what = format!(
+                    "foreign key \"{}\" of table \"{}\" refers to no key of a table that is there",
+                    key.name, table.name
+                );
+                broken.push((table.id, key.id, what));
+            }
+        }
+    }
+    broken
+}
+
 /// Writes these definitions, with their names, into a catalog that holds nothing.
 /// # Errors
 /// `53200`; `42P07` when two definitions have one name.
 pub fn write_definitions(transaction: &mut Transaction, definitions: &CatalogSnapshot) -> Result<()> {
     let mut largest = 0;
     for table in definitions.tables() {
-        largest =
-            table.indexes.iter().map(|index| index.id.0).max().unwrap_or(0).max(table.id.0).max(largest);
+        let indexes = table.indexes.iter().map(|index| index.id.0);
+        let keys = table.foreign_keys.iter().map(|key| key.id.0);
+        largest = indexes.chain(keys).max().unwrap_or(0).max(table.id.0).max(largest);
         change_names(transaction, table.id, &[], &names_of(table))?;
         Family::TABLE.write(transaction, table.id, table)?;
         if let Some(statistics) = definitions.statistics(table.id) {

@@ -7,7 +7,7 @@
 
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::TableDefinition;
-use crate::catalog::verify::{read_definitions, write_definitions};
+use crate::catalog::verify::{broken_foreign_keys, read_definitions, write_definitions};
 use crate::common::cancel::CancelToken;
 use crate::common::clock::SystemClock;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, RowId, TransactionId, TreeId};
@@ -208,8 +208,14 @@ impl Work<'_> {
         );
         let mut lost = Vec::new();
         let mut transaction = begin(&manager)?;
-        let definitions =
+        let mut definitions =
             read_definitions(&transaction, &mut |what| lost.push(Finding::in_tree(CATALOG_TREE, what)))?;
+        for (table, key, what) in broken_foreign_keys(&definitions) {
+            lost.push(Finding::in_tree(CATALOG_TREE, what));
+            if let Some(table) = definitions.table_by_id(table) {
+                definitions = definitions.with_table(Arc::new(table.without_foreign_key(key)));
+            }
+        }
         transaction.end_statement();
         transaction.rollback();
         self.damage.extend(lost);

@@ -3,7 +3,7 @@
 
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::TableDefinition;
-use crate::catalog::verify::{read_definitions, verify_names};
+use crate::catalog::verify::{broken_foreign_keys, read_definitions, verify_names};
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, TreeId};
 use crate::common::sync::Arc;
@@ -104,6 +104,9 @@ pub(super) fn verify(subject: &Subject<'_>, report: &mut dyn FnMut(&str)) -> Res
     if catalog_is_whole {
         named =
             verify_names(&transaction, &definitions, &mut |what| tell(Finding::in_tree(CATALOG_TREE, what)))?;
+        for (.., what) in broken_foreign_keys(&definitions) {
+            tell(Finding::in_tree(CATALOG_TREE, what));
+        }
         for tree in seen.trees.iter().filter(|tree| !names.knows(**tree)) {
             if is_orphan(subject.storage, *tree, transaction.snapshot_timestamp()) {
                 tell(Finding { tree: Some(*tree), ..Finding::new("no definition names it") });

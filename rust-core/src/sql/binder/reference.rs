@@ -1,6 +1,6 @@
 //! What a data change means for foreign keys: the tables that it reaches, with what is needed to read and change them.
 
-use crate::catalog::table_definition::{ForeignKeyDefinition, ReferentialAction, TableDefinition};
+use crate::catalog::table_definition::{Deferral, ForeignKeyDefinition, ReferentialAction, TableDefinition};
 use crate::common::ids::ObjectId;
 use crate::error::{Error, Result};
 use crate::sql::binder::binder::Binder;
@@ -35,6 +35,12 @@ impl Reach {
             RowChange::Removed => self.is_removed = true,
             RowChange::Changed(columns) => self.changed.extend(columns),
         }
+    }
+
+    /// Whether the foreign key of a row may have to be looked at. A check that waits for a row follows it to its new id.
+    fn concerns(&self, table: &TableDefinition, key: &ForeignKeyDefinition) -> bool {
+        let moves = || table.row_id_column().is_some_and(|column| self.touches(&[column]));
+        self.is_added || self.touches(&key.columns) || (key.deferral != Deferral::NotDeferrable && moves())
     }
 
     fn touches(&self, columns: &[usize]) -> bool {
@@ -99,7 +105,7 @@ impl Binder<'_> {
         while let Some(number) = waiting.pop() {
             let (table, reach) = tables[number].clone();
             for key in &table.foreign_keys {
-                if reach.is_added || reach.touches(&key.columns) {
+                if reach.concerns(&table, key) {
                     number_of(tables, &self.parent_of(key.parent)?);
                 }
             }
@@ -150,7 +156,7 @@ impl Binder<'_> {
         };
         let mut refers = Vec::new();
         for (position, key) in table.foreign_keys.iter().enumerate() {
-            if reach.is_added || reach.touches(&key.columns) {
+            if reach.concerns(table, key) {
                 let parent = number_of(key.parent)?;
                 let (index, order) = unique(&tables[parent].0, &key.parent_columns)?;
                 refers.push(RefersTo { key: position, parent, index, order });
