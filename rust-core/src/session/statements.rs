@@ -44,11 +44,23 @@ pub static STATEMENTS: &[StatementDescription] = &[
         "CREATE TABLE",
         "CREATE TABLE [ IF NOT EXISTS ] name (
     { column type [ [ CONSTRAINT name ] { NOT NULL | NULL | DEFAULT expression | CHECK ( expression )
-                    | UNIQUE | PRIMARY KEY } ... ]
-    | [ CONSTRAINT name ] { CHECK ( expression ) | UNIQUE ( column, ... ) | PRIMARY KEY ( column, ... ) } }, ...
-)",
-        "Makes a table. An integer primary key of one column is the row's place in the table itself; every other key gets an index.",
+                    | UNIQUE | PRIMARY KEY | reference } [ deferral ] ... ]
+    | [ CONSTRAINT name ] { CHECK ( expression ) | UNIQUE ( column, ... ) | PRIMARY KEY ( column, ... )
+                            | FOREIGN KEY ( column, ... ) reference } [ deferral ] }, ...
+)
+reference: REFERENCES table [ ( column, ... ) ] [ MATCH { SIMPLE | FULL } ]
+    [ ON { DELETE | UPDATE } { NO ACTION | RESTRICT | CASCADE | SET { NULL | DEFAULT } [ ( column, ... ) ] } ] ...
+deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
+        "Makes a table. An integer primary key of one column is the row's place in the table itself; every other key gets an index, but the columns of a foreign key do not. Unique keys are checked at the end of the statement; DEFERRABLE ones and foreign keys can wait for the end of the transaction.",
         "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, born date, score numeric(6,2) DEFAULT 0 CHECK (score >= 0))",
+    ),
+    works(
+        "ALTER TABLE",
+        "ALTER TABLE [ IF EXISTS ] name
+    { ADD [ CONSTRAINT name ] { CHECK ... | UNIQUE ... | PRIMARY KEY ... | FOREIGN KEY ... }
+      | DROP CONSTRAINT [ IF EXISTS ] name [ CASCADE | RESTRICT ] }, ...",
+        "Adds constraints, when every row has been looked at, and drops them.",
+        "ALTER TABLE people ADD CONSTRAINT people_name_key UNIQUE (name, born)",
     ),
     works(
         "CREATE INDEX",
@@ -159,14 +171,14 @@ VACUUM [ ( { FULL | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], .
     works(
         "TRUNCATE",
         "TRUNCATE [ TABLE ] [ ONLY ] name, ... [ RESTART IDENTITY | CONTINUE IDENTITY ] [ CASCADE | RESTRICT ]",
-        "Removes all rows of tables, while nobody else reads or changes them.",
+        "Removes all rows of tables, while nobody else reads or changes them. Tables that refer to them are listed too, or CASCADE empties them as well.",
         "TRUNCATE names",
     ),
     works("DROP INDEX", "DROP INDEX [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]", "Removes indexes.", "DROP INDEX people_name"),
     works(
         "DROP TABLE",
         "DROP TABLE [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]",
-        "Removes tables with their indexes.",
+        "Removes tables with their indexes; with CASCADE also the views over them and the foreign keys that refer to them.",
         "DROP TABLE IF EXISTS names",
     ),
     works(
@@ -182,6 +194,12 @@ VACUUM [ ( { FULL | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], .
 SET SESSION CHARACTERISTICS AS TRANSACTION ...",
         "Chooses how the transaction, or those to come, run.",
         "SET TRANSACTION READ ONLY",
+    ),
+    works(
+        "SET CONSTRAINTS",
+        "SET CONSTRAINTS { ALL | name, ... } { DEFERRED | IMMEDIATE }",
+        "Chooses whether deferrable constraints wait for the end of the transaction. IMMEDIATE checks at once what has waited so far.",
+        "SET CONSTRAINTS ALL DEFERRED",
     ),
     works(
         "COMMIT",
@@ -238,7 +256,6 @@ SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
         "Writes what is only in the log into the database file.",
         "CHECKPOINT",
     ),
-    refused("ALTER TABLE", "ALTER TABLE people ADD COLUMN height real"),
     refused("CALL", "CALL something()"),
     refused("CLOSE", "CLOSE c"),
     refused("CLUSTER", "CLUSTER people"),
