@@ -163,8 +163,7 @@ impl Graph {
             let components = links.components();
             let mut sizes: HashMap<u32, usize> = HashMap::new();
             components.iter().for_each(|component| *sizes.entry(*component).or_default() += 1);
-            for state in 0..links.states() {
-                let component = components[state];
+            for (state, component) in components.iter().copied().enumerate() {
                 if count == CYCLES_OF_A_SEARCH || sizes[&component] < 2 || told.contains(&component) {
                     continue;
                 }

@@ -12,6 +12,7 @@
 pub mod anomaly;
 pub mod bank;
 pub mod client;
+pub mod faults;
 pub mod graph;
 pub mod history;
 pub mod list_append;

@@ -73,7 +73,8 @@ pub struct Record {
 }
 
 impl Record {
-    fn add(&mut self, other: Record) {
+    /// Adds another's.
+    pub fn add(&mut self, other: Record) {
         self.transactions.extend(other.transactions);
         self.findings.extend(other.findings);
         for (state, count) in other.errors {
@@ -284,8 +285,8 @@ impl Running<'_> {
         self.run(self.level.begin(), &[])?;
         let reads_only = self.random.below(10) < 3;
         if !reads_only && options.spill_every > 0 && self.random.below(options.spill_every) == 0 {
-            let part = number(self.random.below(4));
-            let sql = "UPDATE ballast SET n = n + 1, filler = repeat('c', 300) WHERE id % 4 = $1";
+            let part = number(self.random.below(2));
+            let sql = "UPDATE ballast SET n = n + 1, filler = repeat('c', 300) WHERE id % 2 = $1";
             self.run(sql, &[part])?;
         }
         let mut savepoints = 0;

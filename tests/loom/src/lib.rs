@@ -4,6 +4,7 @@
 #![allow(
     dead_code,
     unused_imports,
+    unused_unsafe,
     reason = "the sources are whole files, and the models use a part of each; a checker's raw locks are safe"
 )]
 
