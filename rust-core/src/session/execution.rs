@@ -11,7 +11,7 @@ use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{Body, Plan, Prepared};
 use crate::session::session::Session;
 use crate::session::short_path::{BatchSink, takes_short_path};
-use crate::session::transactions::refuse_if_read_only;
+use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only};
 use crate::sql::executor::{self, Execution, ExecutionContext, point};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
@@ -194,6 +194,7 @@ impl Session {
         refuse_if_read_only(block, statement.kind())?;
         let mut plan = plan.lock();
         self.make_current(statement, &mut plan, block)?;
+        refuse_locks_if_read_only(block, plan.locks_rows)?;
         block.transaction.start_statement()?;
         block.started = true;
         let mut context = self.context(block, parameters);
@@ -205,7 +206,8 @@ impl Session {
             return self.complete(rows.finish(), result.affected);
         }
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
-        if !statement.kind().changes_rows() {
+        // Rows are locked when the statement has run, not when somebody fetches them.
+        if !statement.kind().changes_rows() && plan.locks_rows.is_none() {
             return Ok(Started::Streaming(execution));
         }
         let mut ready = VecDeque::new();

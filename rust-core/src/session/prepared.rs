@@ -13,6 +13,7 @@ use crate::sql::ast::StatementWithSpan;
 use crate::sql::binder::bound::{BindOptions, BoundStatement, TransactionStatement};
 use crate::sql::executor::point::{self, PointScratch};
 use crate::sql::parser;
+use crate::sql::plan::logical::LockStrength;
 use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan};
 use crate::sql::types::data_type::DataType;
 use crate::sql::{binder, optimizer};
@@ -69,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) physical: Arc<PhysicalPlan>,
     /// The tables to lock before the stamp is compared.
     pub(crate) locks: Box<[(ObjectId, TableLockMode)]>,
+    /// The first lock on rows that a query takes.
+    pub(crate) locks_rows: Option<LockStrength>,
     pub(crate) scratch: PointScratch,
     /// Whether the short path can run it, whatever the optimizer thinks of that.
     pub(crate) can_point: bool,
@@ -144,7 +147,23 @@ pub(crate) fn plan(
     locks.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(&left.1)));
     locks.dedup_by_key(|lock| lock.0);
     let can_point = point::can_run(&physical);
-    Ok(Plan { stamp, physical, locks: locks.into(), scratch: PointScratch::default(), can_point })
+    let locks_rows = row_locks(&physical.root);
+    let (locks, scratch) = (locks.into(), PointScratch::default());
+    Ok(Plan { stamp, physical, locks, locks_rows, scratch, can_point })
+}
+
+/// How the plan locks rows of tables that it does not change.
+fn row_locks(node: &PhysicalNode) -> Option<LockStrength> {
+    let mut waiting = vec![node];
+    while let Some(node) = waiting.pop() {
+        if let Operator::LockRows { targets, .. } = &node.operator
+            && let Some(target) = targets.first()
+        {
+            return Some(target.strength);
+        }
+        waiting.extend(node.inputs());
+    }
+    None
 }
 
 /// Notes the tables that a plan works on.
@@ -154,6 +173,9 @@ fn collect_locks(node: &PhysicalNode, locks: &mut Vec<(ObjectId, TableLockMode)>
         | Operator::IndexScan { table, .. }
         | Operator::RowIdLookup { table, .. }
         | Operator::UniqueLookup { table, .. } => locks.push((table.id, TableLockMode::AccessShare)),
+        Operator::LockRows { targets, .. } => {
+            locks.extend(targets.iter().map(|target| (target.table.id, TableLockMode::RowShare)));
+        }
         Operator::Insert { table, references, .. }
         | Operator::Update { table, references, .. }
         | Operator::Delete { table, references, .. } => {

@@ -11,7 +11,7 @@ use crate::session::parameters;
 use crate::session::prepared::{Body, Plan, Prepared};
 use crate::session::session::Session;
 use crate::session::settings::ExecutionPath;
-use crate::session::transactions::refuse_if_read_only;
+use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only};
 use crate::sql::evaluate::row::{RowSink, RowSource};
 use crate::sql::executor::point::{self, PointResult};
 use crate::sql::types::data_type::SqlType;
@@ -106,6 +106,7 @@ impl Session {
     ) -> Result<Option<PointResult>> {
         refuse_if_read_only(block, statement.kind())?;
         self.make_current(statement, plan, block)?;
+        refuse_locks_if_read_only(block, plan.locks_rows)?;
         if !takes_short_path(plan, self.environment.settings.effects().path) {
             return Ok(None);
         }

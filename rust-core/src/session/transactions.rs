@@ -8,6 +8,7 @@ use crate::session::savepoint::{BlockMark, Savepoints};
 use crate::session::session::Session;
 use crate::session::settings;
 use crate::sql::executor::PendingChecks;
+use crate::sql::plan::logical::LockStrength;
 use crate::transaction::types::IsolationLevel;
 
 impl Session {
@@ -295,6 +296,14 @@ impl Session {
 /// Refuses writing statements in a read-only transaction.
 pub(crate) fn refuse_if_read_only(block: &Block, kind: PreparedKind) -> Result<()> {
     if kind.writes() { refuse_read_only(block, kind.name()) } else { Ok(()) }
+}
+
+/// Refuses a query that locks rows in a read-only transaction.
+pub(crate) fn refuse_locks_if_read_only(block: &Block, locks: Option<LockStrength>) -> Result<()> {
+    match locks {
+        Some(strength) => refuse_read_only(block, &format!("SELECT {}", strength.name())),
+        None => Ok(()),
+    }
 }
 
 /// Refuses `what`, which writes, in a read-only transaction.

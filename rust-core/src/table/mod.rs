@@ -11,6 +11,7 @@ pub mod index;
 pub mod key;
 pub mod layout;
 pub mod limits;
+pub mod lock;
 pub mod pending;
 pub mod reference;
 pub mod row;

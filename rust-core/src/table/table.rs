@@ -13,6 +13,7 @@ use crate::table::index::{IndexRange, Uniqueness, append_entry_key, append_uniqu
 use crate::table::key::{ROW_ID_BYTES, row_id_key, row_id_of_key};
 use crate::table::layout::{RowIdSource, TableLayout};
 use crate::table::limits::SizeLimits;
+use crate::table::lock::LockPurpose;
 use crate::table::pending::PendingKeys;
 use crate::table::row::{LargePointer, LargeValues, RowEncoder, RowFormat, RowView};
 use crate::table::scan::{IndexOrder, IndexScan, TableScan, damaged_entry};
@@ -416,22 +417,17 @@ impl Table {
         Ok(IndexScan::new(scan, &self.layout, trees, order, memory, (columns, with_row_id)))
     }
 
+    pub(super) fn rows(&self) -> &TreeHandle {
+        &self.rows
+    }
+
     /// Locks a row and tells what became of it since the statement's snapshot.
     /// # Errors
     /// `40001` at repeatable read when the row changed; `40P01`; `57014`.
     pub fn lock(&self, transaction: &mut Transaction, row: RowId, mode: RowLockMode) -> Result<LockedRow> {
         let key = row_id_key(row);
         transaction.lock_row(self.layout.tree, &key, mode)?;
-        if !transaction.changed_since_snapshot(&self.rows, &key)? {
-            return Ok(LockedRow::Unchanged);
-        }
-        if transaction.isolation().keeps_snapshot() {
-            return Err(concurrent_update());
-        }
-        let exists = transaction.get(&self.rows, &key, ReadView::Latest, |value| value.is_some())?;
-        // Another row under the same key is not the row that the statement saw.
-        let is_gone = !exists || transaction.replaced_since_snapshot(&self.rows, &key)?;
-        Ok(if is_gone { LockedRow::Gone } else { LockedRow::Changed })
+        self.locked(transaction, row, mode, LockPurpose::Change)
     }
 
     /// Locks a key that a write adds and tells whether another row has it.

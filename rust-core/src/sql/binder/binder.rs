@@ -8,6 +8,7 @@ use crate::sql::ast::Span;
 use crate::sql::ast::query::Query;
 use crate::sql::binder::bound::BindOptions;
 use crate::sql::binder::common_table::{CommonEntry, RecursionPlace};
+use crate::sql::binder::locking::{QueryLocks, RowLock};
 use crate::sql::binder::parameters::Parameters;
 use crate::sql::binder::query::{BoundQuery, Untyped};
 use crate::sql::binder::scope::Context;
@@ -67,6 +68,10 @@ pub(super) struct Binder<'b> {
     pub(super) parameters_refused: bool,
     /// The INTO that makes the statement a CREATE TABLE AS.
     pub(super) into_allowed: Option<Span>,
+    /// What the query at hand locks; `None`: nothing.
+    pub(super) locks: Option<Box<QueryLocks>>,
+    /// What the query that is bound next, which stands in FROM, has to lock for the one around it.
+    pub(super) inherited_lock: Option<RowLock>,
     /// Tables and views that the statement reads.
     pub(super) dependencies: Vec<ObjectId>,
     next_column: u32,
@@ -90,6 +95,8 @@ impl<'b> Binder<'b> {
             working_scans: 0,
             parameters_refused: false,
             into_allowed: None,
+            locks: None,
+            inherited_lock: None,
             dependencies: Vec::new(),
             next_column: 0,
             next_common_table: 0,
@@ -155,6 +162,7 @@ impl<'b> Binder<'b> {
         self.common_tables.truncate(mark.common_tables);
         self.recursion = mark.recursion;
         self.working_scans = mark.working_scans;
+        self.inherited_lock = None;
         self.depth = mark.depth;
     }
 

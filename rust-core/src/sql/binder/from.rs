@@ -13,6 +13,7 @@ use crate::sql::ast::{Name, ObjectName};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::common_table::RecursionPlace;
+use crate::sql::binder::locking::RowLock;
 use crate::sql::binder::query::Untyped;
 use crate::sql::binder::scope::{
     Context, Place, Scope, ScopeColumn, ScopeItem, ScopeRelation, columns_of, primary_key,
@@ -76,6 +77,9 @@ impl Binder<'_> {
             FromItem::Table(reference) => self.bind_relation(reference)?,
             FromItem::Query(derived) => self.bind_derived(derived, namespace)?,
             FromItem::Function(function) => {
+                if let Some(alias) = function.alias.as_ref().filter(|_| self.locks.is_some()) {
+                    RowLock::refuse_if_named(self.lock_for(alias.name.text), "a function")?;
+                }
                 let (plan, relation) = self.bind_table_function(function, namespace)?;
                 FromPart::of(plan, relation)
             }
@@ -92,21 +96,33 @@ impl Binder<'_> {
         if let Some(sample) = reference.sample {
             return Err(Error::not_supported("TABLESAMPLE").at(sample.span.position()));
         }
-        let (plan, relation) = self.bind_named_relation(&reference.name)?;
+        let lock = match &self.locks {
+            None => None,
+            Some(_) => {
+                let alias = reference.alias.as_ref().map(|alias| alias.name.text);
+                self.lock_for(alias.unwrap_or_else(|| reference.name.object().text))
+            }
+        };
+        let (plan, relation) = self.bind_named_relation(&reference.name, lock)?;
         Ok(FromPart::of(plan, alias_relation(relation, reference.alias.as_ref())?))
     }
 
-    /// What a name in FROM stands for, with its own name.
+    /// What a name in FROM stands for, with its own name; its rows are locked as `lock` says.
     pub(super) fn bind_named_relation(
         &mut self,
         name: &ObjectName<'_>,
+        lock: Option<RowLock>,
     ) -> Result<(Box<LogicalPlan>, ScopeRelation)> {
         if name.parts.len() == 1
             && let Some(common) = self.bind_common_scan(name.object())?
         {
+            RowLock::refuse_if_named(lock, "a WITH query")?;
             return Ok(common);
         }
-        if let Some(view) = self.bind_view(name)? {
+        self.inherited_lock = lock;
+        let view = self.bind_view(name)?;
+        self.inherited_lock = None;
+        if let Some(view) = view {
             return Ok(view);
         }
         if let Some(system) = self.bind_system_relation(name) {
@@ -119,8 +135,9 @@ impl Binder<'_> {
         let mut columns = self.table_columns(&table);
         let relation = table_relation(&table, columns.clone());
         let computed = self.bind_computed(&table, name.position())?;
+        let row_id = self.lock_scan(&table, &columns, lock);
         self.add_computed_columns(&table, &mut columns);
-        Ok((Box::new(LogicalPlan::Scan { table, columns, computed, row_id: None }), relation))
+        Ok((Box::new(LogicalPlan::Scan { table, columns, computed, row_id }), relation))
     }
 
     /// The columns of a table, numbered for this use of it.
@@ -155,6 +172,7 @@ impl Binder<'_> {
         // A query in FROM is no subquery to a recursive query.
         let recursion = self.recursion;
         self.outer.push(context);
+        self.inherited_lock = self.lock_for(derived.alias.as_ref().map_or("", |alias| alias.name.text));
         let query = self.bind_query(derived.query, Untyped::BecomesText)?;
         self.outer.pop();
         self.recursion = recursion;
@@ -198,6 +216,7 @@ impl Binder<'_> {
             let relation = self.joined_relation("", columns.map(JoinedColumn::of).collect());
             let mut relation = alias_relation(relation, Some(alias))?;
             relation.hidden_name = None;
+            RowLock::refuse_if_named(self.lock_for(&relation.name), "a join")?;
             if let Some(names) = self.range_names.last_mut() {
                 names.push(relation.name.clone());
             }
@@ -358,6 +377,7 @@ impl Binder<'_> {
         let alias = match alias {
             None => None,
             Some(alias) => {
+                RowLock::refuse_if_named(self.lock_for(alias.text), "a join")?;
                 if let Some(names) = self.range_names.last_mut() {
                     names.push(alias.text.to_owned());
                 }

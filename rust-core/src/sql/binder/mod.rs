@@ -29,6 +29,7 @@ mod from;
 mod grouping;
 mod index;
 mod key_names;
+mod locking;
 mod modify;
 mod names;
 mod overlaps;

@@ -19,7 +19,7 @@ use crate::sql::binder::set_operation::projection;
 use crate::sql::binder::walk;
 use crate::sql::parser::parse_expression;
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, Subquery, SubqueryForm};
-use crate::sql::plan::logical::{BoundCheck, JoinKind, LogicalPlan, Returning};
+use crate::sql::plan::logical::{BoundCheck, JoinKind, LogicalPlan, Recheck, Returning};
 use crate::sql::types::cast::CastContext;
 use crate::sql::types::data_type::DataType;
 use std::rc::Rc;
@@ -303,7 +303,7 @@ impl Binder<'_> {
     pub(super) fn bind_update(&mut self, update: &Update<'_>) -> Result<LogicalPlan> {
         let definitions = self.bind_with(update.with)?;
         let change = self.bind_changed_rows(&update.table, "update", update.from, update.filter.as_ref())?;
-        let ChangedRows { table, old_columns, row_id, input, items, recheck } = change;
+        let ChangedRows { table, old_columns, row_id, input, items } = change;
         let scope = Scope::of_items(items.clone());
         let (mut input, mut assignments) =
             self.bind_assignments(&table, update.assignments, input, &scope)?;
@@ -328,7 +328,7 @@ impl Binder<'_> {
             old_columns,
             row_id,
             assignments,
-            recheck,
+            recheck: Recheck::default(),
             checks,
             new_columns,
             returning,
@@ -341,7 +341,7 @@ impl Binder<'_> {
         let definitions = self.bind_with(delete.with)?;
         let change =
             self.bind_changed_rows(&delete.table, "delete from", delete.using, delete.filter.as_ref())?;
-        let ChangedRows { table, old_columns, row_id, input, items, recheck } = change;
+        let ChangedRows { table, old_columns, row_id, input, items } = change;
         let input = self.finish_with(definitions, input);
         let returning = self.bind_returning(delete.returning, items)?;
         let position = delete.span.position();
@@ -352,7 +352,7 @@ impl Binder<'_> {
             input,
             old_columns,
             row_id,
-            recheck,
+            recheck: Recheck::default(),
             returning,
             computed,
             references,
@@ -435,7 +435,6 @@ impl Binder<'_> {
             let kind = JoinKind::Inner;
             input = Box::new(LogicalPlan::Join { kind, left: input, right, condition: None });
         }
-        let mut recheck = None;
         match filter {
             None => {}
             Some(Condition::CurrentOf(name)) => {
@@ -444,11 +443,10 @@ impl Binder<'_> {
             Some(Condition::Expression(expr)) => {
                 let mut context = Context::new(&Scope::of_items(items.clone()), Place::Where);
                 let predicate = self.bind_condition(expr, "WHERE", &mut context)?.expression;
-                recheck = without_subqueries(&predicate).map(Box::new);
                 input = Box::new(LogicalPlan::Filter { input, predicate });
             }
         }
-        Ok(ChangedRows { table, old_columns, row_id: row_id.id, input, items, recheck })
+        Ok(ChangedRows { table, old_columns, row_id: row_id.id, input, items })
     }
 
     /// SET. A query that gives several columns their values is joined to the rows.
@@ -590,7 +588,6 @@ struct ChangedRows {
     input: Box<LogicalPlan>,
     /// The names in force; the target is the first.
     items: Vec<ScopeItem>,
-    recheck: Option<Box<Expression>>,
 }
 
 /// The table of an INSERT under the name that it goes by.
@@ -605,18 +602,6 @@ pub(super) fn target_relation(
         relation.schema = None;
     }
     relation
-}
-
-/// The part of a condition that can be evaluated for one row alone.
-fn without_subqueries(predicate: &Expression) -> Option<Expression> {
-    match predicate {
-        Expression::And(operands) => {
-            let mut kept: Vec<Expression> =
-                operands.iter().filter(|operand| !walk::has_subquery(operand)).cloned().collect();
-            if kept.len() > 1 { Some(Expression::And(kept)) } else { kept.pop() }
-        }
-        other => (!walk::has_subquery(other)).then(|| other.clone()),
-    }
 }
 
 /// The column that an element of SET changes.

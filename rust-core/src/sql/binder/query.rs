@@ -38,12 +38,13 @@ impl Binder<'_> {
     /// Binds a query.
     pub(super) fn bind_query(&mut self, query: &Query<'_>, untyped: Untyped) -> Result<BoundQuery> {
         self.enter(QUERY_DEPTH, query.span.position())?;
-        check_query_form(query)?;
+        let inherited = self.inherited_lock.take();
         let definitions = self.bind_with(query.with)?;
-        let bound = match &query.body {
-            QueryBody::Select(select) => self.bind_select(select, query, untyped)?,
-            body => self.bind_around(body, query, untyped)?,
-        };
+        self.inherited_lock = inherited;
+        let bound = self.with_locks_of(query, |binder| match &query.body {
+            QueryBody::Select(select) => binder.bind_select(select, query, untyped),
+            body => binder.bind_around(body, query, untyped),
+        })?;
         self.leave(QUERY_DEPTH);
         let plan = self.finish_with(definitions, bound.plan);
         Ok(BoundQuery { plan, ..bound })
@@ -73,11 +74,13 @@ impl Binder<'_> {
             QueryBody::Select(select) => self.bind_plain_select(select, untyped),
             QueryBody::Values(values) => self.bind_values(values),
             QueryBody::Table(table) => {
-                let (plan, relation) = self.bind_named_relation(&table.name)?;
+                let lock = self.lock_for(table.name.object().text);
+                let (plan, relation) = self.bind_named_relation(&table.name, lock)?;
                 let positions = vec![table.span.position(); relation.columns.len()];
                 Ok(BoundQuery { plan, columns: relation.columns, positions })
             }
             QueryBody::Query(inner) => {
+                self.inherited_lock = self.lock_for("");
                 let untyped = if inner.order_by.is_empty() { untyped } else { Untyped::BecomesText };
                 self.bind_query(inner, untyped)
             }
@@ -113,7 +116,11 @@ impl Binder<'_> {
         query: &Query<'_>,
         is_set_operation: bool,
     ) -> Result<BoundQuery> {
-        if query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none() {
+        if query.order_by.is_empty()
+            && query.limit.is_none()
+            && query.offset.is_none()
+            && self.locks.is_none()
+        {
             return Ok(bound);
         }
         let BoundQuery { mut plan, columns, positions } = bound;
@@ -131,6 +138,7 @@ impl Binder<'_> {
         if !keys.is_empty() {
             plan = Box::new(LogicalPlan::Sort { input: plan, keys });
         }
+        let plan = self.lock_outputs(plan);
         let plan = self.bind_limit(plan, query, order, &scope)?;
         Ok(BoundQuery { plan, columns, positions })
     }
@@ -283,11 +291,4 @@ fn check_row_width(row: &[Expr<'_>], width: usize) -> Result<()> {
     }
     let position = row.first().map_or(0, |value| value.span.position());
     Err(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position))
-}
-
-fn check_query_form(query: &Query<'_>) -> Result<()> {
-    if let Some(locking) = query.locking.first() {
-        return Err(Error::not_supported("SELECT … FOR UPDATE or FOR SHARE").at(locking.span.position()));
-    }
-    Ok(())
 }

@@ -25,11 +25,11 @@ pub(super) struct Item {
 }
 
 /// A sort key before it is known where its value comes from.
-struct OrderKey {
+pub(super) struct OrderKey {
     /// Position among the items (visible ones, then hidden ones).
-    item: usize,
-    descending: bool,
-    nulls_first: bool,
+    pub(super) item: usize,
+    pub(super) descending: bool,
+    pub(super) nulls_first: bool,
 }
 
 impl Binder<'_> {
@@ -171,6 +171,9 @@ impl Binder<'_> {
         {
             return Err(distinct_order_error(items[key.item].value.position));
         }
+        if self.locks.is_some() {
+            self.check_locking(select, !context.aggregates.is_empty(), context.set_function.is_some())?;
+        }
         let aggregates = std::mem::take(&mut context.aggregates);
         let set_function = context.set_function.take();
         if let Some(LogicalPlan::TableFunction { arguments, position, .. }) = set_function.as_deref()
@@ -200,14 +203,22 @@ impl Binder<'_> {
 
     fn finish_select(
         &mut self,
-        plan: Box<LogicalPlan>,
+        mut plan: Box<LogicalPlan>,
         select: &Select<'_>,
         query: &Query<'_>,
-        items: Vec<Item>,
+        mut items: Vec<Item>,
         ordering: Ordering,
         scope: &Rc<Scope>,
     ) -> Result<BoundQuery> {
-        let Ordering { keys, distinct_on, visible } = ordering;
+        let Ordering { mut keys, distinct_on, visible } = ordering;
+        let locked = self.take_lock_targets();
+        let is_locking = !locked.is_empty();
+        if is_locking {
+            let (locking, ties) = self.finish_locking(plan, locked, &mut items, &keys);
+            plan = self.bind_limit(locking, query, ties, scope)?;
+            items.truncate(visible);
+            keys.clear();
+        }
         let mut expressions = Vec::with_capacity(items.len());
         let mut columns = Vec::with_capacity(items.len());
         let mut positions = Vec::with_capacity(visible);
@@ -238,7 +249,9 @@ impl Binder<'_> {
             let keys = distinct_on.iter().map(|&item| column_expression(&columns[item])).collect();
             plan = Box::new(LogicalPlan::DistinctOn { input: plan, keys });
         }
-        plan = self.bind_limit(plan, query, order, scope)?;
+        if !is_locking {
+            plan = self.bind_limit(plan, query, order, scope)?;
+        }
         if columns.len() > visible {
             columns.truncate(visible);
             let expressions = columns.iter().map(column_expression).collect();

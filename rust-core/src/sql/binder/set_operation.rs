@@ -72,6 +72,7 @@ impl Binder<'_> {
         let after = operations.rest[index..].iter().find_map(|step| limits(step, false));
         let place = step.and_then(|step| limits(step, true)).or(after).unwrap_or(self.recursion);
         let place = std::mem::replace(&mut self.recursion, place);
+        Self::refuse_locking_member(body)?;
         let bound = self.bind_body(body, Untyped::Stays);
         self.recursion = place;
         bound

@@ -12,9 +12,11 @@ use crate::sql::executor::join::apply::Apply;
 use crate::sql::executor::join::hash::HashJoin;
 use crate::sql::executor::join::merge::MergeJoin;
 use crate::sql::executor::limit::Limit;
+use crate::sql::executor::lock_rows::LockRows;
 use crate::sql::executor::node::{NodeRef, dependence, mark_inputs, output_types};
 use crate::sql::executor::pipeline::{Pipeline, Source, Transform};
 use crate::sql::executor::project::{Filter, Project};
+use crate::sql::executor::recheck::Rechecker;
 use crate::sql::executor::scan::Leaf;
 use crate::sql::executor::set_operation::{Append, DistinctOn, SetOperation};
 use crate::sql::executor::stage::Stage;
@@ -179,6 +181,9 @@ impl Assembler {
             Operator::Project { .. } => Box::new(Project::new(node.clone())),
             Operator::Limit { .. } => Box::new(Limit::new(node.clone())),
             Operator::DistinctOn { .. } => Box::new(DistinctOn::new(node.clone(), context)),
+            Operator::LockRows { .. } => {
+                Box::new(LockRows::new(node.clone(), self.rechecker(&node, context)?))
+            }
             Operator::HashJoin { .. } | Operator::NestedLoopJoin { .. } => {
                 let right = self.right(&node, wanted, context)?;
                 let stable = self.is_stable(node.child(1).node());
@@ -203,11 +208,25 @@ impl Assembler {
                 {
                     stage.set_conflict_values(self.pipeline(node.child(1), None, context)?);
                 }
+                if let Operator::Update { .. } | Operator::Delete { .. } = operator {
+                    stage.set_rechecker(self.rechecker(&node, context)?);
+                }
                 return Ok(self.source(&node, Box::new(stage)));
             }
         };
         self.add(&mut pipeline, &node, transform);
         Ok(pipeline)
+    }
+
+    /// What checks rows again that changed before the node locked them. It is no part of what EXPLAIN shows.
+    fn rechecker(&mut self, node: &NodeRef, context: &ExecutionContext<'_>) -> Result<Rechecker> {
+        if node.node().recheck_plan().is_none() {
+            return Ok(Rechecker::new(node.clone(), None));
+        }
+        let observer = self.observer.take();
+        let plan = self.pipeline(node.child(1), None, context);
+        self.observer = observer;
+        Ok(Rechecker::new(node.clone(), Some(plan?)))
     }
 
     fn right(&mut self, node: &NodeRef, wanted: &Wanted, context: &ExecutionContext<'_>) -> Result<Pipeline> {
@@ -280,6 +299,7 @@ fn has_left_input(operator: &Operator) -> bool {
             | Operator::Sort { .. }
             | Operator::TopN { .. }
             | Operator::Limit { .. }
+            | Operator::LockRows { .. }
             | Operator::Insert { .. }
             | Operator::Update { .. }
             | Operator::Delete { .. }

@@ -111,6 +111,7 @@ fn early_parameters(plans: &[InitialPlan], input: &PhysicalNode) -> HashSet<usiz
                 }
             });
         });
+        waiting.extend(node.recheck_plan().map(|plan| (plan, true)));
         match &node.operator {
             Operator::InitialPlans { .. } => {
                 waiting.extend(node.inputs().into_iter().map(|input| (input, true)));

@@ -12,7 +12,7 @@ use crate::common::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sql::evaluate::columns;
 use crate::sql::evaluate::context::EvaluationContext;
-use crate::sql::evaluate::row::{self, RowSource};
+use crate::sql::evaluate::row;
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::assemble::may_repeat_rows;
 use crate::sql::executor::computed::ComputedValues;
@@ -21,6 +21,7 @@ use crate::sql::executor::constraint::pending::Event;
 use crate::sql::executor::constraint::{self, Reached};
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Pipeline, Sink, Source};
+use crate::sql::executor::recheck::Rechecker;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::Operator;
@@ -40,22 +41,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Rows between two looks at the cancel flag.
 const ROWS_PER_CANCEL_CHECK: usize = 1000;
 
-/// The newest values of a row, with the columns that stand behind them in the batch it came from.
-struct Latest<'a> {
-    values: &'a [Datum],
-    joined: Option<(&'a Batch, usize)>,
-}
-
-impl RowSource for Latest<'_> {
-    fn datum(&self, index: usize) -> DatumRef<'_> {
-        match (self.values.get(index), self.joined) {
-            (Some(value), _) => value.as_ref(),
-            (None, Some((batch, row))) => batch.columns[index].datum(row),
-            (None, None) => DatumRef::Null,
-        }
-    }
-}
-
 /// A table that rows are written to.
 pub(super) struct Target {
     pub(super) definition: Arc<TableDefinition>,
@@ -74,9 +59,9 @@ pub(super) struct Target {
 pub(super) enum Locked {
     /// It is as the statement's snapshot shows it.
     Unchanged,
-    /// It changed and still qualifies: its newest values.
+    /// It changed: its newest values.
     Changed(Vec<Datum>),
-    /// It is gone, or no longer qualifies.
+    /// It is gone.
     Skip,
 }
 
@@ -284,37 +269,13 @@ impl Target {
     }
 
     /// Locks a row that the snapshot shows, and reads it again if it changed since.
-    pub(super) fn lock(
-        &self,
-        id: RowId,
-        recheck: Option<&Expression>,
-        context: &mut ExecutionContext<'_>,
-    ) -> Result<Locked> {
-        self.lock_joined(id, recheck, None, context)
-    }
-
-    /// As [`Target::lock`], for a row that a batch has beside other columns, which stay as they are.
-    fn lock_joined(
-        &self,
-        id: RowId,
-        recheck: Option<&Expression>,
-        joined: Option<(&Batch, usize)>,
-        context: &mut ExecutionContext<'_>,
-    ) -> Result<Locked> {
+    pub(super) fn lock(&self, id: RowId, context: &mut ExecutionContext<'_>) -> Result<Locked> {
         match self.table.lock(context.transaction, id, self.lock)? {
             LockedRow::Unchanged => Ok(Locked::Unchanged),
             LockedRow::Gone => Ok(Locked::Skip),
             LockedRow::Changed => {
-                let Some(latest) = self.table.get_datums(context.transaction, id, ReadView::Latest)? else {
-                    return Ok(Locked::Skip);
-                };
-                if let Some(condition) = recheck {
-                    let row = Latest { values: &latest, joined };
-                    if !row::is_true(condition, &row, &context.evaluation())? {
-                        return Ok(Locked::Skip);
-                    }
-                }
-                Ok(Locked::Changed(latest))
+                let newest = self.table.get_datums(context.transaction, id, ReadView::Latest)?;
+                Ok(newest.map_or(Locked::Skip, Locked::Changed))
             }
         }
     }
@@ -449,6 +410,8 @@ enum Loading {
 pub(super) struct Modify {
     pub(super) node: NodeRef,
     pub(super) target: Target,
+    /// For rows that changed before they were locked.
+    rechecker: Option<Rechecker>,
     loading: Loading,
     waiting: Reservation,
     affected: Arc<AtomicU64>,
@@ -467,6 +430,7 @@ impl Modify {
         node: NodeRef,
         affected: Arc<AtomicU64>,
         conflict_values: Option<Pipeline>,
+        rechecker: Option<Rechecker>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<Modify> {
         let target = Target::of(node.operator(), context)?;
@@ -477,6 +441,7 @@ impl Modify {
         Ok(Modify {
             node,
             target,
+            rechecker,
             loading: Loading::Unknown,
             waiting: context.memory.reservation(),
             affected,
@@ -487,6 +452,27 @@ impl Modify {
             changed_memory: context.memory.reservation(),
             conflict: ConflictScratch::new(conflict_values),
         })
+    }
+
+    /// Locks a row of a batch. Where it changed and still qualifies: the whole row of the batch, with what it is now.
+    fn lock(
+        &mut self,
+        id: RowId,
+        batch: &Batch,
+        row: usize,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<Locked> {
+        let mut newest = match self.target.lock(id, context)? {
+            Locked::Changed(newest) => newest,
+            other => return Ok(other),
+        };
+        let others = batch.columns.iter().skip(newest.len());
+        newest.extend(others.map(|column| column.datum(row).to_owned()));
+        let qualifies = match &mut self.rechecker {
+            Some(rechecker) => rechecker.qualifies(&mut newest, context)?,
+            None => return Err(Error::internal("a changed row that nobody can check")),
+        };
+        Ok(if qualifies { Locked::Changed(newest) } else { Locked::Skip })
     }
 
     /// Whether the row was changed already.
@@ -675,7 +661,7 @@ impl Modify {
 
     fn update(&mut self, batch: &Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
         let node = self.node.clone();
-        let Operator::Update { assignments, recheck, checks, returning, .. } = node.operator() else {
+        let Operator::Update { assignments, checks, returning, .. } = node.operator() else {
             unreachable!("checked by the caller");
         };
         let evaluation = evaluation_of(context);
@@ -703,7 +689,7 @@ impl Modify {
             if self.is_repeated(id) {
                 continue;
             }
-            match self.target.lock_joined(id, recheck.as_ref(), Some((batch, row)), context)? {
+            match self.lock(id, batch, row, context)? {
                 Locked::Skip => continue,
                 Locked::Unchanged => {
                     old.clear();
@@ -723,16 +709,17 @@ impl Modify {
                     }
                 }
                 Locked::Changed(latest) => {
-                    let joined = Latest { values: &latest, joined: Some((batch, row)) };
-                    let mut values = latest.clone();
+                    let mut values = latest[..width].to_vec();
                     for (column, expression) in assignments {
-                        values[*column] = row::evaluate(expression, &joined, &evaluation)?;
+                        values[*column] = row::evaluate(expression, &latest, &evaluation)?;
                     }
-                    let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
+                    let old: Vec<DatumRef<'_>> = latest[..width].iter().map(Datum::as_ref).collect();
                     let new: Vec<DatumRef<'_>> = values.iter().map(Datum::as_ref).collect();
                     self.target.update(id, &old, &new, &ComputedRows::default(), checks, context)?;
                     if let Some(kept) = &mut kept {
-                        kept.push(&new, others, row);
+                        kept.push_row(
+                            new.iter().copied().chain(latest[width + 1..].iter().map(Datum::as_ref)),
+                        );
                     }
                 }
             }
@@ -747,7 +734,7 @@ impl Modify {
 
     fn delete(&mut self, batch: &Batch, context: &mut ExecutionContext<'_>) -> Result<()> {
         let node = self.node.clone();
-        let Operator::Delete { recheck, returning, .. } = node.operator() else {
+        let Operator::Delete { returning, .. } = node.operator() else {
             unreachable!("checked by the caller");
         };
         let width = self.target.definition.columns.len();
@@ -763,7 +750,7 @@ impl Modify {
             if self.is_repeated(id) {
                 continue;
             }
-            match self.target.lock_joined(id, recheck.as_ref(), Some((batch, row)), context)? {
+            match self.lock(id, batch, row, context)? {
                 Locked::Skip => continue,
                 Locked::Unchanged => {
                     old.clear();
@@ -779,10 +766,10 @@ impl Modify {
                     }
                 }
                 Locked::Changed(latest) => {
-                    let old: Vec<DatumRef<'_>> = latest.iter().map(Datum::as_ref).collect();
+                    let old: Vec<DatumRef<'_>> = latest[..width].iter().map(Datum::as_ref).collect();
                     self.target.delete(id, &old, None, context)?;
                     if let Some(kept) = &mut kept {
-                        kept.push(&old, others, row);
+                        kept.push_row(latest.iter().map(Datum::as_ref));
                     }
                 }
             }
@@ -823,7 +810,11 @@ impl RowKeeper {
 
     /// Adds a row of the table with the values of `others` in row `from`.
     pub(super) fn push(&mut self, row: &[DatumRef<'_>], others: &[Arc<Column>], from: usize) {
-        let values = row.iter().copied().chain(others.iter().map(|column| column.datum(from)));
+        self.push_row(row.iter().copied().chain(others.iter().map(|column| column.datum(from))));
+    }
+
+    /// Adds a row with the values of the others behind it.
+    fn push_row<'v>(&mut self, values: impl Iterator<Item = DatumRef<'v>>) {
         for (builder, value) in self.0.iter_mut().zip(values) {
             builder.push_datum(value);
         }

@@ -5,7 +5,9 @@ use crate::common::sync::Arc;
 use crate::sql::evaluate::row::result_type;
 use crate::sql::functions::registry::Volatility;
 use crate::sql::plan::expression::Expression;
-use crate::sql::plan::physical::{Operator, PhysicalJoinKind, PhysicalNode, PhysicalPlan, ScanOutput};
+use crate::sql::plan::physical::{
+    LockDemand, Operator, PhysicalJoinKind, PhysicalNode, PhysicalPlan, ScanOutput,
+};
 use crate::sql::types::data_type::DataType;
 use smallvec::SmallVec;
 
@@ -56,6 +58,7 @@ pub(super) fn input(node: &PhysicalNode) -> Option<&PhysicalNode> {
         | Operator::Sort { input, .. }
         | Operator::TopN { input, .. }
         | Operator::Limit { input, .. }
+        | Operator::LockRows { input, .. }
         | Operator::Insert { input, .. }
         | Operator::Update { input, .. }
         | Operator::Delete { input, .. } => Some(input),
@@ -92,6 +95,10 @@ fn child(node: &PhysicalNode, number: usize) -> Option<&PhysicalNode> {
         (Operator::With { input, .. }, 1) => Some(input),
         (Operator::RecursiveUnion { initial, .. }, 0) => Some(initial),
         (Operator::RecursiveUnion { recursive, .. }, 1) => Some(recursive),
+        // What checks a row again comes after the input.
+        (Operator::LockRows { .. } | Operator::Update { .. } | Operator::Delete { .. }, 1) => {
+            node.recheck_plan()
+        }
         (_, 0) => input(node),
         _ => None,
     }
@@ -151,6 +158,7 @@ pub(super) fn output_types(node: &PhysicalNode) -> Vec<DataType> {
             | Operator::Sort { input, .. }
             | Operator::TopN { input, .. }
             | Operator::Limit { input, .. }
+            | Operator::LockRows { input, .. }
             | Operator::InitialPlans { input, .. }
             | Operator::With { input, .. } => input,
             Operator::SetOperation { left, .. } => left,
@@ -215,11 +223,18 @@ pub(super) fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn Fn
             checks.chain(returning.iter().flatten()).chain(conflict).for_each(visit);
         }
         Operator::Update { assignments, recheck, checks, returning, .. } => {
-            assignments.iter().map(|(_, value)| value).chain(recheck).for_each(&mut *visit);
+            let values = assignments.iter().map(|(_, value)| value);
+            values.chain(recheck.expressions()).for_each(&mut *visit);
             checks.iter().map(|check| &check.condition).chain(returning.iter().flatten()).for_each(visit);
         }
         Operator::Delete { recheck, returning, .. } => {
-            recheck.iter().chain(returning.iter().flatten()).for_each(visit);
+            recheck.expressions().chain(returning.iter().flatten()).for_each(visit);
+        }
+        Operator::LockRows { recheck, demand, .. } => {
+            recheck.expressions().for_each(&mut *visit);
+            if let LockDemand::Limited { limit, offset } = demand {
+                limit.iter().chain(offset).for_each(visit);
+            }
         }
         Operator::Supplied { .. }
         | Operator::Append { .. }
@@ -258,6 +273,7 @@ pub(super) fn dependence(node: &PhysicalNode, first_run_time: usize) -> Dependen
             Operator::Insert { .. }
             | Operator::Update { .. }
             | Operator::Delete { .. }
+            | Operator::LockRows { .. }
             | Operator::Supplied { .. } => found.volatile = true,
             Operator::CommonScan { .. } => found.run_time = true,
             _ => {}
@@ -272,6 +288,7 @@ pub(super) fn dependence(node: &PhysicalNode, first_run_time: usize) -> Dependen
             });
         });
         waiting.extend(node.inputs());
+        waiting.extend(node.recheck_plan());
     }
     found
 }

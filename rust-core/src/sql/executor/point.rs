@@ -10,12 +10,15 @@ use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::conflict::ConflictScratch;
 use crate::sql::executor::limit::{limit_value, offset_value};
+use crate::sql::executor::lock_rows::{self, RowOutcome};
 use crate::sql::executor::modify::{ComputedRows, Locked, Target};
 use crate::sql::executor::node::input;
 use crate::sql::executor::scan;
 use crate::sql::plan::expression::Expression;
-use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan, ScanOutput, StatementKind};
-use crate::sql::types::datum::DatumRef;
+use crate::sql::plan::physical::{
+    Operator, PhysicalNode, PhysicalPlan, PhysicalRecheck, ScanOutput, StatementKind,
+};
+use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::row::RowView;
 use crate::table::table::{RowBuffer, Table};
 use crate::transaction::types::ReadView;
@@ -32,6 +35,8 @@ pub struct PointScratch {
     /// The table that is changed.
     target: Option<Target>,
     conflict: ConflictScratch,
+    /// The table whose rows a query locks.
+    locked: Option<Table>,
     /// The row that was read last.
     buffer: RowBuffer,
     shape: Shape,
@@ -78,6 +83,9 @@ pub fn can_run(plan: &PhysicalPlan) -> bool {
     let mut node = &plan.root;
     let mut below = false;
     loop {
+        if node.recheck_plan().is_some() {
+            return false;
+        }
         match &node.operator {
             // A data change is at the top or nowhere.
             Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } if below => {
@@ -92,6 +100,7 @@ pub fn can_run(plan: &PhysicalPlan) -> bool {
             | Operator::Insert { .. }
             | Operator::Update { .. }
             | Operator::Delete { .. } => {}
+            Operator::LockRows { targets, .. } if targets.len() == 1 => {}
             Operator::Limit { ties, .. } if ties.is_empty() => {}
             _ => return false,
         }
@@ -343,11 +352,49 @@ impl Run<'_> {
                     Ok(emit(context, row, count)? && left > 0)
                 })
             }
+            Operator::LockRows { .. } => self.lock_rows(&node.operator, context, emit),
             Operator::Insert { .. } => self.insert(&node.operator, context, emit),
             Operator::Update { .. } => self.update(&node.operator, context, emit),
             Operator::Delete { .. } => self.delete(&node.operator, context, emit),
             _ => Err(Error::internal("not a plan for the short path")),
         }
+    }
+
+    /// Locks the row before it goes on, with its newest values where it changed and still qualifies.
+    fn lock_rows(
+        &mut self,
+        operator: &Operator,
+        context: &mut ExecutionContext<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<bool> {
+        let Operator::LockRows { input, targets, recheck, .. } = operator else {
+            return Err(Error::internal("a lock of another kind"));
+        };
+        let Some(target) = targets.first() else { return self.rows(input, context, emit) };
+        let table = match self.scratch.locked.take() {
+            Some(table) => table,
+            None => lock_rows::open(target, context)?,
+        };
+        let result = self.rows(input, context, &mut |context, row, width| match lock_rows::lock_one(
+            target,
+            &table,
+            row.datum(target.row_id),
+            context,
+        )? {
+            RowOutcome::Unchanged => emit(context, row, width),
+            RowOutcome::Skip => Ok(true),
+            RowOutcome::Changed => {
+                let mut newest: Vec<Datum> = (0..width).map(|index| row.datum(index).to_owned()).collect();
+                let is_there = lock_rows::take_newest(target, &table, &mut newest, context)?;
+                if is_there && qualifies(recheck, &newest, context)? {
+                    emit(context, &newest, width)
+                } else {
+                    Ok(true)
+                }
+            }
+        });
+        self.scratch.locked = Some(table);
+        result
     }
 
     fn look_up(
@@ -424,7 +471,7 @@ impl Run<'_> {
         let Operator::Update { input, table, assignments, recheck, checks, returning, .. } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
-        let source = Source { input, width: table.columns.len(), recheck: recheck.as_ref() };
+        let source = Source { input, width: table.columns.len(), recheck };
         self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
             let evaluation = evaluation_of(context);
             let mut values = SmallVec::<[Value<'_>; 4]>::new();
@@ -449,7 +496,7 @@ impl Run<'_> {
         let Operator::Delete { input, table, recheck, returning, .. } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
-        let source = Source { input, width: table.columns.len(), recheck: recheck.as_ref() };
+        let source = Source { input, width: table.columns.len(), recheck };
         self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
             target.delete(id, old, None, context)?;
             return_row(returning.as_deref(), row, context, emit)
@@ -472,10 +519,13 @@ impl Run<'_> {
                 return Err(Error::internal("the source of a data change gives no row id"));
             };
             let latest;
-            let row: &dyn RowSource = match target.lock(id, recheck, context)? {
+            let row: &dyn RowSource = match target.lock(id, context)? {
                 Locked::Skip => return Ok(true),
                 Locked::Unchanged => row,
                 Locked::Changed(values) => {
+                    if !qualifies(recheck, &values, context)? {
+                        return Ok(true);
+                    }
                     latest = values;
                     &latest
                 }
@@ -496,7 +546,16 @@ struct Source<'s> {
     /// Columns of the table; the row id is behind them.
     width: usize,
     /// What a row that changed meanwhile must still satisfy.
-    recheck: Option<&'s Expression>,
+    recheck: &'s PhysicalRecheck,
+}
+
+/// Whether a row that changed meanwhile still qualifies.
+fn qualifies(recheck: &PhysicalRecheck, row: &Vec<Datum>, context: &ExecutionContext<'_>) -> Result<bool> {
+    match recheck {
+        PhysicalRecheck::Always => Ok(true),
+        PhysicalRecheck::Condition(condition) => row::is_true(condition, row, &evaluation_of(context)),
+        PhysicalRecheck::Plan { .. } => Err(Error::internal("not a check for the short path")),
+    }
 }
 
 /// Changes a locked row: its id, its values now; false: no more are wanted.

@@ -8,6 +8,7 @@ use crate::sql::executor::aggregate::HashAggregate;
 use crate::sql::executor::modify::Modify;
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Pipeline, Sink, Source};
+use crate::sql::executor::recheck::Rechecker;
 use crate::sql::executor::sort::Sort;
 use crate::sql::executor::top_n::TopN;
 use crate::sql::plan::physical::Operator;
@@ -19,6 +20,8 @@ pub(super) struct Stage {
     input: Pipeline,
     /// Rows changed, where the breaker is a data change.
     affected: Arc<AtomicU64>,
+    /// For a data change that is of rows found before.
+    rechecker: Option<Rechecker>,
     /// What it puts out; `None`: it has not run.
     output: Option<Box<dyn Source>>,
     /// The query that an ON CONFLICT DO UPDATE runs for each conflict.
@@ -29,12 +32,17 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(node: NodeRef, input: Pipeline, affected: Arc<AtomicU64>) -> Stage {
-        Stage { node, input, affected, output: None, conflict_values: None, sink_bytes: 0 }
+        Stage { node, input, affected, rechecker: None, output: None, conflict_values: None, sink_bytes: 0 }
     }
 
     /// Gives it the query that an ON CONFLICT DO UPDATE runs for each conflict.
     pub(super) fn set_conflict_values(&mut self, values: Pipeline) {
         self.conflict_values = Some(values);
+    }
+
+    /// Gives it what checks rows again that changed before they were locked.
+    pub(super) fn set_rechecker(&mut self, rechecker: Rechecker) {
+        self.rechecker = Some(rechecker);
     }
 
     fn sink(&mut self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Sink>> {
@@ -45,7 +53,13 @@ impl Stage {
             Operator::TopN { .. } => Box::new(TopN::new(node, context)?),
             Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } => {
                 let values = self.conflict_values.take();
-                Box::new(Modify::new(node, Arc::clone(&self.affected), values, context)?)
+                Box::new(Modify::new(
+                    node,
+                    Arc::clone(&self.affected),
+                    values,
+                    self.rechecker.take(),
+                    context,
+                )?)
             }
             _ => return Err(Error::internal("an operator that takes no whole input")),
         })

@@ -276,6 +276,7 @@ impl Describer<'_> {
                 title(&mut node, "Limit");
                 self.limits(&mut node, limit.as_ref(), offset.as_ref());
             }
+            Operator::LockRows { .. } => title(&mut node, "LockRows"),
             Operator::Insert { table, returning, conflict, .. } => {
                 self.scan_title(&mut node, "Insert", &table.name);
                 if let Some(conflict) = conflict {

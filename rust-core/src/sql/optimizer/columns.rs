@@ -114,6 +114,7 @@ pub(super) fn output_ids(plan: &LogicalPlan, out: &mut Vec<ColumnId>) {
         | LogicalPlan::DistinctOn { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Limit { input, .. }
+        | LogicalPlan::LockRows { input, .. }
         | LogicalPlan::With { input, .. }
         | LogicalPlan::Initial { input, .. } => output_ids(input, out),
         LogicalPlan::Join { kind, left, right, .. } => {

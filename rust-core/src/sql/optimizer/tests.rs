@@ -9,7 +9,8 @@ use crate::catalog::table_definition::{ColumnDefinition, IndexDefinition};
 use crate::common::ids::{ObjectId, TreeId};
 use crate::sql::functions::registry::Registry;
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, SortKey};
-use crate::sql::plan::physical::{KeyBound, Operator, PhysicalNode, ScanOutput};
+use crate::sql::plan::logical::Recheck;
+use crate::sql::plan::physical::{KeyBound, Operator, PhysicalNode, PhysicalRecheck, ScanOutput};
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::Datum;
 use crate::table::layout::{IndexColumn, IndexKey, IndexLayout, RowIdSource, TableLayout};
@@ -234,15 +235,10 @@ fn show(node: &PhysicalNode) -> String {
         Operator::Update { input, recheck, assignments, .. } => {
             let values: Vec<String> =
                 assignments.iter().map(|(c, value)| format!("{c}={}", show_expression(value))).collect();
-            format!(
-                "update {} recheck {} < {}",
-                values.join(", "),
-                show_list(recheck.as_slice()),
-                show(input)
-            )
+            format!("update {} recheck {} < {}", values.join(", "), show_recheck(recheck), show(input))
         }
         Operator::Delete { input, recheck, .. } => {
-            format!("delete recheck {} < {}", show_list(recheck.as_slice()), show(input))
+            format!("delete recheck {} < {}", show_recheck(recheck), show(input))
         }
         other => format!("{other:?}"),
     }
@@ -343,6 +339,14 @@ fn filters_move_below_projections_and_never_true_ones_read_nothing() {
     planned(above_limit, 0, "filter #0 = 4 < limit 1 < scan -..- [0, 1, 2, 3]");
 }
 
+fn show_recheck(recheck: &PhysicalRecheck) -> String {
+    match recheck {
+        PhysicalRecheck::Always => String::new(),
+        PhysicalRecheck::Condition(condition) => show_expression(condition),
+        PhysicalRecheck::Plan { plan, .. } => format!("({})", show(plan)),
+    }
+}
+
 #[test]
 fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
     let rows = || LogicalPlan::Scan {
@@ -358,10 +362,7 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         old_columns: columns(),
         row_id: ColumnId(99),
         assignments: vec![(3, col(2))],
-        recheck: Some(Box::new(Expression::And(vec![
-            compare(col(0), "=", big(7)),
-            compare(col(3), ">", int(1)),
-        ]))),
+        recheck: Recheck::default(),
         checks: Vec::new(),
         new_columns: columns(),
         returning: None,
@@ -379,7 +380,7 @@ fn changes_read_whole_rows_with_their_id_and_check_the_condition_again() {
         input: Box::new(rows()),
         old_columns: columns(),
         row_id: ColumnId(99),
-        recheck: None,
+        recheck: Recheck::default(),
         returning: None,
         computed: Arc::default(),
         references: None,

@@ -63,6 +63,116 @@ pub enum SetOperationKind {
     Except,
 }
 
+/// How strong a query locks rows, weakest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LockStrength {
+    /// FOR KEY SHARE.
+    KeyShare,
+    /// FOR SHARE.
+    Share,
+    /// FOR NO KEY UPDATE.
+    NoKeyUpdate,
+    /// FOR UPDATE.
+    Update,
+}
+
+impl LockStrength {
+    /// As it is written, and as messages show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LockStrength::KeyShare => "FOR KEY SHARE",
+            LockStrength::Share => "FOR SHARE",
+            LockStrength::NoKeyUpdate => "FOR NO KEY UPDATE",
+            LockStrength::Update => "FOR UPDATE",
+        }
+    }
+}
+
+/// What a query does at a row that somebody else has locked; where it was told several things, the last one counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LockWait {
+    /// It waits.
+    Wait,
+    /// The row is left out (SKIP LOCKED).
+    Skip,
+    /// It fails with `55P03` (NOWAIT).
+    Fail,
+}
+
+/// A table whose rows a query locks.
+#[derive(Clone, Debug)]
+pub struct LockTarget {
+    /// The table.
+    pub table: Arc<TableDefinition>,
+    /// The row id, a column of the input.
+    pub row_id: Expression,
+    /// Columns of the table by position, as the input puts them out: they get the newest values of a row that changed.
+    pub columns: Vec<(usize, Expression)>,
+    /// How strong.
+    pub strength: LockStrength,
+    /// What happens at a locked row.
+    pub wait: LockWait,
+}
+
+/// What has to be true of a row that changed between the statement's snapshot and its lock, with its newest values and
+/// the other rows that it was joined with as they were. The binder leaves it open; the optimizer says it.
+#[derive(Clone, Debug, Default)]
+pub enum Recheck {
+    /// Nothing.
+    #[default]
+    Always,
+    /// A boolean over the input's columns.
+    Condition(Box<Expression>),
+    /// The input's plan over one row of each table: has a row, or the row is left out.
+    Plan(Box<RecheckPlan>),
+}
+
+/// The input of an operator that locks rows, once more, with one row of parameters in the place of each table.
+#[derive(Clone, Debug)]
+pub struct RecheckPlan {
+    /// The plan. It has columns and common tables of its own.
+    pub plan: LogicalPlan,
+    /// Parameters of the plan by position among all, with their values over the input's columns.
+    pub arguments: Vec<(usize, Expression)>,
+    /// Columns of the input with those of the plan that stand for them.
+    pub outputs: Vec<(ColumnId, OutputColumn)>,
+}
+
+impl Recheck {
+    fn plan(&self) -> Option<&LogicalPlan> {
+        match self {
+            Recheck::Plan(recheck) => Some(&recheck.plan),
+            _ => None,
+        }
+    }
+
+    fn plan_mut(&mut self) -> Option<&mut LogicalPlan> {
+        match self {
+            Recheck::Plan(recheck) => Some(&mut recheck.plan),
+            _ => None,
+        }
+    }
+
+    /// Its expressions over the input's columns.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let (condition, arguments) = match self {
+            Recheck::Always => (None, None),
+            Recheck::Condition(condition) => (Some(&**condition), None),
+            Recheck::Plan(recheck) => (None, Some(&recheck.arguments)),
+        };
+        condition.into_iter().chain(arguments.into_iter().flatten().map(|(_, value)| value))
+    }
+
+    fn expressions_mut(&mut self) -> impl Iterator<Item = &mut Expression> {
+        let (condition, arguments) = match self {
+            Recheck::Always => (None, None),
+            Recheck::Condition(condition) => (Some(&mut **condition), None),
+            Recheck::Plan(recheck) => (None, Some(&mut recheck.arguments)),
+        };
+        condition.into_iter().chain(arguments.into_iter().flatten().map(|(_, value)| value))
+    }
+}
+
 /// What a query or a data change means.
 #[derive(Clone, Debug)]
 pub enum LogicalPlan {
@@ -236,6 +346,15 @@ pub enum LogicalPlan {
         /// WITH TIES: rows that equal the last one in these follow it; empty: no.
         ties: Vec<Expression>,
     },
+    /// Locks the rows of tables that its input's rows come from, and passes on those that still qualify.
+    LockRows {
+        /// Input.
+        input: Box<LogicalPlan>,
+        /// The tables.
+        targets: Vec<LockTarget>,
+        /// For rows that changed before they were locked.
+        recheck: Recheck,
+    },
     /// Puts rows into a table.
     Insert {
         /// The table.
@@ -267,9 +386,8 @@ pub enum LogicalPlan {
         row_id: ColumnId,
         /// Changed columns by position with their new values, over the input's columns, cast to the column's type.
         assignments: Vec<(usize, Expression)>,
-        /// The WHERE and join conditions without subqueries, over the input's columns: evaluated again on the
-        /// latest version of a row that changed while its lock was waited for. `None`: always true.
-        recheck: Option<Box<Expression>>,
+        /// For rows that changed before they were locked.
+        recheck: Recheck,
         /// Over `new_columns`.
         checks: Vec<BoundCheck>,
         /// Columns that stand for the new row.
@@ -292,7 +410,7 @@ pub enum LogicalPlan {
         /// The row id, as the input puts it out.
         row_id: ColumnId,
         /// As for UPDATE.
-        recheck: Option<Box<Expression>>,
+        recheck: Recheck,
         /// RETURNING, over the input's columns.
         returning: Option<Returning>,
         /// As for INSERT.
@@ -383,7 +501,8 @@ fn each_returned(
 }
 
 impl LogicalPlan {
-    /// The inputs, left to right (definitions and initial queries before what uses them).
+    /// The inputs, left to right (definitions and initial queries before what uses them, what is run to check a row
+    /// again after its input).
     pub fn inputs(&self) -> Vec<&LogicalPlan> {
         match self {
             LogicalPlan::Scan { .. }
@@ -397,9 +516,13 @@ impl LogicalPlan {
             | LogicalPlan::Distinct { input }
             | LogicalPlan::DistinctOn { input, .. }
             | LogicalPlan::Sort { input, .. }
-            | LogicalPlan::Limit { input, .. }
-            | LogicalPlan::Update { input, .. }
-            | LogicalPlan::Delete { input, .. } => vec![input],
+            | LogicalPlan::Limit { input, .. } => vec![input],
+            LogicalPlan::LockRows { input, recheck, .. }
+            | LogicalPlan::Update { input, recheck, .. }
+            | LogicalPlan::Delete { input, recheck, .. } => {
+                let input: &LogicalPlan = input;
+                [input].into_iter().chain(recheck.plan()).collect()
+            }
             LogicalPlan::Insert { input, conflict, .. } => {
                 [&**input].into_iter().chain(conflict_values(conflict)).collect()
             }
@@ -429,9 +552,13 @@ impl LogicalPlan {
             | LogicalPlan::Distinct { input }
             | LogicalPlan::DistinctOn { input, .. }
             | LogicalPlan::Sort { input, .. }
-            | LogicalPlan::Limit { input, .. }
-            | LogicalPlan::Update { input, .. }
-            | LogicalPlan::Delete { input, .. } => vec![input],
+            | LogicalPlan::Limit { input, .. } => vec![input],
+            LogicalPlan::LockRows { input, recheck, .. }
+            | LogicalPlan::Update { input, recheck, .. }
+            | LogicalPlan::Delete { input, recheck, .. } => {
+                let input: &mut LogicalPlan = input;
+                [input].into_iter().chain(recheck.plan_mut()).collect()
+            }
             LogicalPlan::Insert { input, conflict, .. } => {
                 let update = conflict.as_mut().and_then(|conflict| conflict.update.as_mut());
                 [&mut **input].into_iter().chain(update.map(|update| &mut *update.values)).collect()
@@ -475,17 +602,25 @@ impl LogicalPlan {
             LogicalPlan::Limit { limit, offset, ties, .. } => {
                 limit.iter().chain(offset).chain(ties).for_each(visit);
             }
+            LogicalPlan::LockRows { targets, recheck, .. } => {
+                for target in targets {
+                    visit(&target.row_id);
+                    target.columns.iter().for_each(|(_, column)| visit(column));
+                }
+                recheck.expressions().for_each(visit);
+            }
             LogicalPlan::Insert { checks, returning, .. } => {
                 checks.iter().map(|check| &check.condition).for_each(&mut *visit);
                 returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
             }
             LogicalPlan::Update { assignments, recheck, checks, returning, .. } => {
-                assignments.iter().map(|(_, value)| value).chain(recheck.as_deref()).for_each(&mut *visit);
+                let values = assignments.iter().map(|(_, value)| value);
+                values.chain(recheck.expressions()).for_each(&mut *visit);
                 checks.iter().map(|check| &check.condition).for_each(&mut *visit);
                 returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
             }
             LogicalPlan::Delete { recheck, returning, .. } => {
-                recheck.as_deref().into_iter().for_each(&mut *visit);
+                recheck.expressions().for_each(&mut *visit);
                 returning.iter().flat_map(|returning| &returning.expressions).for_each(visit);
             }
         }
@@ -524,18 +659,25 @@ impl LogicalPlan {
             LogicalPlan::Limit { limit, offset, ties, .. } => {
                 limit.iter_mut().chain(offset).chain(ties).try_for_each(visit)
             }
+            LogicalPlan::LockRows { targets, recheck, .. } => {
+                for target in targets {
+                    visit(&mut target.row_id)?;
+                    target.columns.iter_mut().try_for_each(|(_, column)| visit(column))?;
+                }
+                recheck.expressions_mut().try_for_each(visit)
+            }
             LogicalPlan::Insert { checks, returning, .. } => {
                 each_check(checks, visit)?;
                 each_returned(returning, visit)
             }
             LogicalPlan::Update { assignments, recheck, checks, returning, .. } => {
                 let values = assignments.iter_mut().map(|(_, value)| value);
-                values.chain(recheck.as_deref_mut()).try_for_each(&mut *visit)?;
+                values.chain(recheck.expressions_mut()).try_for_each(&mut *visit)?;
                 each_check(checks, visit)?;
                 each_returned(returning, visit)
             }
             LogicalPlan::Delete { recheck, returning, .. } => {
-                recheck.as_deref_mut().into_iter().try_for_each(&mut *visit)?;
+                recheck.expressions_mut().try_for_each(&mut *visit)?;
                 each_returned(returning, visit)
             }
         }
@@ -583,6 +725,7 @@ impl LogicalPlan {
             | LogicalPlan::Distinct { .. }
             | LogicalPlan::DistinctOn { .. }
             | LogicalPlan::Sort { .. }
+            | LogicalPlan::LockRows { .. }
             | LogicalPlan::Limit { .. } => {}
         }
     }
@@ -629,6 +772,7 @@ impl LogicalPlan {
             | LogicalPlan::DistinctOn { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::LockRows { input, .. }
             | LogicalPlan::With { input, .. }
             | LogicalPlan::Initial { input, .. } => input.output_columns(),
             LogicalPlan::Join { kind, left, right, .. } => {

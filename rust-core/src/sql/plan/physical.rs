@@ -3,7 +3,9 @@
 use crate::catalog::table_definition::TableDefinition;
 use crate::sql::functions::registry::{AggregateFunction, TableFunction};
 use crate::sql::plan::expression::{Expression, OutputColumn, SortKey};
-use crate::sql::plan::logical::{BoundCheck, CommonTableId, InitialForm, SetOperationKind};
+use crate::sql::plan::logical::{
+    BoundCheck, CommonTableId, InitialForm, LockStrength, LockWait, SetOperationKind,
+};
 use crate::sql::plan::reference::References;
 use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
@@ -313,6 +315,18 @@ pub enum Operator {
         /// Rows that equal the last one in these follow it; empty: none does.
         ties: Vec<Expression>,
     },
+    /// Locks the rows of tables that its input's rows come from, one input row after the other, and passes on those
+    /// that still qualify.
+    LockRows {
+        /// Input.
+        input: Box<PhysicalNode>,
+        /// The tables.
+        targets: Vec<PhysicalLockTarget>,
+        /// For rows that changed before they were locked, over the input's columns.
+        recheck: PhysicalRecheck,
+        /// What is wanted above; rows beyond that are not locked.
+        demand: LockDemand,
+    },
     /// Puts rows into a table.
     Insert {
         /// The table.
@@ -339,9 +353,8 @@ pub enum Operator {
         input: Box<PhysicalNode>,
         /// Over the input's columns.
         assignments: Vec<(usize, Expression)>,
-        /// Re-evaluated on the latest row after waiting for its lock (read committed), over the input's columns with
-        /// the old row's values replaced. `None`: always true.
-        recheck: Option<Expression>,
+        /// For rows that changed before they were locked (read committed), over the input's columns.
+        recheck: PhysicalRecheck,
         /// Over the new row.
         checks: Vec<BoundCheck>,
         /// Over the new row, then the input's columns after the row id.
@@ -358,7 +371,7 @@ pub enum Operator {
         /// As for UPDATE.
         input: Box<PhysicalNode>,
         /// As for UPDATE.
-        recheck: Option<Expression>,
+        recheck: PhysicalRecheck,
         /// Over the input's columns.
         returning: Option<Vec<Expression>>,
         /// As for INSERT.
@@ -425,6 +438,67 @@ impl PhysicalConflict {
             _ => None,
         };
         parts.into_iter().flat_map(|(values, filter)| values.iter().chain(filter))
+    }
+}
+
+/// A table whose rows a query locks.
+#[derive(Clone, Debug)]
+pub struct PhysicalLockTarget {
+    /// The table.
+    pub table: Arc<TableDefinition>,
+    /// Where the input has the row id; NULL there: there is no row to lock.
+    pub row_id: usize,
+    /// Columns of the table, each with its place in the input.
+    pub columns: Vec<(usize, usize)>,
+    /// How strong.
+    pub strength: LockStrength,
+    /// What happens at a locked row.
+    pub wait: LockWait,
+}
+
+/// How many rows are wanted of an operator that locks them.
+#[derive(Clone, Debug)]
+pub enum LockDemand {
+    /// All.
+    All,
+    /// As many as the LIMIT above lets through.
+    Limited {
+        /// bigint.
+        limit: Option<Expression>,
+        /// bigint.
+        offset: Option<Expression>,
+    },
+    /// Whoever is above looks at each before it asks for the next one.
+    OneByOne,
+}
+
+/// What has to be true of a row that changed between the statement's snapshot and its lock, with its newest values.
+#[derive(Clone, Debug)]
+pub enum PhysicalRecheck {
+    /// Nothing.
+    Always,
+    /// A boolean over the input's columns.
+    Condition(Expression),
+    /// A plan that has a row if the row qualifies; it is no input.
+    Plan {
+        /// Run-time parameters with their values over the input's columns.
+        arguments: Vec<(usize, Expression)>,
+        /// The plan.
+        plan: Box<PhysicalNode>,
+        /// Where each of its columns goes in the input's row.
+        outputs: Vec<usize>,
+    },
+}
+
+impl PhysicalRecheck {
+    /// Its expressions over the input's columns.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let (condition, arguments) = match self {
+            PhysicalRecheck::Always => (None, None),
+            PhysicalRecheck::Condition(condition) => (Some(condition), None),
+            PhysicalRecheck::Plan { arguments, .. } => (None, Some(arguments)),
+        };
+        condition.into_iter().chain(arguments.into_iter().flatten().map(|(_, value)| value))
     }
 }
 
@@ -509,6 +583,17 @@ pub struct InitialPlan {
 }
 
 impl PhysicalNode {
+    /// The plan that checks a changed row again. It is not among the inputs: it is run for single rows that changed
+    /// before they were locked.
+    pub fn recheck_plan(&self) -> Option<&PhysicalNode> {
+        match &self.operator {
+            Operator::LockRows { recheck: PhysicalRecheck::Plan { plan, .. }, .. }
+            | Operator::Update { recheck: PhysicalRecheck::Plan { plan, .. }, .. }
+            | Operator::Delete { recheck: PhysicalRecheck::Plan { plan, .. }, .. } => Some(plan),
+            _ => None,
+        }
+    }
+
     /// The inputs, left to right; initial plans and definitions before what uses them.
     pub fn inputs(&self) -> Vec<&PhysicalNode> {
         match &self.operator {
@@ -527,6 +612,7 @@ impl PhysicalNode {
             | Operator::Sort { input, .. }
             | Operator::TopN { input, .. }
             | Operator::Limit { input, .. }
+            | Operator::LockRows { input, .. }
             | Operator::Update { input, .. }
             | Operator::Delete { input, .. } => vec![input],
             Operator::Insert { input, conflict, .. } => {
@@ -565,6 +651,7 @@ impl PhysicalNode {
             | Operator::Sort { input, .. }
             | Operator::TopN { input, .. }
             | Operator::Limit { input, .. }
+            | Operator::LockRows { input, .. }
             | Operator::Update { input, .. }
             | Operator::Delete { input, .. } => vec![input],
             Operator::Insert { input, conflict, .. } => {

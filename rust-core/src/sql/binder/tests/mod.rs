@@ -1,5 +1,6 @@
 //! Statements and what they are bound to, or the code and place of their error. The plans are printed as nested calls.
 
+mod locking;
 pub(in crate::sql) mod printer;
 mod queries;
 mod utilities;
@@ -445,7 +446,6 @@ fn bad_definitions_are_refused_at_their_place() {
 fn what_is_missing_is_said_at_its_place() {
     check_error("SELECT ^array[1]", "0A000", "an array is not supported");
     check_error("SELECT ^sum(a) OVER () FROM t", "0A000", "a window function is not supported");
-    check_error("SELECT a FROM t ^FOR UPDATE", "0A000", "SELECT … FOR UPDATE or FOR SHARE is not supported");
     check_error("VACUUM (^freeze)", "0A000", "VACUUM with FREEZE is not supported");
     check_error("VACUUM (^fast)", "42601", "unrecognized VACUUM option \"fast\"");
     check_error("VACUUM ^t (a)", "0A000", "ANALYZE option must be specified when a column list is provided");

@@ -1,7 +1,9 @@
 //! Plans as text: nested calls from the first input to the result, with columns by name.
 
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, SubqueryForm};
-use crate::sql::plan::logical::{ConflictTarget, InitialForm, JoinKind, LogicalPlan, OnConflict, Returning};
+use crate::sql::plan::logical::{
+    ConflictTarget, InitialForm, JoinKind, LockWait, LogicalPlan, OnConflict, Returning,
+};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
 use std::collections::BTreeMap;
@@ -203,6 +205,21 @@ impl Printer {
                 let limit = limit.as_ref().map_or("all".to_owned(), |one| self.expression(one));
                 let offset = offset.as_ref().map_or("0".to_owned(), |one| self.expression(one));
                 format!("{input} | limit {limit} offset {offset}")
+            }
+            LogicalPlan::LockRows { input, targets, .. } => {
+                let input = self.plan(input);
+                let locks: Vec<String> = targets
+                    .iter()
+                    .map(|target| {
+                        let wait = match target.wait {
+                            LockWait::Wait => "",
+                            LockWait::Skip => " skip",
+                            LockWait::Fail => " nowait",
+                        };
+                        format!("{} {}{wait}", target.table.name, target.strength.name())
+                    })
+                    .collect();
+                format!("{input} | lock {}", locks.join(", "))
             }
             LogicalPlan::Insert { table, input, checks, new_columns, returning, conflict, .. } => {
                 let input = self.plan(input);

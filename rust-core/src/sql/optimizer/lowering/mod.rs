@@ -8,6 +8,7 @@ mod in_list;
 mod index_join;
 mod join;
 mod least;
+mod lock_rows;
 mod modify;
 mod scan;
 mod set;
@@ -23,7 +24,9 @@ use crate::sql::optimizer::lowering::common_table::CommonTables;
 use crate::sql::optimizer::{cardinality, cost};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn, SortKey};
 use crate::sql::plan::logical::{InitialForm, LogicalPlan};
-use crate::sql::plan::physical::{InitialPlan, Operator, PhysicalNode, PhysicalPlan, StatementKind};
+use crate::sql::plan::physical::{
+    InitialPlan, LockDemand, Operator, PhysicalNode, PhysicalPlan, StatementKind,
+};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
 
@@ -105,19 +108,23 @@ fn is_short(node: &PhysicalNode) -> bool {
     match &node.operator {
         Operator::Insert { conflict: Some(conflict), .. } if conflict.plan().is_some() => false,
         Operator::Insert { input, .. } | Operator::Update { input, .. } | Operator::Delete { input, .. } => {
-            is_short_query(input)
+            node.recheck_plan().is_none() && is_short_query(input)
         }
         _ => is_short_query(node),
     }
 }
 
 fn is_short_query(node: &PhysicalNode) -> bool {
+    if node.recheck_plan().is_some() {
+        return false;
+    }
     match &node.operator {
         Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => true,
         Operator::Values { rows, .. } => rows.len() <= SHORT_PATH_ROWS_MAX,
-        Operator::Filter { input, .. } | Operator::Project { input, .. } | Operator::Limit { input, .. } => {
-            is_short_query(input)
-        }
+        Operator::Filter { input, .. }
+        | Operator::Project { input, .. }
+        | Operator::Limit { input, .. }
+        | Operator::LockRows { input, .. } => is_short_query(input),
         _ => false,
     }
 }
@@ -291,7 +298,13 @@ impl Lowering<'_> {
                 let meets = matches!(&*input, LogicalPlan::Sort { keys, .. } if meets(keys, wanted));
                 let mut needed = required.to_vec();
                 ties.iter().for_each(|tie| add_columns(tie, &mut needed));
-                let lowered = self.lower(*input, &needed, None)?;
+                let lowered = match *input {
+                    LogicalPlan::LockRows { input, targets, recheck } => {
+                        let locking = lock_rows::Locking { targets, recheck, demand: LockDemand::OneByOne };
+                        self.lock_rows(*input, locking, &needed, None)?
+                    }
+                    input => self.lower(input, &needed, None)?,
+                };
                 let ties = mapped(ties, &lowered.layout)?;
                 let mut limited = unary::limited(lowered, without_null(limit), without_null(offset), None);
                 if let Operator::Limit { ties: kept, .. } = &mut limited.node.operator {
@@ -303,6 +316,10 @@ impl Lowering<'_> {
                 let meets = matches!(&*input, LogicalPlan::Sort { keys, .. } if meets(keys, wanted));
                 let lowered = self.limit(*input, without_null(limit), without_null(offset), required)?;
                 Ok(Lowered { ordered: meets, ..lowered })
+            }
+            LogicalPlan::LockRows { input, targets, recheck } => {
+                let locking = lock_rows::Locking { targets, recheck, demand: LockDemand::All };
+                self.lock_rows(*input, locking, required, None)
             }
             LogicalPlan::Insert { .. } | LogicalPlan::Update { .. } | LogicalPlan::Delete { .. } => {
                 let layout = ids(&plan.output_columns());

@@ -63,16 +63,15 @@ impl Lowering<'_> {
                 computed,
                 references,
             } => {
-                let recheck = recheck.filter(|condition| !is_always(condition));
                 let mut used = Vec::new();
                 assignments.iter().for_each(|(_, value)| add_columns(value, &mut used));
-                recheck.iter().for_each(|condition| add_columns(condition, &mut used));
+                recheck.expressions().for_each(|expression| add_columns(expression, &mut used));
                 let mut returned = Vec::new();
                 let expressions = returning.iter().flat_map(|returning| &returning.expressions);
                 expressions.for_each(|expression| add_columns(expression, &mut returned));
                 returned.retain(|id| !new_columns.iter().any(|column| column.id == *id));
                 let input = self.rows_to_change(*input, &table, &old_columns, row_id, used, returned)?;
-                let recheck = map_recheck(recheck, &input.layout)?;
+                let recheck = self.recheck(recheck, &input.layout, None)?;
                 let (positions, values): (Vec<usize>, Vec<Expression>) = assignments.into_iter().unzip();
                 let assignments = positions.into_iter().zip(mapped(values, &input.layout)?).collect();
                 let mut new = ids(&new_columns);
@@ -100,13 +99,12 @@ impl Lowering<'_> {
                 computed,
                 references,
             } => {
-                let recheck = recheck.filter(|condition| !is_always(condition));
                 let mut used = Vec::new();
-                recheck.iter().for_each(|condition| add_columns(condition, &mut used));
+                recheck.expressions().for_each(|expression| add_columns(expression, &mut used));
                 let expressions = returning.iter().flat_map(|returning| &returning.expressions);
                 expressions.for_each(|expression| add_columns(expression, &mut used));
                 let input = self.rows_to_change(*input, &table, &old_columns, row_id, used, Vec::new())?;
-                let recheck = map_recheck(recheck, &input.layout)?;
+                let recheck = self.recheck(recheck, &input.layout, None)?;
                 let returning = map_returning(returning, &input.layout)?;
                 Ok(changed(input.node, |input| Operator::Delete {
                     table,
@@ -191,12 +189,6 @@ fn changed(input: PhysicalNode, operator: impl FnOnce(PhysicalNode) -> Operator)
 fn map_checks(mut checks: Vec<BoundCheck>, layout: &[ColumnId]) -> Result<Vec<BoundCheck>> {
     checks.iter_mut().try_for_each(|check| to_inputs(&mut check.condition, layout))?;
     Ok(checks)
-}
-
-fn map_recheck(recheck: Option<Box<Expression>>, layout: &[ColumnId]) -> Result<Option<Expression>> {
-    let mut recheck = recheck.map(|condition| *condition);
-    recheck.iter_mut().try_for_each(|condition| to_inputs(condition, layout))?;
-    Ok(recheck)
 }
 
 fn map_returning(returning: Option<Returning>, layout: &[ColumnId]) -> Result<Option<Vec<Expression>>> {

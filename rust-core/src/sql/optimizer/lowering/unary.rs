@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::sql::optimizer::columns::{
     conjunction, is_always, is_never, operator_count, split_conjunction, to_inputs,
 };
+use crate::sql::optimizer::lowering::lock_rows::Locking;
 use crate::sql::optimizer::lowering::scan::Scanned;
 use crate::sql::optimizer::lowering::{
     Lowered, Lowering, Wanted, WantedKey, column, ids, known_count, mapped, node, operators, with_columns,
@@ -11,7 +12,7 @@ use crate::sql::optimizer::lowering::{
 use crate::sql::optimizer::{cardinality, cost};
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn, SortKey};
 use crate::sql::plan::logical::LogicalPlan;
-use crate::sql::plan::physical::{Operator, PhysicalAggregate, PhysicalNode};
+use crate::sql::plan::physical::{LockDemand, Operator, PhysicalAggregate, PhysicalNode};
 
 /// The one group of a minimum or maximum over the only row that can have it.
 fn least_of(input: PhysicalNode, argument: Expression, aggregates: Vec<AggregateCall>) -> Lowered {
@@ -216,7 +217,15 @@ impl Lowering<'_> {
         let skipped = offset.as_ref().map_or(Some(0.0), known_count);
         let known = limit.as_ref().and_then(known_count).zip(skipped).map(|(limit, offset)| limit + offset);
         let LogicalPlan::Sort { input, keys } = input else {
-            let lowered = self.lower(input, required, None)?;
+            let lowered = match input {
+                LogicalPlan::LockRows { input, targets, recheck } => {
+                    let demand = LockDemand::Limited { limit: limit.clone(), offset: offset.clone() };
+                    let guess = cardinality::TABLE_ROWS_MIN * cardinality::LIMIT_SHARE;
+                    let wanted = limit.is_some().then_some(known.unwrap_or(guess));
+                    self.lock_rows(*input, Locking { targets, recheck, demand }, required, wanted)?
+                }
+                input => self.lower(input, required, None)?,
+            };
             return Ok(if limit.is_none() && offset.is_none() {
                 lowered
             } else {

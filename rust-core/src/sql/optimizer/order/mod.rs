@@ -14,7 +14,7 @@ use crate::sql::optimizer::columns::without;
 use crate::sql::optimizer::knowledge::Knowledge;
 use crate::sql::optimizer::lowering::{is_equality, join_kind};
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn};
-use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::plan::logical::{LogicalPlan, Recheck};
 use crate::sql::types::datum::Datum;
 
 /// Whether ordering has nothing to do in `plan`, nor to learn for the nodes above a scan.
@@ -27,7 +27,11 @@ pub(super) fn is_simple(mut plan: &LogicalPlan) -> bool {
             LogicalPlan::Filter { input, .. }
             | LogicalPlan::Project { input, .. }
             | LogicalPlan::Sort { input, .. }
-            | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::Limit { input, .. } => plan = input,
+            LogicalPlan::LockRows { recheck: Recheck::Plan(_), .. }
+            | LogicalPlan::Update { recheck: Recheck::Plan(_), .. }
+            | LogicalPlan::Delete { recheck: Recheck::Plan(_), .. } => return false,
+            LogicalPlan::LockRows { input, .. }
             | LogicalPlan::Update { input, .. }
             | LogicalPlan::Delete { input, .. } => plan = input,
             LogicalPlan::Insert { input, conflict, .. } => {
@@ -98,7 +102,15 @@ pub(super) fn arrange(plan: &mut LogicalPlan, knowledge: &mut Knowledge<'_>) -> 
             }
             Ok(rows)
         }
-        LogicalPlan::Update { input, .. } | LogicalPlan::Delete { input, .. } => arrange(input, knowledge),
+        LogicalPlan::LockRows { input, recheck, .. }
+        | LogicalPlan::Update { input, recheck, .. }
+        | LogicalPlan::Delete { input, recheck, .. } => {
+            let rows = arrange(input, knowledge)?;
+            if let Recheck::Plan(recheck) = recheck {
+                arrange(&mut recheck.plan, knowledge)?;
+            }
+            Ok(rows)
+        }
         several => several_inputs(several, knowledge),
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn at_most_one_row(plan: &LogicalPlan) -> bool {
                 node = input;
             }
             LogicalPlan::Sort { input, .. }
+            | LogicalPlan::LockRows { input, .. }
             | LogicalPlan::With { input, .. }
             | LogicalPlan::Initial { input, .. } => node = input,
             LogicalPlan::Distinct { input } | LogicalPlan::DistinctOn { input, .. } => node = input,
@@ -225,6 +226,7 @@ pub(super) fn not_null_columns(plan: &LogicalPlan) -> ColumnSet {
         | LogicalPlan::DistinctOn { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Limit { input, .. }
+        | LogicalPlan::LockRows { input, .. }
         | LogicalPlan::With { input, .. }
         | LogicalPlan::Initial { input, .. } => not_null_columns(input),
         LogicalPlan::Append { inputs, columns } => {

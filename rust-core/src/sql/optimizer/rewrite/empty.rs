@@ -46,6 +46,7 @@ fn of_node(plan: &mut LogicalPlan) {
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Distinct { input }
         | LogicalPlan::DistinctOn { input, .. }
+        | LogicalPlan::LockRows { input, .. }
         | LogicalPlan::With { input, .. }
         | LogicalPlan::Initial { input, .. }
             if is_empty(input) =>

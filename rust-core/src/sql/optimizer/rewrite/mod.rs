@@ -1,5 +1,5 @@
-//! Rewrites of logical plans, in order: constants are folded; subqueries leave expressions; common tables that need
-//! not be kept go; conditions move down; joins no longer depend on their left rows; conditions move down again, what
+//! Rewrites of logical plans, in order: constants are folded; subqueries leave expressions; what is checked again of
+//! rows that are locked is copied from what finds them; common tables that need not be kept go; conditions move down; joins no longer depend on their left rows; conditions move down again, what
 //! has no rows and what nobody needs goes, limits move down; expressions that an index holds become columns.
 
 mod cardinality_bounds;
@@ -13,6 +13,7 @@ mod null_rejection;
 mod numbering;
 mod projection;
 mod push_down;
+mod recheck;
 mod references;
 mod required;
 mod same;
@@ -52,6 +53,7 @@ pub(super) fn rewrite(mut plan: LogicalPlan, parameters: &[DataType]) -> Result<
     fold::fold_plan(&mut plan)?;
     let mut numbering = Numbering::new(&plan, parameters.len());
     subquery::extract(&mut plan, &mut numbering)?;
+    recheck::prepare(&mut plan, &mut numbering)?;
     depth::check(&plan)?;
     #[cfg(test)]
     if crate::sql::optimizer::MINIMAL_REWRITES.get() {
@@ -65,6 +67,7 @@ pub(super) fn rewrite(mut plan: LogicalPlan, parameters: &[DataType]) -> Result<
     required::prune(&mut plan)?;
     projection::lift(&mut plan)?;
     push_down::push_down(&mut plan)?;
+    recheck::refuse_nullable(&plan)?;
     empty::remove(&mut plan)?;
     required::prune(&mut plan)?;
     limit::lower_limits(&mut plan)?;

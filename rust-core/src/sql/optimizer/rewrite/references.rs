@@ -104,6 +104,7 @@ pub(super) fn output_set(plan: &LogicalPlan) -> ColumnSet {
             | LogicalPlan::DistinctOn { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::LockRows { input, .. }
             | LogicalPlan::With { input, .. }
             | LogicalPlan::Initial { input, .. } => waiting.push(input),
             LogicalPlan::Join { kind, left, right, .. } => {
@@ -169,6 +170,8 @@ pub(super) fn is_volatile(expression: &Expression) -> bool {
 pub(super) fn plan_is_volatile(plan: &LogicalPlan) -> bool {
     let mut volatile = false;
     each_node(plan, &mut |node| {
+        // What is locked twice may have changed between.
+        volatile |= matches!(node, LogicalPlan::LockRows { .. });
         node.each_own_expression(&mut |expression| volatile = volatile || is_volatile_alone(expression));
     });
     volatile

@@ -11,7 +11,7 @@ use crate::sql::optimizer::rewrite::references::{
 };
 use crate::sql::optimizer::rewrite::subquery::one_row;
 use crate::sql::plan::expression::{AggregateCall, ColumnId, Expression, OutputColumn};
-use crate::sql::plan::logical::{JoinKind, LogicalPlan};
+use crate::sql::plan::logical::{JoinKind, LogicalPlan, Recheck};
 
 /// What a node is asked for.
 #[derive(Clone)]
@@ -119,8 +119,31 @@ fn of_inputs(plan: &mut LogicalPlan, need: Need) -> Vec<Need> {
             needs.push(Need { columns, exact, ordered, duplicates });
             needs
         }
+        LogicalPlan::LockRows { targets, recheck, .. } => {
+            for target in targets.iter() {
+                add(&target.row_id, &mut columns);
+                target.columns.iter().for_each(|(_, column)| add(column, &mut columns));
+            }
+            recheck.expressions().for_each(|expression| add(expression, &mut columns));
+            let checked = of_recheck(recheck, &columns);
+            let of_input = Need { columns, exact, ordered, duplicates: true };
+            [of_input].into_iter().chain(checked).collect()
+        }
+        LogicalPlan::Update { input, recheck, .. } | LogicalPlan::Delete { input, recheck, .. } => {
+            let of_input = all_of(input, true);
+            let checked = of_recheck(recheck, &of_input.columns);
+            [of_input].into_iter().chain(checked).collect()
+        }
         other => other.inputs().into_iter().map(|input| all_of(input, true)).collect(),
     }
+}
+
+/// What is needed of a plan that checks a row again, where `columns` are those of the input that are.
+fn of_recheck(recheck: &Recheck, columns: &ColumnSet) -> Option<Need> {
+    let Recheck::Plan(recheck) = recheck else { return None };
+    let outputs = recheck.outputs.iter().filter(|(original, _)| columns.contains(original));
+    let columns = outputs.map(|(_, copy)| copy.id).collect();
+    Some(Need { columns, exact: false, ordered: false, duplicates: false })
 }
 
 /// Keeps the projected columns that are used, and volatile ones.

@@ -218,7 +218,10 @@ impl Extraction<'_> {
     ) -> Result<Option<Expression>> {
         self.subquery(&mut subquery, base)?;
         let condition = match &mut subquery.form {
-            SubqueryForm::Exists => None,
+            SubqueryForm::Exists => {
+                lock_first_row(&mut subquery.plan);
+                None
+            }
             SubqueryForm::Any { test } => {
                 let mut not_null = not_null_columns(base);
                 not_null.extend(not_null_columns(&subquery.plan));
@@ -328,7 +331,11 @@ impl Extraction<'_> {
             return Err(Box::new(subquery));
         }
         let parameter = self.numbering.parameter(data_type);
-        self.pending.push(InitialQuery { parameter, form, plan: subquery.plan, position: subquery.position });
+        let mut plan = subquery.plan;
+        if form == InitialForm::Exists {
+            lock_first_row(&mut plan);
+        }
+        self.pending.push(InitialQuery { parameter, form, plan, position: subquery.position });
         Ok(Expression::Parameter { index: parameter, data_type })
     }
 
@@ -375,7 +382,11 @@ impl Extraction<'_> {
                 self.joined(kind, base, subquery.plan, condition)?;
                 Ok(column(&value))
             }
-            SubqueryForm::Exists => self.marked(base, subquery.plan, None),
+            SubqueryForm::Exists => {
+                let mut plan = subquery.plan;
+                lock_first_row(&mut plan);
+                self.marked(base, plan, None)
+            }
             SubqueryForm::Any { test } => self.marked(base, subquery.plan, Some(test)),
         }
     }
@@ -602,6 +613,19 @@ fn absent(column: &OutputColumn) -> Expression {
 
 fn is_true(condition: &Expression, negated: bool) -> Expression {
     Expression::IsTruth { input: Box::new(condition.clone()), truth: true, negated }
+}
+
+/// EXISTS over rows that are locked: it asks for one row, and locks no others.
+fn lock_first_row(plan: &mut LogicalPlan) {
+    match plan {
+        LogicalPlan::Project { input, .. } => lock_first_row(input),
+        LogicalPlan::LockRows { .. } => {
+            let limit = Some(Expression::Constant { value: Datum::BigInt(1), data_type: DataType::BigInt });
+            let input = Box::new(take(plan));
+            *plan = LogicalPlan::Limit { input, limit, offset: None, ties: Vec::new() };
+        }
+        _ => {}
+    }
 }
 
 /// One row without columns.
