@@ -258,15 +258,6 @@ impl Binder<'_> {
         Err(locks.refused(what))
     }
 
-    /// TABLE t FOR UPDATE.
-    pub(super) fn lock_outputs(&mut self, plan: Box<LogicalPlan>) -> Box<LogicalPlan> {
-        let targets = self.take_lock_targets();
-        if targets.is_empty() {
-            return plan;
-        }
-        Box::new(LogicalPlan::LockRows { input: plan, targets, recheck: Recheck::default() })
-    }
-
     /// The rest of a SELECT that locks rows: they are locked in order, and counted and computed after that, so that
     /// what comes out is what they are then.
     pub(super) fn finish_locking(

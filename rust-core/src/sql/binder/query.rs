@@ -9,7 +9,7 @@ use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation, column_exp
 use crate::sql::binder::select::{Named, direction, position_or_name};
 use crate::sql::binder::walk;
 use crate::sql::plan::expression::{Expression, OutputColumn, SortKey};
-use crate::sql::plan::logical::LogicalPlan;
+use crate::sql::plan::logical::{LogicalPlan, Recheck};
 use crate::sql::types::cast::CastContext;
 use crate::sql::types::data_type::{DataType, SqlType};
 use std::rc::Rc;
@@ -138,8 +138,16 @@ impl Binder<'_> {
         if !keys.is_empty() {
             plan = Box::new(LogicalPlan::Sort { input: plan, keys });
         }
-        let plan = self.lock_outputs(plan);
-        let plan = self.bind_limit(plan, query, order, &scope)?;
+        let targets = self.take_lock_targets();
+        if targets.is_empty() {
+            let plan = self.bind_limit(plan, query, order, &scope)?;
+            return Ok(BoundQuery { plan, columns, positions });
+        }
+        let plan = Box::new(LogicalPlan::LockRows { input: plan, targets, recheck: Recheck::default() });
+        let input = self.bind_limit(plan, query, order, &scope)?;
+        // The row id stays inside.
+        let expressions = columns.iter().map(column_expression).collect();
+        let plan = Box::new(LogicalPlan::Project { input, expressions, columns: columns.clone() });
         Ok(BoundQuery { plan, columns, positions })
     }
 

@@ -8,7 +8,7 @@ fn rows_are_locked_after_they_are_sorted_and_before_they_are_counted_and_compute
         "SELECT a + 1 AS n FROM t WHERE f ORDER BY b LIMIT 2 FOR UPDATE SKIP LOCKED",
         "scan t | filter f | sort b | lock t FOR UPDATE skip | limit 2l offset 0 | project [(a + 1)] as [n]",
     );
-    check("TABLE t FOR SHARE", "scan t | lock t FOR SHARE");
+    check("TABLE t FOR SHARE", "scan t | lock t FOR SHARE | project [a, b, c, d, f] as [a, b, c, d, f]");
     // What is shown is what was sorted by, even where it may differ the next time.
     check(
         "SELECT random() AS r FROM u ORDER BY r FOR UPDATE",
