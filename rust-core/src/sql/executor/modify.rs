@@ -26,6 +26,7 @@ use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::Operator;
 use crate::sql::plan::reference::{ReferenceTable, References};
+use crate::sql::types::compare::equal;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::bulk::{LoadOutcome, TableLoad};
@@ -49,6 +50,8 @@ pub(super) struct Target {
     pub(super) computed: ComputedValues,
     /// How a row is locked before it is changed.
     pub(super) lock: RowLockMode,
+    /// Columns of keys that an UPDATE sets, perhaps to the values that they have.
+    keys: SmallVec<[usize; 2]>,
     /// Indexes whose keys are unique only in the end.
     deferrable: SmallVec<[usize; 2]>,
     /// What its foreign keys reach.
@@ -81,11 +84,15 @@ impl Target {
             computed: ComputedValues::new(layout, computed),
             table: Table::open(context.manager, context.transaction, layout)?,
             lock: RowLockMode::Update,
+            keys: SmallVec::new(),
             deferrable: (0..layout.indexes.len()).filter(deferrable).collect(),
             reached: references.map(Reached::new),
         };
-        if changed.is_some_and(|changed| !changed.iter().any(|column| target.is_key_column(*column))) {
-            target.lock = RowLockMode::NoKeyUpdate;
+        if let Some(changed) = changed {
+            target.keys = changed.iter().copied().filter(|column| target.is_key_column(*column)).collect();
+            if target.keys.is_empty() {
+                target.lock = RowLockMode::NoKeyUpdate;
+            }
         }
         Ok(target)
     }
@@ -268,9 +275,39 @@ impl Target {
         }
     }
 
+    /// How a row is locked that changes from `old` to `new`: a key that is set to the value that it has stays.
+    pub(super) fn mode_of<'v>(
+        &self,
+        old: impl Fn(usize) -> DatumRef<'v>,
+        new: impl Fn(usize) -> DatumRef<'v>,
+    ) -> RowLockMode {
+        let types = &self.definition.layout.columns;
+        let stays = |column: &usize| equal(old(*column), new(*column), types[*column].data_type);
+        if !self.keys.is_empty() && self.keys.iter().all(stays) {
+            RowLockMode::NoKeyUpdate
+        } else {
+            self.lock
+        }
+    }
+
+    /// Whether what a row is locked for depends on its values.
+    pub(super) fn sets_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Locks a row whose newest version gets a key that was not known when it was locked.
+    pub(super) fn lock_keys(&self, id: RowId, context: &mut ExecutionContext<'_>) -> Result<()> {
+        self.table.lock(context.transaction, id, self.lock).map(drop)
+    }
+
     /// Locks a row that the snapshot shows, and reads it again if it changed since.
-    pub(super) fn lock(&self, id: RowId, context: &mut ExecutionContext<'_>) -> Result<Locked> {
-        match self.table.lock(context.transaction, id, self.lock)? {
+    pub(super) fn lock(
+        &self,
+        id: RowId,
+        mode: RowLockMode,
+        context: &mut ExecutionContext<'_>,
+    ) -> Result<Locked> {
+        match self.table.lock(context.transaction, id, mode)? {
             LockedRow::Unchanged => Ok(Locked::Unchanged),
             LockedRow::Gone => Ok(Locked::Skip),
             LockedRow::Changed => {
@@ -458,11 +495,11 @@ impl Modify {
     fn lock(
         &mut self,
         id: RowId,
-        batch: &Batch,
-        row: usize,
+        mode: RowLockMode,
+        (batch, row): (&Batch, usize),
         context: &mut ExecutionContext<'_>,
     ) -> Result<Locked> {
-        let mut newest = match self.target.lock(id, context)? {
+        let mut newest = match self.target.lock(id, mode, context)? {
             Locked::Changed(newest) => newest,
             other => return Ok(other),
         };
@@ -689,7 +726,15 @@ impl Modify {
             if self.is_repeated(id) {
                 continue;
             }
-            match self.lock(id, batch, row, context)? {
+            let assigned_to = |column: usize| {
+                let value = assigned.iter().find(|(assigned, _)| *assigned == column);
+                value.map_or(DatumRef::Null, |(_, values)| values.datum(row))
+            };
+            let mode = match self.target.sets_keys() {
+                true => self.target.mode_of(|column| batch.columns[column].datum(row), assigned_to),
+                false => self.target.lock,
+            };
+            match self.lock(id, mode, (batch, row), context)? {
                 Locked::Skip => continue,
                 Locked::Unchanged => {
                     old.clear();
@@ -715,6 +760,9 @@ impl Modify {
                     }
                     let old: Vec<DatumRef<'_>> = latest[..width].iter().map(Datum::as_ref).collect();
                     let new: Vec<DatumRef<'_>> = values.iter().map(Datum::as_ref).collect();
+                    if self.target.mode_of(|column| old[column], |column| new[column]) != mode {
+                        self.target.lock_keys(id, context)?;
+                    }
                     self.target.update(id, &old, &new, &ComputedRows::default(), checks, context)?;
                     if let Some(kept) = &mut kept {
                         kept.push_row(
@@ -750,7 +798,7 @@ impl Modify {
             if self.is_repeated(id) {
                 continue;
             }
-            match self.lock(id, batch, row, context)? {
+            match self.lock(id, self.target.lock, (batch, row), context)? {
                 Locked::Skip => continue,
                 Locked::Unchanged => {
                     old.clear();

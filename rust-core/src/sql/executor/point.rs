@@ -12,8 +12,9 @@ use crate::sql::executor::conflict::ConflictScratch;
 use crate::sql::executor::limit::{limit_value, offset_value};
 use crate::sql::executor::lock_rows::{self, RowOutcome};
 use crate::sql::executor::modify::{ComputedRows, Locked, Target};
-use crate::sql::executor::node::input;
+use crate::sql::executor::node::{each_part, input};
 use crate::sql::executor::scan;
+use crate::sql::functions::registry::Volatility;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{
     Operator, PhysicalNode, PhysicalPlan, PhysicalRecheck, ScanOutput, StatementKind,
@@ -21,7 +22,7 @@ use crate::sql::plan::physical::{
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::row::RowView;
 use crate::table::table::{RowBuffer, Table};
-use crate::transaction::types::ReadView;
+use crate::transaction::types::{ReadView, RowLockMode};
 use smallvec::SmallVec;
 
 /// Rows between two looks at the cancel flag.
@@ -471,7 +472,7 @@ impl Run<'_> {
         let Operator::Update { input, table, assignments, recheck, checks, returning, .. } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
-        let source = Source { input, width: table.columns.len(), recheck };
+        let source = Source { input, width: table.columns.len(), recheck, assignments };
         self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
             let evaluation = evaluation_of(context);
             let mut values = SmallVec::<[Value<'_>; 4]>::new();
@@ -481,6 +482,11 @@ impl Run<'_> {
             let mut new: SmallVec<[DatumRef<'_>; 16]> = old.iter().copied().collect();
             for ((column, _), value) in assignments.iter().zip(&values) {
                 new[*column] = value.as_datum();
+            }
+            if target.sets_keys() && target.mode_of(|column| old[column], |column| new[column]) == target.lock
+            {
+                // A newer version of the row may get another key than the one that it was locked for.
+                target.lock_keys(id, context)?;
             }
             target.update(id, old, &new, &ComputedRows::default(), checks, context)?;
             return_row(returning.as_deref(), &Borrowed(&new), context, emit)
@@ -496,7 +502,7 @@ impl Run<'_> {
         let Operator::Delete { input, table, recheck, returning, .. } = operator else {
             return Err(Error::internal("a data change of another kind"));
         };
-        let source = Source { input, width: table.columns.len(), recheck };
+        let source = Source { input, width: table.columns.len(), recheck, assignments: &[] };
         self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
             target.delete(id, old, None, context)?;
             return_row(returning.as_deref(), row, context, emit)
@@ -512,14 +518,15 @@ impl Run<'_> {
         change: &mut Change<'_>,
     ) -> Result<bool> {
         let target = self.take_target(operator, context)?;
-        let Source { input, width, recheck } = source;
+        let Source { input, width, recheck, assignments } = source;
         let mut count = 0;
         let result = self.rows(input, context, &mut |context, row, _| {
             let Some(id) = scan::row_id(row.datum(width))? else {
                 return Err(Error::internal("the source of a data change gives no row id"));
             };
             let latest;
-            let row: &dyn RowSource = match target.lock(id, context)? {
+            let mode = lock_mode(&target, assignments, row, context)?;
+            let row: &dyn RowSource = match target.lock(id, mode, context)? {
                 Locked::Skip => return Ok(true),
                 Locked::Unchanged => row,
                 Locked::Changed(values) => {
@@ -547,6 +554,41 @@ struct Source<'s> {
     width: usize,
     /// What a row that changed meanwhile must still satisfy.
     recheck: &'s PhysicalRecheck,
+    /// What SET says.
+    assignments: &'s [(usize, Expression)],
+}
+
+/// How a row is locked before it is changed.
+fn lock_mode(
+    target: &Target,
+    assignments: &[(usize, Expression)],
+    row: &dyn RowSource,
+    context: &ExecutionContext<'_>,
+) -> Result<RowLockMode> {
+    if !target.sets_keys() {
+        return Ok(target.lock);
+    }
+    let evaluation = evaluation_of(context);
+    let mut new = Vec::with_capacity(assignments.len());
+    for (column, expression) in assignments.iter().filter(|(column, _)| target.is_key_column(*column)) {
+        let mut volatile = false;
+        each_part(expression, &mut |part| {
+            volatile |= matches!(
+                part,
+                Expression::Call { function, .. } if function.volatility == Volatility::Volatile
+            );
+        });
+        if volatile {
+            // It is evaluated once, when the row is changed.
+            return Ok(target.lock);
+        }
+        new.push((*column, row::evaluate(expression, row, &evaluation)?));
+    }
+    let assigned_to = |column: usize| {
+        let value = new.iter().find(|(assigned, _)| *assigned == column);
+        value.map_or(DatumRef::Null, |(_, value)| value.as_ref())
+    };
+    Ok(target.mode_of(|column| row.datum(column), assigned_to))
 }
 
 /// Whether a row that changed meanwhile still qualifies.
