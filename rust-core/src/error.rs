@@ -70,6 +70,7 @@ states! {
     INVALID_ARGUMENT_FOR_WIDTH_BUCKET = "2201G", "invalid argument for width_bucket";
     ARRAY_SUBSCRIPT_ERROR = "2202E", "a position outside its range";
     INVALID_USE_OF_ESCAPE_CHARACTER = "2200C", "invalid use of an escape character";
+    SEQUENCE_GENERATOR_LIMIT_EXCEEDED = "2200H", "a sequence has no value left";
     INVALID_ROW_COUNT_IN_LIMIT = "2201W", "LIMIT must not be negative";
     INVALID_ROW_COUNT_IN_OFFSET = "2201X", "OFFSET must not be negative";
     CHARACTER_NOT_IN_REPERTOIRE = "22021", "NUL or invalid UTF-8 in text";
@@ -110,6 +111,7 @@ states! {
     DUPLICATE_ALIAS = "42712", "table name or alias used twice";
     AMBIGUOUS_FUNCTION = "42725", "ambiguous function call";
     GROUPING_ERROR = "42803", "column must appear in GROUP BY or an aggregate";
+    GENERATED_ALWAYS = "428C9", "the column makes its values itself";
     DATATYPE_MISMATCH = "42804", "data types do not match";
     WRONG_OBJECT_TYPE = "42809", "wrong kind of object";
     INVALID_FOREIGN_KEY = "42830", "invalid foreign key";

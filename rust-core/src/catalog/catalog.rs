@@ -1,12 +1,13 @@
 //! The catalog of an open database: the newest committed definitions, and their way to disk.
 //!
-//! Definitions of tables and views, and what ANALYZE found, are values of the catalog tree under their number; the
-//! names of tables, indexes and views are keys of their own, so that two transactions that make the same name meet at
+//! Definitions of tables, views and sequences, and what ANALYZE found, are values of the catalog tree under their number; the
+//! names of tables, indexes, views and sequences are keys of their own, so that two transactions that make the same name meet at
 //! its lock. A transaction that changes definitions keeps its own snapshot (`with_table`, `without_view` …) until it
 //! commits, then hands it to [`Catalog::publish`], which adds its changes to whatever others have published meanwhile.
 //! Knows definitions and transactions. Knows no SQL.
 
 use crate::catalog::family::Family;
+use crate::catalog::sequence_definition::SequenceDefinition;
 use crate::catalog::snapshot::{CatalogChange, CatalogSnapshot};
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
@@ -110,6 +111,28 @@ impl Catalog {
         Family::VIEW.remove(transaction, view.id)
     }
 
+    /// Writes a new or changed sequence, with its name.
+    /// # Errors
+    /// As [`Catalog::write_table`].
+    pub fn write_sequence(&self, transaction: &mut Transaction, sequence: &SequenceDefinition) -> Result<()> {
+        let old: Option<SequenceDefinition> = Family::SEQUENCE.read(transaction, sequence.id)?;
+        let old_names: Vec<&str> = old.iter().map(|sequence| sequence.name.as_str()).collect();
+        change_names(transaction, sequence.id, &old_names, &[&sequence.name])?;
+        Family::SEQUENCE.write(transaction, sequence.id, sequence)
+    }
+
+    /// Removes a sequence with its name.
+    /// # Errors
+    /// As [`Catalog::write_table`].
+    pub fn remove_sequence(
+        &self,
+        transaction: &mut Transaction,
+        sequence: &SequenceDefinition,
+    ) -> Result<()> {
+        change_names(transaction, sequence.id, &[&sequence.name], &[])?;
+        Family::SEQUENCE.remove(transaction, sequence.id)
+    }
+
     /// Writes what ANALYZE found of a table.
     /// # Errors
     /// `53200`.
@@ -186,8 +209,8 @@ fn take_name(transaction: &mut Transaction, name: &str, owner: ObjectId) -> Resu
 /// Refuses entries whose first key byte means nothing to this version: what a newer one keeps there must hold too.
 fn refuse_unknown_kinds(transaction: &Transaction) -> Result<()> {
     let tree = transaction.tree_handle(CATALOG_TREE)?;
-    let families = [Family::TABLE.first_byte, Family::VIEW.first_byte, Family::STATISTICS.first_byte];
-    let mut known = [NAME, families[0], families[1], families[2]];
+    let (table, view) = (Family::TABLE.first_byte, Family::VIEW.first_byte);
+    let mut known = [NAME, table, view, Family::SEQUENCE.first_byte, Family::STATISTICS.first_byte];
     known.sort_unstable();
     let mut lower = 0;
     for kind in known.into_iter().map(Some).chain([None]) {
@@ -224,6 +247,9 @@ fn read_definitions(transaction: &Transaction) -> Result<CatalogSnapshot> {
     })?;
     Family::VIEW.read_all(transaction, |_, view| {
         snapshot = snapshot.with_view(Arc::new(view));
+    })?;
+    Family::SEQUENCE.read_all(transaction, |_, sequence| {
+        snapshot = snapshot.with_sequence(Arc::new(sequence));
     })?;
     Family::STATISTICS.read_all(transaction, |table, statistics| {
         snapshot = snapshot.with_statistics(table, Arc::new(statistics));

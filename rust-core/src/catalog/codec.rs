@@ -4,6 +4,7 @@
 //! was written before stays readable.
 
 use crate::catalog::older_versions::{FirstTableDefinition, SecondTableDefinition};
+use crate::catalog::sequence_definition::SequenceDefinition;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
 use crate::common::ids::{COUNTER_TREE, TreeId};
@@ -104,6 +105,25 @@ impl Stored for ViewDefinition {
         } else {
             Err("It has not as many types as columns.")
         }
+    }
+}
+
+impl Stored for SequenceDefinition {
+    const NAME: &'static str = "sequence definition";
+    const VERSION: u8 = 1;
+
+    fn check(&self) -> Result<(), &'static str> {
+        let options = &self.options;
+        let is_integer =
+            matches!(options.data_type, DataType::SmallInt | DataType::Integer | DataType::BigInt);
+        if !is_integer || options.increment == 0 || options.cache < 1 {
+            return Err("Its type, increment or cache is none of a sequence.");
+        }
+        if options.minimum >= options.maximum || !(options.minimum..=options.maximum).contains(&options.start)
+        {
+            return Err("Its range is empty, or it starts outside of it.");
+        }
+        Ok(())
     }
 }
 

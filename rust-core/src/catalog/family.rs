@@ -9,6 +9,7 @@ use crate::transaction::types::ReadView;
 use std::marker::PhantomData;
 use std::ops::Bound;
 
+use crate::catalog::sequence_definition::SequenceDefinition;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
 use crate::statistics::table_statistics::TableStatistics;
@@ -30,6 +31,11 @@ impl Family<TableDefinition> {
 impl Family<ViewDefinition> {
     /// Definitions of views.
     pub(super) const VIEW: Self = Family { first_byte: b'v', stored: PhantomData };
+}
+
+impl Family<SequenceDefinition> {
+    /// Definitions of sequences.
+    pub(super) const SEQUENCE: Self = Family { first_byte: b'q', stored: PhantomData };
 }
 
 impl Family<TableStatistics> {

@@ -1,4 +1,4 @@
-//! Definitions of tables, columns, indexes, constraints and views as data, and what ANALYZE found of tables.
+//! Definitions of tables, columns, indexes, constraints, views and sequences as data, and what ANALYZE found of tables.
 //!
 //! Expressions (defaults, checks) and the queries of views are kept as SQL text; the catalog holds no bound tree.
 
@@ -7,6 +7,8 @@ pub mod catalog;
 pub mod codec;
 mod family;
 mod older_versions;
+pub mod sequence_definition;
+pub mod sequence_runtime;
 pub mod snapshot;
 pub mod table_definition;
 pub mod verify;

@@ -1,8 +1,9 @@
 //! All definitions at one moment: immutable and shared.
 //!
-//! Tables, indexes and views share one name space a schema, as in PostgreSQL. There is one schema, `public`.
+//! Tables, indexes, views and sequences share one name space a schema, as in PostgreSQL. There is one schema, `public`.
 //! A transaction that changes definitions makes its own snapshots; each remembers what it changed.
 
+use crate::catalog::sequence_definition::SequenceDefinition;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
 use crate::common::ids::ObjectId;
@@ -30,6 +31,10 @@ pub enum CatalogChange {
     PutView(Arc<ViewDefinition>),
     /// A view was dropped.
     RemoveView(ObjectId),
+    /// A sequence was made or changed.
+    PutSequence(Arc<SequenceDefinition>),
+    /// A sequence was dropped.
+    RemoveSequence(ObjectId),
     /// A table was analyzed.
     PutStatistics(ObjectId, Arc<TableStatistics>),
 }
@@ -45,6 +50,8 @@ pub struct CatalogSnapshot {
     views: BTreeMap<String, Arc<ViewDefinition>>,
     /// The tables that refer to a table by foreign keys.
     referring: BTreeMap<ObjectId, Vec<ObjectId>>,
+    sequences: BTreeMap<String, Arc<SequenceDefinition>>,
+    sequence_names: BTreeMap<ObjectId, String>,
     statistics: BTreeMap<ObjectId, Arc<TableStatistics>>,
     /// What differs from the committed snapshot that this one was made from, in order.
     changes: Vec<CatalogChange>,
@@ -59,6 +66,8 @@ pub enum Relation {
     Index(Arc<TableDefinition>, usize),
     /// A view.
     View(Arc<ViewDefinition>),
+    /// A sequence.
+    Sequence(Arc<SequenceDefinition>),
 }
 
 impl CatalogSnapshot {
@@ -159,6 +168,31 @@ impl CatalogSnapshot {
         found
     }
 
+    /// The sequence of this name; no schema means `public`.
+    pub fn sequence(&self, schema: Option<&str>, name: &str) -> Option<Arc<SequenceDefinition>> {
+        if schema.is_some_and(|schema| !self.has_schema(schema)) {
+            return None;
+        }
+        self.sequences.get(name).cloned()
+    }
+
+    /// The sequence with this number.
+    pub fn sequence_by_id(&self, id: ObjectId) -> Option<&Arc<SequenceDefinition>> {
+        self.sequences.get(self.sequence_names.get(&id)?)
+    }
+
+    /// All sequences, by name.
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<SequenceDefinition>> {
+        self.sequences.values()
+    }
+
+    /// The sequences that go with a table's columns, by name.
+    pub fn sequences_owned_by(&self, table: ObjectId) -> impl Iterator<Item = &Arc<SequenceDefinition>> {
+        self.sequences
+            .values()
+            .filter(move |sequence| sequence.owner.is_some_and(|owner| owner.table == table))
+    }
+
     /// What ANALYZE found of a table; `None`: it was never analyzed.
     pub fn statistics(&self, table: ObjectId) -> Option<&Arc<TableStatistics>> {
         self.statistics.get(&table)
@@ -193,15 +227,16 @@ impl CatalogSnapshot {
         Some((Arc::clone(self.tables.get(table)?), *position))
     }
 
-    /// What the name stands for: table, index or view.
+    /// What the name stands for: table, index, view or sequence.
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Option<Relation> {
         let table = || self.table(schema, name).map(Relation::Table);
         let index = || self.index(schema, name).map(|(table, position)| Relation::Index(table, position));
         let view = || self.view(schema, name).map(Relation::View);
-        table().or_else(index).or_else(view)
+        let sequence = || self.sequence(schema, name).map(Relation::Sequence);
+        table().or_else(index).or_else(view).or_else(sequence)
     }
 
-    /// Whether a table, an index, a view or the constraint of a row id has this name.
+    /// Whether a table, an index, a view, a sequence or the constraint of a row id has this name.
     pub fn is_name_taken(&self, schema: Option<&str>, name: &str) -> bool {
         self.relation(schema, name).is_some()
             || self.tables.values().any(|table| table.row_id_constraint.as_deref() == Some(name))
@@ -248,6 +283,18 @@ impl CatalogSnapshot {
         self.with_change(CatalogChange::RemoveView(id))
     }
 
+    /// The snapshot with `sequence` added, or put in the place of the one with its number.
+    #[must_use]
+    pub fn with_sequence(&self, sequence: Arc<SequenceDefinition>) -> CatalogSnapshot {
+        self.with_change(CatalogChange::PutSequence(sequence))
+    }
+
+    /// The snapshot without the sequence of this number.
+    #[must_use]
+    pub fn without_sequence(&self, id: ObjectId) -> CatalogSnapshot {
+        self.with_change(CatalogChange::RemoveSequence(id))
+    }
+
     /// The snapshot with what ANALYZE found of a table.
     #[must_use]
     pub fn with_statistics(&self, table: ObjectId, statistics: Arc<TableStatistics>) -> CatalogSnapshot {
@@ -282,6 +329,12 @@ impl CatalogSnapshot {
                 next.views.insert(view.name.clone(), Arc::clone(view));
             }
             CatalogChange::RemoveView(id) => next.views.retain(|_, old| old.id != *id),
+            CatalogChange::PutSequence(sequence) => {
+                next.remove_sequence(sequence.id);
+                next.sequence_names.insert(sequence.id, sequence.name.clone());
+                next.sequences.insert(sequence.name.clone(), Arc::clone(sequence));
+            }
+            CatalogChange::RemoveSequence(id) => next.remove_sequence(*id),
             // Somebody else may have dropped the table.
             CatalogChange::PutStatistics(table, statistics) if next.names_by_id.contains_key(table) => {
                 next.statistics.insert(*table, Arc::clone(statistics));
@@ -307,6 +360,12 @@ impl CatalogSnapshot {
                     }
                 }
             }
+        }
+    }
+
+    fn remove_sequence(&mut self, id: ObjectId) {
+        if let Some(name) = self.sequence_names.remove(&id) {
+            self.sequences.remove(&name);
         }
     }
 

@@ -27,6 +27,10 @@ pub fn read_definitions(
         Ok(view) => snapshot = snapshot.with_view(Arc::new(view)),
         Err(error) => report(format!("the definition of view {id}: {error}")),
     })?;
+    Family::SEQUENCE.read_each(transaction, |id, sequence| match sequence {
+        Ok(sequence) => snapshot = snapshot.with_sequence(Arc::new(sequence)),
+        Err(error) => report(format!("the definition of sequence {id}: {error}")),
+    })?;
     Family::STATISTICS.read_each(transaction, |id, statistics| match statistics {
         Ok(statistics) => snapshot = snapshot.with_statistics(id, Arc::new(statistics)),
         Err(error) => report(format!("the statistics of table {id}: {error}")),
@@ -47,6 +51,7 @@ pub fn verify_names(
         expected.extend(names_of(table).iter().map(|name| ((*name).to_owned(), table.id.0)));
     }
     expected.extend(definitions.views().map(|view| (view.name.clone(), view.id.0)));
+    expected.extend(definitions.sequences().map(|sequence| (sequence.name.clone(), sequence.id.0)));
     let tree = transaction.tree_handle(CATALOG_TREE)?;
     let mut found: BTreeMap<String, Option<u32>> = BTreeMap::new();
     let mut scan =
@@ -115,6 +120,11 @@ pub fn write_definitions(transaction: &mut Transaction, definitions: &CatalogSna
         largest = largest.max(view.id.0);
         change_names(transaction, view.id, &[], &[&view.name])?;
         Family::VIEW.write(transaction, view.id, view)?;
+    }
+    for sequence in definitions.sequences() {
+        largest = largest.max(sequence.id.0);
+        change_names(transaction, sequence.id, &[], &[&sequence.name])?;
+        Family::SEQUENCE.write(transaction, sequence.id, sequence)?;
     }
     // Numbers are not given out twice, also where the counters are lost.
     transaction.max(COUNTER_TREE, &OBJECT_COUNTER_KEY, u64::from(largest))

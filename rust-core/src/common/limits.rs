@@ -21,6 +21,10 @@ pub const TARGET_LIST_MAX: usize = 1664;
 pub const VALUE_BYTES_MAX: usize = 1 << 30;
 /// Statement parameters ($1 …).
 pub const PARAMETERS_MAX: usize = 65_535;
+/// Bytes of the payload of a notification, as in PostgreSQL.
+pub const NOTIFICATION_PAYLOAD_BYTES_MAX: usize = 7999;
+/// Bytes of notifications that wait for one session.
+pub const NOTIFICATION_BYTES_MAX: usize = 8 << 20;
 /// Default page size in bytes.
 pub const PAGE_SIZE_DEFAULT: usize = 8192;
 /// First log segment in bytes; each next one doubles.

@@ -2,6 +2,7 @@
 //! Knows every layer below sessions. Knows no SQL.
 
 use crate::catalog::catalog::Catalog;
+use crate::catalog::sequence_runtime;
 use crate::common::clock::{Clock, SystemClock};
 use crate::common::ids::{Lsn, TransactionId};
 use crate::common::memory::{MemoryAccount, Reservation};
@@ -62,6 +63,7 @@ pub(super) struct Instance {
     /// Its checkpoint is locked, because another process writes the file.
     beside_writer: bool,
     next_session: AtomicU64,
+    catalog: Arc<Catalog>,
     /// Handles that looked at the file while it was open. Closing one would take away the system's note of which
     /// process holds the lock, which others report.
     probes: Mutex<Vec<Arc<dyn File>>>,
@@ -83,6 +85,8 @@ impl Instance {
         if self.leaves_nothing || self.manager.poisoned().is_some() {
             return Ok(());
         }
+        // Failing that, sequences leave out a few values.
+        let _ = sequence_runtime::settle(&self.catalog.current(), &self.manager);
         self.manager.checkpoint(true)?;
         self.log.remove()
     }
@@ -481,6 +485,7 @@ pub(super) fn assemble(
         closed_cleanly,
         beside_writer: place.beside_writer,
         next_session: AtomicU64::new(0),
+        catalog: Arc::clone(&catalog),
         probes: Mutex::new(Vec::new()),
         _log_memory: log_memory,
         claim: OnceLock::new(),

@@ -242,6 +242,9 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::Truncate
         | PreparedKind::DropView
         | PreparedKind::AlterTable
+        | PreparedKind::CreateSequence
+        | PreparedKind::AlterSequence
+        | PreparedKind::DropSequence
         | PreparedKind::CreateTableAs => LUMOS_STMT_DDL,
         PreparedKind::Begin
         | PreparedKind::Commit
@@ -252,10 +255,17 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::SetConstraints
         | PreparedKind::Lock => LUMOS_STMT_TRANSACTION,
         PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
-        PreparedKind::Checkpoint
+        PreparedKind::Listen
+        | PreparedKind::Unlisten
+        | PreparedKind::Notify
+        | PreparedKind::Checkpoint
         | PreparedKind::Explain
         | PreparedKind::Copy
         | PreparedKind::Analyze
+        | PreparedKind::DiscardAll
+        | PreparedKind::DiscardPlans
+        | PreparedKind::DiscardSequences
+        | PreparedKind::DiscardTemporary
         | PreparedKind::Vacuum => LUMOS_STMT_OTHER,
     })
 }

@@ -1,11 +1,12 @@
 //! A transaction as the session runs it: with its modes and its own definitions.
 
+use crate::catalog::sequence_runtime::CommitGuard;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::ids::Lsn;
 use crate::common::sync::Arc;
-use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::session::engine::Engine;
+use crate::session::environment::SessionEnvironment;
 use crate::session::savepoint::Savepoints;
 use crate::sql::executor::PendingChecks;
 use crate::transaction::transaction::Transaction;
@@ -14,6 +15,8 @@ use crate::transaction::types::IsolationLevel;
 /// A running transaction. Dropping it rolls it back.
 pub(crate) struct Block {
     pub(crate) transaction: Transaction,
+    /// Its number among the session's.
+    pub(crate) number: u64,
     pub(crate) isolation: IsolationLevel,
     pub(crate) read_only: bool,
     /// The catalog with this transaction's own definitions; `None`: it has made none.
@@ -30,15 +33,34 @@ pub(crate) struct Block {
 
 impl Block {
     /// Commits; own definitions become everybody's.
-    pub(crate) fn commit(self, durability: Durability, engine: &Engine) -> Result<Option<Lsn>> {
-        let transaction = self.transaction;
-        let Some(own) = self.catalog else { return transaction.commit(durability) };
-        engine.definitions.publish(|| {
-            let committed = transaction.commit(durability)?;
-            if let Some(timestamp) = committed {
-                engine.catalog.publish(timestamp, &own);
-            }
-            Ok(committed)
-        })
+    pub(crate) fn commit(self, engine: &Engine, environment: &SessionEnvironment) -> Result<Option<Lsn>> {
+        let durability = environment.settings.effects().durability;
+        let mut transaction = self.transaction;
+        let said = environment.said.take(self.number);
+        let in_order = said.as_ref().filter(|said| said.has_messages()).map(|_| engine.notifications.order());
+        let committed = match self.catalog {
+            None => transaction.commit(durability)?,
+            Some(own) => engine.definitions.publish(|| {
+                let current = engine.catalog.current();
+                let sequences = CommitGuard::take(&own, &current, &engine.manager, &mut transaction)?;
+                let committed = transaction.commit(durability)?;
+                if let Some(timestamp) = committed {
+                    sequences.committed(timestamp);
+                    engine.catalog.publish(timestamp, &own);
+                }
+                Ok(committed)
+            })?,
+        };
+        if let Some(said) = said {
+            engine.notifications.deliver(environment.session(), said);
+        }
+        drop(in_order);
+        // Who writes nothing still must not see the values it drew given out again.
+        if let Some(logged) = environment.sequence_values.take_logged()
+            && committed.is_none()
+        {
+            engine.manager.wait_durable(logged, durability)?;
+        }
+        Ok(committed)
     }
 }

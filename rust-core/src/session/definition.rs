@@ -89,6 +89,11 @@ impl Session {
                 self.drop_relations(DropKind::Table, &drop, &base, block)?;
             }
             BoundStatement::DropView(drop) => self.drop_relations(DropKind::View, &drop, &base, block)?,
+            BoundStatement::CreateSequence(create) => self.create_sequence(create, &base, block)?,
+            BoundStatement::AlterSequence(alter) => self.alter_sequence(&alter, &base, block)?,
+            BoundStatement::DropSequence(drop) => {
+                self.drop_relations(DropKind::Sequence, &drop, &base, block)?;
+            }
             BoundStatement::DropIndex(drop) => self.drop_indexes(&drop, base, block)?,
             BoundStatement::AlterTable(alter) => self.alter_table(alter, &base, block)?,
             BoundStatement::Truncate(targets) => self.truncate(targets, &base, block)?,
@@ -133,6 +138,7 @@ impl Session {
         {
             return Err(duplicate_relation(name).at(create.position));
         }
+        Session::check_sequence_names(create, base)?;
         let transaction = &mut block.transaction;
         transaction.start_statement()?;
         let layout = build::create_trees(
@@ -157,11 +163,13 @@ impl Session {
             let key_id = self.engine.catalog.next_object_id(transaction)?;
             foreign_keys.push(foreign_key(key_id, key, id));
         }
+        let mut columns = create.columns.clone();
+        let sequences = self.column_sequences(create, id, &mut columns, block)?;
         let table = Arc::new(TableDefinition {
             id,
             schema: create.schema.clone(),
             name: create.name.clone(),
-            columns: create.columns.clone(),
+            columns,
             checks: create.checks.clone(),
             indexes,
             foreign_keys,
@@ -169,7 +177,8 @@ impl Session {
             row_id_constraint: create.row_id_constraint.clone(),
             layout: Arc::new(layout),
         });
-        self.put(Arc::clone(&table), base, block)?;
+        let base = sequences.into_iter().fold(base.clone(), |base, sequence| base.with_sequence(sequence));
+        self.put(Arc::clone(&table), &base, block)?;
         Ok(Some(table))
     }
 

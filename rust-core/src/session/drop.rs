@@ -1,5 +1,6 @@
 //! DROP: what is removed, what would be left hanging, and what goes with it.
 
+use crate::catalog::sequence_definition::SequenceDefinition;
 use crate::catalog::snapshot::{CatalogSnapshot, Relation};
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
@@ -7,6 +8,7 @@ use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
+use crate::session::sequence::{defaults_over, drop_hint, needed_by_identity};
 use crate::session::session::Session;
 use crate::sql::binder::bound::{DropObjects, ObjectName};
 use crate::table::build;
@@ -17,6 +19,7 @@ use crate::transaction::types::TableLockMode;
 pub(crate) enum DropKind {
     Table,
     View,
+    Sequence,
 }
 
 /// What is about to go.
@@ -25,6 +28,9 @@ struct Doomed {
     views: Vec<Arc<ViewDefinition>>,
     /// Foreign keys of tables that stay: the table and the number of each.
     foreign_keys: Vec<(ObjectId, ObjectId)>,
+    sequences: Vec<Arc<SequenceDefinition>>,
+    /// Defaults of tables that stay: table and column.
+    defaults: Vec<(ObjectId, usize)>,
     /// Number and description of each, in the order in which they were found.
     found: Vec<(ObjectId, String)>,
 }
@@ -38,6 +44,13 @@ impl Doomed {
         if !self.contains(table.id) {
             self.found.push((table.id, format!("table {}", table.name)));
             self.tables.push(table);
+        }
+    }
+
+    fn add_sequence(&mut self, sequence: Arc<SequenceDefinition>) {
+        if !self.contains(sequence.id) {
+            self.found.push((sequence.id, format!("sequence {}", sequence.name)));
+            self.sequences.push(sequence);
         }
     }
 
@@ -58,21 +71,37 @@ impl Session {
         base: &CatalogSnapshot,
         block: &mut Block,
     ) -> Result<()> {
-        let mut doomed =
-            Doomed { tables: Vec::new(), views: Vec::new(), foreign_keys: Vec::new(), found: Vec::new() };
+        let mut doomed = Doomed {
+            tables: Vec::new(),
+            views: Vec::new(),
+            foreign_keys: Vec::new(),
+            sequences: Vec::new(),
+            defaults: Vec::new(),
+            found: Vec::new(),
+        };
         for name in &drop.names {
             let schema = name.schema.as_deref();
             match (base.relation(schema, &name.name), kind) {
                 (Some(Relation::Table(table)), DropKind::Table) => doomed.add_table(table),
                 (Some(Relation::View(view)), DropKind::View) => doomed.add_view(view),
+                (Some(Relation::Sequence(sequence)), DropKind::Sequence) => {
+                    if let Some(refused) = needed_by_identity(&sequence, base) {
+                        return Err(refused.at(name.position));
+                    }
+                    doomed.add_sequence(sequence);
+                }
+                (Some(other), DropKind::Sequence) => return Err(wrong_kind(name, "a sequence", &other)),
                 (Some(other), DropKind::Table) => return Err(wrong_kind(name, "a table", &other)),
                 (Some(other), DropKind::View) => return Err(wrong_kind(name, "a view", &other)),
                 (None, _) => {
                     self.missing_schema(schema, name, drop.if_exists, base)?;
-                    let what = if kind == DropKind::Table { "table" } else { "view" };
-                    let candidates: Vec<&str> = match kind {
-                        DropKind::Table => base.table_names().collect(),
-                        DropKind::View => base.view_names().collect(),
+                    let (what, candidates): (_, Vec<&str>) = match kind {
+                        DropKind::Table => ("table", base.table_names().collect()),
+                        DropKind::View => ("view", base.view_names().collect()),
+                        DropKind::Sequence => {
+                            let names = base.sequences().map(|sequence| sequence.name.as_str());
+                            ("sequence", names.collect())
+                        }
                     };
                     let state = SqlState::UNDEFINED_TABLE;
                     self.missing(name, what, state, drop.if_exists, candidates.into_iter())?;
@@ -92,6 +121,7 @@ impl Session {
     ) -> Result<()> {
         let named = doomed.found.len();
         let mut reasons = Vec::new();
+        self.doom_sequences(base, doomed, &mut reasons);
         let mut next = 0;
         while let Some((id, description)) = doomed.found.get(next).cloned() {
             for view in
@@ -136,6 +166,41 @@ impl Session {
         Ok(())
     }
 
+    /// Adds the sequences that go with what goes, and the defaults that draw from those that go.
+    fn doom_sequences(&self, base: &CatalogSnapshot, doomed: &mut Doomed, reasons: &mut Vec<String>) {
+        for table in &doomed.tables {
+            for sequence in base.sequences_owned_by(table.id) {
+                if !doomed.found.iter().any(|(known, _)| *known == sequence.id) {
+                    doomed.sequences.push(Arc::clone(sequence));
+                }
+            }
+        }
+        let mut next = 0;
+        while let Some(sequence) = doomed.sequences.get(next).cloned() {
+            next += 1;
+            let description = format!("sequence {}", sequence.name);
+            for view in base.views_over(sequence.id).cloned().collect::<Vec<_>>() {
+                if !doomed.contains(view.id) {
+                    reasons.push(format!("view {} depends on {description}", view.name));
+                    doomed.add_view(view);
+                }
+            }
+            for (table, column) in defaults_over(sequence.id, base) {
+                if doomed.tables.iter().any(|gone| gone.id == table.id) {
+                    continue;
+                }
+                let what = format!(
+                    "default value for column {} of table {}",
+                    table.columns[column].name, table.name
+                );
+                reasons.push(format!("{what} depends on {description}"));
+                // No object has the number: it is only listed.
+                doomed.found.push((ObjectId(0), what));
+                doomed.defaults.push((table.id, column));
+            }
+        }
+    }
+
     fn remove(&self, doomed: Doomed, base: &CatalogSnapshot, block: &mut Block) -> Result<()> {
         if doomed.found.is_empty() {
             return Ok(());
@@ -149,6 +214,9 @@ impl Session {
             self.refuse_if_pending(*table, "ALTER TABLE", base, block)?;
             block.transaction.lock_table(*table, TableLockMode::AccessExclusive)?;
         }
+        for (table, _) in &doomed.defaults {
+            block.transaction.lock_table(*table, TableLockMode::AccessExclusive)?;
+        }
         block.transaction.start_statement()?;
         let mut next = base.clone();
         for (table, key) in &doomed.foreign_keys {
@@ -156,6 +224,17 @@ impl Session {
             let table = Arc::new(table.without_foreign_key(*key));
             self.engine.catalog.write_table(&mut block.transaction, &table)?;
             next = next.with_table(table);
+        }
+        for (table, column) in &doomed.defaults {
+            let Some(table) = next.table_by_id(*table) else { continue };
+            let mut table = (*table).clone();
+            table.columns[*column].default = None;
+            self.engine.catalog.write_table(&mut block.transaction, &table)?;
+            next = next.with_table(Arc::new(table));
+        }
+        for sequence in &doomed.sequences {
+            self.engine.catalog.remove_sequence(&mut block.transaction, sequence)?;
+            next = next.without_sequence(sequence.id);
         }
         for view in &doomed.views {
             self.engine.catalog.remove_view(&mut block.transaction, view)?;
@@ -295,11 +374,7 @@ impl Session {
 }
 
 fn wrong_kind(name: &ObjectName, wanted: &str, found: &Relation) -> Error {
-    let hint = match found {
-        Relation::Table(_) => "Use DROP TABLE to remove a table.",
-        Relation::Index(..) => "Use DROP INDEX to remove an index.",
-        Relation::View(_) => "Use DROP VIEW to remove a view.",
-    };
+    let hint = drop_hint(found);
     Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not {wanted}", name.name))
         .at(name.position)
         .hint(hint)

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::io::vfs::Vfs;
 use crate::session::definition_gate::DefinitionGate;
 use crate::session::locks;
+use crate::session::notifications::NotificationHub;
 use crate::session::sessions::Sessions;
 use crate::transaction::manager::TransactionManager;
 use std::any::Any;
@@ -51,6 +52,8 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Where COPY finds its files.
     pub files: Arc<dyn Vfs>,
+    /// Who listens to what.
+    pub notifications: NotificationHub,
     /// See there.
     pub options: EngineOptions,
     /// Who is connected.
@@ -88,6 +91,7 @@ impl Engine {
             manager,
             catalog,
             definitions: DefinitionGate::default(),
+            notifications: NotificationHub::new(Arc::clone(&memory)),
             memory,
             clock,
             files,

@@ -1,5 +1,6 @@
 //! What functions ask the session: time, zone, settings, random numbers. One statement sees one time.
 
+use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
 use crate::common::random::Random;
@@ -8,12 +9,16 @@ use crate::common::sync::atomic::Ordering;
 use crate::error::{Error, Result};
 use crate::session::engine::Engine;
 use crate::session::notice::Notices;
+use crate::session::notifications::SaidByBlock;
 use crate::session::presence::Presence;
+use crate::session::sequence_values::SequenceValuesKept;
 use crate::session::settings::Settings;
 use crate::session::{locks, vacuum};
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
+use crate::sql::functions::notifications::Notifications;
 use crate::sql::functions::registry::Environment;
+use crate::sql::functions::sequences::Sequences;
 use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::text_style::TextStyle;
 use crate::transaction::types::IsolationLevel;
@@ -38,6 +43,14 @@ pub(crate) struct SessionEnvironment {
     pub(crate) transaction_owner: Cell<u32>,
     /// What functions warn of, until the call ends.
     warnings: RefCell<Vec<Error>>,
+    /// The definitions of the transaction that runs now, where it has made some.
+    pub(crate) own_catalog: RefCell<Option<Arc<CatalogSnapshot>>>,
+    pub(crate) sequence_values: SequenceValuesKept,
+    pub(crate) said: SaidByBlock,
+    /// The number of the block whose statement runs, or ran last.
+    pub(crate) running_block: Cell<u64>,
+    /// Numbers blocks, those of portals outside a block too.
+    blocks: Cell<u64>,
     /// Isolation level and read-only flag of the running transaction, as SHOW prints them.
     pub(crate) transaction_isolation: &'static str,
     pub(crate) transaction_read_only: bool,
@@ -59,6 +72,11 @@ impl SessionEnvironment {
             cancel: CancelToken::default(),
             transaction_owner: Cell::new(0),
             warnings: RefCell::default(),
+            own_catalog: RefCell::new(None),
+            sequence_values: SequenceValuesKept::default(),
+            said: SaidByBlock::default(),
+            running_block: Cell::new(0),
+            blocks: Cell::new(0),
             transaction_isolation: "read committed",
             transaction_read_only: false,
         }
@@ -84,6 +102,28 @@ impl SessionEnvironment {
         self.warnings.get_mut().drain(..).for_each(|warning| notices.warning(warning));
     }
 
+    pub(crate) fn session(&self) -> u64 {
+        self.session_id
+    }
+
+    /// A number for a new block.
+    pub(crate) fn next_block(&self) -> u64 {
+        self.blocks.set(self.blocks.get() + 1);
+        self.blocks.get()
+    }
+
+    /// What runs next does so in the block of this number, with these definitions of its own.
+    #[inline]
+    pub(crate) fn run_in(&self, block: u64, own: Option<&Arc<CatalogSnapshot>>) {
+        self.running_block.set(block);
+        let mut current = self.own_catalog.borrow_mut();
+        match (&*current, own) {
+            (None, None) => {}
+            (Some(current), Some(own)) if Arc::ptr_eq(current, own) => {}
+            _ => *current = own.cloned(),
+        }
+    }
+
     /// A new statement: its time is taken anew.
     pub(crate) fn start_statement(&self) {
         self.statement_time.set(None);
@@ -106,6 +146,14 @@ impl SessionEnvironment {
 impl Environment for SessionEnvironment {
     fn space(&self) -> Result<Vec<SpaceLine>> {
         vacuum::space(&self.engine)
+    }
+
+    fn notifications(&self) -> Option<&dyn Notifications> {
+        Some(self)
+    }
+
+    fn sequences(&self) -> Option<&dyn Sequences> {
+        Some(self)
     }
 
     fn locks(&self) -> Vec<LockLine> {

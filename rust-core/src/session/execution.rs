@@ -12,6 +12,7 @@ use crate::session::prepared::{Body, Plan, Prepared};
 use crate::session::session::Session;
 use crate::session::short_path::{BatchSink, takes_short_path};
 use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only};
+use crate::sql::binder::bound::BoundStatement;
 use crate::sql::executor::{self, Execution, ExecutionContext, point};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
@@ -49,6 +50,9 @@ impl Session {
             Body::Lock => self.execute_lock(statement),
             Body::Explain => self.execute_explain(statement, parameters),
             Body::Copy(_) => self.execute_copy(statement),
+            Body::Control(bound) if let BoundStatement::Notification(what) = &**bound => {
+                self.execute_notification(statement, what)
+            }
             Body::Control(bound) => self.execute_control(statement, bound),
         };
         if result.is_err() {
@@ -93,6 +97,7 @@ impl Session {
             let mut memory = self.engine.memory.reservation();
             let parameters = std::mem::take(&mut state.parameters);
             self.environment.transaction_owner.set(block.transaction.lock_owner());
+            self.environment.run_in(block.number, block.catalog.as_ref());
             let mut context = ExecutionContext {
                 manager: &self.engine.manager,
                 transaction: &mut block.transaction,
@@ -146,9 +151,8 @@ impl Session {
         match result {
             Ok(Started::Complete(ready, affected, memory)) => {
                 if autocommit {
-                    let durability = self.environment.settings.effects().durability;
                     self.check_deferred(&mut block)?;
-                    if block.commit(durability, &self.engine)?.is_some() {
+                    if block.commit(&self.engine, &self.environment)?.is_some() {
                         self.after_commit();
                     }
                 } else {
@@ -177,7 +181,7 @@ impl Session {
                 if !autocommit {
                     self.block = Some(block);
                 } else if is_planted(PlantedFault::FailureCommitted) {
-                    block.commit(self.environment.settings.effects().durability, &self.engine)?;
+                    block.commit(&self.engine, &self.environment)?;
                 }
                 Err(error)
             }
@@ -271,7 +275,7 @@ impl Session {
                 state.execution = None;
                 match state.own.take() {
                     Some(block) => {
-                        block.commit(self.environment.settings.effects().durability, &self.engine)?;
+                        block.commit(&self.engine, &self.environment)?;
                     }
                     None => {
                         if let Some(block) = &mut self.block {
@@ -310,6 +314,7 @@ impl Session {
         parameters: &'a [Datum],
     ) -> ExecutionContext<'a> {
         self.environment.transaction_owner.set(block.transaction.lock_owner());
+        self.environment.run_in(block.number, block.catalog.as_ref());
         ExecutionContext {
             manager: &self.engine.manager,
             transaction: &mut block.transaction,

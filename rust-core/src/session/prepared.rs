@@ -10,7 +10,8 @@ use crate::session::copy::{self, CopyDirection};
 use crate::session::engine::Engine;
 use crate::session::result::{PreparedKind, ResultColumn};
 use crate::sql::ast::StatementWithSpan;
-use crate::sql::binder::bound::{BindOptions, BoundStatement, TransactionStatement};
+use crate::sql::ast::control::DiscardKind;
+use crate::sql::binder::bound::{BindOptions, BoundStatement, NotificationStatement, TransactionStatement};
 use crate::sql::executor::point::{self, PointScratch};
 use crate::sql::parser;
 use crate::sql::plan::logical::LockStrength;
@@ -224,6 +225,16 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::CreateView(_) => PreparedKind::CreateView,
         BoundStatement::DropView(_) => PreparedKind::DropView,
         BoundStatement::CreateTableAs(_) => PreparedKind::CreateTableAs,
+        BoundStatement::CreateSequence(_) => PreparedKind::CreateSequence,
+        BoundStatement::AlterSequence(_) => PreparedKind::AlterSequence,
+        BoundStatement::DropSequence(_) => PreparedKind::DropSequence,
+        BoundStatement::Notification(NotificationStatement::Listen(_)) => PreparedKind::Listen,
+        BoundStatement::Notification(NotificationStatement::Unlisten(_)) => PreparedKind::Unlisten,
+        BoundStatement::Notification(NotificationStatement::Notify { .. }) => PreparedKind::Notify,
+        BoundStatement::Discard(DiscardKind::All) => PreparedKind::DiscardAll,
+        BoundStatement::Discard(DiscardKind::Plans) => PreparedKind::DiscardPlans,
+        BoundStatement::Discard(DiscardKind::Sequences) => PreparedKind::DiscardSequences,
+        BoundStatement::Discard(DiscardKind::Temporary) => PreparedKind::DiscardTemporary,
     }
 }
 
@@ -260,6 +271,9 @@ impl Prepared {
             | BoundStatement::DropIndex(_)
             | BoundStatement::Truncate(_)
             | BoundStatement::CreateView(_)
+            | BoundStatement::CreateSequence(_)
+            | BoundStatement::AlterSequence(_)
+            | BoundStatement::DropSequence(_)
             | BoundStatement::DropView(_) => Body::Definition,
             BoundStatement::CreateTableAs(create) => {
                 parameters = create.parameters.into_boxed_slice();

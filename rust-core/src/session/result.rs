@@ -110,6 +110,26 @@ pub enum PreparedKind {
     SetConstraints,
     /// ALTER TABLE.
     AlterTable,
+    /// CREATE SEQUENCE.
+    CreateSequence,
+    /// ALTER SEQUENCE.
+    AlterSequence,
+    /// DROP SEQUENCE.
+    DropSequence,
+    /// LISTEN.
+    Listen,
+    /// UNLISTEN.
+    Unlisten,
+    /// NOTIFY.
+    Notify,
+    /// DISCARD ALL.
+    DiscardAll,
+    /// DISCARD PLANS.
+    DiscardPlans,
+    /// DISCARD SEQUENCES.
+    DiscardSequences,
+    /// DISCARD TEMP.
+    DiscardTemporary,
 }
 
 impl PreparedKind {
@@ -156,6 +176,16 @@ impl PreparedKind {
             PreparedKind::Truncate => "TRUNCATE TABLE",
             PreparedKind::SetConstraints => "SET CONSTRAINTS",
             PreparedKind::AlterTable => "ALTER TABLE",
+            PreparedKind::CreateSequence => "CREATE SEQUENCE",
+            PreparedKind::AlterSequence => "ALTER SEQUENCE",
+            PreparedKind::DropSequence => "DROP SEQUENCE",
+            PreparedKind::Listen => "LISTEN",
+            PreparedKind::Unlisten => "UNLISTEN",
+            PreparedKind::Notify => "NOTIFY",
+            PreparedKind::DiscardAll => "DISCARD ALL",
+            PreparedKind::DiscardPlans => "DISCARD PLANS",
+            PreparedKind::DiscardSequences => "DISCARD SEQUENCES",
+            PreparedKind::DiscardTemporary => "DISCARD TEMP",
         }
     }
 
@@ -175,6 +205,9 @@ impl PreparedKind {
                 | PreparedKind::CreateTableAs
                 | PreparedKind::Truncate
                 | PreparedKind::AlterTable
+                | PreparedKind::CreateSequence
+                | PreparedKind::AlterSequence
+                | PreparedKind::DropSequence
                 | PreparedKind::Analyze
         )
     }

@@ -6,6 +6,7 @@ use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
+use crate::session::notifications::SaidMark;
 use crate::session::session::Session;
 use crate::session::settings::SettingsMark;
 use crate::sql::executor::PendingMark;
@@ -19,6 +20,7 @@ pub(crate) struct BlockMark {
     read_only: bool,
     settings: SettingsMark,
     pending: PendingMark,
+    said: SaidMark,
 }
 
 /// A name for a mark; a later one with the same name hides it.
@@ -72,12 +74,14 @@ impl Session {
     /// `25P01` outside a block, `53200`.
     pub(crate) fn set_savepoint(&mut self, name: &str) -> Result<()> {
         let settings = self.environment.settings.mark();
+        let said =
+            self.block.as_ref().map_or(SaidMark::default(), |block| self.environment.said.mark(block.number));
         let memory = self.engine.memory.reservation();
         let block = self.explicit_block("SAVEPOINT")?;
         block.savepoints.memory.get_or_insert(memory).grow(Savepoint::memory_bytes(name))?;
         // The isolation level is the whole transaction's from here on.
         block.started = true;
-        let mark = block.mark(settings);
+        let mark = block.mark(settings, said);
         block.savepoints.list.push(Savepoint { name: name.into(), mark });
         Ok(())
     }
@@ -118,7 +122,8 @@ impl Session {
 
     /// Where the open block stands; `None`: there is none.
     pub(crate) fn block_mark(&self) -> Option<BlockMark> {
-        self.block.as_ref().map(|block| block.mark(self.environment.settings.mark()))
+        let block = self.block.as_ref()?;
+        Some(block.mark(self.environment.settings.mark(), self.environment.said.mark(block.number)))
     }
 
     /// Undoes what the open block did since `mark`, which is its own.
@@ -128,6 +133,7 @@ impl Session {
         block.catalog.clone_from(&mark.catalog);
         block.read_only = mark.read_only;
         block.pending.return_to(&mark.pending);
+        self.environment.said.return_to(block.number, mark.said);
         self.environment.settings.return_to(&mark.settings);
         self.environment.transaction_read_only = mark.read_only;
     }
@@ -138,13 +144,14 @@ impl Session {
 }
 
 impl Block {
-    fn mark(&self, settings: SettingsMark) -> BlockMark {
+    fn mark(&self, settings: SettingsMark, said: SaidMark) -> BlockMark {
         BlockMark {
             transaction: self.transaction.savemark(),
             catalog: self.catalog.clone(),
             read_only: self.read_only,
             settings,
             pending: self.pending.mark(),
+            said,
         }
     }
 }

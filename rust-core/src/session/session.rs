@@ -127,6 +127,8 @@ impl Session {
         self.forget_untold();
         self.environment.unlock_all();
         self.notices.take();
+        self.environment.sequence_values.discard();
+        self.engine.notifications.leave(self.id);
         self.environment.settings.reset_all(false)?;
         self.leave(None, false);
         self.refuse_if_terminated()
@@ -229,5 +231,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.end_block(false);
         self.engine.sessions.remove(&self.environment.presence);
+        self.engine.notifications.leave(self.id);
     }
 }

@@ -85,9 +85,8 @@ impl Session {
                 }
                 let result = result.map_err(|error| self.with_object(error))?;
                 if result.is_some() {
-                    let durability = self.environment.settings.effects().durability;
                     self.check_deferred(&mut block).map_err(|error| self.with_object(error))?;
-                    if block.commit(durability, &self.engine)?.is_some() {
+                    if block.commit(&self.engine, &self.environment)?.is_some() {
                         self.after_commit();
                     }
                 }

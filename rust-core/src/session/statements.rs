@@ -182,6 +182,57 @@ VACUUM [ ( { FULL | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], .
         "DROP TABLE IF EXISTS names",
     ),
     works(
+        "CREATE SEQUENCE",
+        "CREATE SEQUENCE [ IF NOT EXISTS ] name [ option ... ]
+
+option: AS { smallint | integer | bigint }, INCREMENT [ BY ] n, { MINVALUE n | NO MINVALUE }, { MAXVALUE n | NO MAXVALUE },
+    START [ WITH ] n, CACHE n, [ NO ] CYCLE, OWNED BY { table.column | NONE }",
+        "Makes a sequence: nextval('name') draws its values, each once, also where the transaction is rolled back or the \
+         process ends. SELECT * FROM name shows where it stands.",
+        "CREATE SEQUENCE tickets START WITH 1000",
+    ),
+    works(
+        "ALTER SEQUENCE",
+        "ALTER SEQUENCE [ IF EXISTS ] name option ...
+ALTER SEQUENCE [ IF EXISTS ] name RENAME TO new_name
+
+option: as in CREATE SEQUENCE, and RESTART [ [ WITH ] n ]",
+        "Changes a sequence when the transaction commits; other sessions draw from it as it was until then.",
+        "ALTER SEQUENCE tickets RESTART WITH 2000 INCREMENT BY 10",
+    ),
+    works(
+        "DROP SEQUENCE",
+        "DROP SEQUENCE [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]",
+        "Removes sequences, with CASCADE also the defaults that draw from them.",
+        "DROP SEQUENCE tickets",
+    ),
+    works(
+        "LISTEN",
+        "LISTEN channel",
+        "From the commit on the session gets what others, and it itself, send to the channel.",
+        "LISTEN jobs",
+    ),
+    works(
+        "NOTIFY",
+        "NOTIFY channel [ , 'payload' ]",
+        "Sends a message to those who listen to the channel, when the transaction commits. pg_notify(channel, payload) does \
+         the same.",
+        "NOTIFY jobs, 'number 7'",
+    ),
+    works(
+        "UNLISTEN",
+        "UNLISTEN { channel | * }",
+        "Stops listening to a channel, or to all.",
+        "UNLISTEN *",
+    ),
+    works(
+        "DISCARD",
+        "DISCARD { ALL | PLANS | SEQUENCES | TEMP }",
+        "Forgets what the session keeps: its plans, the values that it drew of sequences; with ALL also its settings and what \
+         it listens to.",
+        "DISCARD SEQUENCES",
+    ),
+    works(
         "BEGIN",
         "{ BEGIN [ WORK | TRANSACTION ] | START TRANSACTION }
     [ ISOLATION LEVEL { READ COMMITTED | REPEATABLE READ } ] [ READ WRITE | READ ONLY ]",
@@ -260,25 +311,20 @@ SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
     refused("CLOSE", "CLOSE c"),
     refused("CLUSTER", "CLUSTER people"),
     refused("COMMENT", "COMMENT ON TABLE people IS 'x'"),
-    refused("CREATE SEQUENCE", "CREATE SEQUENCE s"),
     refused("DEALLOCATE", "DEALLOCATE p"),
     refused("DECLARE", "DECLARE c CURSOR FOR SELECT 1"),
-    refused("DISCARD", "DISCARD ALL"),
     refused("DO", "DO 'x'"),
     refused("EXECUTE", "EXECUTE p"),
     refused("FETCH", "FETCH c"),
     refused("GRANT", "GRANT SELECT ON people TO somebody"),
     refused("IMPORT FOREIGN SCHEMA", "IMPORT FOREIGN SCHEMA x FROM SERVER y INTO z"),
-    refused("LISTEN", "LISTEN channel"),
     refused("LOAD", "LOAD 'x'"),
     refused("MERGE", "MERGE INTO people USING people AS p ON people.id = p.id WHEN MATCHED THEN DELETE"),
     refused("MOVE", "MOVE c"),
-    refused("NOTIFY", "NOTIFY channel"),
     refused("PREPARE", "PREPARE p AS SELECT 1"),
     refused("REASSIGN OWNED", "REASSIGN OWNED BY a TO b"),
     refused("REFRESH MATERIALIZED VIEW", "REFRESH MATERIALIZED VIEW v"),
     refused("REINDEX", "REINDEX TABLE people"),
     refused("REVOKE", "REVOKE SELECT ON people FROM somebody"),
     refused("SECURITY LABEL", "SECURITY LABEL ON TABLE people IS 'x'"),
-    refused("UNLISTEN", "UNLISTEN channel"),
 ];

@@ -59,8 +59,14 @@ impl Session {
         let read_only = read_only.unwrap_or(effects.read_only_default) || self.engine.options.read_only;
         let transaction = self.engine.manager.begin(isolation, read_only, self.cancel.clone());
         transaction.set_session(self.id());
+        // What was said in blocks that came to nothing.
+        if self.portals.is_empty() {
+            let open = self.block.as_ref().map(|block| block.number);
+            self.environment.said.keep(|block| Some(block) == open);
+        }
         Block {
             transaction,
+            number: self.environment.next_block(),
             isolation,
             read_only,
             catalog: None,
@@ -192,8 +198,8 @@ impl Session {
     /// Commits the open block.
     pub(crate) fn commit_block(&mut self) -> Result<Option<Lsn>> {
         let Some(mut block) = self.block.take() else { return Ok(None) };
-        let durability = self.environment.settings.effects().durability;
-        let result = self.check_deferred(&mut block).and_then(|()| block.commit(durability, &self.engine));
+        let result =
+            self.check_deferred(&mut block).and_then(|()| block.commit(&self.engine, &self.environment));
         self.end_block(result.is_ok());
         let committed = result?;
         if committed.is_some() {

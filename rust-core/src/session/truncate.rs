@@ -43,6 +43,9 @@ impl Session {
             let mut context = self.context(block, &[]);
             let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
             while execution.next(&mut context)?.is_some() {}
+            if target.restart_identity {
+                self.restart_identities(target.table, base, block);
+            }
         }
         Ok(())
     }

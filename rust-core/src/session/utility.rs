@@ -9,6 +9,7 @@ use crate::session::prepared::Prepared;
 use crate::session::result::{PreparedKind, ResultColumn, TransactionStatus};
 use crate::session::session::Session;
 use crate::session::settings::{self, DEFINITIONS};
+use crate::sql::ast::control::DiscardKind;
 use crate::sql::binder::bound::{
     BoundIsolation, BoundStatement, SetStatement, TransactionModes, TransactionStatement,
 };
@@ -93,6 +94,7 @@ impl Session {
                     .collect::<Result<Vec<_>>>()?;
                 rows = text_rows(3, &all);
             }
+            BoundStatement::Discard(kind) => self.discard_statement(*kind)?,
             BoundStatement::Checkpoint => {
                 self.engine.checkpoint()?;
             }
@@ -190,6 +192,29 @@ impl Session {
             }
         }
         Ok(kind)
+    }
+
+    /// DISCARD: what the session keeps beyond its transactions.
+    fn discard_statement(&mut self, kind: DiscardKind) -> Result<()> {
+        match kind {
+            DiscardKind::Sequences => self.environment.sequence_values.discard(),
+            DiscardKind::Plans => self.cache.clear(),
+            // There are no temporary tables.
+            DiscardKind::Temporary => {}
+            DiscardKind::All => {
+                if self.block.is_some() {
+                    return Err(Error::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block",
+                    ));
+                }
+                self.environment.settings.reset_all(false)?;
+                self.environment.sequence_values.discard();
+                self.engine.notifications.leave(self.id());
+                self.cache.clear();
+            }
+        }
+        Ok(())
     }
 
     fn set_modes(&mut self, modes: TransactionModes) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Mutex};
 use crate::durability::manager::DurabilityManager;
+use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::storage::{Checkpoint, CheckpointStep, Storage};
 use crate::transaction::append::AppendStreaks;
@@ -320,6 +321,17 @@ impl TransactionManager {
                 .detail(error.to_string())
                 .hint("Close and reopen the database; it recovers every acknowledged commit.")),
         }
+    }
+
+    /// Waits until the commit `timestamp`, which did not wait itself, is as durable as `durability` says.
+    /// # Errors
+    /// `08007`: it may be lost; nothing more is written then.
+    pub fn wait_durable(&self, timestamp: Lsn, durability: Durability) -> Result<()> {
+        self.check_poison()?;
+        self.durability.wait(timestamp, durability).map_err(|error| {
+            self.poison(error.clone());
+            self.unknown_outcome(&error)
+        })
     }
 
     /// The error of a commit that is in the log, but whose end is not known.

@@ -407,6 +407,19 @@ pub struct CreateSequence<'a> {
     pub span: Span,
 }
 
+/// ALTER SEQUENCE with options.
+#[derive(Clone, Copy, Debug)]
+pub struct AlterSequence<'a> {
+    /// IF EXISTS.
+    pub if_exists: bool,
+    /// Which.
+    pub name: ObjectName<'a>,
+    /// What changes, in order.
+    pub options: &'a [SequenceOption<'a>],
+    /// Its text.
+    pub span: Span,
+}
+
 /// An option of a sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct SequenceOption<'a> {

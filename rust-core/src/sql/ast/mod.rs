@@ -15,8 +15,8 @@ use crate::sql::ast::control::{
     Prepare, Set, Show, TransactionControl, Vacuum,
 };
 use crate::sql::ast::define::{
-    AlterTable, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateTableAs, CreateView, Drop,
-    Truncate,
+    AlterSequence, AlterTable, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateTableAs,
+    CreateView, Drop, Truncate,
 };
 use crate::sql::ast::expression::Expr;
 use crate::sql::ast::modify::{Delete, Insert, Merge, Update};
@@ -180,6 +180,8 @@ pub enum Statement<'a> {
     CreateView(&'a CreateView<'a>),
     /// CREATE SEQUENCE.
     CreateSequence(&'a CreateSequence<'a>),
+    /// ALTER SEQUENCE with options.
+    AlterSequence(&'a AlterSequence<'a>),
     /// CREATE SCHEMA.
     CreateSchema(&'a CreateSchema<'a>),
     /// ALTER TABLE (also ALTER INDEX, VIEW, SEQUENCE … RENAME and SET SCHEMA).

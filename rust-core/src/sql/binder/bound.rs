@@ -1,10 +1,12 @@
 //! What binding a statement gives: a logical plan, or a utility statement as plain data.
 //! Knows nothing of how either is carried out.
 
+use crate::catalog::sequence_definition::SequenceOptions;
 use crate::catalog::table_definition::{
     CheckDefinition, ColumnDefinition, ConstraintKind, Deferral, ForeignKeyMatching, ReferentialAction,
 };
 use crate::common::ids::ObjectId;
+use crate::sql::ast::control::DiscardKind;
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
@@ -94,6 +96,16 @@ pub enum BoundStatement {
     DropView(DropObjects),
     /// CREATE TABLE AS, SELECT INTO.
     CreateTableAs(Box<CreateTableAs>),
+    /// CREATE SEQUENCE.
+    CreateSequence(CreateSequence),
+    /// ALTER SEQUENCE.
+    AlterSequence(AlterSequence),
+    /// DROP SEQUENCE.
+    DropSequence(DropObjects),
+    /// LISTEN, UNLISTEN, NOTIFY.
+    Notification(NotificationStatement),
+    /// DISCARD.
+    Discard(DiscardKind),
 }
 
 /// LOCK TABLE.
@@ -125,6 +137,8 @@ pub struct TruncateTarget {
     pub table: ObjectId,
     /// Removes its rows.
     pub plan: LogicalPlan,
+    /// RESTART IDENTITY: the sequences of its columns begin anew.
+    pub restart_identity: bool,
 }
 
 /// EXPLAIN of a query or data change.
@@ -285,6 +299,8 @@ pub struct CreateTable {
     pub indexes: Vec<NewIndex>,
     /// What its rows refer to.
     pub foreign_keys: Vec<NewForeignKey>,
+    /// Sequences behind serial and identity columns.
+    pub sequences: Vec<ColumnSequence>,
 }
 
 /// ALTER TABLE of constraints.
@@ -339,6 +355,92 @@ pub struct NewForeignKey {
     pub on_update: ReferentialAction,
     /// When it is checked.
     pub deferral: Deferral,
+}
+
+/// The sequence behind a column of a table to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ColumnSequence {
+    /// The column, by position.
+    pub column: usize,
+    /// The sequence's name.
+    pub name: String,
+    /// Its options.
+    pub options: SequenceOptions,
+    /// Its first value.
+    pub first: i64,
+    /// GENERATED ALWAYS (true) or BY DEFAULT; `None`: a serial column.
+    pub always: Option<bool>,
+}
+
+/// LISTEN, UNLISTEN, NOTIFY.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotificationStatement {
+    /// LISTEN to a channel.
+    Listen(String),
+    /// UNLISTEN; `None`: all channels.
+    Unlisten(Option<String>),
+    /// NOTIFY.
+    Notify {
+        /// Where.
+        channel: String,
+        /// What.
+        payload: String,
+    },
+}
+
+/// CREATE SEQUENCE. That the name is free is for the executing session to check.
+#[derive(Clone, Debug)]
+pub struct CreateSequence {
+    /// Where it goes.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub position: usize,
+    /// Whether an existing relation of this name is no error.
+    pub if_not_exists: bool,
+    /// What its values look like.
+    pub options: SequenceOptions,
+    /// The options as written: where it begins, and whose it is.
+    pub change: SequenceChange,
+}
+
+/// ALTER SEQUENCE. The executing session looks the name up.
+#[derive(Clone, Debug)]
+pub struct AlterSequence {
+    /// Which.
+    pub name: ObjectName,
+    /// Whether an absent one is no error.
+    pub if_exists: bool,
+    /// The options as written.
+    pub change: SequenceChange,
+    /// RENAME TO: the new name and where it stands.
+    pub rename: Option<(String, usize)>,
+}
+
+/// Options of a sequence as written; `None`: not said. See `apply` and `position`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct SequenceChange {
+    /// AS.
+    pub data_type: Option<DataType>,
+    /// INCREMENT BY.
+    pub increment: Option<i64>,
+    /// MINVALUE; `Some(None)`: NO MINVALUE.
+    pub minimum: Option<Option<i64>>,
+    /// MAXVALUE; `Some(None)`: NO MAXVALUE.
+    pub maximum: Option<Option<i64>>,
+    /// START WITH.
+    pub start: Option<i64>,
+    /// RESTART; `Some(None)`: at its start.
+    pub restart: Option<Option<i64>>,
+    /// CACHE.
+    pub cache: Option<i64>,
+    /// CYCLE (true) or NO CYCLE.
+    pub cycle: Option<bool>,
+    /// OWNED BY: a table and the position of its column; `Some(None)`: NONE.
+    pub owner: Option<Option<(ObjectId, usize)>>,
+    /// SEQUENCE NAME, of an identity column.
+    pub name: Option<String>,
 }
 
 /// An index to be made.

@@ -35,7 +35,14 @@ impl Binder<'_> {
             return self.bind_set_function(call, position, context);
         }
         check_scalar_form(call, position)?;
-        let arguments = self.bind_all(call.arguments, context)?;
+        let arguments = match self.bind_sequence_argument(call, context)? {
+            Some(sequence) => {
+                let mut arguments = self.bind_all(&call.arguments[1..], context)?;
+                arguments.insert(0, sequence);
+                arguments
+            }
+            None => self.bind_all(call.arguments, context)?,
+        };
         if name == "overlaps" && arguments.len() == 4 {
             let operands = <[Box<Bound>; 4]>::try_from(arguments);
             return self.bind_overlaps(operands.expect("there are four"), position);

@@ -2,14 +2,15 @@
 
 use crate::error::{Error, Result};
 use crate::sql::ast::control::{
-    Isolation, LockTable, Set, SetValue, TransactionControl, TransactionKind, TransactionModes as AstModes,
+    Isolation, LockTable, Notify, Set, SetValue, TransactionControl, TransactionKind,
+    TransactionModes as AstModes,
 };
 use crate::sql::ast::expression::Literal;
 use crate::sql::ast::{Span, Statement};
 use crate::sql::binder::Binder;
 use crate::sql::binder::bound::{
-    BoundIsolation, BoundStatement, LockTables, ObjectName, SetStatement, TransactionModes,
-    TransactionStatement,
+    BoundIsolation, BoundStatement, LockTables, NotificationStatement, ObjectName, SetStatement,
+    TransactionModes, TransactionStatement,
 };
 
 /// BEGIN, COMMIT, ROLLBACK and SET TRANSACTION.
@@ -113,16 +114,27 @@ impl Binder<'_> {
     }
 }
 
+/// LISTEN, UNLISTEN, NOTIFY.
+pub(super) fn bind_notification(notify: &Notify<'_>) -> NotificationStatement {
+    match notify {
+        Notify::Listen { channel, .. } => NotificationStatement::Listen(channel.text.to_owned()),
+        Notify::Unlisten { channel, .. } => {
+            NotificationStatement::Unlisten(channel.map(|channel| channel.text.to_owned()))
+        }
+        Notify::Notify { channel, payload, .. } => {
+            NotificationStatement::Notify { channel: channel.text.to_owned(), payload: (*payload).to_owned() }
+        }
+    }
+}
+
 /// Says which statement is not there yet, in the user's words.
 pub(super) fn unsupported_statement(statement: &Statement<'_>) -> Error {
     let (what, span) = match statement {
         Statement::Merge(merge) => ("MERGE", merge.span),
-        Statement::CreateSequence(create) => ("CREATE SEQUENCE", create.span),
         Statement::CreateSchema(create) => ("CREATE SCHEMA", create.span),
         Statement::Prepare(prepare) => ("PREPARE", prepare.span),
         Statement::Execute(execute) => ("EXECUTE", execute.span),
         Statement::Deallocate(deallocate) => ("DEALLOCATE", deallocate.span),
-        Statement::Discard(discard) => ("DISCARD", discard.span),
         Statement::Comment(comment) => ("COMMENT", comment.span),
         Statement::Drop(drop) => ("DROP of this kind of object", drop.span),
         _ => ("this statement", Span::default()),

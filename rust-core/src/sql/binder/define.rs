@@ -1,8 +1,9 @@
 //! CREATE TABLE, DROP: definitions checked and named, as plain data.
 
 use crate::catalog::table_definition::{
-    CheckDefinition, ColumnDefinition, ConstraintKind, Deferral, TableDefinition,
+    CheckDefinition, ColumnDefinition, ConstraintKind, Deferral, IdentityDefinition, TableDefinition,
 };
+use crate::common::ids::ObjectId;
 use crate::common::limits::{INDEX_COLUMNS_MAX, TABLE_COLUMNS_MAX};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::define::{
@@ -13,8 +14,8 @@ use crate::sql::ast::expression::Expr;
 use crate::sql::ast::{Name, ObjectName as AstName, Span, Statement};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{
-    BoundStatement, CreateTable, DropObjects, NewForeignKey, NewIndex, NewIndexColumn, NewIndexKey,
-    ObjectName,
+    BoundStatement, ColumnSequence, CreateTable, DropObjects, NewForeignKey, NewIndex, NewIndexColumn,
+    NewIndexKey, ObjectName,
 };
 use crate::sql::binder::control::unsupported_statement;
 use crate::sql::binder::expression::check_collation;
@@ -23,6 +24,7 @@ use crate::sql::binder::foreign_key::{
 };
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
+use crate::sql::binder::sequence::serial_default;
 use crate::sql::binder::{type_name, walk};
 use crate::sql::types::cast::CastContext;
 use crate::sql::types::data_type::DataType;
@@ -50,6 +52,7 @@ struct TableDraft<'a> {
     keys: Vec<Key<'a>>,
     checks: Vec<Check<'a>>,
     foreign_keys: Vec<ForeignKeyDraft<'a>>,
+    sequences: Vec<ColumnSequence>,
 }
 
 impl Binder<'_> {
@@ -68,6 +71,7 @@ impl Binder<'_> {
             keys: Vec::new(),
             checks: Vec::new(),
             foreign_keys: Vec::new(),
+            sequences: Vec::new(),
         };
         // Columns first: a constraint may name one that stands behind it.
         for element in create.elements {
@@ -115,7 +119,11 @@ impl Binder<'_> {
             let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
             return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message).at(position));
         }
-        let sql_type = type_name::resolve(&column.type_name)?;
+        let serial = type_name::serial(&column.type_name)?;
+        let sql_type = match serial {
+            Some(data_type) => data_type.into(),
+            None => type_name::resolve(&column.type_name)?,
+        };
         if let Some(collation) = &column.collation {
             check_collation(collation)?;
             if !sql_type.data_type.is_string() {
@@ -126,6 +134,14 @@ impl Binder<'_> {
         let index = draft.columns.len();
         draft.columns.push(ColumnDefinition::new(name.to_owned(), sql_type));
         let mut null_said: Option<bool> = None;
+        if let Some(data_type) = serial {
+            let sequence =
+                self.column_sequence(draft.name, (index, name), data_type, None, &draft.sequences)?;
+            draft.columns[index].default = Some(serial_default(&sequence.name));
+            draft.columns[index].not_null = true;
+            draft.sequences.push(sequence);
+            null_said = Some(true);
+        }
         for constraint in column.constraints {
             let deferral = deferral_of(&constraint.deferral)?;
             let at = constraint.span.position();
@@ -152,6 +168,9 @@ impl Binder<'_> {
                     draft.columns[index].not_null = not_null;
                 }
                 ColumnConstraintKind::Default(value) => {
+                    if draft.columns[index].identity.is_some() {
+                        return Err(default_and_identity(name, draft.name).at(at));
+                    }
                     if draft.columns[index].default.is_some() {
                         let message = format!(
                             "multiple default values specified for column \"{name}\" of table \"{}\"",
@@ -188,8 +207,43 @@ impl Binder<'_> {
                 ColumnConstraintKind::Generated(_) => {
                     return Err(Error::not_supported("a generated column").at(at));
                 }
-                ColumnConstraintKind::Identity { .. } => {
-                    return Err(Error::not_supported("an identity column").at(at));
+                ColumnConstraintKind::Identity { always, options } => {
+                    let data_type = sql_type.data_type;
+                    if !matches!(data_type, DataType::SmallInt | DataType::Integer | DataType::BigInt) {
+                        let message = "identity column type must be smallint, integer, or bigint";
+                        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).at(at));
+                    }
+                    if draft.columns[index].identity.is_some() {
+                        let message = format!(
+                            "multiple identity specifications for column \"{name}\" of table \"{}\"",
+                            draft.name
+                        );
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at));
+                    }
+                    if draft.columns[index].default.is_some() {
+                        return Err(default_and_identity(name, draft.name).at(at));
+                    }
+                    if null_said == Some(false) {
+                        let message = format!(
+                            "conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{}\"",
+                            draft.name
+                        );
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at));
+                    }
+                    null_said = Some(true);
+                    let identity = Some((*always, *options));
+                    let sequence = self.column_sequence(
+                        draft.name,
+                        (index, name),
+                        data_type,
+                        identity,
+                        &draft.sequences,
+                    )?;
+                    draft.sequences.push(sequence);
+                    // The session gives the sequence its number.
+                    let identity = IdentityDefinition { always: *always, sequence: ObjectId(0) };
+                    draft.columns[index].identity = Some(identity);
+                    draft.columns[index].not_null = true;
                 }
             }
         }
@@ -250,6 +304,7 @@ impl Binder<'_> {
             row_id_constraint,
             indexes,
             foreign_keys,
+            sequences: draft.sequences,
         }))
     }
 
@@ -419,6 +474,11 @@ impl Binder<'_> {
     }
 }
 
+fn default_and_identity(column: &str, table: &str) -> Error {
+    let message = format!("both default and identity specified for column \"{column}\" of table \"{table}\"");
+    Error::new(SqlState::SYNTAX_ERROR, message)
+}
+
 /// DROP TABLE and DROP INDEX.
 pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Result<BoundStatement> {
     if let Some(span) = drop.concurrently {
@@ -440,6 +500,7 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
         ObjectKind::Table => Ok(BoundStatement::DropTable(objects)),
         ObjectKind::Index => Ok(BoundStatement::DropIndex(objects)),
         ObjectKind::View => Ok(BoundStatement::DropView(objects)),
+        ObjectKind::Sequence => Ok(BoundStatement::DropSequence(objects)),
         _ => Err(unsupported_statement(statement)),
     }
 }

@@ -110,6 +110,7 @@ impl Binder<'_> {
                 row_id_constraint: None,
                 foreign_keys: Vec::new(),
                 indexes: Vec::new(),
+                sequences: Vec::new(),
             },
             plan,
             parameters,

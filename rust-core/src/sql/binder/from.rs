@@ -128,6 +128,9 @@ impl Binder<'_> {
         if let Some(system) = self.bind_system_relation(name) {
             return Ok(system);
         }
+        if let Some(sequence) = self.bind_sequence_scan(name) {
+            return Ok(sequence);
+        }
         let table = self.find_table(name)?;
         if !self.dependencies.contains(&table.id) {
             self.dependencies.push(table.id);

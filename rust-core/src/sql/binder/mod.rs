@@ -39,6 +39,7 @@ mod query;
 mod reference;
 mod scope;
 mod select;
+mod sequence;
 mod set_operation;
 mod subquery;
 mod table_function;
@@ -47,9 +48,8 @@ mod view;
 mod walk;
 
 use crate::catalog::snapshot::CatalogSnapshot;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::ast::Statement;
-use crate::sql::ast::control::Notify;
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{BindOptions, BoundStatement};
 use crate::sql::binder::parameters::Parameters;
@@ -58,6 +58,7 @@ use crate::sql::plan::physical::StatementKind;
 use crate::sql::types::data_type::DataType;
 
 pub use index::computed_of;
+pub use sequence::{find_sequence, sequences_of_default, serial_default};
 
 /// Resolves every name and type of `statement` against `catalog`. `options.text` is the text the statement was
 /// parsed from; positions of errors are byte offsets in it.
@@ -82,7 +83,9 @@ pub fn bind(
         Statement::CreateTableAs(create) => binder.bind_create_table_as(create),
         Statement::CreateView(create) => binder.bind_create_view(create),
         Statement::CreateIndex(create) => binder.bind_create_index(create),
-        Statement::AlterTable(alter) => binder.bind_alter_table(alter),
+        Statement::CreateSequence(create) => binder.bind_create_sequence(create),
+        Statement::AlterSequence(alter) => binder.bind_alter_sequence(alter),
+        Statement::AlterTable(alter) => binder.bind_alter(alter, statement),
         Statement::Drop(drop) => define::bind_drop(drop, statement),
         Statement::Explain(explain) => binder.bind_explain(explain),
         Statement::Analyze(analyze) => binder.bind_analyze(analyze),
@@ -98,14 +101,8 @@ pub fn bind(
             Ok(BoundStatement::Show { name, position })
         }
         Statement::Checkpoint { .. } => Ok(BoundStatement::Checkpoint),
-        Statement::Notify(notify) => {
-            let (what, span) = match notify {
-                Notify::Listen { span, .. } => ("LISTEN", span),
-                Notify::Unlisten { span, .. } => ("UNLISTEN", span),
-                Notify::Notify { span, .. } => ("NOTIFY", span),
-            };
-            Err(Error::not_supported(what).at(span.position()))
-        }
+        Statement::Discard(discard) => Ok(BoundStatement::Discard(discard.kind)),
+        Statement::Notify(notify) => Ok(BoundStatement::Notification(control::bind_notification(notify))),
         other => Err(control::unsupported_statement(other)),
     }
 }

@@ -5,7 +5,9 @@ use crate::common::arena::Arena;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::define::Truncate;
 use crate::sql::ast::expression::{Expr, ExprKind};
-use crate::sql::ast::modify::{Assignment, Condition, Delete, Insert, InsertSource, TargetColumn, Update};
+use crate::sql::ast::modify::{
+    Assignment, Condition, Delete, Insert, InsertSource, Overriding, TargetColumn, Update,
+};
 use crate::sql::ast::query::{FromItem, Query, QueryBody, SelectItem, TableReference};
 use crate::sql::ast::{Name, ObjectName};
 use crate::sql::binder::binder::{Binder, null_constant};
@@ -31,9 +33,6 @@ pub(super) type Assignments = Vec<(usize, Expression)>;
 impl Binder<'_> {
     pub(super) fn bind_insert(&mut self, insert: &Insert<'_>) -> Result<LogicalPlan> {
         let start = insert.span.position();
-        if insert.overriding.is_some() {
-            return Err(Error::not_supported("OVERRIDING").at(start));
-        }
         let definitions = self.bind_with(insert.with)?;
         self.check_view_row(insert)?;
         let table = self.find_target(&insert.table, "insert into")?;
@@ -150,7 +149,10 @@ impl Binder<'_> {
             for (value, &target) in row.iter().zip(targets) {
                 if !matches!(value.kind, ExprKind::Default) {
                     let value = self.bind(value, &mut context)?;
-                    new_row[target] = self.assign(table, target, value)?;
+                    let value = self.assign(table, target, value)?;
+                    if takes_given_value(table, target, insert.overriding)? {
+                        new_row[target] = value;
+                    }
                 }
             }
             bound_rows.push(new_row);
@@ -181,7 +183,10 @@ impl Binder<'_> {
                 None => column_expression(column),
             };
             let value = Bound::new(expression, column.sql_type, column.nullable, position);
-            expressions[target] = self.assign(table, target, value)?;
+            let value = self.assign(table, target, value)?;
+            if takes_given_value(table, target, insert.overriding)? {
+                expressions[target] = value;
+            }
         }
         self.drop_untyped(&mut plan)?;
         let columns = self.table_columns(table);
@@ -246,6 +251,9 @@ impl Binder<'_> {
         column: usize,
         position: usize,
     ) -> Result<Expression> {
+        if let Some(identity) = &table.columns[column].identity {
+            return self.bind_identity(table, column, identity, position);
+        }
         let Some(text) = &table.columns[column].default else {
             return Ok(null_constant(table.columns[column].sql_type.data_type));
         };
@@ -399,7 +407,12 @@ impl Binder<'_> {
                 *references = None;
             }
             let cascaded = by_cascade.then(|| table.name.clone());
-            targets.push(TruncateTarget { cascaded, table: table.id, plan });
+            targets.push(TruncateTarget {
+                cascaded,
+                table: table.id,
+                plan,
+                restart_identity: truncate.restart_identity,
+            });
         }
         Ok(BoundStatement::Truncate(targets))
     }
@@ -511,6 +524,7 @@ impl Binder<'_> {
         for ((target, column), position) in targets.iter().zip(&bound.columns).zip(&bound.positions) {
             let value = Bound::new(column_expression(column), column.sql_type, true, *position);
             let column = assigned_column(table, target, assigned)?;
+            check_updatable(table, column)?;
             let value = self.assign(table, column, value)?;
             assigned.push((column, value));
         }
@@ -572,6 +586,7 @@ impl Binder<'_> {
         let value = if matches!(value.kind, ExprKind::Default) {
             self.bind_default(table, column, value.span.position())?
         } else {
+            check_updatable(table, column)?;
             let value = self.bind(value, context)?;
             self.assign(table, column, value)?
         };
@@ -616,6 +631,35 @@ fn assigned_column(
         return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(target.name.position()));
     }
     Ok(column)
+}
+
+/// Whether a column takes the value that an INSERT gives, else it makes its own.
+fn takes_given_value(table: &TableDefinition, column: usize, overriding: Option<Overriding>) -> Result<bool> {
+    let column = &table.columns[column];
+    match (column.identity, overriding) {
+        (None, _) | (Some(_), Some(Overriding::System)) => Ok(true),
+        (Some(_), Some(Overriding::User)) => Ok(false),
+        (Some(identity), None) if identity.always => {
+            let message = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
+            Err(generated_always(message, &column.name).hint("Use OVERRIDING SYSTEM VALUE to override."))
+        }
+        (Some(_), None) => Ok(true),
+    }
+}
+
+fn generated_always(message: String, column: &str) -> Error {
+    Error::new(SqlState::GENERATED_ALWAYS, message)
+        .detail(format!("Column \"{column}\" is an identity column defined as GENERATED ALWAYS."))
+}
+
+/// That an UPDATE may give a column a value of its own.
+fn check_updatable(table: &TableDefinition, column: usize) -> Result<()> {
+    let column = &table.columns[column];
+    if column.identity.is_some_and(|identity| identity.always) {
+        let message = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+        return Err(generated_always(message, &column.name));
+    }
+    Ok(())
 }
 
 /// An error in stored text: its place there means nothing to the user.

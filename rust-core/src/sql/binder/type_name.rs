@@ -83,6 +83,23 @@ pub(super) fn by_name(name: &str) -> Option<DataType> {
     })
 }
 
+/// The type of a column that is declared `serial` or the like.
+/// # Errors
+/// `0A000` for an array of them.
+pub(super) fn serial(type_name: &TypeName<'_>) -> Result<Option<DataType>> {
+    let data_type = match type_name.name.object().text {
+        _ if type_name.name.parts.len() > 1 => return Ok(None),
+        "smallserial" | "serial2" => DataType::SmallInt,
+        "serial" | "serial4" => DataType::Integer,
+        "bigserial" | "serial8" => DataType::BigInt,
+        _ => return Ok(None),
+    };
+    if type_name.array_dimensions > 0 {
+        return Err(Error::not_supported("an array of serial").at(type_name.span.position()));
+    }
+    Ok(Some(data_type))
+}
+
 /// Resolves a type with its modifier.
 /// # Errors
 /// `42704` for a type that does not exist, `0A000` for one that Lumos lacks, `22023` for a bad modifier.
@@ -93,11 +110,6 @@ pub(super) fn resolve(type_name: &TypeName<'_>) -> Result<SqlType> {
     }
     let name = type_name.name.object().text;
     let in_system_schema = type_name.name.schema().is_none_or(|schema| schema.text == "pg_catalog");
-    if matches!(name, "serial" | "serial4" | "bigserial" | "serial8" | "smallserial" | "serial2") {
-        return Err(Error::not_supported(format!("type {name}"))
-            .hint("An integer PRIMARY KEY is assigned by the application.")
-            .at(position));
-    }
     let Some(data_type) = by_name(name).filter(|_| in_system_schema) else {
         if KNOWN_ABSENT.contains(&name) {
             return Err(Error::not_supported(format!("type {name}")).at(position));

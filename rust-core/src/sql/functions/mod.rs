@@ -15,10 +15,12 @@ mod kernel;
 mod lines;
 pub mod locks;
 mod math;
+pub mod notifications;
 mod numeric;
 mod pattern;
 pub mod registry;
 mod regular_expression;
+pub mod sequences;
 mod series;
 pub mod space;
 mod split;
@@ -51,6 +53,8 @@ fn scalar_tables() -> Vec<&'static [ScalarFunction]> {
         advisory::TABLES,
         format_number::TABLES,
         format_time::TABLES,
+        sequences::TABLES,
+        notifications::TABLES,
     ]
     .concat()
 }
@@ -62,5 +66,13 @@ fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
 
 /// The tables of functions of FROM.
 fn table_function_tables() -> Vec<&'static [TableFunction]> {
-    vec![activity::TABLE, locks::TABLE, series::TABLE, space::TABLE, split::TABLE]
+    vec![
+        activity::TABLE,
+        locks::TABLE,
+        notifications::TABLE,
+        series::TABLE,
+        sequences::TABLE,
+        space::TABLE,
+        split::TABLE,
+    ]
 }

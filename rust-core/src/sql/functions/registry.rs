@@ -4,6 +4,8 @@ use crate::batch::column::Column;
 use crate::error::Result;
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
+use crate::sql::functions::notifications::Notifications;
+use crate::sql::functions::sequences::Sequences;
 use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::cast::CastEnvironment;
 use crate::sql::types::data_type::DataType;
@@ -60,6 +62,14 @@ pub trait Environment {
     }
     /// The sessions of the database, and this one's advisory locks; `None` where there is no session.
     fn sessions(&self) -> Option<&dyn Sessions> {
+        None
+    }
+    /// The session's messages; `None` where there is no session.
+    fn notifications(&self) -> Option<&dyn Notifications> {
+        None
+    }
+    /// The session's sequences; `None` where there is no session.
+    fn sequences(&self) -> Option<&dyn Sequences> {
         None
     }
     /// Forms of text that the settings ask for.

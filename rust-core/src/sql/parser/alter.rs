@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::sql::ast::Statement;
-use crate::sql::ast::define::{AlterAction, AlterActionKind, AlterTable, Drop, ObjectKind, Truncate};
+use crate::sql::ast::define::{
+    AlterAction, AlterActionKind, AlterSequence, AlterTable, Drop, ObjectKind, Truncate,
+};
 use crate::sql::lexer::TokenKind;
 use crate::sql::lexer::keyword::Keyword;
 use crate::sql::parser::cursor::Parser;
@@ -61,6 +63,16 @@ impl<'a> Parser<'a> {
         let if_exists = self.if_exists();
         let only = self.accept_word(Keyword::Only);
         let name = self.object_name()?;
+        if kind == ObjectKind::Sequence
+            && !matches!(self.keyword(), Some(Keyword::Rename | Keyword::Set | Keyword::Owner))
+        {
+            let options = self.sequence_options()?;
+            if options.is_empty() {
+                return self.unexpected();
+            }
+            let alter = AlterSequence { if_exists, name, options, span: self.span_from(start) };
+            return Ok(Statement::AlterSequence(self.arena.alloc(alter)));
+        }
         self.accept(TokenKind::Star);
         let actions = match self.keyword() {
             Some(Keyword::Rename) => std::slice::from_ref(&*self.arena.alloc(self.rename_action()?)),

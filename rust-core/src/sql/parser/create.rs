@@ -673,7 +673,7 @@ impl<'a> Parser<'a> {
         })))
     }
 
-    fn sequence_options(&mut self) -> Result<&'a [SequenceOption<'a>]> {
+    pub(super) fn sequence_options(&mut self) -> Result<&'a [SequenceOption<'a>]> {
         let mut options = self.list();
         while let Some(word) = self.keyword() {
             let start = self.token.start;
