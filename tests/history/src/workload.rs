@@ -333,7 +333,7 @@ impl Running<'_> {
         let key = self.lists.any(self.random);
         match (key % 2, self.random.below(4)) {
             (0, 0) => self.read_by_size(),
-            (0, _) => self.read_row(key).map(drop),
+            (0, _) => self.read_row(key, false).map(drop),
             (_, way) => self.read_items(key, way % 2 == 0).map(drop),
         }
     }
@@ -346,8 +346,13 @@ impl Running<'_> {
     }
 
     /// One list by its key.
-    fn read_row(&mut self, key: u64) -> Result<Option<Vec<u64>>> {
-        let answer = self.run("SELECT size, list FROM lists WHERE key = $1", &[number(key)])?;
+    fn read_row(&mut self, key: u64, locks: bool) -> Result<Option<Vec<u64>>> {
+        let sql = if locks {
+            "SELECT size, list FROM lists WHERE key = $1 FOR UPDATE"
+        } else {
+            "SELECT size, list FROM lists WHERE key = $1"
+        };
+        let answer = self.run(sql, &[number(key)])?;
         let row = answer.rows.first().map(|row| (row[0].number(), parse(row[1].text())));
         if let Some((size, list)) = &row
             && *size != list.len() as i64
@@ -403,9 +408,11 @@ impl Running<'_> {
             return self.append_item(key, value, way);
         }
         match way {
-            0 | 1 if self.level > Level::ReadCommitted => self.append_after_reading(key, value),
+            0 | 1 if self.level > Level::ReadCommitted => self.append_after_reading(key, value, false),
             2 => self.append_anew(key, value),
             3 => self.append_returning(key, value),
+            4 => self.append_or_insert(key, value),
+            5 => self.append_after_reading(key, value, true),
             _ => {
                 let answer = self.run(
                     "UPDATE lists SET list = list || $2, size = size + 1 WHERE key = $1",
@@ -430,9 +437,9 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// As a host does that computes: correct only if nobody changes it in between.
-    fn append_after_reading(&mut self, key: u64, value: u64) -> Result<()> {
-        let Some(list) = self.read_row(key)? else { return self.insert_if_absent(0, key, value) };
+    /// As a host does that computes: correct only if nobody changes it in between, which a lock sees to, or a level.
+    fn append_after_reading(&mut self, key: u64, value: u64, locks: bool) -> Result<()> {
+        let Some(list) = self.read_row(key, locks)? else { return self.insert_if_absent(0, key, value) };
         let mut whole: String = list.iter().map(|value| format!("{value},")).collect();
         whole += &format!("{value},");
         let answer = self.run(
@@ -468,6 +475,17 @@ impl Running<'_> {
             self.note_read(key, parse(row[0].text()));
         }
         Ok(())
+    }
+
+    /// One statement for a list that is there and for one that is not.
+    fn append_or_insert(&mut self, key: u64, value: u64) -> Result<()> {
+        self.note_append(key, value);
+        self.run(
+            "INSERT INTO lists VALUES ($1, 1, $2)
+             ON CONFLICT (key) DO UPDATE SET list = lists.list || excluded.list, size = lists.size + 1",
+            &[number(key), text(&format!("{value},"))],
+        )
+        .map(drop)
     }
 
     fn append_item(&mut self, key: u64, value: u64, way: u64) -> Result<()> {

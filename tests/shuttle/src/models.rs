@@ -33,6 +33,8 @@ const STACK_BYTES: usize = 1 << 20;
 /// Places where a schedule by priorities changes them.
 const CHANGES: usize = 4;
 const TREE: TreeId = TreeId(20);
+/// Memory that is left to a database whose buffer pool shall have its least number of frames.
+const REST_BYTES: usize = 96 << 10;
 
 /// Runs a model in `schedules` schedules, half of them random and half by priorities that change a few times. `tells`:
 /// one that fails is printed, to be run again by `shuttle::replay`.
@@ -196,9 +198,9 @@ struct Engine {
 }
 
 impl Engine {
-    fn new() -> Result<Engine> {
+    fn new(memory_limit: usize) -> Result<Engine> {
         let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new());
-        let memory = MemoryAccount::new(16 << 20);
+        let memory = MemoryAccount::new(memory_limit);
         let storage = Storage::create(StorageOptions {
             vfs: Arc::clone(&vfs),
             path: PathBuf::from("/db"),
@@ -296,7 +298,7 @@ fn expect_concurrency(result: Result<()>) {
 }
 
 fn engine_of(rows: &[(&[u8], u8)]) -> Arc<Engine> {
-    let engine = Engine::new().expect("a database in memory");
+    let engine = Engine::new(16 << 20).expect("a database in memory");
     let mut transaction = engine.begin().expect("nobody is in the way");
     for (key, value) in rows {
         transaction.put(engine.tree, key, &[*value]).expect("there is memory");
@@ -353,5 +355,50 @@ pub fn checkpoints_beside_commits() {
     let transaction = engine.begin().expect("nobody is in the way");
     assert_eq!(engine.sum(&transaction).expect("a read does not fail"), (2, 20));
     drop(transaction);
+    assert_eq!(engine.storage.verify(&mut |_| {}).expect("memory does not fail"), 0);
+}
+
+/// Rows on more pages than there are frames: readers fetch what others evict, change and write at the same time.
+pub fn pages_come_and_go() {
+    const ROWS: u64 = 240;
+    let engine = Engine::new(2 << 20).expect("a database in memory");
+    let row = |number: u64| [number as u8; 300];
+    for half in [0..ROWS / 2, ROWS / 2..ROWS] {
+        let mut transaction = engine.begin().expect("nobody is in the way");
+        for number in half {
+            transaction.put(engine.tree, &number.to_be_bytes(), &row(number)).expect("there is memory");
+        }
+        transaction.end_statement();
+        transaction.commit(Durability::Off).expect("there is room");
+    }
+    engine.manager.checkpoint(false).expect("memory does not fail");
+    // Somebody else has all the memory, so the pool gives its frames back.
+    let mut taken = engine.manager.memory().reservation();
+    while taken.grow(16 << 10).is_ok() {}
+    taken.resize(taken.bytes().saturating_sub(REST_BYTES)).expect("shrinking never fails");
+    let engine = Arc::new(engine);
+    let threads = (0..2_u64).map(|thread| {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || {
+            let mut random = Random::new(thread + 1);
+            for _ in 0..24 {
+                let number = random.below(ROWS);
+                let transaction = engine.begin().expect("a snapshot is always to be had");
+                let seen = engine.get(&transaction, &number.to_be_bytes()).expect("a read does not fail");
+                assert_eq!(seen, Some(number as u8), "another page's bytes");
+            }
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    for number in [3, 70, 130, 200_u64] {
+        let mut transaction = engine.begin().expect("nobody is in the way");
+        let key = number.to_be_bytes();
+        transaction.lock_row(engine.tree, &key, RowLockMode::Update).expect("nobody is in the way");
+        transaction.put(engine.tree, &key, &row(number)).expect("there is memory");
+        transaction.end_statement();
+        transaction.commit(Durability::Off).expect("there is room");
+    }
+    join(threads);
+    assert!(engine.storage.statistics().evictions > 0, "everything had room");
     assert_eq!(engine.storage.verify(&mut |_| {}).expect("memory does not fail"), 0);
 }

@@ -37,3 +37,8 @@ fn transactions() {
 fn checkpoints() {
     check("checkpoints beside commits", 1_000, models::checkpoints_beside_commits);
 }
+
+#[test]
+fn pages() {
+    check("pages that come and go", 300, models::pages_come_and_go);
+}
