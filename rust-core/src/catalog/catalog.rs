@@ -67,7 +67,7 @@ impl Catalog {
         let mut next = (*before).clone();
         for change in own.changes() {
             if let CatalogChange::PutTable(table) = change {
-                mark_new_indexes(&before, table, timestamp);
+                mark_new_trees(&before, table, timestamp);
             }
             next = next.with_change(change.clone());
         }
@@ -158,9 +158,12 @@ impl Catalog {
     }
 }
 
-/// Older snapshots do not see the entries of an index that a table got later.
-fn mark_new_indexes(before: &CatalogSnapshot, table: &TableDefinition, timestamp: Lsn) {
+/// Older snapshots do not see the entries of an index that a table got later, nor rows that were written anew.
+fn mark_new_trees(before: &CatalogSnapshot, table: &TableDefinition, timestamp: Lsn) {
     let Some(old) = before.table_by_id(table.id) else { return };
+    if old.layout.tree != table.layout.tree {
+        table.layout.runtime.set_readable_from(timestamp);
+    }
     for index in &table.layout.indexes {
         if old.layout.indexes.iter().all(|known| known.tree != index.tree) {
             index.runtime.set_usable_from(timestamp);

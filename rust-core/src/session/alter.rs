@@ -1,4 +1,4 @@
-//! ALTER TABLE: constraints are added, when every row has been looked at, and dropped.
+//! ALTER TABLE: columns are added; constraints are added, when every row has been looked at, and dropped.
 
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::{
@@ -22,14 +22,14 @@ use crate::sql::types::text_form::datum_to_text;
 use crate::table::build::{self, BuildOutcome};
 use crate::transaction::types::TableLockMode;
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let mut text = String::new();
     quote_identifier(name, &mut text);
     text
 }
 
 /// The columns' names, each behind `before`.
-fn listed(table: &TableDefinition, columns: &[usize], before: &str) -> Vec<String> {
+pub(super) fn listed(table: &TableDefinition, columns: &[usize], before: &str) -> Vec<String> {
     columns.iter().map(|column| format!("{before}{}", quoted(&table.columns[*column].name))).collect()
 }
 
@@ -53,6 +53,21 @@ impl Session {
             let table = current.table_by_id(id).ok_or_else(missing)?;
             self.refuse_if_in_use(&table, "ALTER TABLE")?;
             match change {
+                ConstraintChange::AddColumn { column, if_not_exists, position } => {
+                    if table.column_index(&column.name).is_none() {
+                        self.add_column(&table, (&column, position), &current, block)?;
+                    } else {
+                        let known = format!(
+                            "column \"{}\" of relation \"{}\" already exists",
+                            column.name, table.name
+                        );
+                        if !if_not_exists {
+                            return Err(Error::new(SqlState::DUPLICATE_COLUMN, known));
+                        }
+                        let notice = Error::new(SqlState::DUPLICATE_COLUMN, format!("{known}, skipping"));
+                        self.notices.notice(notice);
+                    }
+                }
                 ConstraintChange::AddForeignKey(key) => {
                     self.add_foreign_key(&table, &key, &current, block)?
                 }
@@ -88,7 +103,7 @@ impl Session {
     }
 
     /// The first row of a query about what is there, after the locks were taken.
-    fn first_row(
+    pub(super) fn first_row(
         &self,
         sql: &str,
         catalog: &Arc<CatalogSnapshot>,

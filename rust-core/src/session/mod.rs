@@ -5,6 +5,7 @@
 //! Knows every layer below. Knows nothing of files, of other sessions, or of C.
 
 mod activity;
+mod add_column;
 mod alter;
 mod analyze;
 mod block;

@@ -58,10 +58,23 @@ pub struct TableRuntime {
     pub row_ids: Counter,
     /// Ids of large values.
     pub value_ids: Counter,
+    readable_from: AtomicU64,
     format: OnceLock<RowFormat>,
 }
 
 impl TableRuntime {
+    /// Snapshots before this commit would miss rows: they were written anew by it. Zero for a table whose rows are as
+    /// old as the process or as the table.
+    #[inline]
+    pub fn readable_from(&self) -> Lsn {
+        Lsn(self.readable_from.load(Ordering::Acquire))
+    }
+
+    /// All rows were written anew by the commit `timestamp`.
+    pub fn set_readable_from(&self, timestamp: Lsn) {
+        self.readable_from.store(timestamp.0, Ordering::Release);
+    }
+
     /// The format of rows with these columns; a table's columns never change.
     pub fn format(&self, columns: &[SqlType]) -> &RowFormat {
         self.format.get_or_init(|| RowFormat::new(columns))

@@ -174,12 +174,15 @@ pub fn concurrent_update() -> Error {
 impl Table {
     /// The table as `transaction` sees it.
     /// # Errors
-    /// `XX000` when its trees do not exist.
+    /// `XX000` when its trees do not exist; `40001` when its rows were written anew after the snapshot.
     pub fn open(
         manager: &TransactionManager,
         transaction: &Transaction,
         layout: &Arc<TableLayout>,
     ) -> Result<Table> {
+        if transaction.snapshot_timestamp() < layout.runtime.readable_from() {
+            return Err(concurrent_update());
+        }
         Ok(Table {
             limits: SizeLimits::for_page_size(manager.storage().page_size()),
             rows: transaction.tree_handle(layout.tree)?,

@@ -1,4 +1,4 @@
-//! ALTER TABLE: constraints added and dropped, as plain data. Other changes are not there yet.
+//! ALTER TABLE: columns added, constraints added and dropped, as plain data. Other changes are not there yet.
 
 use crate::catalog::table_definition::{CheckDefinition, ConstraintKind, Deferral, TableDefinition};
 use crate::error::{Error, Result, SqlState};
@@ -23,11 +23,25 @@ impl Binder<'_> {
         if alter.kind != ObjectKind::Table {
             return refuse(alter.span);
         }
-        let is_constraint = |kind: &AlterActionKind<'_>| {
-            matches!(kind, AlterActionKind::AddConstraint(_) | AlterActionKind::DropConstraint { .. })
+        let is_known = |kind: &AlterActionKind<'_>| {
+            matches!(
+                kind,
+                AlterActionKind::AddColumn { .. }
+                    | AlterActionKind::AddConstraint(_)
+                    | AlterActionKind::DropConstraint { .. }
+            )
         };
-        if let Some(other) = alter.actions.iter().find(|action| !is_constraint(&action.kind)) {
+        if let Some(other) = alter.actions.iter().find(|action| !is_known(&action.kind)) {
             return Err(Error::not_supported("this form of ALTER TABLE").at(other.span.position()));
+        }
+        // A constraint may name a column that comes in the same statement; it would have to be bound after that.
+        let is_column =
+            |action: &&ast::AlterAction<'_>| matches!(action.kind, AlterActionKind::AddColumn { .. });
+        if let (Some(column), Some(_)) =
+            (alter.actions.iter().find(is_column), alter.actions.iter().find(|action| !is_column(action)))
+        {
+            let what = "ADD COLUMN and changes of constraints in one ALTER TABLE";
+            return Err(Error::not_supported(what).at(column.span.position()));
         }
         let name = ObjectName {
             schema: alter.name.schema().map(|schema| schema.text.to_owned()),
@@ -44,6 +58,11 @@ impl Binder<'_> {
         let mut changes = Vec::with_capacity(alter.actions.len());
         for action in alter.actions {
             changes.push(match &action.kind {
+                AlterActionKind::AddColumn { if_not_exists, column } => ConstraintChange::AddColumn {
+                    position: column.name.position(),
+                    if_not_exists: *if_not_exists,
+                    column: self.bind_added_column(&table, column)?,
+                },
                 AlterActionKind::AddConstraint(constraint) => self.bind_new_constraint(&table, constraint)?,
                 AlterActionKind::DropConstraint { if_exists, name, cascade } => ConstraintChange::Drop {
                     name: name.text.to_owned(),

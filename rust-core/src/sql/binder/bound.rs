@@ -314,9 +314,18 @@ pub struct AlterTable {
     pub changes: Vec<ConstraintChange>,
 }
 
-/// A constraint that comes or goes.
+/// A column or constraint that comes, or a constraint that goes.
 #[derive(Clone, Debug)]
 pub enum ConstraintChange {
+    /// A column comes.
+    AddColumn {
+        /// The column.
+        column: ColumnDefinition,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+        /// Where its name stands.
+        position: usize,
+    },
     /// A foreign key comes.
     AddForeignKey(NewForeignKey),
     /// A check comes.

@@ -250,6 +250,39 @@ impl Binder<'_> {
         Ok(())
     }
 
+    /// A column that a table gets later: with NOT NULL and a default; other constraints follow by ADD CONSTRAINT.
+    pub(super) fn bind_added_column(
+        &mut self,
+        table: &TableDefinition,
+        column: &ast::ColumnDefinition<'_>,
+    ) -> Result<ColumnDefinition> {
+        let position = column.name.position();
+        if table.columns.len() >= TABLE_COLUMNS_MAX {
+            let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
+            return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message).at(position));
+        }
+        let is_simple = |kind: &ColumnConstraintKind<'_>| {
+            use ColumnConstraintKind::{Default, NotNull, Null};
+            matches!(kind, Default(_) | NotNull | Null)
+        };
+        if let Some(other) = column.constraints.iter().find(|constraint| !is_simple(&constraint.kind)) {
+            let what = "ADD COLUMN with this constraint (ADD CONSTRAINT may follow)";
+            return Err(Error::not_supported(what).at(other.span.position()));
+        }
+        let mut draft = TableDraft {
+            name: &table.name,
+            columns: Vec::new(),
+            keys: Vec::new(),
+            checks: Vec::new(),
+            foreign_keys: Vec::new(),
+        };
+        self.add_column(&mut draft, column)?;
+        match draft.columns.pop() {
+            Some(added) if added.identity.is_none() => Ok(added),
+            _ => Err(Error::not_supported("ADD COLUMN with values of a sequence").at(position)),
+        }
+    }
+
     /// Binds a default, and gives the text to store.
     fn check_default(&mut self, column: &ColumnDefinition, value: &Expr<'_>) -> Result<String> {
         let bound = self.bind(value, &mut Context::empty(Place::Default))?;
