@@ -57,9 +57,10 @@ deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
     works(
         "ALTER TABLE",
         "ALTER TABLE [ IF EXISTS ] name
-    { ADD [ CONSTRAINT name ] { CHECK ... | UNIQUE ... | PRIMARY KEY ... | FOREIGN KEY ... }
+    { ADD [ COLUMN ] [ IF NOT EXISTS ] column type [ NOT NULL | NULL ] [ DEFAULT expression ]
+      | ADD [ CONSTRAINT name ] { CHECK ... | UNIQUE ... | PRIMARY KEY ... | FOREIGN KEY ... }
       | DROP CONSTRAINT [ IF EXISTS ] name [ CASCADE | RESTRICT ] }, ...",
-        "Adds constraints, when every row has been looked at, and drops them.",
+        "Adds columns, constraints, when every row has been looked at, and drops constraints. ADD COLUMN writes the rows anew: an older snapshot cannot read them any more (40001).",
         "ALTER TABLE people ADD CONSTRAINT people_name_key UNIQUE (name, born)",
     ),
     works(
