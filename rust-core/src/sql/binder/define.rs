@@ -275,10 +275,11 @@ impl Binder<'_> {
             keys: Vec::new(),
             checks: Vec::new(),
             foreign_keys: Vec::new(),
+            sequences: Vec::new(),
         };
         self.add_column(&mut draft, column)?;
         match draft.columns.pop() {
-            Some(added) if added.identity.is_none() => Ok(added),
+            Some(added) if draft.sequences.is_empty() => Ok(added),
             _ => Err(Error::not_supported("ADD COLUMN with values of a sequence").at(position)),
         }
     }
