@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench/run.sh [ROW…]: `parser` is measured by bench/parser, `S7` by lumos-log, everything else by bench/compare.
+# bench/run.sh [ROW…]: `parser` is measured by bench/parser, `S7` by lumos-log, `S9` by lumos-locks, everything else by bench/compare.
 # Peers that come from elsewhere (DuckDB, libclang for libpg_query's bindings) are put into bench/.venv, PostgreSQL is
 # started from where the system has it; a peer that cannot be had is said to be missing, and its columns stay empty.
 set -euo pipefail
@@ -86,7 +86,7 @@ run_parser() {
 others=()
 for row in "${rows[@]}"; do
   case "${row,,}" in
-  parser | s7) ;;
+  parser | s7 | s9) ;;
   *) others+=("$row") ;;
   esac
 done
@@ -101,4 +101,5 @@ if [ ${#rows[@]} -eq 0 ] || [ ${#others[@]} -gt 0 ]; then
   cargo run --release --quiet --manifest-path bench/compare/Cargo.toml -- "${others[@]}"
 fi
 if wanted s7 || wanted storage; then cargo run --release --quiet -p lumos-tests --bin lumos-log; fi
+if wanted s9 || wanted storage; then cargo run --release --quiet -p lumos-tests --bin lumos-locks; fi
 ! wanted parser || run_parser

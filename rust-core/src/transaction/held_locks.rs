@@ -6,6 +6,7 @@ use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::transaction::lock_modes::{Mode, ModeSet};
+use std::cell::Cell;
 
 /// The list is charged in steps of this many locks.
 const HELD_STEP: usize = 4096;
@@ -44,13 +45,21 @@ pub struct HeldLocks {
     run_end: u64,
     /// Keys in sets.
     in_sets: usize,
+    /// How many locks there were at the newest mark that may be returned to.
+    marked: Cell<usize>,
     memory: Reservation,
 }
 
 impl HeldLocks {
     /// None yet.
     pub fn new(memory: &Arc<MemoryAccount>) -> HeldLocks {
-        HeldLocks { locks: Vec::new(), run_end: 0, in_sets: 0, memory: memory.reservation() }
+        HeldLocks {
+            locks: Vec::new(),
+            run_end: 0,
+            in_sets: 0,
+            marked: Cell::new(0),
+            memory: memory.reservation(),
+        }
     }
 
     /// How many entries there are; keys of a run count once.
@@ -63,6 +72,16 @@ impl HeldLocks {
         self.locks.len() + self.in_sets
     }
 
+    /// How many locks there were at the newest mark that may be returned to.
+    pub(super) fn marked(&self) -> usize {
+        self.marked.get()
+    }
+
+    /// A set of so many keys is gone.
+    pub(super) fn note_set_gone(&mut self, keys: u64) {
+        self.in_sets = self.in_sets.saturating_sub(keys as usize);
+    }
+
     /// A key came into a set.
     pub(super) fn note_in_set(&mut self) {
         self.in_sets += 1;
@@ -71,6 +90,12 @@ impl HeldLocks {
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.locks.is_empty()
+    }
+
+    /// As `mark`, and what is locked from here on can be told from what was locked before, also in sets.
+    pub(super) fn mark_to_return(&self, advisory: u32) -> LockMark {
+        self.marked.set(self.locks.len());
+        self.mark(advisory)
     }
 
     /// What is held now, besides `advisory` locks: [`super::lock_manager::LockManager::release_to`] returns to it.
@@ -120,6 +145,7 @@ impl HeldLocks {
     /// Ends a return to `mark`: what the run that is the last lock now must be cut to.
     pub(super) fn settle(&mut self, mark: LockMark) -> Option<(TreeId, u64)> {
         self.run_end = mark.run_end;
+        self.marked.set(self.marked.get().min(mark.len));
         if self.locks.is_empty() {
             self.in_sets = 0;
         }

@@ -85,7 +85,12 @@ impl LockOwner {
         self.session.store(session, Ordering::Relaxed);
     }
 
-    /// What it holds now, `held` being its list.
+    /// What it holds now, `held` being its list; all that is locked from here on is given back by a return to it.
+    pub(super) fn mark_to_return(&self, held: &HeldLocks) -> LockMark {
+        held.mark_to_return(self.advisory_count.load(Ordering::Relaxed))
+    }
+
+    /// What it holds now, `held` being its list; what comes into a set that there is now stays in it.
     pub(super) fn mark(&self, held: &HeldLocks) -> LockMark {
         held.mark(self.advisory_count.load(Ordering::Relaxed))
     }
@@ -354,7 +359,10 @@ impl LockManager {
                     self.strong_counter(table).fetch_sub(1, Ordering::SeqCst);
                 }
                 HeldLock::Run { tree, first } => self.cut_run(owner, tree, first),
-                HeldLock::Set { tree, mode } => self.release_set(owner, tree, mode),
+                HeldLock::Set { tree, mode } => {
+                    let keys = self.release_set(owner, tree, mode, held.len());
+                    held.note_set_gone(keys);
+                }
             }
         }
         if let Some((tree, end)) = held.settle(mark) {

@@ -7,7 +7,7 @@
 //! ```
 //! A set stands beside the runs of `lock_run` and keeps to their rules: it counts as one before it looks into the lock
 //! table, and whoever asks for one of its keys puts the owner's lock into the lock table and waits there. What is in a
-//! set is given back with the set, at the end of what it was begun in.
+//! set is given back with the set: a savepoint's locks go into one that was begun after it, the first of them one by one.
 //! Source: Chambi, Lemire, Kaser, Godin, "Better bitmap performance with Roaring bitmaps", 2016.
 
 use crate::common::ids::TreeId;
@@ -23,6 +23,12 @@ use crate::transaction::lock_table::BuildKeyIsHash;
 use crate::transaction::types::RowLockMode;
 use hashbrown::{HashMap, HashSet};
 
+/// Locks that are taken one by one after a savepoint before a set is begun for it.
+const FEW_AFTER_MARK: usize = 1024;
+/// Where a transaction has more locks outside of sets, none is taken one by one for that.
+const ONE_BY_ONE_MAX: usize = 1 << 16;
+/// Sets of an owner in a tree: of more savepoints the locks are given back with an earlier one's.
+const SETS_MAX: usize = 32;
 /// Keys of a chunk before it becomes bits.
 const FEW_MAX: usize = 4096;
 const WORDS: usize = (1 << 16) / 64;
@@ -85,6 +91,8 @@ impl Chunk {
 pub(super) struct LockSet {
     pub(super) owner: u32,
     pub(super) tree: TreeId,
+    /// How many locks the owner had before it.
+    before: usize,
     /// How the keys are locked.
     pub(super) mode: Mode,
     chunks: HashMap<u64, Chunk>,
@@ -98,10 +106,11 @@ pub(super) struct LockSet {
 }
 
 impl LockSet {
-    fn new(owner: u32, tree: TreeId, mode: Mode, memory: &Arc<MemoryAccount>) -> LockSet {
+    fn new(owner: u32, tree: TreeId, mode: Mode, before: usize, memory: &Arc<MemoryAccount>) -> LockSet {
         LockSet {
             owner,
             tree,
+            before,
             mode,
             chunks: HashMap::new(),
             in_chunks: 0,
@@ -181,12 +190,23 @@ impl LockManager {
             return Ok(set.owner == owner.id && mode.is_covered_by(set.mode.set()));
         }
         let is_own = |set: &LockSet| set.owner == owner.id && set.tree == tree && set.mode == mode;
-        let at = match stripe.sets.iter().position(is_own) {
-            Some(at) => at,
-            None => {
+        let own = stripe.sets.iter().enumerate().filter(|(_, set)| is_own(set));
+        let (newest, count) =
+            own.fold((None, 0), |(newest, count), (at, set)| (newest.max(Some((set.before, at))), count + 1));
+        let at = match newest {
+            // Begun before the newest savepoint: a return to that would not give the key back.
+            Some((before, _))
+                if before < held.marked()
+                    && held.len() - held.marked() < FEW_AFTER_MARK
+                    && held.len() < ONE_BY_ONE_MAX =>
+            {
+                return Ok(false);
+            }
+            Some((before, at)) if before >= held.marked() || count >= SETS_MAX => at,
+            _ => {
                 // Counted before looking: from now on whoever locks a key of this tree comes here first.
                 self.runs.counter(tree).fetch_add(1, Ordering::SeqCst);
-                stripe.sets.push(LockSet::new(owner.id, tree, mode, &self.memory));
+                stripe.sets.push(LockSet::new(owner.id, tree, mode, held.len(), &self.memory));
                 held.push(HeldLock::Set { tree, mode });
                 stripe.sets.len() - 1
             }
@@ -199,15 +219,18 @@ impl LockManager {
         Ok(true)
     }
 
-    /// Gives back a set of the owner.
-    pub(super) fn release_set(&self, owner: &LockOwner, tree: TreeId, mode: Mode) {
+    /// Gives back the set of the owner that was begun after its first `before` locks; says how many keys it had.
+    pub(super) fn release_set(&self, owner: &LockOwner, tree: TreeId, mode: Mode, before: usize) -> u64 {
         let mut stripe = self.runs.stripe(tree).lock();
-        let is_meant = |set: &LockSet| set.owner == owner.id && set.tree == tree && set.mode == mode;
-        let Some(at) = stripe.sets.iter().position(is_meant) else { return };
+        let is_meant = |set: &LockSet| {
+            set.owner == owner.id && set.tree == tree && set.mode == mode && set.before == before
+        };
+        let Some(at) = stripe.sets.iter().position(is_meant) else { return 0 };
         let set = stripe.sets.swap_remove(at);
         let modes: ModeSet = mode.set();
         set.listed.iter().for_each(|hash| self.release_listed(owner.id, *hash, modes));
         self.runs.counter(tree).fetch_sub(1, Ordering::SeqCst);
+        set.len()
     }
 }
 
@@ -222,7 +245,7 @@ mod tests {
         for seed in 1..8 {
             let mut random = Random::new(seed);
             let memory = MemoryAccount::new(64 << 20);
-            let mut set = LockSet::new(1, TreeId(20), Mode::from(RowLockMode::Update), &memory);
+            let mut set = LockSet::new(1, TreeId(20), Mode::from(RowLockMode::Update), 0, &memory);
             let range = [50_000, 1 << 24, u64::MAX][seed as usize % 3];
             let mut model = BTreeSet::new();
             for _ in 0..40_000 {

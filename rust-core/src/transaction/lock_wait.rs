@@ -184,8 +184,11 @@ impl LockManager {
             let Some(cycle) = find_cycle(start, |owner, out| self.blockers(graph, owner, out)) else {
                 return Ok(());
             };
-            let past =
-                cycle.iter().filter(|wait| wait.blocker.soft).any(|wait| self.let_past(graph, wait.waiter));
+            let past = cycle
+                .iter()
+                .rev()
+                .filter(|wait| wait.blocker.soft)
+                .any(|wait| self.let_past(graph, wait.waiter));
             if !past {
                 return Err(cycle);
             }

@@ -19,7 +19,8 @@ use crate::storage::bulk::sorter::EntrySorter;
 use crate::storage::bulk::{BuiltTree, TreeBuilder};
 use crate::transaction::append;
 use crate::transaction::commit::raised;
-use crate::transaction::held_locks::LockMark;
+use crate::transaction::held_locks::{HeldLocks, LockMark};
+use crate::transaction::lock_manager::LockOwner;
 use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
@@ -164,7 +165,7 @@ impl Transaction {
             }
         }
         self.open_statements += 1;
-        Ok(self.savemark())
+        Ok(self.mark_with(LockOwner::mark))
     }
 
     /// Ends a statement. Read committed gives the snapshot back when no other statement is open.
@@ -182,10 +183,14 @@ impl Transaction {
 
     /// The present state of writes and locks, to return to (SAVEPOINT).
     pub fn savemark(&self) -> Savemark {
+        self.mark_with(LockOwner::mark_to_return)
+    }
+
+    fn mark_with(&self, locks: impl FnOnce(&LockOwner, &HeldLocks) -> LockMark) -> Savemark {
         let scratch = self.scratch();
         Savemark {
             writes: scratch.writes.mark(),
-            locks: scratch.owner.mark(&scratch.locks),
+            locks: locks(&scratch.owner, &scratch.locks),
             links: scratch.links.len(),
         }
     }

@@ -473,3 +473,56 @@ fn two_owners_never_have_a_key_at_once_whether_by_run_or_alone() {
         probe.release();
     }
 }
+
+#[test]
+fn a_return_to_a_savepoint_gives_back_keys_in_sets_that_were_locked_since() {
+    let (memory, manager) = setup();
+    let (mut one, mut two) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    // In no order, so that no two follow each other.
+    let key = |number: u64| (number * 7919 % 100_003).to_be_bytes();
+    let lock = |holder: &mut Holder<'_>, number: u64| {
+        let (owner, held) = (&holder.owner, &mut holder.held);
+        let key = key(number);
+        if !manager.lock_in_set(owner, held, (TreeId(1), &key), RowLockMode::Update).unwrap() {
+            holder.row(&key, RowLockMode::Update).unwrap();
+        }
+    };
+    let mut marks = Vec::new();
+    for number in 0..12_000 {
+        if number % 3_000 == 0 {
+            marks.push(one.owner.mark_to_return(&one.held));
+        }
+        lock(&mut one, number);
+    }
+    assert!(one.held.len() < 4_000, "{} locks one by one", one.held.len());
+    for (round, mark) in marks.into_iter().enumerate().rev() {
+        one.release_to(mark);
+        let kept = round as u64 * 3_000;
+        assert_eq!(one.held.count() as u64 - manager.runs.states().len() as u64, kept, "round {round}");
+        for number in (0..12_000).step_by(97) {
+            let is_free = two.try_row(&key(number), RowLockMode::Update);
+            assert_eq!(is_free, number >= kept, "key {number} in round {round}");
+        }
+        two.release();
+    }
+    assert!(one.held.is_empty());
+}
+
+#[test]
+fn all_beyond_so_many_savepoints_share_a_set_and_go_with_it() {
+    let (memory, manager) = setup();
+    let mut one = Holder::new(&manager, &memory);
+    for number in 0..70_000_u64 {
+        if number % 1_000 == 0 {
+            one.owner.mark_to_return(&one.held);
+        }
+        let (owner, held) = (&one.owner, &mut one.held);
+        let key = (number * 7919 % 1_000_003).to_be_bytes();
+        if !manager.lock_in_set(owner, held, (TreeId(1), &key), RowLockMode::Update).unwrap() {
+            one.row(&key, RowLockMode::Update).unwrap();
+        }
+    }
+    assert!(manager.runs.states().len() <= 32);
+    one.release();
+    assert!(manager.runs.states().is_empty());
+}
