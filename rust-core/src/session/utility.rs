@@ -13,6 +13,7 @@ use crate::sql::ast::control::DiscardKind;
 use crate::sql::binder::bound::{
     BoundIsolation, BoundStatement, SetStatement, TransactionModes, TransactionStatement,
 };
+use crate::sql::functions::activity::Sessions;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::transaction::types::IsolationLevel;
 use std::collections::VecDeque;
@@ -209,6 +210,7 @@ impl Session {
                     ));
                 }
                 self.environment.settings.reset_all(false)?;
+                self.environment.unlock_all();
                 self.environment.sequence_values.discard();
                 self.engine.notifications.leave(self.id());
                 self.cache.clear();
