@@ -217,21 +217,7 @@ impl Session {
         let name = quoted(&old.name);
         let mut table = (**old).clone();
         if index.constraint == Some(ConstraintKind::PrimaryKey) {
-            for column in columns.iter().copied() {
-                let shown = quoted(&old.columns[column].name);
-                let nulls = format!("SELECT 1 FROM {name} WHERE {shown} IS NULL LIMIT 1");
-                if !old.columns[column].not_null && self.first_row(&nulls, current, block)?.is_some() {
-                    let message = format!(
-                        "column \"{}\" of relation \"{}\" contains null values",
-                        old.columns[column].name, old.name
-                    );
-                    return Err(Error::new(SqlState::NOT_NULL_VIOLATION, message)
-                        .schema(old.schema.as_str())
-                        .table(old.name.as_str())
-                        .column(old.columns[column].name.as_str()));
-                }
-                table.columns[column].not_null = true;
-            }
+            columns.iter().for_each(|column| table.columns[*column].not_null = true);
         }
         if !index.unique {
             let list = listed(old, &columns, "").join(", ");
@@ -268,6 +254,22 @@ impl Session {
             build::build_index(manager, &mut block.transaction, &table.layout, position, &computed)?;
         if let BuildOutcome::Duplicate(values) = outcome {
             return Err(self.not_unique(&table, position, &values));
+        }
+        if index.constraint == Some(ConstraintKind::PrimaryKey) {
+            for column in columns.iter().copied() {
+                let shown = quoted(&old.columns[column].name);
+                let nulls = format!("SELECT 1 FROM {name} WHERE {shown} IS NULL LIMIT 1");
+                if !old.columns[column].not_null && self.first_row(&nulls, current, block)?.is_some() {
+                    let message = format!(
+                        "column \"{}\" of relation \"{}\" contains null values",
+                        old.columns[column].name, old.name
+                    );
+                    return Err(Error::new(SqlState::NOT_NULL_VIOLATION, message)
+                        .schema(old.schema.as_str())
+                        .table(old.name.as_str())
+                        .column(old.columns[column].name.as_str()));
+                }
+            }
         }
         self.put(Arc::new(table), current, block)
     }
