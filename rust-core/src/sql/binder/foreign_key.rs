@@ -2,7 +2,7 @@
 
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::{
-    ColumnDefinition, Deferral, ForeignKeyMatching, ReferentialAction, TableDefinition,
+    ColumnDefinition, ConstraintKind, Deferral, ForeignKeyMatching, ReferentialAction, TableDefinition,
 };
 use crate::common::ids::ObjectId;
 use crate::common::limits::INDEX_COLUMNS_MAX;
@@ -59,8 +59,7 @@ impl<'a> Parent<'a> {
             };
             let columns: Option<Vec<usize>> = layout.columns.iter().map(|part| column(part.key)).collect();
             if let Some(columns) = columns {
-                let primary =
-                    index.constraint == Some(crate::catalog::table_definition::ConstraintKind::PrimaryKey);
+                let primary = index.constraint == Some(ConstraintKind::PrimaryKey);
                 keys.push(ParentKey { columns, primary, deferrable });
             }
         }
@@ -150,19 +149,17 @@ fn parent_key(parent: &Parent<'_>, references: &References<'_>) -> Result<Vec<us
 /// Whether values of a column can refer to values of another.
 fn can_refer(child: DataType, parent: DataType) -> bool {
     use DataType::{BigInt, Char, Date, Double, Integer, Numeric, Real, SmallInt, Text, Timestamp, Varchar};
-    if child == parent {
-        return true;
-    }
-    match (child, parent) {
-        (SmallInt | Integer | BigInt, SmallInt | Integer | BigInt | Numeric | Real | Double)
-        | (Numeric, Real | Double)
-        | (Real, Double)
-        | (Double, Real)
-        | (Text | Varchar | Char, Text | Varchar | Char)
-        | (Date, Timestamp)
-        | (Timestamp, Date) => true,
-        _ => false,
-    }
+    child == parent
+        || matches!(
+            (child, parent),
+            (SmallInt | Integer | BigInt, SmallInt | Integer | BigInt | Numeric | Real | Double)
+                | (Numeric, Real | Double)
+                | (Real, Double)
+                | (Double, Real)
+                | (Text | Varchar | Char, Text | Varchar | Char)
+                | (Date, Timestamp)
+                | (Timestamp, Date)
+        )
 }
 
 /// Checks a foreign key, and names it if it has no name. `taken`: whether a constraint has a name already.
