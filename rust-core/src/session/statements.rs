@@ -92,8 +92,11 @@ SELECT [ ALL | DISTINCT [ ON ( expression, ... ) ] ] { * | table.* | expression 
     [ GROUP BY { expression | position | name }, ... ] [ HAVING condition ]
     [ { UNION | INTERSECT | EXCEPT } [ ALL | DISTINCT ] query ]
     [ ORDER BY { expression | position | name } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... ]
-    [ LIMIT { count | ALL } ] [ OFFSET start [ ROWS ] ] [ FETCH { FIRST | NEXT } [ count ] ROWS { ONLY | WITH TIES } ]",
-        "Computes rows. Subqueries may stand wherever an expression or a table may, correlated or not.",
+    [ LIMIT { count | ALL } ] [ OFFSET start [ ROWS ] ] [ FETCH { FIRST | NEXT } [ count ] ROWS { ONLY | WITH TIES } ]
+    [ FOR { UPDATE | NO KEY UPDATE | SHARE | KEY SHARE } [ OF table, ... ] [ NOWAIT | SKIP LOCKED ] ] ...",
+        "Computes rows. Subqueries may stand wherever an expression or a table may, correlated or not. FOR UPDATE and \
+         the like lock the rows of tables to the end of the transaction; LIMIT counts rows that could be locked, and a row \
+         that changed meanwhile is asked again whether it qualifies.",
         "SELECT name, extract(year FROM born) AS year FROM people WHERE born IS NOT NULL ORDER BY name LIMIT 10",
     ),
     works(

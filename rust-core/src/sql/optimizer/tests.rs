@@ -3,6 +3,7 @@
 mod golden;
 mod implication;
 mod indexed_expressions;
+mod rechecks;
 
 use super::*;
 use crate::catalog::table_definition::{ColumnDefinition, IndexDefinition};
