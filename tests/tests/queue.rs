@@ -5,7 +5,7 @@
 use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;
 use lumos_core::error::{Result, SqlState};
-use lumos_core::session::Session;
+use lumos_core::session::{Prepared, Session};
 use lumos_core::sql::types::datum::Datum;
 use std::sync::Arc;
 
@@ -16,10 +16,22 @@ fn jobs() -> i64 {
     if std::env::var_os("LUMOS_LONG").is_some() { 100_000 } else { 2_000 }
 }
 
+fn prepared(session: &mut Session, sql: &str) -> Result<Arc<Prepared>> {
+    Ok(session.prepare(sql)?.0.unwrap())
+}
+
 /// The rows of a statement.
 fn rows(session: &mut Session, sql: &str, parameters: &[Datum]) -> Result<Vec<Vec<Datum>>> {
-    let (prepared, _) = session.prepare(sql)?;
-    let mut portal = session.execute(&prepared.unwrap(), parameters)?;
+    let statement = prepared(session, sql)?;
+    rows_of(session, &statement, parameters)
+}
+
+fn rows_of(
+    session: &mut Session,
+    statement: &Arc<Prepared>,
+    parameters: &[Datum],
+) -> Result<Vec<Vec<Datum>>> {
+    let mut portal = session.execute(statement, parameters)?;
     let mut rows = Vec::new();
     while let Some(batch) = session.fetch(&mut portal)? {
         for row in batch.row_numbers() {
@@ -43,13 +55,17 @@ fn work(database: &Arc<Database>, worker: usize) -> Result<Vec<i64>> {
     let mut session = database.connect()?;
     let mut done = Vec::new();
     let mut given_up = 0;
+    let take = prepared(
+        &mut session,
+        "SELECT id FROM jobs WHERE worker IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+    )?;
+    let mark = prepared(
+        &mut session,
+        "UPDATE jobs SET worker = $1, runs = runs + 1 WHERE id = $2 AND worker IS NULL RETURNING id",
+    )?;
     loop {
         session.begin(None, false)?;
-        let taken = rows(
-            &mut session,
-            "SELECT id FROM jobs WHERE worker IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
-            &[],
-        )?;
+        let taken = rows_of(&mut session, &take, &[])?;
         let Some(job) = taken.first() else {
             session.commit()?;
             // What others hold may come back.
@@ -62,11 +78,7 @@ fn work(database: &Arc<Database>, worker: usize) -> Result<Vec<i64>> {
         };
         let id = integer(&job[0]);
         let parameters = [Datum::Integer(worker as i32), Datum::Integer(id as i32)];
-        let marked = rows(
-            &mut session,
-            "UPDATE jobs SET worker = $1, runs = runs + 1 WHERE id = $2 AND worker IS NULL RETURNING id",
-            &parameters,
-        )?;
+        let marked = rows_of(&mut session, &mark, &parameters)?;
         assert_eq!(marked.len(), 1, "job {id} was taken by somebody else as well");
         if id % 10 == 0 && given_up < id {
             given_up = id;

@@ -40,11 +40,11 @@ fn locks_go_into_views_and_queries_in_from() {
     // What limits locks its own rows.
     check(
         "SELECT s.a FROM (SELECT a FROM t LIMIT 1) s FOR UPDATE",
-        "scan t | lock t FOR UPDATE | limit 1l offset 0 | project [a] as [a] | project [a] as [a]",
+        "scan t | lock t FOR UPDATE | limit 1l offset 0 | project [a] as [a] | project [a'] as [a]",
     );
     check(
         "SELECT s.a FROM (SELECT a FROM t FOR SHARE) s FOR UPDATE",
-        "scan t | lock t FOR UPDATE | project [a] as [a] | project [a] as [a]",
+        "scan t | lock t FOR UPDATE | project [a] as [a] | project [a'] as [a]",
     );
     check("SELECT 1 AS one FOR UPDATE", "values () | project [1] as [one]");
 }
