@@ -13,8 +13,8 @@ func (c *conn) Begin() (driver.Tx, error) {
 	return c.BeginTx(context.Background(), driver.TxOptions{})
 }
 
-// BeginTx begins a transaction. sql.LevelSnapshot is repeatable read; sql.LevelSerializable is refused by the
-// database (0A000) until it has it.
+// BeginTx begins a transaction. sql.LevelSnapshot is repeatable read. At sql.LevelSerializable also Commit may
+// fail with 40001; RunTx runs the transaction again.
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err

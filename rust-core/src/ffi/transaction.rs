@@ -1,7 +1,6 @@
 //! Transactions without SQL text.
 
 use crate::common::ids::Lsn;
-use crate::error::Error;
 use crate::ffi::abi::*;
 use crate::ffi::connection::with_session;
 use crate::ffi::guard::{Failure, store};
@@ -11,9 +10,10 @@ use crate::transaction::types::IsolationLevel;
 pub(crate) fn isolation_level(isolation: i32) -> std::result::Result<Option<IsolationLevel>, Failure> {
     match isolation {
         LUMOS_ISO_DEFAULT => Ok(None),
-        LUMOS_ISO_READ_UNCOMMITTED | LUMOS_ISO_READ_COMMITTED => Ok(Some(IsolationLevel::ReadCommitted)),
+        LUMOS_ISO_READ_UNCOMMITTED => Ok(Some(IsolationLevel::ReadUncommitted)),
+        LUMOS_ISO_READ_COMMITTED => Ok(Some(IsolationLevel::ReadCommitted)),
         LUMOS_ISO_REPEATABLE_READ => Ok(Some(IsolationLevel::RepeatableRead)),
-        LUMOS_ISO_SERIALIZABLE => Err(Error::not_supported("isolation level SERIALIZABLE").into()),
+        LUMOS_ISO_SERIALIZABLE => Ok(Some(IsolationLevel::Serializable)),
         _ => Err(Failure::Misuse("misuse: not a LUMOS_ISO_* value")),
     }
 }

@@ -12,13 +12,56 @@ use crate::sql::executor::PendingChecks;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::IsolationLevel;
 
+/// Modes of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Modes {
+    pub(crate) isolation: IsolationLevel,
+    pub(crate) read_only: bool,
+    /// Changes nothing: a serializable transaction that only reads never has to wait for a safe snapshot.
+    pub(crate) deferrable: bool,
+}
+
+impl Default for Modes {
+    fn default() -> Modes {
+        Modes { isolation: IsolationLevel::ReadCommitted, read_only: false, deferrable: false }
+    }
+}
+
+/// Modes that a transaction asks for; those that are `None` are the session's default, or stay as they are.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct WantedModes {
+    pub(crate) isolation: Option<IsolationLevel>,
+    pub(crate) read_only: Option<bool>,
+    pub(crate) deferrable: Option<bool>,
+}
+
+impl WantedModes {
+    /// Those that were asked for, the rest as in `others`.
+    pub(crate) fn or(self, others: Modes) -> Modes {
+        Modes {
+            isolation: self.isolation.unwrap_or(others.isolation),
+            read_only: self.read_only.unwrap_or(others.read_only),
+            deferrable: self.deferrable.unwrap_or(others.deferrable),
+        }
+    }
+}
+
+impl From<Modes> for WantedModes {
+    fn from(modes: Modes) -> WantedModes {
+        WantedModes {
+            isolation: Some(modes.isolation),
+            read_only: Some(modes.read_only),
+            deferrable: Some(modes.deferrable),
+        }
+    }
+}
+
 /// A running transaction. Dropping it rolls it back.
 pub(crate) struct Block {
     pub(crate) transaction: Transaction,
     /// Its number among the session's.
     pub(crate) number: u64,
-    pub(crate) isolation: IsolationLevel,
-    pub(crate) read_only: bool,
+    pub(crate) modes: Modes,
     /// The catalog with this transaction's own definitions; `None`: it has made none.
     pub(crate) catalog: Option<Arc<CatalogSnapshot>>,
     /// Made for a script of several statements, not by BEGIN.

@@ -7,12 +7,13 @@ use crate::common::random::Random;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::Ordering;
 use crate::error::{Error, Result};
+use crate::session::block::Modes;
 use crate::session::engine::Engine;
 use crate::session::notice::Notices;
 use crate::session::notifications::SaidByBlock;
 use crate::session::presence::Presence;
 use crate::session::sequence_values::SequenceValuesKept;
-use crate::session::settings::Settings;
+use crate::session::settings::{self, Settings};
 use crate::session::{locks, vacuum};
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
@@ -51,9 +52,8 @@ pub(crate) struct SessionEnvironment {
     pub(crate) running_block: Cell<u64>,
     /// Numbers blocks, those of portals outside a block too.
     blocks: Cell<u64>,
-    /// Isolation level and read-only flag of the running transaction, as SHOW prints them.
-    pub(crate) transaction_isolation: &'static str,
-    pub(crate) transaction_read_only: bool,
+    /// Modes of the running transaction, as SHOW prints them.
+    pub(crate) modes: Modes,
 }
 
 impl SessionEnvironment {
@@ -77,8 +77,7 @@ impl SessionEnvironment {
             said: SaidByBlock::default(),
             running_block: Cell::new(0),
             blocks: Cell::new(0),
-            transaction_isolation: "read committed",
-            transaction_read_only: false,
+            modes: Modes::default(),
         }
     }
 
@@ -193,8 +192,9 @@ impl Environment for SessionEnvironment {
         match self.settings.show(name) {
             Ok(Some(text)) => Some(text),
             Ok(None) => Some(match name.to_ascii_lowercase().as_str() {
-                "transaction_isolation" => self.transaction_isolation.to_string(),
-                _ => String::from(if self.transaction_read_only { "on" } else { "off" }),
+                "transaction_isolation" => settings::isolation_name(self.modes.isolation).to_owned(),
+                "transaction_deferrable" => settings::on_off(self.modes.deferrable),
+                _ => settings::on_off(self.modes.read_only),
             }),
             Err(_) => None,
         }

@@ -5,7 +5,7 @@ use crate::common::memory::Reservation;
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::{Arc, Mutex, Weak};
 use crate::error::{Error, Result, SqlState};
-use crate::session::block::Block;
+use crate::session::block::{Block, WantedModes};
 use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{Body, Plan, Prepared};
@@ -137,7 +137,7 @@ impl Session {
         let autocommit = self.block.is_none();
         let mut block = match self.block.take() {
             Some(block) => block,
-            None => self.new_block(None, None),
+            None => self.new_block(WantedModes::default()),
         };
         let mut result = self.start_query(statement, plan, &parameters, &mut block);
         for _ in 0..RERUNS_MAX {
@@ -145,7 +145,7 @@ impl Session {
                 break;
             }
             // Nobody has seen anything of it: a new snapshot does as well.
-            block = self.new_block(None, None);
+            block = self.new_block(WantedModes::default());
             result = self.start_query(statement, plan, &parameters, &mut block);
         }
         match result {

@@ -88,7 +88,7 @@ impl Presence {
             transaction_deadline: AtomicU64::new(NEVER),
             idle_deadline: AtomicU64::new(NEVER),
             activity: AtomicU8::new(Activity::Idle as u8),
-            isolation: AtomicU8::new(0),
+            isolation: AtomicU8::new(IsolationLevel::ReadCommitted as u8),
             statement_start: AtomicI64::new(0),
             transaction_start: AtomicI64::new(0),
             statement: Mutex::new(None),
@@ -121,8 +121,9 @@ impl Presence {
 
     pub(crate) fn isolation(&self) -> IsolationLevel {
         match self.isolation.load(Ordering::Relaxed) {
-            0 => IsolationLevel::ReadCommitted,
-            1 => IsolationLevel::RepeatableRead,
+            level if level == IsolationLevel::ReadUncommitted as u8 => IsolationLevel::ReadUncommitted,
+            level if level == IsolationLevel::ReadCommitted as u8 => IsolationLevel::ReadCommitted,
+            level if level == IsolationLevel::RepeatableRead as u8 => IsolationLevel::RepeatableRead,
             _ => IsolationLevel::Serializable,
         }
     }

@@ -131,11 +131,11 @@ impl Session {
         let Some(block) = &mut self.block else { return };
         block.transaction.rollback_to(mark.transaction);
         block.catalog.clone_from(&mark.catalog);
-        block.read_only = mark.read_only;
+        block.modes.read_only = mark.read_only;
         block.pending.return_to(&mark.pending);
         self.environment.said.return_to(block.number, mark.said);
         self.environment.settings.return_to(&mark.settings);
-        self.environment.transaction_read_only = mark.read_only;
+        self.environment.modes.read_only = mark.read_only;
     }
 
     fn explicit_block(&mut self, what: &str) -> Result<&mut Block> {
@@ -148,7 +148,7 @@ impl Block {
         BlockMark {
             transaction: self.transaction.savemark(),
             catalog: self.catalog.clone(),
-            read_only: self.read_only,
+            read_only: self.modes.read_only,
             settings,
             pending: self.pending.mark(),
             said,

@@ -2,6 +2,7 @@
 
 use crate::common::sync::Arc;
 use crate::error::{Error, Result};
+use crate::session::block::WantedModes;
 use crate::session::prepared::Prepared;
 use crate::session::result::TransactionStatus;
 use crate::session::session::Session;
@@ -44,7 +45,7 @@ impl Session {
             if is_script && self.transaction_status() == TransactionStatus::Idle {
                 self.go_on()?;
                 self.environment.start_statement();
-                self.begin_block(None, None, true);
+                self.begin_block(WantedModes::default(), true);
             }
             let (statement, taken) = self.prepare(rest).map_err(shift)?;
             let Some(statement) = statement else { break };

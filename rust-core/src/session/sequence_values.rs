@@ -72,7 +72,7 @@ impl SessionEnvironment {
 
     /// Refuses `what` where nothing may be written.
     fn refuse_writes(&self, what: &str) -> Result<()> {
-        if self.transaction_read_only || self.engine().options.read_only {
+        if self.modes.read_only || self.engine().options.read_only {
             let message = format!("cannot execute {what} in a read-only transaction");
             return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message));
         }

@@ -6,7 +6,7 @@ use crate::common::cancel::CancelToken;
 use crate::common::ids::Lsn;
 use crate::common::sync::{Arc, Mutex, Weak};
 use crate::error::{Error, Result, SqlState};
-use crate::session::block::Block;
+use crate::session::block::{Block, Modes, WantedModes};
 use crate::session::calls::Calls;
 use crate::session::engine::Engine;
 use crate::session::environment::SessionEnvironment;
@@ -19,7 +19,6 @@ use crate::session::settings::Settings;
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::text_style::TextStyle;
-use crate::transaction::types::IsolationLevel;
 
 /// One connection. Threads: one at a time.
 pub struct Session {
@@ -32,7 +31,7 @@ pub struct Session {
     /// In a block that an error aborted.
     pub(crate) failed: bool,
     /// Modes of the block, or of the last one.
-    pub(crate) block_modes: (IsolationLevel, bool),
+    pub(crate) block_modes: Modes,
     /// Counts blocks: a portal of an earlier one is gone.
     pub(crate) block_number: u64,
     pub(crate) cache: PlanCache,
@@ -68,7 +67,7 @@ impl Session {
             environment,
             block: None,
             failed: false,
-            block_modes: (IsolationLevel::ReadCommitted, false),
+            block_modes: Modes::default(),
             block_number: 0,
             cache: PlanCache::default(),
             arena: Arena::new(),
@@ -153,7 +152,7 @@ impl Session {
             // A log that holds nothing yet ends at 0, which callers take for "failed".
             return Ok(self.engine.manager.log().tail().max(Lsn(1)));
         }
-        self.begin_block(None, None, true);
+        self.begin_block(WantedModes::default(), true);
         if let Some(block) = &mut self.block {
             let logged = block.transaction.message(record);
             if logged.is_err() {

@@ -4,6 +4,7 @@
 use crate::common::limits::IDENTIFIER_BYTES_MAX;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
+use crate::session::block::Modes;
 use crate::session::engine::EngineOptions;
 use crate::sql::types::text_style::{DateOrder, IntervalStyle, TextStyle};
 use crate::transaction::types::IsolationLevel;
@@ -33,10 +34,8 @@ pub(crate) struct Effects {
     pub(crate) path: ExecutionPath,
     /// Longest SQL text in bytes.
     pub(crate) statement_bytes_max: usize,
-    /// Of transactions that name none.
-    pub(crate) isolation_default: IsolationLevel,
     /// Of transactions that do not say.
-    pub(crate) read_only_default: bool,
+    pub(crate) modes_default: Modes,
     /// Whether an error in a block undoes its statement alone.
     pub(crate) keeps_block: bool,
     /// How long things may take.
@@ -127,6 +126,12 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         Some(deadlock_timeout),
     ),
     setting(
+        "default_transaction_deferrable",
+        "off",
+        "Whether transactions that do not say are deferrable; it changes nothing: no snapshot has to be waited for.",
+        Some(deferrable_default),
+    ),
+    setting(
         "default_transaction_isolation",
         "read committed",
         "Isolation level of transactions that name none.",
@@ -214,6 +219,14 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     },
     setting("TimeZone", "UTC", "Time zone for timestamps with time zone.", Some(time_zone)),
     Definition {
+        name: "transaction_deferrable",
+        alias_of: None,
+        default: "off",
+        description: "Whether the running transaction is deferrable.",
+        assign: None,
+        of_transaction: true,
+    },
+    Definition {
         name: "transaction_isolation",
         alias_of: None,
         default: "read committed",
@@ -281,16 +294,17 @@ pub(crate) fn boolean(name: &str, value: &str) -> Result<bool> {
     }
 }
 
-fn on_off(value: bool) -> String {
+pub(crate) fn on_off(value: bool) -> String {
     String::from(if value { "on" } else { "off" })
 }
 
-/// An isolation level by name; read uncommitted is read committed.
+/// An isolation level by name.
 pub(crate) fn isolation(name: &str, value: &str) -> Result<IsolationLevel> {
     match value.trim().to_ascii_lowercase().as_str() {
-        "read committed" | "read uncommitted" => Ok(IsolationLevel::ReadCommitted),
+        "read uncommitted" => Ok(IsolationLevel::ReadUncommitted),
+        "read committed" => Ok(IsolationLevel::ReadCommitted),
         "repeatable read" => Ok(IsolationLevel::RepeatableRead),
-        "serializable" => Err(Error::not_supported("isolation level SERIALIZABLE")),
+        "serializable" => Ok(IsolationLevel::Serializable),
         _ => Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("invalid value for parameter \"{name}\": \"{value}\""),
@@ -302,6 +316,7 @@ pub(crate) fn isolation(name: &str, value: &str) -> Result<IsolationLevel> {
 /// The name of a level as SHOW prints it.
 pub(crate) fn isolation_name(level: IsolationLevel) -> &'static str {
     match level {
+        IsolationLevel::ReadUncommitted => "read uncommitted",
         IsolationLevel::ReadCommitted => "read committed",
         IsolationLevel::RepeatableRead => "repeatable read",
         IsolationLevel::Serializable => "serializable",
@@ -342,14 +357,19 @@ fn date_style(definition: &Definition, value: &str, effects: &mut Effects) -> Re
     }))
 }
 
+fn deferrable_default(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
+    effects.modes_default.deferrable = boolean(definition.name, value)?;
+    Ok(on_off(effects.modes_default.deferrable))
+}
+
 fn isolation_default(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
-    effects.isolation_default = isolation(definition.name, value)?;
-    Ok(String::from(isolation_name(effects.isolation_default)))
+    effects.modes_default.isolation = isolation(definition.name, value)?;
+    Ok(String::from(isolation_name(effects.modes_default.isolation)))
 }
 
 fn read_only_default(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
-    effects.read_only_default = boolean(definition.name, value)?;
-    Ok(on_off(effects.read_only_default))
+    effects.modes_default.read_only = boolean(definition.name, value)?;
+    Ok(on_off(effects.modes_default.read_only))
 }
 
 fn on_error(definition: &Definition, value: &str, effects: &mut Effects) -> Result<String> {
@@ -616,8 +636,7 @@ impl Settings {
             text_style: TextStyle::default(),
             path: ExecutionPath::Auto,
             statement_bytes_max: options.max_statement_size,
-            isolation_default: IsolationLevel::ReadCommitted,
-            read_only_default: false,
+            modes_default: Modes::default(),
             keeps_block: false,
             timeouts: Timeouts::default(),
             application_name: Arc::from(""),

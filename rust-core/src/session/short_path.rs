@@ -5,7 +5,7 @@ use crate::batch::builder::ColumnBuilder;
 use crate::common::limits::BATCH_ROWS;
 use crate::common::sync::{Arc, MutexGuard};
 use crate::error::Result;
-use crate::session::block::Block;
+use crate::session::block::{Block, WantedModes};
 use crate::session::execution::{RERUNS_MAX, is_too_old};
 use crate::session::parameters;
 use crate::session::prepared::{Body, Plan, Prepared};
@@ -73,14 +73,14 @@ impl Session {
                 result.map_err(|error| self.with_object(error))
             }
             None => {
-                let mut block = self.new_block(None, None);
+                let mut block = self.new_block(WantedModes::default());
                 let mut given = Given { out, rows: 0 };
                 let mut result = self.run_point_in(statement, &mut plan, parameters, &mut block, &mut given);
                 for _ in 0..RERUNS_MAX {
                     if given.rows > 0 || !is_too_old(&result) {
                         break;
                     }
-                    block = self.new_block(None, None);
+                    block = self.new_block(WantedModes::default());
                     result = self.run_point_in(statement, &mut plan, parameters, &mut block, &mut given);
                 }
                 let result = result.map_err(|error| self.with_object(error))?;

@@ -2,11 +2,10 @@
 
 use crate::common::ids::Lsn;
 use crate::error::{Error, Result, SqlState};
-use crate::session::block::Block;
+use crate::session::block::{Block, Modes, WantedModes};
 use crate::session::result::{PreparedKind, TransactionStatus};
 use crate::session::savepoint::{BlockMark, Savepoints};
 use crate::session::session::Session;
-use crate::session::settings;
 use crate::sql::executor::PendingChecks;
 use crate::sql::plan::logical::LockStrength;
 use crate::transaction::types::IsolationLevel;
@@ -27,37 +26,27 @@ impl Session {
         self.cancel.start_statement();
         self.environment.start_statement();
         self.start_clocks();
-        self.begin_block(isolation, Some(read_only || self.read_only_default()), false);
+        let read_only = Some(read_only || self.environment.settings.effects().modes_default.read_only);
+        self.begin_block(WantedModes { isolation, read_only, deferrable: None }, false);
         self.leave(None, false);
         Ok(())
     }
 
-    pub(crate) fn read_only_default(&self) -> bool {
-        self.environment.settings.effects().read_only_default
-    }
-
     /// Begins a block.
-    pub(crate) fn begin_block(
-        &mut self,
-        isolation: Option<IsolationLevel>,
-        read_only: Option<bool>,
-        implicit: bool,
-    ) {
-        let mut block = self.new_block(isolation, read_only);
+    pub(crate) fn begin_block(&mut self, modes: WantedModes, implicit: bool) {
+        let mut block = self.new_block(modes);
         block.implicit = implicit;
-        self.environment.start_transaction(block.isolation);
-        self.environment.transaction_isolation = settings::isolation_name(block.isolation);
-        self.environment.transaction_read_only = block.read_only;
+        self.environment.start_transaction(block.modes.isolation);
+        self.environment.modes = block.modes;
         self.block_number += 1;
-        self.block_modes = (block.isolation, block.read_only);
+        self.block_modes = block.modes;
         self.block = Some(block);
     }
 
-    pub(crate) fn new_block(&self, isolation: Option<IsolationLevel>, read_only: Option<bool>) -> Block {
-        let effects = self.environment.settings.effects();
-        let isolation = isolation.unwrap_or(effects.isolation_default);
-        let read_only = read_only.unwrap_or(effects.read_only_default) || self.engine.options.read_only;
-        let transaction = self.engine.manager.begin(isolation, read_only, self.cancel.clone());
+    pub(crate) fn new_block(&self, modes: WantedModes) -> Block {
+        let mut modes = modes.or(self.environment.settings.effects().modes_default);
+        modes.read_only |= self.engine.options.read_only;
+        let transaction = self.engine.manager.begin(modes.isolation, modes.read_only, self.cancel.clone());
         transaction.set_session(self.id());
         // What was said in blocks that came to nothing.
         if self.portals.is_empty() {
@@ -67,8 +56,7 @@ impl Session {
         Block {
             transaction,
             number: self.environment.next_block(),
-            isolation,
-            read_only,
+            modes,
             catalog: None,
             implicit: false,
             started: false,
@@ -77,40 +65,30 @@ impl Session {
         }
     }
 
-    /// Changes the modes of a block in which nothing has run yet.
-    pub(crate) fn set_block_modes(
-        &mut self,
-        isolation: Option<IsolationLevel>,
-        read_only: Option<bool>,
-    ) -> Result<()> {
+    /// Changes the modes of the open block: those that depend on the snapshot only before the first statement.
+    pub(crate) fn set_block_modes(&mut self, wanted: WantedModes) -> Result<()> {
         let Some(block) = &self.block else { return Ok(()) };
-        if block.started {
-            if isolation.is_some_and(|level| level != block.isolation) {
-                return Err(Error::new(
-                    SqlState::ACTIVE_SQL_TRANSACTION,
-                    "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-                ));
-            }
-            if read_only == Some(false) && block.read_only {
-                return Err(Error::new(
-                    SqlState::ACTIVE_SQL_TRANSACTION,
-                    "transaction read-write mode must be set before any query",
-                ));
-            }
-            if read_only != Some(true) {
-                return Ok(());
-            }
-            if let Some(block) = &mut self.block {
-                block.read_only = true;
-            }
-            self.block_modes.1 = true;
-            self.environment.transaction_read_only = true;
+        let modes = wanted.or(block.modes);
+        if !block.started {
+            let implicit = block.implicit;
+            self.begin_block(modes.into(), implicit);
             return Ok(());
         }
-        let (isolation, read_only) =
-            (isolation.unwrap_or(block.isolation), read_only.unwrap_or(block.read_only));
-        let implicit = block.implicit;
-        self.begin_block(Some(isolation), Some(read_only), implicit);
+        let refused = |message: &str| Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        if modes.isolation != block.modes.isolation {
+            return refused("SET TRANSACTION ISOLATION LEVEL must be called before any query");
+        }
+        if block.modes.read_only && !modes.read_only {
+            return refused("transaction read-write mode must be set before any query");
+        }
+        if wanted.deferrable.is_some() {
+            return refused("SET TRANSACTION [NOT] DEFERRABLE must be called before any query");
+        }
+        if let Some(block) = &mut self.block {
+            block.modes = modes;
+        }
+        self.block_modes = modes;
+        self.environment.modes = modes;
         Ok(())
     }
 
@@ -151,8 +129,8 @@ impl Session {
     }
 
     /// Begins a block with the modes of the one that ended last (AND CHAIN).
-    pub(crate) fn begin_next_block(&mut self, (isolation, read_only): (IsolationLevel, bool)) {
-        self.begin_block(Some(isolation), Some(read_only), false);
+    pub(crate) fn begin_next_block(&mut self, modes: Modes) {
+        self.begin_block(modes.into(), false);
     }
 
     /// Rolls the block back.
@@ -179,7 +157,7 @@ impl Session {
     ) -> Result<R> {
         let autocommit = self.block.is_none();
         if autocommit {
-            self.begin_block(None, None, true);
+            self.begin_block(WantedModes::default(), true);
         }
         let Some(mut block) = self.block.take() else {
             return Err(Error::internal("a statement without a transaction"));
@@ -225,9 +203,7 @@ impl Session {
         self.block_number += 1;
         self.environment.settings.end_transaction(committed);
         self.environment.end_transaction();
-        self.environment.transaction_isolation =
-            settings::isolation_name(self.environment.settings.effects().isolation_default);
-        self.environment.transaction_read_only = self.read_only_default();
+        self.environment.modes = self.environment.settings.effects().modes_default;
     }
 
     /// Whether the open block outlives errors, each of which undoes its own statement (`on_error`).
@@ -314,7 +290,7 @@ pub(crate) fn refuse_locks_if_read_only(block: &Block, locks: Option<LockStrengt
 
 /// Refuses `what`, which writes, in a read-only transaction.
 pub(crate) fn refuse_read_only(block: &Block, what: &str) -> Result<()> {
-    if block.read_only {
+    if block.modes.read_only {
         return Err(Error::new(
             SqlState::READ_ONLY_SQL_TRANSACTION,
             format!("cannot execute {what} in a read-only transaction"),

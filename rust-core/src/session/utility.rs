@@ -4,6 +4,7 @@ use crate::batch::batch::Batch;
 use crate::batch::builder::ColumnBuilder;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
+use crate::session::block::WantedModes;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::Prepared;
 use crate::session::result::{PreparedKind, ResultColumn, TransactionStatus};
@@ -36,9 +37,16 @@ pub(crate) fn result_columns(statement: &BoundStatement) -> Result<Vec<ResultCol
 
 fn level(isolation: BoundIsolation) -> IsolationLevel {
     match isolation {
+        BoundIsolation::ReadUncommitted => IsolationLevel::ReadUncommitted,
         BoundIsolation::ReadCommitted => IsolationLevel::ReadCommitted,
         BoundIsolation::RepeatableRead => IsolationLevel::RepeatableRead,
+        BoundIsolation::Serializable => IsolationLevel::Serializable,
     }
+}
+
+fn wanted(modes: &TransactionModes) -> WantedModes {
+    let TransactionModes { isolation, read_only, deferrable } = *modes;
+    WantedModes { isolation: isolation.map(level), read_only, deferrable }
 }
 
 fn no_transaction() -> Error {
@@ -134,9 +142,9 @@ impl Session {
                             "there is already a transaction in progress",
                         ));
                     }
-                    return self.set_modes(*modes).map(|()| kind);
+                    return self.set_block_modes(wanted(modes)).map(|()| kind);
                 }
-                self.begin_block(modes.isolation.map(level), modes.read_only, false);
+                self.begin_block(wanted(modes), false);
             }
             TransactionStatement::Commit { chain } => {
                 match status {
@@ -178,7 +186,7 @@ impl Session {
                         "SET TRANSACTION can only be used in transaction blocks",
                     ));
                 } else {
-                    self.set_modes(*modes)?;
+                    self.set_block_modes(wanted(modes))?;
                 }
             }
             TransactionStatement::SetDefaultModes(modes) => {
@@ -187,8 +195,12 @@ impl Session {
                     self.set_setting("default_transaction_isolation", Some(name), false)?;
                 }
                 if let Some(read_only) = modes.read_only {
-                    let value = if read_only { "on" } else { "off" };
-                    self.set_setting("default_transaction_read_only", Some(value), false)?;
+                    let value = settings::on_off(read_only);
+                    self.set_setting("default_transaction_read_only", Some(&value), false)?;
+                }
+                if let Some(deferrable) = modes.deferrable {
+                    let value = settings::on_off(deferrable);
+                    self.set_setting("default_transaction_deferrable", Some(&value), false)?;
                 }
             }
         }
@@ -219,10 +231,6 @@ impl Session {
         Ok(())
     }
 
-    fn set_modes(&mut self, modes: TransactionModes) -> Result<()> {
-        self.set_block_modes(modes.isolation.map(level), modes.read_only)
-    }
-
     fn set_statement(&mut self, set: &SetStatement) -> Result<()> {
         let result = if set.local && self.block.as_ref().is_none_or(|block| block.implicit) {
             settings::find(&set.name).map(|_| {
@@ -242,20 +250,21 @@ impl Session {
         match DEFINITIONS[settings::find(name)?].name {
             "transaction_isolation" => {
                 let isolation = value.map(|value| settings::isolation(name, value)).transpose()?;
-                self.set_block_modes(isolation, None)
+                self.set_block_modes(WantedModes { isolation, ..WantedModes::default() })
             }
             "transaction_read_only" => {
                 let read_only = value.map(|value| settings::boolean(name, value)).transpose()?;
-                self.set_block_modes(None, read_only)
+                self.set_block_modes(WantedModes { read_only, ..WantedModes::default() })
+            }
+            "transaction_deferrable" => {
+                let deferrable = value.map(|value| settings::boolean(name, value)).transpose()?;
+                self.set_block_modes(WantedModes { deferrable, ..WantedModes::default() })
             }
             _ => {
                 let in_block = self.block.is_some();
                 self.environment.settings.set(name, value, local, in_block)?;
                 if self.block.is_none() {
-                    let effects = self.environment.settings.effects();
-                    self.environment.transaction_isolation =
-                        settings::isolation_name(effects.isolation_default);
-                    self.environment.transaction_read_only = effects.read_only_default;
+                    self.environment.modes = self.environment.settings.effects().modes_default;
                 }
                 Ok(())
             }

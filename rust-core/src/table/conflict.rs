@@ -13,7 +13,7 @@ use crate::table::layout::RowIdSource;
 use crate::table::scan::damaged_entry;
 use crate::table::table::{InsertOutcome, Table, concurrent_update, row_id_of_value};
 use crate::transaction::transaction::Transaction;
-use crate::transaction::types::{IsolationLevel, LockOutcome, ReadView, RowLockMode};
+use crate::transaction::types::{LockOutcome, ReadView, RowLockMode};
 
 /// What an insert that stops at certain keys did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +154,7 @@ impl Table {
 
     /// At repeatable read and above the snapshot must show the row as it is.
     fn check_seen(&self, transaction: &Transaction, found: FoundRow) -> Result<()> {
-        if transaction.isolation() != IsolationLevel::ReadCommitted
+        if transaction.isolation().keeps_snapshot()
             && transaction.changed_since_snapshot(&self.rows, &row_id_key(found.row))?
         {
             return Err(concurrent_update());

@@ -12,7 +12,7 @@ use crate::table::row::{RowFormat, RowView};
 use crate::table::scan::damaged_entry;
 use crate::table::table::{Table, concurrent_update, row_id_of_value};
 use crate::transaction::transaction::Transaction;
-use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
+use crate::transaction::types::{ReadView, RowLockMode};
 use std::ops::Bound;
 
 /// Which own writes count.
@@ -74,7 +74,7 @@ impl Table {
         let key = row_id_key(row);
         transaction.lock_row(self.layout().tree, &key, mode)?;
         if mode >= RowLockMode::NoKeyUpdate
-            && transaction.isolation() != IsolationLevel::ReadCommitted
+            && transaction.isolation().keeps_snapshot()
             && transaction.changed_since_snapshot(&self.rows, &key)?
         {
             return Err(concurrent_update());

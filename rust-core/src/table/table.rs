@@ -439,6 +439,7 @@ impl Table {
             return Ok(false);
         }
         transaction.lock_row(tree.id(), key, RowLockMode::Update)?;
+        let was_read = transaction.has_read(tree, key);
         let exists = transaction.get(tree, key, ReadView::Latest, |value| value.is_some())?;
         // A key that is there is a duplicate, be its row visible or not, as in PostgreSQL. One that went away since the
         // snapshot would come back under a row that the snapshot still sees.
@@ -447,6 +448,10 @@ impl Table {
             && transaction.changed_since_snapshot(tree, key)?
         {
             return Err(concurrent_update());
+        }
+        // Who looked before, and saw no such key, meets another transaction and not a duplicate.
+        if exists && was_read && transaction.changed_since_snapshot(tree, key)? {
+            return Err(transaction.read_write_conflict());
         }
         Ok(exists)
     }

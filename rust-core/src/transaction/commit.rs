@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  1 look at everything that can be refused: trees, space, memory         an error here: nothing happened
+//!    serializable: compare what was read with what was committed since   (the newest only under the mutex of 3)
 //!  2 encode; a large set streams its first parts as CHUNK frames          (chunks without COMMIT count nothing)
 //!  3 enter the apply gate, then the commit mutex: append, join the publish queue
 //!  ───────────────────────── from here on only I/O errors, and nothing is cancelled ─────────────────────────
@@ -25,6 +26,7 @@ use crate::durability::policy::Durability;
 use crate::error::{Error, Result};
 use crate::storage::{ApplyReservation, ApplyTicket, Change, Tree};
 use crate::transaction::append_run::AppendRun;
+use crate::transaction::commit_history::{Footprint, SerializableReads};
 use crate::transaction::commit_space::{self, is_past_end};
 use crate::transaction::commit_stream::{FrameStream, OPERATIONS_A_BLOCK, Stretches};
 use crate::transaction::garbage::{Garbage, purge, purge_some};
@@ -75,21 +77,29 @@ struct Prepared {
 }
 
 impl TransactionManager {
-    /// Commits the write set of `scratch`; `None`: there was nothing to log. Locks are still held on return.
+    /// Commits the write set of `scratch`; `None`: there was nothing to log. Locks are still held on return. `reader`: what
+    /// a serializable transaction has read.
     pub(super) fn commit_writes(
         &self,
         scratch: &mut Scratch,
         id: TransactionId,
         durability: Durability,
         cancel: &CancelToken,
+        mut reader: Option<&mut SerializableReads>,
     ) -> Result<Option<Lsn>> {
         self.check_poison()?;
         cancel.check()?;
+        if let Some(reader) = reader.as_deref_mut() {
+            self.history.compare(reader)?;
+        }
         self.announce_log()?;
         let prepared = self.prepare_commit(scratch)?;
         if !scratch.links.is_empty() {
             self.storage.sync_built()?;
         }
+        // Before the gate: it asks for memory.
+        let is_asked = self.history.is_recording();
+        let footprint = is_asked.then(|| Footprint::new(&scratch.writes, &scratch.links, &self.memory));
         let mut stream = FrameStream::new(self, id);
         // Far fewer segments than a log that has yet to grow to its size would begin.
         self.log.expect(scratch.writes.bytes() as u64);
@@ -99,12 +109,15 @@ impl TransactionManager {
         }
         declare_spilled(scratch, &prepared, &stream.stretches);
         self.log.prepare(scratch.operations.len_bytes())?;
+        if let Some(reader) = reader.as_deref_mut() {
+            self.history.compare(reader)?;
+        }
         cancel.shield();
         if is_planted(PlantedFault::LocksReleasedEarly) {
             self.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
             (0..PLANTED_YIELDS).for_each(|_| std::thread::yield_now());
         }
-        let (timestamp, publication, ticket) = stream.append_last(scratch)?;
+        let (timestamp, publication, ticket) = stream.append_last(scratch, reader, footprint)?;
         let mut in_doubt = InDoubt { manager: self, settled: false };
         scratch.links.keep(&scratch.writes);
         let outcome = self.apply_writes(scratch, &prepared, timestamp, &ticket);

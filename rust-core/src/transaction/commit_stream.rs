@@ -4,9 +4,11 @@
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
+use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::storage::ApplyTicket;
 use crate::storage::bulk::BuiltTree;
+use crate::transaction::commit_history::{Footprint, SerializableReads};
 use crate::transaction::lock_run::run_number;
 use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::publish::PublishTicket;
@@ -225,8 +227,14 @@ impl<'a> FrameStream<'a> {
         Ok(())
     }
 
-    /// Appends the frame that decides. An error: nothing counts.
-    pub(super) fn append_last(self, scratch: &Scratch) -> Result<(Lsn, PublishTicket, ApplyTicket<'a>)> {
+    /// Appends the frame that decides, unless what `reader` read has changed. `footprint`: what the
+    /// commit writes, if somebody asked for it. An error: nothing counts.
+    pub(super) fn append_last(
+        self,
+        scratch: &Scratch,
+        reader: Option<&mut SerializableReads>,
+        mut footprint: Option<Arc<Footprint>>,
+    ) -> Result<(Lsn, PublishTicket, ApplyTicket<'a>)> {
         let manager = self.manager;
         let ticket = self.ticket.unwrap_or_else(|| manager.storage.gate().enter());
         let kind = match self.chunk_count {
@@ -234,9 +242,21 @@ impl<'a> FrameStream<'a> {
             chunk_count => FrameKind::Commit { chunk_count, first_lsn: self.first_lsn },
         };
         let guard = manager.commit_mutex.lock();
+        if footprint.is_none() && manager.history.is_recording() {
+            // Somebody began to ask a moment ago.
+            footprint = Some(Footprint::coarse(&scratch.writes, &scratch.links, &manager.memory));
+        }
+        if let Some(reader) = reader {
+            // Few are left, and none can come any more.
+            manager.history.compare(reader)?;
+        }
         let position = manager.log.append(kind, self.id, &scratch.operations)?;
         let publication = manager.publish.join(position.end);
+        let dropped = footprint
+            .filter(|_| manager.history.is_recording())
+            .map(|footprint| manager.history.push(position.end, footprint, manager.snapshots.visible()));
         drop(guard);
+        drop(dropped);
         if self.chunk_count == 0 {
             ticket.set_start(position.start);
         }

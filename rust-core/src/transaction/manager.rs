@@ -14,6 +14,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::storage::{Checkpoint, CheckpointStep, Storage};
 use crate::transaction::append::AppendStreaks;
 use crate::transaction::checkpointer::Checkpointer;
+use crate::transaction::commit_history::CommitHistory;
 use crate::transaction::escalation::Escalation;
 use crate::transaction::garbage::GarbageQueue;
 use crate::transaction::held_locks::{HeldLocks, LockMark};
@@ -97,6 +98,8 @@ pub struct TransactionManager {
     /// Orders commits: log position and place in the publish queue are taken under it.
     pub(super) commit_mutex: Mutex<()>,
     pub(super) publish: PublishQueue,
+    /// What serializable transactions compare their reads with.
+    pub(super) history: CommitHistory,
     pub(super) garbage: GarbageQueue,
     /// Older versions may take so many bytes of memory.
     version_bytes_max: AtomicUsize,
@@ -140,6 +143,7 @@ impl TransactionManager {
             snapshots: SnapshotRegistry::new(visible),
             commit_mutex: Mutex::new(()),
             publish: PublishQueue::default(),
+            history: CommitHistory::new(&memory),
             garbage: GarbageQueue::default(),
             version_bytes_max: AtomicUsize::new(memory.limit() / VERSION_SHARE),
             bulk_rows: AtomicU64::new(BULK_ROWS),

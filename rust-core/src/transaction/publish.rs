@@ -54,19 +54,35 @@ impl PublishQueue {
         is_poisoned: impl Fn() -> bool,
     ) -> bool {
         self.advance(ticket, snapshots);
+        self.wait(ticket.timestamp, snapshots, is_poisoned)
+    }
+
+    /// The newest commit that joined, published or not; to be asked under the commit mutex.
+    pub(super) fn last_joined(&self, snapshots: &SnapshotRegistry) -> Lsn {
+        let state = self.state.lock();
+        state.frames.back().map_or_else(|| snapshots.visible(), |(timestamp, _)| *timestamp)
+    }
+
+    /// Waits until everything up to `timestamp` is published. False when `is_poisoned` turned true first.
+    pub(super) fn wait(
+        &self,
+        timestamp: Lsn,
+        snapshots: &SnapshotRegistry,
+        is_poisoned: impl Fn() -> bool,
+    ) -> bool {
         for _ in 0..SPINS {
-            if snapshots.visible() >= ticket.timestamp {
+            if snapshots.visible() >= timestamp {
                 return true;
             }
             std::hint::spin_loop();
         }
         let mut state = self.state.lock();
         state.sleepers += 1;
-        while snapshots.visible() < ticket.timestamp && !is_poisoned() {
+        while snapshots.visible() < timestamp && !is_poisoned() {
             self.advanced.wait_for(&mut state, POLL);
         }
         state.sleepers -= 1;
-        snapshots.visible() >= ticket.timestamp
+        snapshots.visible() >= timestamp
     }
 
     fn advance(&self, ticket: PublishTicket, snapshots: &SnapshotRegistry) {

@@ -235,6 +235,40 @@ pub struct TransactionScan {
     leaf_rest: Range<usize>,
     block: ResolvedRows,
     at_end: bool,
+    /// How far a serializable transaction's scan has come.
+    seen: Option<Box<SeenRange>>,
+}
+
+/// What a scan has seen of its range, to be recorded.
+#[derive(Debug)]
+struct SeenRange {
+    /// Where the scan will have come to at its end.
+    end: Bound<Vec<u8>>,
+    /// Where what is recorded ends.
+    recorded: Bound<Vec<u8>>,
+    /// The farthest key of the leaf that was visited last.
+    edge: Vec<u8>,
+}
+
+impl SeenRange {
+    fn record(&mut self, transaction: &Transaction, tree: TreeId, backward: bool, at_end: bool) {
+        if !at_end && self.edge.is_empty() {
+            return;
+        }
+        let reached = if at_end { slice(&self.end) } else { Bound::Included(self.edge.as_slice()) };
+        let recorded = slice(&self.recorded);
+        let (lower, upper) = if backward { (reached, recorded) } else { (recorded, reached) };
+        transaction.record_range(tree, lower, upper);
+        if !at_end {
+            let edge = std::mem::take(&mut self.edge);
+            if let Bound::Included(mut buffer) | Bound::Excluded(mut buffer) =
+                std::mem::replace(&mut self.recorded, Bound::Excluded(edge))
+            {
+                buffer.clear();
+                self.edge = buffer;
+            }
+        }
+    }
 }
 
 /// What visiting a leaf gave.
@@ -255,6 +289,10 @@ impl TransactionScan {
         let owned = |bound: Bound<&[u8]>| bound.map(<[u8]>::to_vec);
         let (own_lower, own_upper) =
             if has_own_writes { (owned(lower), owned(upper)) } else { (Bound::Unbounded, Bound::Unbounded) };
+        let seen = (transaction.records_reads() && tree.committed().is_some()).then(|| {
+            let (from, to) = if backward { (upper, lower) } else { (lower, upper) };
+            Box::new(SeenRange { end: owned(to), recorded: owned(from), edge: Vec::new() })
+        });
         let tree = match transaction.base(tree) {
             Some(base) => TreeHandle::from(Arc::clone(base)),
             None => tree.clone(),
@@ -273,6 +311,7 @@ impl TransactionScan {
             leaf_rest: 0..0,
             block: ResolvedRows::default(),
             at_end: false,
+            seen,
         }
     }
 
@@ -314,6 +353,9 @@ impl TransactionScan {
                 return Ok(read.take().map(|read| read(ScanRows::Resolved(&self.block))));
             }
             let visit = self.visit_leaf(transaction, snapshot, &mut read)?;
+            if let Some(seen) = &mut self.seen {
+                seen.record(transaction, self.tree.id(), self.backward, visit.is_none());
+            }
             let manager = transaction.manager();
             if let Some(Visit::Copied { newer }) = &visit {
                 self.leaf.resolve(self.tree.id(), newer.then_some(snapshot), &manager.versions)?;
@@ -347,11 +389,17 @@ impl TransactionScan {
         read: &mut Option<F>,
     ) -> Result<Option<Visit<R>>> {
         let (Some(cursor), Some(tree)) = (&mut self.cursor, self.tree.committed()) else { return Ok(None) };
-        let TransactionScan { leaf: copy, lower, upper, backward, before, has_own_writes, spilled, .. } =
-            self;
+        let TransactionScan {
+            leaf: copy, lower, upper, backward, before, has_own_writes, spilled, seen, ..
+        } = self;
         tree.visit(cursor, |leaf, rows| {
             let newer = !snapshot.sees(leaf.max_timestamp());
             let mut touched = false;
+            if let Some(seen) = seen
+                && !rows.is_empty()
+            {
+                leaf.key_into(if *backward { rows.start } else { rows.end - 1 }, &mut seen.edge);
+            }
             if *has_own_writes && !rows.is_empty() {
                 let mut edge = Vec::new();
                 leaf.key_into(if *backward { rows.start } else { rows.end - 1 }, &mut edge);

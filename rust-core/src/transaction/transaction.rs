@@ -6,7 +6,7 @@
 //! its page changes, so whoever saw the changed page finds the version.
 
 use crate::common::cancel::CancelToken;
-use crate::common::ids::{CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
+use crate::common::ids::{COUNTER_TREE, CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
 use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
 use crate::common::memory::MemoryAccount;
 use crate::common::planted::{PlantedFault, is_planted};
@@ -19,6 +19,7 @@ use crate::storage::bulk::sorter::EntrySorter;
 use crate::storage::bulk::{BuiltTree, TreeBuilder};
 use crate::transaction::append;
 use crate::transaction::commit::raised;
+use crate::transaction::commit_history::{SerializableReads, read_write_conflict};
 use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::lock_manager::LockOwner;
 use crate::transaction::manager::{Scratch, TransactionManager};
@@ -28,6 +29,7 @@ use crate::transaction::types::{
     IsolationLevel, LockOutcome, ReadView, RowLockMode, Savemark, Snapshot, TableLockMode,
 };
 use crate::transaction::write_set::{OwnWrite, WriteSet};
+use std::cell::RefCell;
 use std::ops::Bound;
 
 /// A copied value's buffer is kept for the next read up to this many bytes.
@@ -77,6 +79,8 @@ pub struct Transaction {
     snapshot: Option<Snapshot>,
     /// Statements started and not ended (a portal may stay open while the next one runs).
     open_statements: u32,
+    /// Of a serializable transaction that may write.
+    serializable: Option<Box<RefCell<SerializableReads>>>,
 }
 
 /// What the page alone could say of a key.
@@ -99,7 +103,12 @@ impl Transaction {
         read_only: bool,
         cancel: CancelToken,
     ) -> Transaction {
+        // What is only read is as of the snapshot, which is a state between two commits.
+        let is_validated = isolation == IsolationLevel::Serializable && !read_only;
+        let serializable =
+            is_validated.then(|| Box::new(RefCell::new(SerializableReads::new(manager.memory()))));
         Transaction {
+            serializable,
             manager,
             scratch: Some(scratch),
             isolation,
@@ -150,17 +159,23 @@ impl Transaction {
     /// Starts a statement: the next command number, and its snapshot: a new one (read committed) or the
     /// transaction's. The mark undoes what the statement does.
     /// # Errors
-    /// None today; serializable levels will have some.
+    /// None today.
     pub fn start_statement(&mut self) -> Result<Savemark> {
         self.command.0 += 1;
         match (self.isolation, self.snapshot) {
             (level, Some(_)) if level.keeps_snapshot() && !is_planted(PlantedFault::SnapshotTakenLate) => {}
             // An older statement is still open: its snapshot stays registered and covers the newer one.
-            (IsolationLevel::ReadCommitted, Some(_)) if self.open_statements > 0 => {
+            (level, Some(_)) if !level.keeps_snapshot() && self.open_statements > 0 => {
                 self.snapshot = Some(Snapshot::new(self.manager.snapshots.visible()));
             }
-            _ => {
-                let timestamp = self.manager.snapshots.take(&self.scratch().slot);
+            (_, snapshot) => {
+                let slot = &self.scratch().slot;
+                let timestamp = match &self.serializable {
+                    Some(reader) if snapshot.is_none() => {
+                        self.manager.take_serializable_snapshot(slot, &mut reader.borrow_mut())
+                    }
+                    _ => self.manager.snapshots.take(slot),
+                };
                 self.snapshot = Some(Snapshot::new(timestamp));
             }
         }
@@ -171,10 +186,7 @@ impl Transaction {
     /// Ends a statement. Read committed gives the snapshot back when no other statement is open.
     pub fn end_statement(&mut self) {
         self.open_statements = self.open_statements.saturating_sub(1);
-        if self.open_statements == 0
-            && self.isolation == IsolationLevel::ReadCommitted
-            && self.snapshot.is_some()
-        {
+        if self.open_statements == 0 && !self.isolation.keeps_snapshot() && self.snapshot.is_some() {
             self.snapshot = None;
             self.scratch().slot.release();
             self.manager.collect_some_garbage();
@@ -296,6 +308,8 @@ impl Transaction {
     /// As [`Transaction::put`].
     pub fn build(&mut self, tree: TreeId) -> Result<TreeBuilder> {
         self.start_write()?;
+        // Nobody else had anything in it: that is known even if what is built is given up.
+        self.record_range(tree, Bound::Unbounded, Bound::Unbounded);
         self.manager.storage.build_tree(tree)
     }
 
@@ -343,6 +357,9 @@ impl Transaction {
         view: ReadView,
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R> {
+        if self.serializable.is_some() {
+            self.record_key(tree, key);
+        }
         let before = (view == ReadView::Snapshot).then_some(self.command);
         let writes = &self.scratch().writes;
         let mut own = writes.get(tree.id, key, before);
@@ -371,6 +388,9 @@ impl Transaction {
         keys: &[K],
         mut read: impl FnMut(usize, Option<&[u8]>) -> Result<()>,
     ) -> Result<()> {
+        if self.serializable.is_some() {
+            keys.iter().for_each(|key| self.record_key(tree, key.as_ref()));
+        }
         let mut done = 0;
         while done < keys.len() {
             // What others changed since, and what this transaction wrote, is looked up after the latch.
@@ -400,6 +420,37 @@ impl Transaction {
             }
         }
         Ok(())
+    }
+
+    /// Notes that a key of a tree was read, whichever view it was read with and whatever was found: what is read of the
+    /// latest state under a lock is undone without it by a return to a savepoint, and still known.
+    #[cold]
+    #[inline(never)]
+    fn record_key(&self, tree: &TreeHandle, key: &[u8]) {
+        // Numbers are given out once each, to whoever comes; what this transaction created nobody else can write.
+        if tree.id != COUNTER_TREE
+            && tree.tree.is_some()
+            && let Some(reader) = &self.serializable
+        {
+            reader.borrow_mut().reads.add_key(tree.id, key);
+        }
+    }
+
+    /// Whether scans are to say how far they came.
+    pub(super) fn records_reads(&self) -> bool {
+        self.serializable.is_some() && !is_planted(PlantedFault::RangeReadsNotRecorded)
+    }
+
+    /// Notes that a range of a tree was read.
+    pub(super) fn record_range(&self, tree: TreeId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) {
+        if let Some(reader) = &self.serializable {
+            reader.borrow_mut().reads.add_range(tree, lower, upper);
+        }
+    }
+
+    /// Whether this serializable transaction has read the key before; false at other levels.
+    pub fn has_read(&self, tree: &TreeHandle, key: &[u8]) -> bool {
+        self.serializable.as_ref().is_some_and(|reader| reader.borrow().reads.holds(tree.id, key))
     }
 
     fn get_committed<R>(
@@ -490,6 +541,11 @@ impl Transaction {
     pub fn serialization_failure(&self) -> Error {
         Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
             .hint("Run the transaction again.")
+    }
+
+    /// The error of a serializable transaction that read what another one changed.
+    pub fn read_write_conflict(&self) -> Error {
+        read_write_conflict()
     }
 
     /// Scans a key range as the statement sees it: own writes of commands before now, none of later ones.
@@ -632,10 +688,14 @@ impl Transaction {
         if let Some(built) = scratch.links.find(tree.id) {
             return Ok(key > built.last_key() && scratch.writes.is_above_all(tree.id, key));
         }
-        match &tree.tree {
-            None => Ok(scratch.writes.is_above_all(tree.id, key)),
-            Some(committed) => append::lock_fresh_key(manager, scratch, committed, key),
+        let is_fresh = match &tree.tree {
+            None => scratch.writes.is_above_all(tree.id, key),
+            Some(committed) => append::lock_fresh_key(manager, scratch, committed, key)?,
+        };
+        if is_fresh && self.serializable.is_some() {
+            self.record_key(tree, key);
         }
+        Ok(is_fresh)
     }
 
     /// Locks a table instead of its rows, which are in `trees`, from here on, if the transaction has very many locks and
@@ -723,16 +783,20 @@ impl Transaction {
 
     /// Makes everything permanent and visible; returns the commit's timestamp, `None` when nothing was written.
     /// # Errors
-    /// Before anything is logged: `53100`, `53200`, `57014`, the poison of a stopped database: the transaction
-    /// is rolled back. After: `08007`, an I/O error left the outcome unknown.
+    /// Before anything is logged: `40001` at serializable, `53100`, `53200`, `57014`, the poison of a stopped database:
+    /// the transaction is rolled back. After: `08007`, an I/O error left the outcome unknown.
     pub fn commit(mut self, durability: Durability) -> Result<Option<Lsn>> {
         let Some(mut scratch) = self.scratch.take() else { return Ok(None) };
+        let mut reader = self.serializable.take().map(|reader| reader.into_inner());
         let result = match self.id {
             Some(id) if !scratch.writes.is_empty() || !scratch.links.is_empty() => {
-                self.manager.commit_writes(&mut scratch, id, durability, &self.cancel)
+                self.manager.commit_writes(&mut scratch, id, durability, &self.cancel, reader.as_mut())
             }
             _ => Ok(None),
         };
+        if let Some(reader) = reader {
+            self.manager.leave_serializable(&reader);
+        }
         // Locks outlive publication; the own snapshot would hold up the horizon.
         self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
         scratch.slot.release();
@@ -766,6 +830,9 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        if let Some(reader) = self.serializable.take() {
+            self.manager.leave_serializable(&reader.borrow());
+        }
         if let Some(scratch) = self.scratch.take() {
             self.manager.undo(scratch);
         }

@@ -3,9 +3,11 @@
 
 use crate::common::ids::Lsn;
 
-/// What concurrent transactions may see of each other. Read uncommitted is read committed, as in PostgreSQL.
+/// What concurrent transactions may see of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IsolationLevel {
+    /// Another name for read committed, as in PostgreSQL.
+    ReadUncommitted,
     /// Every statement has its own snapshot.
     ReadCommitted,
     /// One snapshot, taken by the first statement; a write to a row that changed since is 40001.
@@ -20,7 +22,7 @@ impl IsolationLevel {
     /// is refused.
     #[inline]
     pub fn keeps_snapshot(self) -> bool {
-        self != IsolationLevel::ReadCommitted
+        matches!(self, IsolationLevel::RepeatableRead | IsolationLevel::Serializable)
     }
 }
 

@@ -161,7 +161,71 @@ fn the_isolation_level_is_fixed_by_the_first_statement() {
     assert_eq!(code(&mut session, "set transaction isolation level read committed"), "25001");
     tag(&mut session, "rollback");
     assert_eq!(rows(&mut session, "show transaction_isolation"), ["read committed"]);
-    assert_eq!(code(&mut session, "begin isolation level serializable"), "0A000");
+    for level in ["read uncommitted", "serializable"] {
+        tag(&mut session, &format!("begin isolation level {level}"));
+        assert_eq!(rows(&mut session, "show transaction_isolation"), [level]);
+        tag(&mut session, "commit and chain");
+        assert_eq!(rows(&mut session, "show transaction_isolation"), [level]);
+        tag(&mut session, "rollback");
+    }
+}
+
+#[test]
+fn modes_are_those_that_were_asked_for_and_else_the_sessions() {
+    let (_fixture, mut session) = Fixture::session(TABLE);
+    let modes = |session: &mut Session| {
+        ["isolation", "read_only", "deferrable"]
+            .map(|mode| rows(session, &format!("show transaction_{mode}")).concat())
+            .join(", ")
+    };
+    tag(&mut session, "set session characteristics as transaction isolation level serializable, deferrable");
+    assert_eq!(modes(&mut session), "serializable, off, on");
+    tag(&mut session, "begin read only, not deferrable");
+    assert_eq!(modes(&mut session), "serializable, on, off");
+    tag(&mut session, "set transaction_deferrable = on");
+    tag(&mut session, "set transaction read write");
+    tag(&mut session, "set transaction_isolation to 'repeatable read'");
+    assert_eq!(modes(&mut session), "repeatable read, off, on");
+    rows(&mut session, "select 1");
+    for late in [
+        "set transaction not deferrable",
+        "set transaction_isolation = 'serializable'",
+        "set transaction_deferrable = on",
+    ] {
+        tag(&mut session, "savepoint s");
+        assert_eq!(code(&mut session, late), "25001", "{late}");
+        tag(&mut session, "rollback to s");
+    }
+    tag(&mut session, "set transaction read only");
+    assert_eq!(code(&mut session, "set transaction read write"), "25001");
+    tag(&mut session, "rollback");
+    assert_eq!(modes(&mut session), "serializable, off, on");
+    tag(&mut session, "begin");
+    tag(&mut session, "set local default_transaction_isolation = 'read committed'");
+    assert_eq!(rows(&mut session, "show default_transaction_isolation"), ["read committed"]);
+    tag(&mut session, "commit");
+    assert_eq!(rows(&mut session, "show default_transaction_isolation"), ["serializable"]);
+}
+
+#[test]
+fn a_serializable_commit_that_fails_is_rolled_back() {
+    let (fixture, mut session) = Fixture::session(TABLE);
+    let mut other = fixture.connect();
+    for session in [&mut session, &mut other] {
+        tag(session, "begin isolation level serializable");
+        rows(session, "select sum(v) from t");
+    }
+    tag(&mut session, "insert into t values (7, 7)");
+    tag(&mut other, "insert into t values (8, 8)");
+    tag(&mut session, "commit");
+    let refused = error(&mut other, "commit");
+    assert_eq!(refused.state().as_str(), "40001");
+    assert_eq!(
+        refused.message(),
+        "could not serialize access due to read/write dependencies among transactions"
+    );
+    assert_eq!(other.transaction_status(), TransactionStatus::Idle);
+    assert_eq!(rows(&mut other, "select id from t where id > 6"), ["7"]);
 }
 
 #[test]

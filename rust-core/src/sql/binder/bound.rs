@@ -533,15 +533,21 @@ pub struct TransactionModes {
     pub isolation: Option<BoundIsolation>,
     /// READ ONLY (true) or READ WRITE (false).
     pub read_only: Option<bool>,
+    /// DEFERRABLE or NOT DEFERRABLE.
+    pub deferrable: Option<bool>,
 }
 
-/// An isolation level that Lumos has. READ UNCOMMITTED is read committed, as in PostgreSQL.
+/// An isolation level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BoundIsolation {
+    /// READ UNCOMMITTED.
+    ReadUncommitted,
     /// READ COMMITTED.
     ReadCommitted,
     /// REPEATABLE READ.
     RepeatableRead,
+    /// SERIALIZABLE.
+    Serializable,
 }
 
 /// Transaction control.

@@ -17,7 +17,7 @@ use crate::sql::binder::bound::{
 pub(super) fn bind_transaction(control: &TransactionControl<'_>) -> Result<BoundStatement> {
     let position = control.span.position();
     let statement = match &control.kind {
-        TransactionKind::Begin(modes) => TransactionStatement::Begin(bind_modes(modes, position)?),
+        TransactionKind::Begin(modes) => TransactionStatement::Begin(bind_modes(modes)),
         TransactionKind::Commit { chain } => TransactionStatement::Commit { chain: *chain },
         TransactionKind::Rollback { chain } => TransactionStatement::Rollback { chain: *chain },
         TransactionKind::Savepoint(name) => TransactionStatement::Savepoint(name.text.to_owned()),
@@ -38,34 +38,21 @@ pub(super) fn bind_transaction(control: &TransactionControl<'_>) -> Result<Bound
             let names = if bound.is_empty() { None } else { Some(bound) };
             TransactionStatement::SetConstraints { names, deferred: *deferred }
         }
-        TransactionKind::SetTransaction(modes) => {
-            TransactionStatement::SetModes(bind_modes(modes, position)?)
-        }
-        TransactionKind::SetSession(modes) => {
-            TransactionStatement::SetDefaultModes(bind_modes(modes, position)?)
-        }
+        TransactionKind::SetTransaction(modes) => TransactionStatement::SetModes(bind_modes(modes)),
+        TransactionKind::SetSession(modes) => TransactionStatement::SetDefaultModes(bind_modes(modes)),
         TransactionKind::TwoPhase => return Err(Error::not_supported("PREPARE TRANSACTION").at(position)),
     };
     Ok(BoundStatement::Transaction(statement))
 }
 
-fn bind_modes(modes: &AstModes, position: usize) -> Result<TransactionModes> {
-    if modes.deferrable == Some(true) {
-        return Err(Error::not_supported("DEFERRABLE").at(position));
-    }
-    let isolation = match modes.isolation {
-        None => None,
-        Some((Isolation::ReadUncommitted | Isolation::ReadCommitted, _)) => {
-            Some(BoundIsolation::ReadCommitted)
-        }
-        Some((Isolation::RepeatableRead, _)) => Some(BoundIsolation::RepeatableRead),
-        Some((Isolation::Serializable, span)) => {
-            return Err(Error::not_supported("isolation level SERIALIZABLE")
-                .hint("REPEATABLE READ is the strictest level there is.")
-                .at(span.position()));
-        }
-    };
-    Ok(TransactionModes { isolation, read_only: modes.read_only })
+fn bind_modes(modes: &AstModes) -> TransactionModes {
+    let isolation = modes.isolation.map(|(isolation, _)| match isolation {
+        Isolation::ReadUncommitted => BoundIsolation::ReadUncommitted,
+        Isolation::ReadCommitted => BoundIsolation::ReadCommitted,
+        Isolation::RepeatableRead => BoundIsolation::RepeatableRead,
+        Isolation::Serializable => BoundIsolation::Serializable,
+    });
+    TransactionModes { isolation, read_only: modes.read_only, deferrable: modes.deferrable }
 }
 
 /// SET and RESET.

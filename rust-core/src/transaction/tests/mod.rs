@@ -3,6 +3,7 @@
 mod isolation;
 mod locks;
 mod model;
+mod serializable;
 mod spill;
 
 use crate::common::cancel::CancelToken;
@@ -93,6 +94,10 @@ impl Fixture {
 
     fn begin_repeatable(&self) -> Transaction {
         self.spilling(begin(&self.manager, IsolationLevel::RepeatableRead))
+    }
+
+    fn begin_serializable(&self) -> Transaction {
+        self.spilling(begin(&self.manager, IsolationLevel::Serializable))
     }
 
     /// Commits the given rows: `None` deletes.

@@ -448,19 +448,17 @@ fn what_is_missing_is_said_at_its_place() {
     check_error("VACUUM (^freeze)", "0A000", "VACUUM with FREEZE is not supported");
     check_error("VACUUM (^fast)", "42601", "unrecognized VACUUM option \"fast\"");
     check_error("VACUUM ^t (a)", "0A000", "ANALYZE option must be specified when a column list is provided");
-    check_error(
-        "BEGIN ^ISOLATION LEVEL SERIALIZABLE",
-        "0A000",
-        "isolation level SERIALIZABLE is not supported",
-    );
 }
 
 #[test]
 fn transactions_and_settings_are_plain_data() {
-    check("BEGIN", "Transaction(Begin(TransactionModes { isolation: None, read_only: None }))");
     check(
-        "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-        "Transaction(Begin(TransactionModes { isolation: Some(RepeatableRead), read_only: Some(true) }))",
+        "BEGIN",
+        "Transaction(Begin(TransactionModes { isolation: None, read_only: None, deferrable: None }))",
+    );
+    check(
+        "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE",
+        "Transaction(Begin(TransactionModes { isolation: Some(Serializable), read_only: Some(true), deferrable: Some(true) }))",
     );
     check("END", "Transaction(Commit { chain: false })");
     check("ROLLBACK AND CHAIN", "Transaction(Rollback { chain: true })");

@@ -25,7 +25,7 @@ use crate::sql::plan::reference::{References, ReferredBy, RefersTo};
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::reference::{OwnWrites, Wanted};
 use crate::table::table::{Table, concurrent_update};
-use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
+use crate::transaction::types::{ReadView, RowLockMode};
 use std::cell::OnceCell;
 
 /// Rows that a look for children in the way takes at once.
@@ -442,7 +442,7 @@ fn lock_parent(
     key: &[DatumRef<'_>],
     context: &mut ExecutionContext<'_>,
 ) -> Result<bool> {
-    if context.transaction.isolation() == IsolationLevel::ReadCommitted {
+    if !context.transaction.isolation().keeps_snapshot() {
         return lock_parent_now(table, index, key, context);
     }
     let Some(row) = table.find_key(context.transaction, index, key, ReadView::Snapshot)? else {
