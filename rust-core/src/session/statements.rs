@@ -239,16 +239,17 @@ option: as in CREATE SEQUENCE, and RESTART [ [ WITH ] n ]",
     works(
         "BEGIN",
         "{ BEGIN [ WORK | TRANSACTION ] | START TRANSACTION }
-    [ ISOLATION LEVEL { READ COMMITTED | REPEATABLE READ } ] [ READ WRITE | READ ONLY ]",
+    [ ISOLATION LEVEL { READ UNCOMMITTED | READ COMMITTED | REPEATABLE READ | SERIALIZABLE } ]
+    [ READ WRITE | READ ONLY ] [ [ NOT ] DEFERRABLE ]",
         "Starts a transaction block.",
         "BEGIN ISOLATION LEVEL REPEATABLE READ",
     ),
     works(
         "SET TRANSACTION",
-        "SET TRANSACTION [ ISOLATION LEVEL ... ] [ READ WRITE | READ ONLY ]
+        "SET TRANSACTION [ ISOLATION LEVEL ... ] [ READ WRITE | READ ONLY ] [ [ NOT ] DEFERRABLE ]
 SET SESSION CHARACTERISTICS AS TRANSACTION ...",
-        "Chooses how the transaction, or those to come, run.",
-        "SET TRANSACTION READ ONLY",
+        "Chooses how the transaction, or those to come, run. At SERIALIZABLE the outcome is that of some order of the transactions one after the other: a COMMIT whose transaction read what another one changed fails with 40001, and the transaction is to be run again; one that only reads never fails so. DEFERRABLE changes nothing: no snapshot has to be waited for.",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
     ),
     works(
         "SET CONSTRAINTS",
