@@ -150,7 +150,7 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 	if status < 0 {
 		return nil, c.failed(take(failure, status), status, ctx)
 	}
-	return result(affected), nil
+	return c.resultOf(isInsert(text), affected), nil
 }
 
 // execPrepared runs one statement to its end.
@@ -161,7 +161,7 @@ func (c *conn) execPrepared(ctx context.Context, text string, args []driver.Name
 			return nil, err
 		}
 		if p == nil {
-			return result(0), nil
+			return result{}, nil
 		}
 		affected, err := c.exec(ctx, p, args)
 		if err != nil && c.planWentStale(p, err) && !again {
@@ -171,7 +171,7 @@ func (c *conn) execPrepared(ctx context.Context, text string, args []driver.Name
 		if err != nil {
 			return nil, err
 		}
-		return result(affected), nil
+		return c.resultOf(p.kind == capi.StmtInsert, affected), nil
 	}
 }
 
@@ -300,6 +300,12 @@ func leavesNothing(text string) bool {
 	return false
 }
 
+// isInsert tells of a text that it is a single INSERT; of some it does not know.
+func isInsert(text string) bool {
+	text = strings.TrimLeft(text, " \t\r\n")
+	return len(text) > 6 && strings.EqualFold(text[:6], "INSERT") && leavesNothing(text)
+}
+
 // bufferSize is what a crossing brings rows into.
 const bufferSize = 64 << 10
 
@@ -307,16 +313,34 @@ type buffer [bufferSize]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// result is a statement's number of changed rows.
-type result int64
+// result is what a statement without rows has to say.
+type result struct {
+	affected int64
+	// The value that a single-row INSERT drew for its serial or identity column.
+	identity    int64
+	hasIdentity bool
+}
 
-// LastInsertId fails: there are no identity columns to report.
-func (result) LastInsertId() (int64, error) {
-	return 0, refuse(codeFeatureNotSupported, "LastInsertId is not available: use INSERT ... RETURNING with QueryRow")
+// resultOf asks for the identity of an INSERT of one row.
+func (c *conn) resultOf(isInsert bool, affected int64) result {
+	r := result{affected: affected}
+	if isInsert && affected == 1 {
+		r.identity, r.hasIdentity = capi.LastIdentity(c.handle)
+	}
+	return r
+}
+
+// LastInsertId is the value that an INSERT of one row drew for its serial or identity column.
+func (r result) LastInsertId() (int64, error) {
+	if !r.hasIdentity {
+		return 0, refuse(codeFeatureNotSupported, "LastInsertId is available after an INSERT of one row that draws one "+
+			"serial or identity value: use INSERT ... RETURNING with QueryRow")
+	}
+	return r.identity, nil
 }
 
 // RowsAffected is the number of changed rows.
-func (r result) RowsAffected() (int64, error) { return int64(r), nil }
+func (r result) RowsAffected() (int64, error) { return r.affected, nil }
 
 // stmt is a prepared statement: its text, known to be good. The connection's cache holds what the library
 // made of it, so that several results of one statement may be open.

@@ -19,6 +19,34 @@ type Conn interface {
 	CopyFrom(ctx context.Context, sql string, r io.Reader) (int64, error)
 	// CopyTo runs COPY ... TO STDOUT into w; it gives the number of rows written.
 	CopyTo(ctx context.Context, sql string, w io.Writer) (int64, error)
+	// WaitForNotification waits for the next message of a channel that this connection listens to (LISTEN). Messages
+	// come in the order of the commits that sent them, also the connection's own; not inside a transaction. 54000, once,
+	// says that messages were lost because nobody asked for them for too long.
+	WaitForNotification(ctx context.Context) (*Notification, error)
+}
+
+// Notification is a message of NOTIFY or pg_notify.
+type Notification struct {
+	// Channel is where it was sent.
+	Channel string
+	// Payload is what it says.
+	Payload string
+	// Sender is the number of the connection that sent it, as pg_backend_pid() gives it.
+	Sender uint64
+}
+
+// WaitForNotification is described at Conn.
+func (c *conn) WaitForNotification(ctx context.Context) (*Notification, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	stop := c.watch.start(ctx)
+	channel, payload, sender, status, failure := capi.NotificationWait(c.handle, -1)
+	c.watch.end(stop)
+	if status < 0 {
+		return nil, c.failed(take(failure, status), status, ctx)
+	}
+	return &Notification{Channel: channel, Payload: payload, Sender: sender}, nil
 }
 
 var _ Conn = (*conn)(nil)

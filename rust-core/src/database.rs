@@ -29,6 +29,8 @@ mod newer_tests;
 #[cfg(test)]
 mod rescue_tests;
 #[cfg(test)]
+mod sequence_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::common::ids::Lsn;

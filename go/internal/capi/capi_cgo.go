@@ -223,6 +223,17 @@ static int32_t lgo_fetch_packed(uintptr_t result, uint8_t *buffer, size_t capaci
 }
 static void lgo_result_close(uintptr_t result) { lumos_result_close((lumos_result *)result); }
 
+static int32_t lgo_notification_wait(uintptr_t conn, int64_t timeout_ms, uintptr_t *channel, uintptr_t *payload,
+		uint64_t *sender, uintptr_t *err) {
+	char *c = NULL, *p = NULL;
+	lumos_error *e = NULL;
+	lumos_status s = lumos_notification_wait((lumos_conn *)conn, timeout_ms, &c, &p, sender, &e);
+	*channel = (uintptr_t)c;
+	*payload = (uintptr_t)p;
+	*err = (uintptr_t)e;
+	return s;
+}
+static int32_t lgo_last_identity(uintptr_t conn, int64_t *value) { return lumos_last_identity((lumos_conn *)conn, value, NULL); }
 static int32_t lgo_begin(uintptr_t conn, int32_t isolation, uint32_t flags, uintptr_t *err) {
 	lumos_error *e = NULL;
 	lumos_status s = lumos_begin((lumos_conn *)conn, isolation, flags, &e);
@@ -463,6 +474,27 @@ func Exec(conn Conn, sql string) (affected int64, status Status, failure Err) {
 	code := C.lgo_exec(C.uintptr_t(conn), textOf(sql), C.size_t(len(sql)),
 		(*C.int64_t)(unsafe.Pointer(&affected)), outOf(&errHandle))
 	return affected, Status(code), Err(errHandle)
+}
+
+// NotificationWait gives the next notification: Row; or Done when so many milliseconds passed without one. A negative
+// timeout waits until Interrupt.
+func NotificationWait(conn Conn, timeoutMs int64) (channel, payload string, sender uint64, status Status, failure Err) {
+	var cChannel, cPayload, errHandle uintptr
+	code := C.lgo_notification_wait(C.uintptr_t(conn), C.int64_t(timeoutMs), outOf(&cChannel), outOf(&cPayload),
+		(*C.uint64_t)(unsafe.Pointer(&sender)), outOf(&errHandle))
+	if Status(code) == Row {
+		channel, payload = goString(cChannel), goString(cPayload)
+		C.lgo_lumos_free(C.uintptr_t(cChannel))
+		C.lgo_lumos_free(C.uintptr_t(cPayload))
+	}
+	return channel, payload, sender, Status(code), Err(errHandle)
+}
+
+// LastIdentity gives the value that the last statement drew for a serial or identity column; false: none, or several.
+func LastIdentity(conn Conn) (int64, bool) {
+	var value int64
+	code := C.lgo_last_identity(C.uintptr_t(conn), (*C.int64_t)(unsafe.Pointer(&value)))
+	return value, Status(code) == Row
 }
 
 // Prepare prepares the first statement of a text; 0 for blanks and comments. Tail: the bytes taken.

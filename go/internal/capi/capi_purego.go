@@ -34,6 +34,7 @@ var library struct {
 	stmtParamCount, stmtParamType, stmtParamName, stmtColumnCount uintptr
 	stmtColumn, run, stmtResult, fetchPacked, resultClose         uintptr
 	begin, commit, rollback, copyIn, copyOut                      uintptr
+	notificationWait, lastIdentity                                uintptr
 	backupStart, backupStep, backupFinish                         uintptr
 	serialize, deserialize, free                                  uintptr
 }
@@ -80,6 +81,8 @@ func symbols() map[string]*uintptr {
 		"lumos_rollback":          &l.rollback,
 		"lumos_copy_in":           &l.copyIn,
 		"lumos_copy_out":          &l.copyOut,
+		"lumos_notification_wait": &l.notificationWait,
+		"lumos_last_identity":     &l.lastIdentity,
 		"lumos_backup_start":      &l.backupStart,
 		"lumos_backup_step":       &l.backupStep,
 		"lumos_backup_finish":     &l.backupFinish,
@@ -365,6 +368,32 @@ func Exec(conn Conn, sql string) (affected int64, status Status, failure Err) {
 	r, _, _ := purego.SyscallN(library.exec, uintptr(conn), uintptr(unsafe.Pointer(unsafe.StringData(sql))), uintptr(len(sql)),
 		uintptr(unsafe.Pointer(&affected)), uintptr(unsafe.Pointer(&failure)))
 	return affected, Status(r), failure
+}
+
+// NotificationWait gives the next notification: Row; or Done when so many milliseconds passed without one. A negative
+// timeout waits until Interrupt.
+func NotificationWait(conn Conn, timeoutMs int64) (channel, payload string, sender uint64, status Status, failure Err) {
+	var cChannel, cPayload uintptr
+	r, _, _ := purego.SyscallN(library.notificationWait, uintptr(conn), uintptr(timeoutMs), uintptr(unsafe.Pointer(&cChannel)),
+		uintptr(unsafe.Pointer(&cPayload)), uintptr(unsafe.Pointer(&sender)), uintptr(unsafe.Pointer(&failure)))
+	if Status(r) == Row {
+		channel, payload = goString(cChannel), goString(cPayload)
+		purego.SyscallN(library.free, cChannel)
+		purego.SyscallN(library.free, cPayload)
+	}
+	return channel, payload, sender, Status(r), failure
+}
+
+// LastIdentity gives the value that the last statement drew for a serial or identity column; false: none, or several.
+func LastIdentity(conn Conn) (int64, bool) {
+	var value int64
+	var failure Err
+	r, _, _ := purego.SyscallN(library.lastIdentity, uintptr(conn), uintptr(unsafe.Pointer(&value)),
+		uintptr(unsafe.Pointer(&failure)))
+	if failure != 0 {
+		errorFree(failure)
+	}
+	return value, Status(r) == Row
 }
 
 // Prepare prepares the first statement of a text; 0 for blanks and comments. Tail: the bytes taken.

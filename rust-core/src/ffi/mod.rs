@@ -15,6 +15,7 @@ pub mod error;
 pub mod guard;
 pub mod handle;
 pub mod library;
+pub mod notification;
 pub mod packed;
 pub mod result;
 pub mod seed;

@@ -254,18 +254,20 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::RollbackTo
         | PreparedKind::SetConstraints
         | PreparedKind::Lock => LUMOS_STMT_TRANSACTION,
-        PreparedKind::Set | PreparedKind::Reset | PreparedKind::Show => LUMOS_STMT_SETTING,
-        PreparedKind::Listen
+        PreparedKind::Set
+        | PreparedKind::Reset
+        | PreparedKind::Show
+        | PreparedKind::Listen
         | PreparedKind::Unlisten
-        | PreparedKind::Notify
+        | PreparedKind::DiscardAll
+        | PreparedKind::DiscardPlans
+        | PreparedKind::DiscardSequences
+        | PreparedKind::DiscardTemporary => LUMOS_STMT_SETTING,
+        PreparedKind::Notify
         | PreparedKind::Checkpoint
         | PreparedKind::Explain
         | PreparedKind::Copy
         | PreparedKind::Analyze
-        | PreparedKind::DiscardAll
-        | PreparedKind::DiscardPlans
-        | PreparedKind::DiscardSequences
-        | PreparedKind::DiscardTemporary
         | PreparedKind::Vacuum => LUMOS_STMT_OTHER,
     })
 }

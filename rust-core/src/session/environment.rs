@@ -126,6 +126,7 @@ impl SessionEnvironment {
     /// A new statement: its time is taken anew.
     pub(crate) fn start_statement(&self) {
         self.statement_time.set(None);
+        self.sequence_values.start_statement();
     }
 
     /// A transaction block begins now.

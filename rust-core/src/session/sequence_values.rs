@@ -29,6 +29,8 @@ struct Kept {
 pub(crate) struct SequenceValuesKept {
     by_sequence: RefCell<HashMap<ObjectId, Kept>>,
     last: Cell<Option<ObjectId>>,
+    /// How many values the running statement drew of sequences of columns, and the last.
+    identities: Cell<(i64, i64)>,
     /// The commit that says of every value drawn in the open transaction that it is used.
     logged: Cell<Lsn>,
 }
@@ -43,6 +45,18 @@ impl SequenceValuesKept {
     /// What must be durable before the transaction is: the commit that says that its values are used; asked once.
     pub(crate) fn take_logged(&self) -> Option<Lsn> {
         Some(self.logged.replace(Lsn::ZERO)).filter(|lsn| *lsn > Lsn::ZERO)
+    }
+
+    /// A statement begins.
+    #[inline]
+    pub(crate) fn start_statement(&self) {
+        self.identities.set((0, 0));
+    }
+
+    /// The only value that the last statement drew for a serial or identity column.
+    pub(crate) fn last_identity(&self) -> Option<i64> {
+        let (count, value) = self.identities.get();
+        (count == 1).then_some(value)
     }
 
     fn note(&self, logged: Lsn) {
@@ -139,6 +153,10 @@ impl Sequences for SessionEnvironment {
                     kept.next = last + increment;
                 }
                 self.sequence_values.last.set(Some(definition.id));
+                if definition.owner.is_some() {
+                    let identities = &self.sequence_values.identities;
+                    identities.set((identities.get().0 + taken, last));
+                }
                 Ok(Some(taken as usize))
             })?;
         }

@@ -112,6 +112,11 @@ impl Session {
         if self.transaction_status() == TransactionStatus::Idle { 0 } else { self.block_number }
     }
 
+    /// The only value that the last statement drew for a serial or identity column; `None`: none, or several.
+    pub fn last_identity(&self) -> Option<i64> {
+        self.environment.sequence_values.last_identity()
+    }
+
     /// Whether statements can still succeed: false once an I/O error has closed the database to writes.
     pub fn is_usable(&self) -> bool {
         self.engine.manager.poisoned().is_none()
