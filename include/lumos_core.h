@@ -977,6 +977,33 @@ lumos_status lumos_copy_out(lumos_conn *conn,
                             lumos_error **err);
 
 /*
+ The next notification of a channel that the connection listens to: `LUMOS_ROW`, or `LUMOS_DONE` when `timeout_ms`
+ milliseconds passed without one (0: does not wait; negative: waits until `lumos_interrupt`). `channel` and `payload`
+ are freed with `lumos_free`; `sender` is the number of the connection that sent it. In a transaction nothing arrives:
+ `LUMOS_DONE` without waiting, 25001 with. 54000, once, when notifications were lost because nobody asked for them.
+ Since 1.1.
+
+ The caller keeps:
+ `channel` and `payload` are writable; `sender` is null or writable; `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_notification_wait(lumos_conn *conn,
+                                     int64_t timeout_ms,
+                                     char **channel,
+                                     char **payload,
+                                     uint64_t *sender,
+                                     lumos_error **err);
+
+/*
+ The value that the connection's last statement drew for a serial or identity column: `LUMOS_ROW`; `LUMOS_DONE` when it
+ drew none, or more than one. Since 1.1.
+
+ The caller keeps:
+ `value` is writable; `err` is null or writable.
+ */
+LUMOS_API lumos_status lumos_last_identity(lumos_conn *conn, int64_t *value, lumos_error **err);
+
+/*
  Begins a backup of what is committed now, to a new file `dest`: it is written beside its place and takes its name
  when it is whole and durable. Writers go on; tables of the snapshot cannot be dropped until the backup ends.
  `flags`: 0. To restore is to open the file. `dest` exists: 42710. A log folder lies beside `dest`: 55000.

@@ -497,6 +497,49 @@ static void misuse(lumos_db *db) {
     lumos_conn_close(conn);
 }
 
+/* Goal: messages reach those who listen, in order, and an INSERT tells what it drew. */
+static void notifications(lumos_db *db) {
+    lumos_conn *conn = connect_to(db);
+    lumos_conn *other = connect_to(db);
+    char *channel = NULL;
+    char *payload = NULL;
+    uint64_t sender = 0;
+    int64_t drawn = 77;
+    execute(conn, "LISTEN jobs");
+    CHECK_STATUS(lumos_notification_wait(conn, 0, &channel, &payload, &sender, &error), LUMOS_DONE);
+    CHECK_STATUS(lumos_notification_wait(conn, 1, &channel, &payload, NULL, &error), LUMOS_DONE);
+    CHECK(channel == NULL && payload == NULL && sender == 0);
+    execute(other, "NOTIFY jobs, 'one'");
+    execute(other, "NOTIFY elsewhere, 'lost'");
+    execute(conn, "SELECT pg_notify('jobs', 'two')");
+    CHECK_STATUS(lumos_notification_wait(conn, -1, &channel, &payload, &sender, &error), LUMOS_ROW);
+    CHECK_TEXT(channel, "jobs");
+    CHECK_TEXT(payload, "one");
+    CHECK(sender == lumos_conn_id(other));
+    lumos_free(channel);
+    lumos_free(payload);
+    CHECK_STATUS(lumos_notification_wait(conn, 0, &channel, &payload, NULL, &error), LUMOS_ROW);
+    CHECK_TEXT(payload, "two");
+    lumos_free(channel);
+    lumos_free(payload);
+    CHECK_CALL(lumos_begin(conn, LUMOS_ISO_DEFAULT, 0, &error));
+    CHECK_FAILS(lumos_notification_wait(conn, 5, &channel, &payload, NULL, &error), LUMOS_ERROR, "25001");
+    CHECK_CALL(lumos_rollback(conn, &error));
+    CHECK_FAILS(lumos_notification_wait(conn, 0, NULL, &payload, NULL, &error), LUMOS_MISUSE, "55000");
+
+    CHECK_STATUS(lumos_last_identity(conn, &drawn, &error), LUMOS_DONE);
+    CHECK(drawn == 77);
+    execute(conn, "CREATE TABLE identities (id serial, v int)");
+    execute(conn, "INSERT INTO identities (v) VALUES (5)");
+    CHECK_STATUS(lumos_last_identity(conn, &drawn, &error), LUMOS_ROW);
+    CHECK(drawn == 1);
+    execute(conn, "INSERT INTO identities (v) VALUES (6), (7)");
+    CHECK_STATUS(lumos_last_identity(conn, &drawn, &error), LUMOS_DONE);
+    execute(conn, "DROP TABLE identities");
+    lumos_conn_close(conn);
+    lumos_conn_close(other);
+}
+
 int main(int argc, char **argv) {
     lumos_db *db = open_memory();
     lumos_conn *conn = connect_to(db);
@@ -510,6 +553,7 @@ int main(int argc, char **argv) {
     statements(db);
     values(db);
     copies(db);
+    notifications(db);
     earlier_names();
     if (argc == 2) {
         files(argv[1]);

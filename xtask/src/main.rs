@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 13] = [
+const HEADER_SOURCES: [&str; 14] = [
     "abi.rs",
     "library.rs",
     "error.rs",
@@ -25,6 +25,7 @@ const HEADER_SOURCES: [&str; 13] = [
     "result.rs",
     "transaction.rs",
     "copy.rs",
+    "notification.rs",
     "backup.rs",
     "seed.rs",
 ];

@@ -44,14 +44,15 @@ pub static STATEMENTS: &[StatementDescription] = &[
         "CREATE TABLE",
         "CREATE TABLE [ IF NOT EXISTS ] name (
     { column type [ [ CONSTRAINT name ] { NOT NULL | NULL | DEFAULT expression | CHECK ( expression )
-                    | UNIQUE | PRIMARY KEY | reference } [ deferral ] ... ]
+                    | UNIQUE | PRIMARY KEY | reference
+                    | GENERATED { ALWAYS | BY DEFAULT } AS IDENTITY [ ( sequence_option ... ) ] } [ deferral ] ... ]
     | [ CONSTRAINT name ] { CHECK ( expression ) | UNIQUE ( column, ... ) | PRIMARY KEY ( column, ... )
                             | FOREIGN KEY ( column, ... ) reference } [ deferral ] }, ...
 )
 reference: REFERENCES table [ ( column, ... ) ] [ MATCH { SIMPLE | FULL } ]
     [ ON { DELETE | UPDATE } { NO ACTION | RESTRICT | CASCADE | SET { NULL | DEFAULT } [ ( column, ... ) ] } ] ...
 deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
-        "Makes a table. An integer primary key of one column is the row's place in the table itself; every other key gets an index, but the columns of a foreign key do not. Unique keys are checked at the end of the statement; DEFERRABLE ones and foreign keys can wait for the end of the transaction.",
+        "Makes a table. An integer primary key of one column is the row's place in the table itself; every other key gets an index, but the columns of a foreign key do not. Unique keys are checked at the end of the statement; DEFERRABLE ones and foreign keys can wait for the end of the transaction. A column of type smallserial, serial or bigserial, or an identity column, draws its values from a sequence of its own.",
         "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, born date, score numeric(6,2) DEFAULT 0 CHECK (score >= 0))",
     ),
     works(
@@ -73,7 +74,7 @@ deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
     ),
     works(
         "INSERT",
-        "[ WITH ... ] INSERT INTO table [ AS alias ] [ ( column, ... ) ]
+        "[ WITH ... ] INSERT INTO table [ AS alias ] [ ( column, ... ) ] [ OVERRIDING { SYSTEM | USER } VALUE ]
     { DEFAULT VALUES | VALUES ( { expression | DEFAULT }, ... ), ... | query }
     [ RETURNING { * | expression [ AS name ] }, ... ]",
         "Adds rows: all of them or, when one is refused, none.",
@@ -175,7 +176,7 @@ VACUUM [ ( { FULL | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], .
     works(
         "TRUNCATE",
         "TRUNCATE [ TABLE ] [ ONLY ] name, ... [ RESTART IDENTITY | CONTINUE IDENTITY ] [ CASCADE | RESTRICT ]",
-        "Removes all rows of tables, while nobody else reads or changes them. Tables that refer to them are listed too, or CASCADE empties them as well.",
+        "Removes all rows of tables, while nobody else reads or changes them. Tables that refer to them are listed too, or CASCADE empties them as well. With RESTART IDENTITY the sequences of their columns begin anew.",
         "TRUNCATE names",
     ),
     works("DROP INDEX", "DROP INDEX [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]", "Removes indexes.", "DROP INDEX people_name"),
