@@ -110,7 +110,6 @@ impl Session {
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
         while execution.next(&mut context)?.is_some() {}
         drop(execution);
-        drop(context);
         block.transaction.next_command();
         block.transaction.end_statement();
         block.transaction.start_statement().map(drop)
