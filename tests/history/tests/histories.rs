@@ -99,6 +99,21 @@ fn lists_at_read_committed_and_repeatable_read_together() {
 }
 
 #[test]
+fn lists_at_serializable() {
+    let options = WorkloadOptions {
+        transactions: scaled(20_000),
+        lists: 16,
+        levels: vec![Level::Serializable],
+        seed: seed(),
+        ..WorkloadOptions::default()
+    };
+    check("serializable", &in_memory(), &options);
+    let options =
+        WorkloadOptions { transactions: scaled(5_000), checkpoint_every: 200, spill_every: 50, ..options };
+    check("serializable in little memory", &on_small_disk(&FaultVfs::new()), &options);
+}
+
+#[test]
 fn lists_in_little_memory_beside_checkpoints() {
     let options = WorkloadOptions {
         transactions: scaled(10_000),
@@ -121,7 +136,7 @@ fn check_tally(name: &str, tally: &Tally) {
 
 #[test]
 fn the_bank_keeps_its_money() {
-    for level in [Level::ReadCommitted, Level::RepeatableRead] {
+    for level in [Level::ReadCommitted, Level::RepeatableRead, Level::Serializable] {
         let database = in_memory();
         bank::create(&database).unwrap();
         check_tally(&format!("bank, {level:?}"), &bank::run(&database, level, scaled(10_000), 4, seed()));
@@ -134,7 +149,7 @@ fn the_bank_keeps_its_money() {
 
 #[test]
 fn rows_that_move_are_found_once() {
-    for level in [Level::ReadCommitted, Level::RepeatableRead] {
+    for level in [Level::ReadCommitted, Level::RepeatableRead, Level::Serializable] {
         let database = in_memory();
         predicate::create(&database).unwrap();
         let tally = predicate::run(&database, level, scaled(10_000), 4, seed());
@@ -151,7 +166,7 @@ fn with_rows() -> Arc<Database> {
 
 /// Prevention by accident would hide that a level is missing.
 #[test]
-fn what_a_level_allows_does_happen() {
+fn what_a_level_allows_does_happen_and_what_it_forbids_does_not() {
     // Lost update: both read 10 and write what they make of it.
     let lost = [
         (0, "BEGIN"),
@@ -187,6 +202,7 @@ fn what_a_level_allows_does_happen() {
     ];
     let rc = Level::ReadCommitted;
     let rr = Level::RepeatableRead;
+    let ser = Level::Serializable;
     let expected = [
         (rc, &lost, Turns::Both),
         (rr, &lost, Turns::Refused),
@@ -194,6 +210,9 @@ fn what_a_level_allows_does_happen() {
         (rr, &skew, Turns::Both),
         (rc, &phantoms, Turns::Both),
         (rr, &phantoms, Turns::Both),
+        (ser, &lost, Turns::Refused),
+        (ser, &skew, Turns::Refused),
+        (ser, &phantoms, Turns::Refused),
     ];
     for (level, steps, expected) in expected {
         let turns = take_turns(&with_rows(), level, steps).unwrap();

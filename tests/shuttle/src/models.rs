@@ -223,10 +223,23 @@ impl Engine {
     }
 
     fn begin(&self) -> Result<Transaction> {
-        let mut transaction =
-            self.manager.begin(IsolationLevel::RepeatableRead, false, CancelToken::default());
+        self.begin_at(IsolationLevel::RepeatableRead)
+    }
+
+    fn begin_at(&self, isolation: IsolationLevel) -> Result<Transaction> {
+        let mut transaction = self.manager.begin(isolation, false, CancelToken::default());
         transaction.start_statement()?;
         Ok(transaction)
+    }
+
+    /// Counts all keys, and adds one of its own that says how many there were.
+    fn draw(&self, key: &[u8]) -> Result<()> {
+        let mut transaction = self.begin_at(IsolationLevel::Serializable)?;
+        let (before, _) = self.sum(&transaction)?;
+        transaction.lock_row(self.tree, key, RowLockMode::Update)?;
+        transaction.put(self.tree, key, &[before as u8])?;
+        transaction.end_statement();
+        transaction.commit(Durability::Off).map(drop)
     }
 
     fn get(&self, transaction: &Transaction, key: &[u8]) -> Result<Option<u8>> {
@@ -401,4 +414,29 @@ pub fn pages_come_and_go() {
     join(threads);
     assert!(engine.storage.statistics().evictions > 0, "everything had room");
     assert_eq!(engine.storage.verify(&mut |_| {}).expect("memory does not fail"), 0);
+}
+
+/// Who counts the keys and adds one draws a number: serially nobody draws a number twice, whoever is the first to be
+/// serializable while others commit at other levels.
+pub fn serializable_numbers_are_drawn_once() {
+    let engine = engine_of(&[(b"a", 0)]);
+    let mut threads = Vec::new();
+    for key in [b"p", b"q"] {
+        let engine = Arc::clone(&engine);
+        threads.push(shuttle::thread::spawn(move || expect_concurrency(engine.draw(key))));
+    }
+    {
+        let engine = Arc::clone(&engine);
+        threads.push(shuttle::thread::spawn(move || expect_concurrency(engine.moved(b"a", b"b"))));
+    }
+    expect_concurrency(engine.draw(b"r"));
+    join(threads);
+    let transaction = engine.begin().expect("nobody is in the way");
+    let mut drawn: Vec<u8> = [b"p", b"q", b"r"]
+        .into_iter()
+        .filter_map(|key| engine.get(&transaction, key).expect("a read does not fail"))
+        .collect();
+    drawn.sort_unstable();
+    let expected: Vec<u8> = (1..=drawn.len() as u8).collect();
+    assert_eq!(drawn, expected, "a number was drawn twice");
 }

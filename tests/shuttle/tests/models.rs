@@ -42,3 +42,8 @@ fn checkpoints() {
 fn pages() {
     check("pages that come and go", 300, models::pages_come_and_go);
 }
+
+#[test]
+fn serializable() {
+    check("serializable beside others", 3_000, models::serializable_numbers_are_drawn_once);
+}

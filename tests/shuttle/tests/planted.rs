@@ -8,11 +8,12 @@ use std::panic::catch_unwind;
 /// One test, because the planted fault is the process's.
 #[test]
 fn every_planted_fault_is_found() {
-    let planted: [(PlantedFault, fn()); 5] = [
+    let planted: [(PlantedFault, fn()); 6] = [
         (PlantedFault::WaiterForgotten, models::shared_locks_are_granted_to_all),
         (PlantedFault::HorizonIgnoresMarks, models::no_snapshot_below_a_horizon),
         (PlantedFault::SyncNotAwaited, models::group_commit),
         (PlantedFault::PublishedOutOfOrder, models::snapshots_see_whole_states),
+        (PlantedFault::RangeReadsNotRecorded, models::serializable_numbers_are_drawn_once),
         (PlantedFault::VersionSkipped, models::snapshots_see_whole_states),
     ];
     std::panic::set_hook(Box::new(|_| {}));
