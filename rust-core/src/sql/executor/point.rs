@@ -592,7 +592,7 @@ fn lock_mode(
 }
 
 /// Whether a row that changed meanwhile still qualifies.
-fn qualifies(recheck: &PhysicalRecheck, row: &Vec<Datum>, context: &ExecutionContext<'_>) -> Result<bool> {
+fn qualifies(recheck: &PhysicalRecheck, row: &dyn RowSource, context: &ExecutionContext<'_>) -> Result<bool> {
     match recheck {
         PhysicalRecheck::Always => Ok(true),
         PhysicalRecheck::Condition(condition) => row::is_true(condition, row, &evaluation_of(context)),

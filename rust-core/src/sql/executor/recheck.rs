@@ -23,6 +23,7 @@ impl Rechecker {
 
     /// Whether `row`, the input's row with the newest values, qualifies; what is computed of them is then new as well.
     #[inline(never)]
+    #[allow(clippy::ptr_arg, reason = "a slice has no size, so it cannot be a row of the evaluator")]
     pub(super) fn qualifies(
         &mut self,
         row: &mut Vec<Datum>,
