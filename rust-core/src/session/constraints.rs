@@ -38,12 +38,12 @@ impl Session {
             ));
         }
         let Some(mut block) = self.block.take() else { return Ok(()) };
-        block.started = true;
         match ids {
             Some(ids) => block.pending.set_some(&ids, deferred),
             None => block.pending.set_all(deferred),
         }
         let waits = !deferred && block.pending.has_deferred();
+        block.started |= waits;
         let result = if waits { self.check_waiting(false, &mut block) } else { Ok(()) };
         self.block = Some(block);
         result
