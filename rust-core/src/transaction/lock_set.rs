@@ -79,7 +79,8 @@ impl Chunk {
     fn growth(&self) -> usize {
         match self {
             Chunk::Few(keys) if keys.len() < keys.capacity() => 0,
-            Chunk::Few(keys) if keys.len() < FEW_MAX => 2 * keys.len().max(4),
+            // A quarter more for the holes that buffers of all sizes leave in the heap as they grow.
+            Chunk::Few(keys) if keys.len() < FEW_MAX => (2 * keys.len() + keys.len() / 2).max(8),
             Chunk::Few(_) => 0,
             Chunk::Many(_) => 0,
         }
