@@ -1001,7 +1001,10 @@ lumos_status lumos_notification_wait(lumos_conn *conn,
  The caller keeps:
  `value` is writable; `err` is null or writable.
  */
-LUMOS_API lumos_status lumos_last_identity(lumos_conn *conn, int64_t *value, lumos_error **err);
+LUMOS_API
+lumos_status lumos_last_identity(lumos_conn *conn,
+                                 int64_t *value,
+                                 lumos_error **err);
 
 /*
  Begins a backup of what is committed now, to a new file `dest`: it is written beside its place and takes its name
