@@ -15,7 +15,6 @@ use crate::catalog::snapshot::{CatalogChange, CatalogSnapshot};
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{COUNTER_TREE, Lsn, ObjectId};
 use crate::common::sync::{Arc, Mutex, MutexGuard};
-use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::Transaction;
@@ -186,7 +185,7 @@ impl SequenceDefinition {
         let mut transaction = begin(manager, false)?;
         transaction.put(COUNTER_TREE, &key(self.id), &record(last_value, is_called))?;
         transaction.end_statement();
-        Ok(transaction.commit(Durability::Off)?.unwrap_or(Lsn::ZERO))
+        Ok(transaction.commit_unawaited()?.unwrap_or(Lsn::ZERO))
     }
 }
 
@@ -312,7 +311,7 @@ pub fn settle(definitions: &CatalogSnapshot, manager: &Arc<TransactionManager>) 
     }
     transaction.end_statement();
     if ahead {
-        transaction.commit(Durability::Off)?;
+        transaction.commit_unawaited()?;
     } else {
         transaction.rollback();
     }

@@ -781,6 +781,13 @@ impl Transaction {
         manager.locks.try_lock_table(&scratch.owner, &mut scratch.locks, table, mode)
     }
 
+    /// Makes everything visible without waiting until it is durable: it will be before any later commit is.
+    /// # Errors
+    /// As [`Transaction::commit`].
+    pub fn commit_unawaited(self) -> Result<Option<Lsn>> {
+        self.commit(Durability::Off)
+    }
+
     /// Makes everything permanent and visible; returns the commit's timestamp, `None` when nothing was written.
     /// # Errors
     /// Before anything is logged: `40001` at serializable, `53100`, `53200`, `57014`, the poison of a stopped database:
