@@ -24,9 +24,14 @@ pub fn judge(run: &Run, found: &[Step]) -> Verdict {
     let difference = difference(&run.steps, found);
     let Some(difference) = difference else { return Verdict::Passed };
     if run.serializable && found.iter().any(fails) {
-        return if run.steps.iter().any(fails) { Verdict::Passed } else { Verdict::Stricter };
+        return if expects_refusal(run) { Verdict::Passed } else { Verdict::Stricter };
     }
     Verdict::Failed(difference)
+}
+
+/// Whether somebody must be refused, at whatever statement.
+pub fn expects_refusal(run: &Run) -> bool {
+    run.serializable && run.steps.iter().any(fails)
 }
 
 fn fails(step: &Step) -> bool {

@@ -1,5 +1,6 @@
 //! Runs a scenario: a thread a session, one statement at a time; whether one waits is asked of `lumos_locks`.
 
+use crate::isolation::judge::expects_refusal;
 use crate::isolation::scenario::{Outcome, Run, Step};
 use lumos_core::database::Database;
 use lumos_core::database::options::DatabaseOptions;
@@ -39,7 +40,10 @@ pub fn run(scenario: &Run) -> std::result::Result<Vec<Step>, String> {
     let mut watcher = database.connect().map_err(told)?;
     watcher.execute_script(&scenario.setup).map_err(|error| format!("set-up: {error}"))?;
     let mut clients: BTreeMap<String, Client> = BTreeMap::new();
-    let outcome = steps(scenario, &database, &mut watcher, &mut clients);
+    let mut outcome = steps(scenario, &database, &mut watcher, &mut clients);
+    if let (true, Ok(found)) = (expects_refusal(scenario), &mut outcome) {
+        commit_rest(&mut watcher, &mut clients, found)?;
+    }
     // Without its sender a thread ends, and its locks with it; those who wait go on then.
     let threads: Vec<_> = clients.into_values().map(|client| client.thread).collect();
     for thread in threads {
@@ -97,6 +101,22 @@ fn steps(
         }
     }
     Ok(found)
+}
+
+/// Commits what is still open where PostgreSQL refused somebody before its COMMIT: an engine that refuses at the COMMIT
+/// must do so there. Only an error is told.
+fn commit_rest(
+    watcher: &mut Session,
+    clients: &mut BTreeMap<String, Client>,
+    found: &mut Vec<Step>,
+) -> std::result::Result<(), String> {
+    for (session, client) in clients.iter_mut().filter(|(_, client)| !client.is_busy) {
+        let sql = "COMMIT";
+        if let Some(outcome @ Outcome::Error { .. }) = settle(client, Some(sql), watcher)? {
+            found.push(Step::Send { session: session.clone(), sql: sql.to_owned(), outcome });
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the session's statement has ended or waits for a lock (`None`).
