@@ -19,6 +19,8 @@ mod verify;
 #[cfg(test)]
 mod bulk_tests;
 #[cfg(test)]
+mod concurrent_index_tests;
+#[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
 mod follower_tests;

@@ -13,8 +13,9 @@ use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE};
-use crate::common::ids::{Lsn, ObjectId};
+use crate::common::ids::{Lsn, ObjectId, TreeId};
 use crate::common::sync::{Arc, Mutex, RwLock};
+use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::statistics::table_statistics::TableStatistics;
 use crate::table::runtime::Counter;
@@ -27,6 +28,8 @@ use std::ops::Bound;
 /// The first key byte of names; the name follows. Value: the object id of the table or view, big-endian.
 pub(super) const NAME: u8 = b'n';
 pub(super) const OBJECT_COUNTER_KEY: [u8; 1] = [0];
+/// The first key byte, in the tree of counters, of the trees of unfinished indexes; the tree's number follows.
+const UNFINISHED: u8 = 4;
 
 /// See the module. Threads: any.
 #[derive(Debug)]
@@ -78,6 +81,9 @@ impl Catalog {
     /// # Errors
     /// `42P07` when somebody else made a relation of one of its names; `40P01`, `57014` while locking; `53200`.
     pub fn write_table(&self, transaction: &mut Transaction, table: &TableDefinition) -> Result<()> {
+        // What is not finished is gone after a crash.
+        let finished = table.without_unfinished();
+        let table = finished.as_ref().unwrap_or(table);
         let old: Option<TableDefinition> = Family::TABLE.read(transaction, table.id)?;
         let old_names = old.as_ref().map(names_of).unwrap_or_default();
         change_names(transaction, table.id, &old_names, &names_of(table))?;
@@ -145,6 +151,63 @@ impl Catalog {
         Family::STATISTICS.write(transaction, table, statistics)
     }
 
+    /// Notes that a tree belongs to an index that is being filled beside writers: a crash leaves nothing but this note
+    /// and the tree, and both go when the file is opened.
+    /// # Errors
+    /// `53200`.
+    pub fn note_unfinished(&self, transaction: &mut Transaction, tree: TreeId) -> Result<()> {
+        transaction.put(COUNTER_TREE, &unfinished_key(tree), &[1])
+    }
+
+    /// Takes such a note back: the index is finished, or its tree goes with the same transaction.
+    /// # Errors
+    /// `53200`.
+    pub fn forget_unfinished(&self, transaction: &mut Transaction, tree: TreeId) -> Result<()> {
+        transaction.delete(COUNTER_TREE, &unfinished_key(tree))
+    }
+
+    /// Removes what a crash has left of indexes that were being filled.
+    /// # Errors
+    /// `53100`, `53200`, `58030`, `XX001`.
+    pub fn remove_unfinished(&self, manager: &Arc<TransactionManager>) -> Result<()> {
+        let mut transaction = manager.begin(IsolationLevel::ReadCommitted, false, CancelToken::default());
+        transaction.start_statement()?;
+        let handle = transaction.tree_handle(COUNTER_TREE)?;
+        let (lower, upper) = ([UNFINISHED], [UNFINISHED + 1]);
+        let mut scan =
+            transaction.scan(&handle, Bound::Included(&lower[..]), Bound::Excluded(&upper[..]), false);
+        let mut trees = Vec::new();
+        let mut key = Vec::new();
+        while scan
+            .next(&transaction, |rows| {
+                for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
+                    rows.key_into(index, &mut key);
+                    trees.extend(key.get(1..5).and_then(|tree| tree.first_chunk()).copied());
+                }
+            })?
+            .is_some()
+        {}
+        drop(scan);
+        if trees.is_empty() {
+            transaction.end_statement();
+            transaction.rollback();
+            return Ok(());
+        }
+        let catalog = self.current();
+        for tree in trees {
+            let tree = TreeId(u32::from_be_bytes(tree));
+            let mut indexes = catalog.tables().flat_map(|table| &table.layout.indexes);
+            let is_used = indexes.any(|index| index.tree == tree);
+            // It went with its table otherwise.
+            if !is_used && manager.storage().tree(tree).is_ok() {
+                transaction.drop_tree(tree)?;
+            }
+            self.forget_unfinished(&mut transaction, tree)?;
+        }
+        transaction.end_statement();
+        transaction.commit(Durability::Off).map(drop)
+    }
+
     /// A number that no object has or had.
     /// # Errors
     /// `54000` when they are used up; `53200`.
@@ -158,6 +221,12 @@ impl Catalog {
     }
 }
 
+fn unfinished_key(tree: TreeId) -> [u8; 5] {
+    let mut key = [UNFINISHED; 5];
+    key[1..].copy_from_slice(&tree.0.to_be_bytes());
+    key
+}
+
 /// Older snapshots do not see the entries of an index that a table got later, nor rows that were written anew.
 fn mark_new_trees(before: &CatalogSnapshot, table: &TableDefinition, timestamp: Lsn) {
     let Some(old) = before.table_by_id(table.id) else { return };
@@ -165,7 +234,7 @@ fn mark_new_trees(before: &CatalogSnapshot, table: &TableDefinition, timestamp: 
         table.layout.runtime.set_readable_from(timestamp);
     }
     for index in &table.layout.indexes {
-        if old.layout.indexes.iter().all(|known| known.tree != index.tree) {
+        if old.layout.indexes.iter().all(|known| known.tree != index.tree || known.runtime.is_unfinished()) {
             index.runtime.set_usable_from(timestamp);
         }
     }

@@ -192,7 +192,12 @@ impl TableDefinition {
             return Some((None, vec![0]));
         }
         self.layout.indexes.iter().enumerate().find_map(|(position, index)| {
-            if !index.unique || index.predicate.is_some() || index.columns.len() != columns.len() {
+            let is_finished = !index.runtime.is_unfinished();
+            if !index.unique
+                || !is_finished
+                || index.predicate.is_some()
+                || index.columns.len() != columns.len()
+            {
                 return None;
             }
             let place = |key: IndexKey| match key {
@@ -231,6 +236,19 @@ impl TableDefinition {
         table.indexes.remove(position);
         table.layout = Arc::new(self.layout.without_index(position));
         table
+    }
+
+    /// The definition without the indexes that are still being filled beside writers; `None`: there are none.
+    pub fn without_unfinished(&self) -> Option<TableDefinition> {
+        let is_unfinished = |position: &usize| self.layout.indexes[*position].runtime.is_unfinished();
+        let mut found = (0..self.layout.indexes.len()).rev().filter(is_unfinished);
+        let last = found.next()?;
+        Some(found.fold(self.without_index(last), |table, position| table.without_index(position)))
+    }
+
+    /// What queries may read: the definition without unfinished indexes.
+    pub fn readable(self: Arc<Self>) -> Arc<TableDefinition> {
+        self.without_unfinished().map_or(self, Arc::new)
     }
 
     /// The column that is the row id, by position: the table's integer primary key of one column.

@@ -473,6 +473,9 @@ pub(super) fn assemble(
     }
     manager.set_background_checkpoints(options.background_checkpoints && !options.read_only);
     let catalog = Arc::new(Catalog::load(&manager)?);
+    if !options.read_only {
+        catalog.remove_unfinished(&manager)?;
+    }
     manager.checkpoint_recovered();
     let instance = Arc::new(Instance {
         manager: Arc::clone(&manager),

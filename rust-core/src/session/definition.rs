@@ -15,6 +15,7 @@ use crate::session::drop::DropKind;
 use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
+use crate::session::result::PreparedKind;
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
 use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, NewForeignKey};
@@ -48,7 +49,7 @@ pub(crate) fn foreign_key(id: ObjectId, key: &NewForeignKey, table: ObjectId) ->
     }
 }
 
-fn skipping(name: &str) -> Error {
+pub(crate) fn skipping(name: &str) -> Error {
     Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists, skipping"))
 }
 
@@ -59,6 +60,11 @@ impl Session {
         statement: &Arc<Prepared>,
         parameters: &[Datum],
     ) -> Result<Portal> {
+        if statement.kind() == PreparedKind::CreateIndex && self.is_concurrent(statement)? {
+            self.create_index_concurrently(statement)?;
+            let state = PortalState::complete(VecDeque::new(), None);
+            return Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state));
+        }
         let parameters = parameters::converted(parameters, statement.parameters(), &self.environment)?;
         let rows =
             self.in_block(|session, block| session.change_definitions(statement, &parameters, block))?;

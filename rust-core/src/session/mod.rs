@@ -11,6 +11,7 @@ mod analyze;
 mod block;
 mod calls;
 mod computed;
+mod concurrent_index;
 mod constraints;
 mod copy;
 mod create_table_as;

@@ -3,6 +3,7 @@
 //! Knows values, rows, keys, trees and transactions. Knows no names, no SQL and no plans.
 
 pub mod build;
+pub mod build_beside;
 pub mod bulk;
 pub mod computed;
 pub mod conflict;

@@ -36,9 +36,20 @@ impl Counter {
 #[derive(Debug, Default)]
 pub struct IndexRuntime {
     usable_from: AtomicU64,
+    unfinished: bool,
 }
 
 impl IndexRuntime {
+    /// Of an index that is being filled beside writers.
+    pub fn of_unfinished() -> IndexRuntime {
+        IndexRuntime { unfinished: true, ..IndexRuntime::default() }
+    }
+
+    /// Whether the index is still being filled: writers keep it, and nobody reads it. Such a definition is never stored.
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished
+    }
+
     /// Snapshots before this commit do not see the entries of rows that they do see: the index was made after
     /// them. Zero for an index that is as old as the process or as its table.
     pub fn usable_from(&self) -> Lsn {

@@ -107,6 +107,7 @@ impl Check<'_> {
         let can_compute = self.compute.is_some();
         let usable = |index: &IndexLayout| {
             transaction.snapshot_timestamp() >= index.runtime.usable_from()
+                && !index.runtime.is_unfinished()
                 && (can_compute || index.computed().next().is_none())
         };
         let indexes = layout.indexes.iter();

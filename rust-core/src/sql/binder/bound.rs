@@ -513,6 +513,8 @@ pub struct CreateIndex {
     pub position: usize,
     /// Whether an existing relation of this name is no error.
     pub if_not_exists: bool,
+    /// CONCURRENTLY.
+    pub concurrently: bool,
 }
 
 /// DROP TABLE, DROP INDEX. The executing session looks the names up.

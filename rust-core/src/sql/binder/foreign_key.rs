@@ -50,7 +50,8 @@ impl<'a> Parent<'a> {
         }
         for (index, layout) in table.indexes.iter().zip(&table.layout.indexes) {
             let deferrable = index.deferral != Deferral::NotDeferrable;
-            if (!layout.unique && !deferrable) || layout.predicate.is_some() {
+            if (!layout.unique && !deferrable) || layout.runtime.is_unfinished() || layout.predicate.is_some()
+            {
                 continue;
             }
             let column = |key: IndexKey| match key {

@@ -77,6 +77,7 @@ impl Binder<'_> {
             },
             position,
             if_not_exists: create.if_not_exists,
+            concurrently: create.concurrently.is_some(),
         }))
     }
 
@@ -234,9 +235,6 @@ fn is_immutable(expression: &Expression) -> bool {
 }
 
 fn check_index_form(create: &ast::CreateIndex<'_>) -> Result<()> {
-    if let Some(span) = create.concurrently {
-        return Err(Error::not_supported("CONCURRENTLY").at(span.position()));
-    }
     if let Some(method) = create.method
         && method.text != "btree"
     {

@@ -432,10 +432,11 @@ impl Binder<'_> {
         self.range_names.push(vec![relation.name.clone()]);
         let row_id = self.new_column("row id", DataType::BigInt, false);
         let mut columns = old_columns.clone();
-        self.add_computed_columns(&table, &mut columns);
+        let readable = Arc::clone(&table).readable();
+        self.add_computed_columns(&readable, &mut columns);
         let scan = LogicalPlan::Scan {
-            computed: self.bind_computed(&table, reference.span.position())?,
-            table: Arc::clone(&table),
+            computed: self.bind_computed(&readable, reference.span.position())?,
+            table: readable,
             columns,
             row_id: Some(row_id.clone()),
         };

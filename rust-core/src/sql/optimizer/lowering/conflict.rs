@@ -112,7 +112,9 @@ fn arbiters(
 
 /// Whether no two rows may have the same key there, be it now or at the end of the transaction.
 fn is_unique(table: &TableDefinition, index: usize) -> bool {
-    table.layout.indexes[index].unique || table.indexes[index].deferral != Deferral::NotDeferrable
+    let layout = &table.layout.indexes[index];
+    !layout.runtime.is_unfinished()
+        && (layout.unique || table.indexes[index].deferral != Deferral::NotDeferrable)
 }
 
 /// What ON CONFLICT names.
