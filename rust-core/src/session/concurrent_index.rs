@@ -9,7 +9,6 @@ use crate::catalog::table_definition::{IndexDefinition, TableDefinition};
 use crate::common::arena::Arena;
 use crate::common::ids::{ObjectId, RowId, TreeId};
 use crate::common::sync::Arc;
-use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
 use crate::session::computed::{add_computed, computed_values};
@@ -68,8 +67,8 @@ impl Session {
         self.new_block(Some(IsolationLevel::ReadCommitted), None)
     }
 
-    fn commit_build(&mut self, block: Block, durability: Durability) -> Result<()> {
-        if block.commit(durability, &self.engine)?.is_some() {
+    fn commit_build(&mut self, block: Block) -> Result<()> {
+        if block.commit(&self.engine, &self.environment)?.is_some() {
             self.after_commit();
         }
         Ok(())
@@ -110,8 +109,7 @@ impl Session {
         let id = self.engine.catalog.next_object_id(transaction)?;
         table.indexes.push(IndexDefinition::new(id, index.name, index.constraint));
         block.catalog = Some(Arc::new(base.with_table(Arc::new(table))));
-        let durability = self.environment.settings.effects().durability;
-        self.commit_build(block, durability)?;
+        self.commit_build(block)?;
         Ok(Some(announced))
     }
 
@@ -135,7 +133,7 @@ impl Session {
             transaction.end_statement();
             match stretch {
                 Stretch::UpTo(row) => after = Some(row),
-                Stretch::Finished => return self.commit_build(block, Durability::Off),
+                Stretch::Finished => return self.commit_build(block),
                 Stretch::KeyIsLocked(key) => {
                     drop(block);
                     let mut block = self.build_block();
@@ -145,8 +143,7 @@ impl Session {
                 }
                 Stretch::Duplicate(values) => return Err(self.not_unique(&table, position, &values)),
             }
-            // What a crash undoes anyway need not be durable.
-            self.commit_build(block, Durability::Off)?;
+            self.commit_build(block)?;
         }
     }
 
@@ -177,8 +174,7 @@ impl Session {
         table.layout = Arc::new(layout);
         self.engine.catalog.forget_unfinished(&mut block.transaction, announced.tree)?;
         self.put(Arc::new(table), &base, &mut block)?;
-        let durability = self.environment.settings.effects().durability;
-        self.commit_build(block, durability)
+        self.commit_build(block)
     }
 
     /// Takes back what was announced.
@@ -198,7 +194,6 @@ impl Session {
             block.catalog = Some(Arc::new(base.with_table(Arc::new(table.without_index(position)))));
         }
         self.engine.catalog.forget_unfinished(&mut block.transaction, announced.tree)?;
-        let durability = self.environment.settings.effects().durability;
-        self.commit_build(block, durability)
+        self.commit_build(block)
     }
 }
