@@ -114,6 +114,12 @@ impl CancelToken {
         self.words.shielded.store(true, Ordering::Release);
     }
 
+    /// The statement goes on after its commit, in another transaction: it can be stopped again, also by who asked for it
+    /// during the commit.
+    pub fn unshield(&self) {
+        self.words.shielded.store(false, Ordering::Release);
+    }
+
     /// Whether the running statement was asked to stop. One or two relaxed loads.
     pub fn is_cancelled(&self) -> bool {
         (self.words.cancelled.load(Ordering::Relaxed) >= self.words.running.load(Ordering::Relaxed)

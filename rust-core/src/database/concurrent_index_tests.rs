@@ -184,6 +184,12 @@ fn a_crash_in_a_build_beside_writers_leaves_no_index() {
         while !observer.definitions().index_names().any(|name| name == "t_n") {
             std::thread::yield_now();
         }
+        while database.engine().manager.lock_manager().waiting_count() == 0 {
+            std::thread::yield_now();
+        }
+        let mut other = database.connect().unwrap();
+        let error = run(&mut other, "ALTER TABLE t ADD COLUMN m bigint").unwrap_err();
+        assert_eq!(code(&error), "55006", "{error:?}");
         let image = vfs.image_after_power_loss(Survival::Everything, 1);
         cancel.cancel(0);
         // What was announced goes when those who kept it have ended.

@@ -10,7 +10,7 @@ use crate::common::arena::Arena;
 use crate::common::ids::{ObjectId, RowId, TreeId};
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
-use crate::session::block::Block;
+use crate::session::block::{Block, WantedModes};
 use crate::session::computed::{add_computed, computed_values};
 use crate::session::definition::{duplicate_relation, skipping};
 use crate::session::prepared::{self, Prepared};
@@ -64,7 +64,11 @@ impl Session {
 
     /// A transaction of the build.
     fn build_block(&self) -> Block {
-        self.new_block(Some(IsolationLevel::ReadCommitted), None)
+        self.cancel.unshield();
+        self.new_block(WantedModes {
+            isolation: Some(IsolationLevel::ReadCommitted),
+            ..WantedModes::default()
+        })
     }
 
     fn commit_build(&mut self, block: Block) -> Result<()> {

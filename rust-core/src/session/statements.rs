@@ -66,10 +66,10 @@ deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
     ),
     works(
         "CREATE INDEX",
-        "CREATE [ UNIQUE ] INDEX [ [ IF NOT EXISTS ] name ] ON table
+        "CREATE [ UNIQUE ] INDEX [ CONCURRENTLY ] [ [ IF NOT EXISTS ] name ] ON table
     ( { column | function ( ... ) | ( expression ) } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... )
     [ WHERE condition ]",
-        "Makes an index and fills it from the table. With a condition only the rows for which it holds are in it.",
+        "Makes an index and fills it from the table. With a condition only the rows for which it holds are in it. CONCURRENTLY: others go on writing the table meanwhile; not inside a transaction block; a build that fails or is cancelled leaves nothing.",
         "CREATE INDEX people_name ON people (lower(name), born DESC) WHERE born IS NOT NULL",
     ),
     works(
