@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub(super) struct RowLock {
     strength: LockStrength,
     wait: LockWait,
+    /// Where its clause stands.
+    position: usize,
     /// Where the clause that names the table names it; `None`: it names none.
     named: Option<usize>,
 }
@@ -27,6 +29,7 @@ impl RowLock {
         RowLock {
             strength: self.strength.max(other.strength),
             wait: self.wait.max(other.wait),
+            position: self.position,
             named: self.named.or(other.named),
         }
     }
@@ -45,7 +48,6 @@ impl RowLock {
 #[derive(Debug)]
 struct Clause {
     lock: RowLock,
-    position: usize,
     /// OF; empty: everything.
     names: Vec<ClauseName>,
 }
@@ -79,26 +81,21 @@ impl QueryLocks {
         }
         if query.with_ties.is_some() && clauses.iter().any(|clause| clause.lock.wait == LockWait::Skip) {
             let message = "SKIP LOCKED and WITH TIES options cannot be used together";
-            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(clauses[0].position));
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(clauses[0].lock.position));
         }
         let by_outer = inherited.is_some() && clauses.is_empty() && only_narrows(query);
         Ok(QueryLocks { clauses, inherited, by_outer, targets: Vec::new() })
     }
 
     /// The first clause: the one that messages are about.
-    fn first(&self) -> Option<(LockStrength, Option<usize>)> {
-        let own = self.clauses.first().map(|clause| (clause.lock.strength, Some(clause.position)));
-        own.or_else(|| self.inherited.map(|lock| (lock.strength, None)))
+    fn first(&self) -> Option<(LockStrength, usize)> {
+        let lock = self.clauses.first().map(|clause| clause.lock).or(self.inherited)?;
+        Some((lock.strength, lock.position))
     }
 
     fn refused(&self, what: &str) -> Error {
-        let (strength, position) = self.first().unwrap_or((LockStrength::Update, None));
-        let message = format!("{} {what}", strength.name());
-        let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, message);
-        match position {
-            Some(position) => error.at(position),
-            None => error,
-        }
+        let (strength, position) = self.first().unwrap_or((LockStrength::Update, 0));
+        Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{} {what}", strength.name())).at(position)
     }
 }
 
@@ -123,8 +120,8 @@ fn clause(locking: &Locking<'_>) -> Result<Clause> {
         let name = table.object().text.to_owned();
         names.push(ClauseName { name, position: table.position(), found: false });
     }
-    let lock = RowLock { strength, wait, named: None };
-    Ok(Clause { lock, position: locking.span.position(), names })
+    let lock = RowLock { strength, wait, position: locking.span.position(), named: None };
+    Ok(Clause { lock, names })
 }
 
 /// Whether the rows of a query are rows of its FROM, each with columns computed of it.
