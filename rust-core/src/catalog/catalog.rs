@@ -15,7 +15,6 @@ use crate::common::cancel::CancelToken;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE};
 use crate::common::ids::{Lsn, ObjectId, TreeId};
 use crate::common::sync::{Arc, Mutex, RwLock};
-use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::statistics::table_statistics::TableStatistics;
 use crate::table::runtime::Counter;
@@ -205,7 +204,7 @@ impl Catalog {
             self.forget_unfinished(&mut transaction, tree)?;
         }
         transaction.end_statement();
-        transaction.commit(Durability::Off).map(drop)
+        transaction.commit_unawaited().map(drop)
     }
 
     /// A number that no object has or had.
