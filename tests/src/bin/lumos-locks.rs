@@ -10,7 +10,7 @@ use lumos_core::error::{Error, Result, SqlState};
 use lumos_core::transaction::held_locks::{HeldLocks, LockMark};
 use lumos_core::transaction::lock_manager::{LockManager, LockOwner};
 use lumos_core::transaction::types::{RowLockMode, TableLockMode};
-use std::io::Write;
+use lumos_tests::process::{exit_code, say};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,11 +23,6 @@ const LOCKS: u64 = 1_000_000;
 const RUNS: usize = 5;
 /// A waiter's thread does nothing but wait.
 const STACK_BYTES: usize = 64 << 10;
-
-/// A line of the table. A reader that went away is no reason to stop.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
 
 struct Holder {
     manager: Arc<LockManager>,
@@ -145,17 +140,5 @@ fn measure() -> Result<bool> {
 }
 
 fn main() -> ExitCode {
-    match measure() {
-        Ok(is_reached) => {
-            let fails = !is_reached && !cfg!(debug_assertions);
-            if fails {
-                say("a floor was missed");
-            }
-            ExitCode::from(u8::from(fails))
-        }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "lumos-locks: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("lumos-locks", measure())
 }

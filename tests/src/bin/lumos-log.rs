@@ -12,6 +12,7 @@ use lumos_core::io::vfs::Vfs;
 use lumos_core::wal::entry::{Operation, OperationBuffer};
 use lumos_core::wal::frame::{FrameKind, frame_bytes};
 use lumos_core::wal::manager::{Log, LogOptions};
+use lumos_tests::process::{exit_code, say};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,11 +46,6 @@ fn choices() -> std::result::Result<Choices, String> {
         }
     }
     Ok(choices)
-}
-
-/// A line of the table. A reader that went away is no reason to stop.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Seconds since `started`, in nanoseconds of the same clock.
@@ -210,17 +206,5 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match measure(&choices) {
-        Ok(is_reached) => {
-            let fails = !is_reached && !cfg!(debug_assertions);
-            if fails {
-                say("a floor was missed");
-            }
-            ExitCode::from(u8::from(fails))
-        }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "lumos-log: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("lumos-log", measure(&choices))
 }
