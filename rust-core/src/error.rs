@@ -172,6 +172,7 @@ struct Report {
     constraint: Option<String>,
     context: Option<String>,
     tree: Option<u32>,
+    unstarted: bool,
 }
 
 macro_rules! optional_field {
@@ -205,6 +206,7 @@ impl Error {
             constraint: None,
             context: None,
             tree: None,
+            unstarted: false,
         }))
     }
 
@@ -247,6 +249,26 @@ impl Error {
     /// The number of the tree in which damage was met.
     pub fn tree(&self) -> Option<u32> {
         self.0.tree
+    }
+
+    /// Says that the call did nothing: its session, or its transaction, had been ended by others before it began.
+    #[must_use]
+    pub fn unstarted(mut self) -> Error {
+        self.0.unstarted = true;
+        self
+    }
+
+    /// Takes [`Error::unstarted`] back, for a call that had done something before it came to this.
+    #[must_use]
+    pub fn started(mut self) -> Error {
+        self.0.unstarted = false;
+        self
+    }
+
+    /// Whether the call did nothing because its session, or its transaction, had been ended before: another session may be
+    /// asked the same.
+    pub fn is_unstarted(&self) -> bool {
+        self.0.unstarted
     }
 
     /// The code.

@@ -1,5 +1,7 @@
-//! Cancelling a running statement from another thread, without locks.
+//! Cancelling a running statement from another thread, without locks; and where its thread sleeps meanwhile.
 
+use crate::common::event_count::{EventCount, LockedEventCount};
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -8,20 +10,24 @@ use std::time::Duration;
 /// The cancel words of one connection. Cloning shares them.
 ///
 /// A statement has a sequence number; a cancel names the one it means, so a late cancel never hits the next.
-/// All methods are lock-free; [`CancelToken::cancel`] may be called from a signal handler.
-#[derive(Clone, Debug, Default)]
+/// A thread that waits for something on behalf of the connection sleeps on the words' event count, which moves with each
+/// cancel: none is slept through. All methods are lock-free; where the event count can be advanced from a signal handler,
+/// [`CancelToken::cancel`] may be called from one.
+#[derive(Clone, Debug)]
 pub struct CancelToken {
     words: Arc<Words>,
     /// Of one user of the words: they may serve the next one while the last one still runs.
     connection: Arc<Connection>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Words {
     running: AtomicU64,
     cancelled: AtomicU64,
     /// No statement may be cancelled between its commit frame's append and its return.
     shielded: AtomicBool,
+    /// Moves with each cancel, and with whatever else the connection's thread waits for.
+    events: Arc<dyn EventCount>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +56,29 @@ pub enum Timeout {
     Transaction,
 }
 
+impl Default for CancelToken {
+    fn default() -> CancelToken {
+        CancelToken::new(Arc::new(LockedEventCount::default()))
+    }
+}
+
 impl CancelToken {
+    /// New words, whose connection's thread sleeps on `events`.
+    pub fn new(events: Arc<dyn EventCount>) -> CancelToken {
+        let words = Words {
+            running: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            shielded: AtomicBool::new(false),
+            events,
+        };
+        CancelToken { words: Arc::new(words), connection: Arc::default() }
+    }
+
+    /// What a thread of the connection sleeps on. To be read before [`CancelToken::check`] and awaited after it.
+    pub fn events(&self) -> &Arc<dyn EventCount> {
+        &self.words.events
+    }
+
     /// Starts the next statement; returns its sequence number (from 1).
     pub fn start_statement(&self) -> u64 {
         self.words.shielded.store(false, Ordering::Relaxed);
@@ -66,6 +94,9 @@ impl CancelToken {
     pub fn cancel(&self, sequence: u64) {
         let target = if sequence == 0 { self.sequence() } else { sequence };
         self.words.cancelled.fetch_max(target, Ordering::AcqRel);
+        if !is_planted(PlantedFault::InterruptUnheard) {
+            self.words.events.advance();
+        }
     }
 
     /// Asks the statement `sequence` to stop because its time is up.
@@ -89,11 +120,13 @@ impl CancelToken {
     /// Ends every statement of this connection with 57P01: the database is closing.
     pub fn close(&self) {
         self.connection.ending.store(Ending::Closing as u8, Ordering::Release);
+        self.words.events.advance();
     }
 
     /// Ends every statement of this connection with 57P01: somebody asked for it.
     pub fn terminate(&self) {
         self.connection.ending.fetch_max(Ending::Terminated as u8, Ordering::AcqRel);
+        self.words.events.advance();
     }
 
     /// Says how long locks are waited for from now on; zero: as long as it takes.
@@ -191,6 +224,23 @@ mod tests {
         first.close();
         assert_eq!(first.check().unwrap_err().state(), SqlState::ADMIN_SHUTDOWN);
         assert!(second.check().is_ok() && token.check().is_ok());
+    }
+
+    #[test]
+    fn whatever_ends_a_statement_moves_the_count_that_its_thread_sleeps_on() {
+        let token = CancelToken::default();
+        let sequence = token.start_statement();
+        let ends: [&dyn Fn(); 4] = [
+            &|| token.cancel(sequence),
+            &|| token.time_out(sequence, Timeout::Statement),
+            &|| token.terminate(),
+            &|| token.close(),
+        ];
+        for end in ends {
+            let seen = token.events().read();
+            end();
+            assert_ne!(token.events().read(), seen);
+        }
     }
 
     #[test]

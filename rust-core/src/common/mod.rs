@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod cancel;
 pub mod checksum;
 pub mod clock;
+pub mod event_count;
 pub mod ids;
 pub mod latch;
 pub mod limits;

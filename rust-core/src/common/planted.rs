@@ -44,6 +44,8 @@ pub enum PlantedFault {
     SyncNotAwaited = 65536,
     /// A lock is given back and nobody who waits for it is told.
     WaiterForgotten = 131_072,
+    /// A statement is to stop, and nobody wakes the thread that sleeps for it.
+    InterruptUnheard = 262_144,
 }
 
 #[cfg(feature = "planted-faults")]

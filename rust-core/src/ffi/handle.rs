@@ -15,6 +15,7 @@ use crate::ffi::error::ErrorObject;
 use crate::ffi::result::ResultObject;
 use crate::ffi::seed::ParsedStatements;
 use crate::ffi::statement::Statement;
+use crate::io::event_count::event_count;
 use crate::io::system;
 use parking_lot::{Mutex, MutexGuard};
 use std::cell::{RefCell, UnsafeCell};
@@ -201,7 +202,7 @@ pub fn insert_with<T: HandleObject, O>(make: impl FnOnce(&CancelToken) -> T) -> 
     system::around_forks(before_fork, after_fork);
     let index = TABLE.take_free()?;
     let slot = TABLE.slot(index)?;
-    let object = make(slot.cancel.get_or_init(CancelToken::default)).into_object();
+    let object = make(slot.cancel.get_or_init(|| CancelToken::new(event_count()))).into_object();
     // SAFETY: the slot came from the free list and is not LIVE: no one else looks at its object.
     unsafe { *slot.object.get() = Some(object) };
     slot.forks.store(system::forks(), Ordering::Relaxed);

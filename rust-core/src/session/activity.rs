@@ -62,8 +62,14 @@ pub(crate) fn blockers(wait: &LockState) -> String {
 }
 
 impl SessionEnvironment {
-    fn presence_of(&self, session: i64) -> Option<Arc<Presence>> {
-        self.engine().sessions.get(u64::try_from(session).ok()?)
+    /// Asks something of a session by its number; false, and a warning: there is none.
+    fn ask(&self, session: i64, ask: impl FnOnce(u64) -> bool) -> bool {
+        let is_there = u64::try_from(session).is_ok_and(ask);
+        if !is_there {
+            let message = format!("PID {session} is not a PostgreSQL backend process");
+            self.warn(Error::new(SqlState::WARNING, message));
+        }
+        is_there
     }
 }
 
@@ -108,19 +114,11 @@ impl Sessions for SessionEnvironment {
     }
 
     fn cancel(&self, session: i64) -> bool {
-        let presence = self.presence_of(session);
-        if let Some(presence) = &presence {
-            presence.cancel(self.engine().manager.lock_manager());
-        }
-        presence.is_some()
+        self.ask(session, |session| self.engine().sessions.cancel(session))
     }
 
     fn terminate(&self, session: i64) -> bool {
-        let presence = self.presence_of(session);
-        if let Some(presence) = &presence {
-            presence.terminate(&self.engine().manager);
-        }
-        presence.is_some()
+        self.ask(session, |session| self.engine().sessions.terminate(session))
     }
 
     fn lock(&self, wanted: AdvisoryLock) -> Result<bool> {

@@ -122,7 +122,7 @@ impl Session {
     fn end_terminated(&mut self) {
         for portal in self.portals.drain(..).filter_map(|portal| portal.upgrade()) {
             let mut state = portal.lock();
-            state.execution = None;
+            state.cut_off |= state.execution.take().is_some();
             state.own = None;
             state.ready.clear();
         }
@@ -219,6 +219,8 @@ impl Session {
     }
 
     fn come_to_rest(&mut self, goes_on: bool) {
+        // Also where this call has set it.
+        self.calls.has_deadlines |= self.environment.settings.effects().timeouts.idle_ms > 0;
         if self.calls.has_deadlines {
             self.take_back_deadlines(goes_on);
         }

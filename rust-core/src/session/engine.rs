@@ -100,6 +100,17 @@ impl Engine {
         }
     }
 
+    /// Cancels what the session of this number runs (57014); false: there is no such session.
+    pub fn cancel(&self, session: u64) -> bool {
+        self.sessions.cancel(session)
+    }
+
+    /// Ends the session of this number: its transaction is rolled back, and all that it is asked later is 57P01. False: there
+    /// is no such session.
+    pub fn terminate(&self, session: u64) -> bool {
+        self.sessions.terminate(session)
+    }
+
     /// Does what is due by now: for clocks that do not run by themselves.
     pub fn ring(&self) {
         self.timer.ring();

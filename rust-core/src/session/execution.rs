@@ -234,7 +234,10 @@ impl Session {
     /// # Errors
     /// Whatever the statement raises; `34000` when the portal's transaction has ended.
     pub fn fetch(&mut self, portal: &mut Portal) -> Result<Option<Batch>> {
-        let result = self.enter().and_then(|()| self.fetch_in_call(portal));
+        if let Some(batch) = portal.next_complete() {
+            return Ok(batch);
+        }
+        let result = self.enter().map_err(Error::started).and_then(|()| self.fetch_in_call(portal));
         self.leave(result.as_ref().err(), matches!(result, Ok(Some(_))));
         result
     }

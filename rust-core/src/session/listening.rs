@@ -12,8 +12,8 @@ use crate::sql::functions::notifications::Notifications;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// One who waits looks at its cancel token this often.
-const CANCEL_POLL: Duration = Duration::from_millis(5);
+/// One who waits for some time looks this often at a clock that does not run by itself (a test's).
+const STILL_CLOCK_POLL: Duration = Duration::from_millis(5);
 
 impl Session {
     /// Runs LISTEN, UNLISTEN or NOTIFY: it takes effect when the transaction commits.
@@ -72,18 +72,22 @@ impl Session {
         self.cancel.start_statement();
         let clock = Arc::clone(&self.engine.clock);
         let start = clock.monotonic_nanos();
+        let events = Arc::clone(self.cancel.events());
         loop {
+            // Read before anything is looked at: what comes after that ends the sleep at once.
+            let seen = events.read();
             self.cancel.check()?;
             let waited = Duration::from_nanos(clock.monotonic_nanos().saturating_sub(start));
             let left = timeout.map(|timeout| timeout.saturating_sub(waited));
             if left.is_some_and(|left| left.is_zero()) {
                 return self.take_notification();
             }
-            let patience = left.map_or(CANCEL_POLL, |left| left.min(CANCEL_POLL));
-            let found = self.engine.notifications.next_within(self.id(), patience)?;
+            let found = self.engine.notifications.next_or_tell(self.id(), &events)?;
             if found.is_some() {
                 return Ok(found);
             }
+            let still = (!clock.runs()).then_some(STILL_CLOCK_POLL);
+            events.await_change(seen, left.map(|left| still.map_or(left, |still| left.min(still))));
         }
     }
 }

@@ -9,14 +9,14 @@
 //! who does not listen.
 //! Knows sessions by number. Knows nothing of statements.
 
+use crate::common::event_count::EventCount;
 use crate::common::limits::NOTIFICATION_BYTES_MAX;
 use crate::common::memory::{MemoryAccount, Reservation};
-use crate::common::sync::{Arc, Condvar, Mutex, MutexGuard};
+use crate::common::sync::{Arc, Mutex, MutexGuard};
 use crate::error::{Error, Result, SqlState};
 use hashbrown::{HashMap, HashSet};
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// A message that has arrived.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -43,13 +43,14 @@ struct Listener {
     memory: Reservation,
     /// Messages were lost since it asked last.
     overflowed: bool,
+    /// What it sleeps on, if it may sleep; it moves once, with the next message.
+    sleeps_on: Option<Arc<dyn EventCount>>,
 }
 
 /// Who listens to what in a database, and what waits for them. Threads: any.
 pub struct NotificationHub {
     order: Mutex<()>,
     listeners: Mutex<HashMap<u64, Listener>>,
-    arrived: Condvar,
     memory: Arc<MemoryAccount>,
 }
 
@@ -62,12 +63,7 @@ impl std::fmt::Debug for NotificationHub {
 impl NotificationHub {
     /// Nobody listens yet.
     pub fn new(memory: Arc<MemoryAccount>) -> NotificationHub {
-        NotificationHub {
-            order: Mutex::new(()),
-            listeners: Mutex::new(HashMap::new()),
-            arrived: Condvar::new(),
-            memory,
-        }
+        NotificationHub { order: Mutex::new(()), listeners: Mutex::new(HashMap::new()), memory }
     }
 
     /// Held from before a commit until its messages are handed out.
@@ -86,6 +82,7 @@ impl NotificationHub {
                         waiting: VecDeque::new(),
                         memory: self.memory.reservation(),
                         overflowed: false,
+                        sleeps_on: None,
                     });
                     if !listener.channels.contains(&channel) {
                         listener.channels.push(channel);
@@ -106,18 +103,18 @@ impl NotificationHub {
         if said.messages.is_empty() {
             return;
         }
-        let mut anybody = false;
         for listener in listeners.values_mut() {
             for (channel, payload) in &said.messages {
                 if listener.channels.contains(channel) {
                     let (channel, payload) = (Arc::clone(channel), Arc::clone(payload));
                     listener.take(Notification { session, channel, payload });
-                    anybody = true;
                 }
             }
-        }
-        if anybody {
-            self.arrived.notify_all();
+            if listener.has_news()
+                && let Some(events) = listener.sleeps_on.take()
+            {
+                events.advance();
+            }
         }
     }
 
@@ -128,18 +125,18 @@ impl NotificationHub {
         self.listeners.lock().get_mut(&session).map_or(Ok(None), Listener::give)
     }
 
-    /// As [`NotificationHub::next`], after waiting for a message as long as `patience` at most.
+    /// As [`NotificationHub::next`]; where there is none, the next one to come moves `events`.
     /// # Errors
     /// As [`NotificationHub::next`].
-    pub(crate) fn next_within(&self, session: u64, patience: Duration) -> Result<Option<Notification>> {
+    pub(crate) fn next_or_tell(
+        &self,
+        session: u64,
+        events: &Arc<dyn EventCount>,
+    ) -> Result<Option<Notification>> {
         let mut listeners = self.listeners.lock();
-        let waits = listeners
-            .get(&session)
-            .is_none_or(|listener| listener.waiting.is_empty() && !listener.overflowed);
-        if waits {
-            self.arrived.wait_for(&mut listeners, patience);
-        }
-        listeners.get_mut(&session).map_or(Ok(None), Listener::give)
+        let Some(listener) = listeners.get_mut(&session) else { return Ok(None) };
+        listener.sleeps_on = (!listener.has_news()).then(|| Arc::clone(events));
+        listener.give()
     }
 
     /// The channels that a session listens to, in the order in which it began to.
@@ -161,6 +158,10 @@ impl NotificationHub {
 }
 
 impl Listener {
+    fn has_news(&self) -> bool {
+        self.overflowed || !self.waiting.is_empty()
+    }
+
     fn take(&mut self, message: Notification) {
         if self.overflowed {
             return;

@@ -38,6 +38,8 @@ pub(crate) struct PortalState {
     /// Rows given out so far.
     pub(crate) rows: u64,
     pub(crate) affected: Option<u64>,
+    /// Its session was ended before it had given all its rows.
+    pub(crate) cut_off: bool,
 }
 
 impl PortalState {
@@ -52,6 +54,7 @@ impl PortalState {
             block_number: 0,
             rows: 0,
             affected,
+            cut_off: false,
         }
     }
 }
@@ -59,6 +62,21 @@ impl PortalState {
 impl Portal {
     pub(crate) fn new(columns: Arc<[ResultColumn]>, kind: PreparedKind, state: PortalState) -> Portal {
         Portal { columns, kind, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The next rows of a statement that has come to its end, which stand whatever becomes of its session; the outer `None`:
+    /// it has not come to its end.
+    pub(crate) fn next_complete(&mut self) -> Option<Option<Batch>> {
+        let mut state = self.state.lock();
+        if state.execution.is_some() || state.cut_off {
+            return None;
+        }
+        let batch = state.ready.pop_front();
+        match &batch {
+            Some(batch) => state.rows += batch.selected_rows() as u64,
+            None => state.ready_memory = None,
+        }
+        Some(batch)
     }
 
     /// The columns of the result.

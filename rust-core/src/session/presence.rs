@@ -32,15 +32,17 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// What the next call is told, which then does nothing else.
     pub(crate) fn error(self) -> Error {
-        match self {
+        let error = match self {
             Ended::Idle => Error::new(
                 SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
                 "terminating transaction due to idle-in-transaction timeout",
             ),
             Ended::Transaction => transaction_timed_out(),
             Ended::Terminated => terminated(),
-        }
+        };
+        error.unstarted()
     }
 }
 
@@ -188,16 +190,14 @@ impl Presence {
     }
 
     /// Cancels what runs.
-    pub(crate) fn cancel(&self, locks: &LockManager) {
+    pub(crate) fn cancel(&self) {
         self.cancel.lock().cancel(0);
-        locks.wake_session(self.id);
     }
 
     /// Ends the session: its transaction is rolled back, now where it rests, else by its own thread.
     pub(crate) fn terminate(&self, manager: &TransactionManager) {
         self.ended.store(Ended::Terminated as u8, Ordering::SeqCst);
         self.cancel.lock().terminate();
-        manager.lock_manager().wake_session(self.id);
         self.resting.end_if(manager, || true);
         if let Some(owner) = self.known_lock_owner() {
             manager.lock_manager().unlock_all_advisory(&owner);
@@ -206,7 +206,6 @@ impl Presence {
 
     /// Does what is due at `now`; gives the next deadline.
     pub(crate) fn ring(&self, now: u64, manager: &TransactionManager) -> u64 {
-        let locks = manager.lock_manager();
         let mut next = NEVER;
         let deadline = self.statement_deadline.load(Ordering::SeqCst);
         if deadline > now {
@@ -219,7 +218,6 @@ impl Presence {
                 self.statement_deadline.compare_exchange(deadline, NEVER, Ordering::SeqCst, Ordering::SeqCst);
             if taken.is_ok() {
                 token.time_out(sequence, Timeout::Statement);
-                locks.wake_session(self.id);
             }
         }
         let deadline = self.transaction_deadline.load(Ordering::SeqCst);
@@ -240,7 +238,6 @@ impl Presence {
             );
             if !ended && told.is_ok() {
                 token.time_out(sequence, Timeout::Transaction);
-                locks.wake_session(self.id);
             }
         }
         let deadline = self.idle_deadline.load(Ordering::SeqCst);

@@ -34,9 +34,10 @@ impl Session {
         let mut position = 0;
         let mut is_script = false;
         while position < sql.len() {
-            let shift = |error: Error| match error.position() {
-                Some(at) => error.at(at + position),
-                None => error,
+            let shift = |error: Error| match (error.position(), position) {
+                (_, 0) => error,
+                (Some(at), _) => error.at(at + position).started(),
+                (None, _) => error.started(),
             };
             let rest = &sql[position..];
             if position == 0 && !is_script {

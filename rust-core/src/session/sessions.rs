@@ -28,13 +28,25 @@ impl Sessions {
         presence.drop_lock_owner(self.manager.lock_manager());
     }
 
-    pub(crate) fn get(&self, id: u64) -> Option<Arc<Presence>> {
+    fn get(&self, id: u64) -> Option<Arc<Presence>> {
         self.present.lock().get(&id).cloned()
     }
 
     /// All of them, by number.
     pub(crate) fn all(&self) -> Vec<Arc<Presence>> {
         self.present.lock().values().cloned().collect()
+    }
+
+    /// Cancels what a session runs; false: there is no such session.
+    pub(crate) fn cancel(&self, id: u64) -> bool {
+        let presence = self.get(id);
+        presence.inspect(|presence| presence.cancel()).is_some()
+    }
+
+    /// Ends a session; false: there is no such session.
+    pub(crate) fn terminate(&self, id: u64) -> bool {
+        let presence = self.get(id);
+        presence.inspect(|presence| presence.terminate(&self.manager)).is_some()
     }
 
     pub(crate) fn count_serialization_failure(&self) {

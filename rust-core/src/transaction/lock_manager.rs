@@ -19,15 +19,16 @@
 //! one entry (`lock_run`), very many that come in no order are a set (`lock_set`), and only a request for one of their keys
 //! makes an entry of that key.
 //!
-//! Order of mutexes: graph → an owner's fast locks → a stripe of runs → one shard → an owner's grant.
+//! Order of mutexes: graph → an owner's fast locks → a stripe of runs → one shard. Who waits sleeps on the event count of its
+//! cancel words, under none of them: grants and cancels move it alike.
 
 use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
 use crate::common::ids::{AdvisoryKey, ObjectId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::planted::{PlantedFault, is_planted};
-use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::common::sync::{Arc, Condvar, Mutex, RwLock};
+use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::common::sync::{Arc, Mutex, RwLock};
 use crate::error::Result;
 use crate::transaction::held_locks::{HeldLock, HeldLocks, LockMark};
 use crate::transaction::lock_advisory::AdvisoryHolds;
@@ -62,8 +63,8 @@ pub(super) enum LockTarget<'a> {
 #[derive(Debug)]
 pub struct LockOwner {
     pub(super) id: u32,
-    pub(super) granted: Mutex<bool>,
-    pub(super) wake: Condvar,
+    /// Whether the lock that it waits for, or waited for last, was granted.
+    pub(super) granted: AtomicBool,
     /// The session whose transaction it is, for people who look at locks.
     pub(super) session: AtomicU64,
     /// Weak table locks: they never meet each other, so no table needs to know of them.
@@ -174,8 +175,7 @@ impl LockManager {
         let mut owners = self.owners.write();
         let owner = Arc::new(LockOwner {
             id: owners.len() as u32 + 1,
-            granted: Mutex::new(false),
-            wake: Condvar::new(),
+            granted: AtomicBool::new(false),
             session: AtomicU64::new(0),
             fast: Mutex::default(),
             advisory: Mutex::default(),

@@ -1,9 +1,11 @@
 //! The entries of the lock table: who holds a lock and who waits for it, in which order.
 //! Knows owners as numbers and locks as hashes. Knows nothing of trees, or of who sleeps.
 
+use crate::common::event_count::EventCount;
 use crate::common::ids::TreeId;
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::Arc;
+use crate::common::sync::atomic::Ordering;
 use crate::error::Result;
 use crate::transaction::lock_manager::LockOwner;
 use crate::transaction::lock_modes::{Mode, ModeSet};
@@ -21,6 +23,8 @@ const KEPT_BYTES: usize = 16 << 10;
 pub(super) struct Waiter {
     pub(super) owner: Arc<LockOwner>,
     pub(super) mode: Mode,
+    /// What it sleeps on.
+    pub(super) events: Arc<dyn EventCount>,
 }
 
 /// Where the row is that a lock is on, for people who look; nothing of it is needed to lock.
@@ -90,8 +94,8 @@ impl Queue {
     pub(super) fn grant(&mut self, index: usize) {
         let waiter = self.waiters.remove(index).expect("the caller found it there");
         self.add_holder(waiter.owner.id, waiter.mode);
-        *waiter.owner.granted.lock() = true;
-        waiter.owner.wake.notify_one();
+        waiter.owner.granted.store(true, Ordering::Release);
+        waiter.events.advance();
     }
 }
 

@@ -15,8 +15,8 @@ use crate::transaction::types::LockOutcome;
 use hashbrown::HashMap;
 use std::time::Duration;
 
-/// A waiter looks at its cancel token this often.
-const CANCEL_POLL: Duration = Duration::from_millis(3);
+/// A waiter with a time limit looks this often at a clock that does not run by itself (a test's).
+const STILL_CLOCK_POLL: Duration = Duration::from_millis(3);
 
 /// Who waits for which lock. Entries outlive the wait by a moment: the queue itself decides.
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl LockManager {
         cancel: &CancelToken,
     ) -> Result<LockOutcome> {
         let mut graph = self.graph.lock();
-        *owner.granted.lock() = false;
+        owner.granted.store(false, Ordering::Relaxed);
         {
             let mut shard = self.shard(request.hash).lock();
             let Some(entry) = shard.entries.get_mut(&request.hash) else {
@@ -76,7 +76,8 @@ impl LockManager {
                 return Ok(LockOutcome::GrantedAfterWait);
             }
             let queue = entry.queue();
-            let waiter = Waiter { owner: Arc::clone(owner), mode: request.mode };
+            let events = Arc::clone(cancel.events());
+            let waiter = Waiter { owner: Arc::clone(owner), mode: request.mode, events };
             if queue.held_by(owner.id).is_empty() {
                 queue.waiters.push_back(waiter);
             } else {
@@ -117,23 +118,18 @@ impl LockManager {
         let end = cancel.lock_timeout().map(|timeout| {
             self.clock.monotonic_nanos().saturating_add(timeout.as_nanos() as u64) //
         });
-        let mut left = CANCEL_POLL;
         loop {
-            {
-                let mut granted = owner.granted.lock();
-                // Whoever wakes a session changes its words before, and notifies under this mutex.
-                if !*granted && !cancel.is_cancelled() {
-                    owner.wake.wait_for(&mut granted, left.min(CANCEL_POLL));
-                }
-                if *granted {
-                    return Ok(());
-                }
+            // Read before anything is looked at: what changes after that ends the sleep at once.
+            let seen = cancel.events().read();
+            if owner.granted.load(Ordering::Acquire) {
+                return Ok(());
             }
-            let mut ended = cancel.check();
+            let (mut ended, mut limit) = (cancel.check(), None);
             if let Some(end) = end
                 && ended.is_ok()
             {
-                left = Duration::from_nanos(end.saturating_sub(self.clock.monotonic_nanos()));
+                let left = Duration::from_nanos(end.saturating_sub(self.clock.monotonic_nanos()));
+                limit = Some(if self.clock.runs() { left } else { left.min(STILL_CLOCK_POLL) });
                 if left.is_zero() {
                     ended = Err(Error::new(
                         SqlState::LOCK_NOT_AVAILABLE,
@@ -150,15 +146,8 @@ impl LockManager {
                 }
                 return Err(error);
             }
+            cancel.events().await_change(seen, limit);
         }
-    }
-
-    /// Has a session that waits look at its cancel token now.
-    pub fn wake_session(&self, session: u64) {
-        let graph = self.graph.lock();
-        let Some(owner) = graph.by_session.get(&session).and_then(|owner| self.owner(*owner)) else { return };
-        let _granted = owner.granted.lock();
-        owner.wake.notify_one();
     }
 
     /// Takes a waiter out of the queue and grants those who waited for it; false: it was granted meanwhile.

@@ -128,6 +128,43 @@ pub fn shared_locks_are_granted_to_all() {
     assert_eq!(manager.waiting_count(), 0);
 }
 
+/// Who waits for a row is told to stop at any moment of it, and nobody gives the row back: a wake-up that is lost is a deadlock.
+/// Then it is told to stop while the row is given to it: it has the row, or nothing of it.
+pub fn interrupts_reach_those_who_wait() {
+    let memory = MemoryAccount::new(1 << 20);
+    let manager = Arc::new(LockManager::new(&memory, Arc::new(SystemClock::new())));
+    let target = (TREE, &b"row"[..]);
+    let (owner, mut held) = (manager.add_owner(), HeldLocks::new(&memory));
+    let taken = manager.try_lock_row(&owner, &mut held, target, RowLockMode::Update);
+    assert!(taken.expect("there is memory"), "nobody else is there");
+    for gives_back in [false, true] {
+        let cancel = CancelToken::default();
+        let statement = cancel.start_statement();
+        let waiter = {
+            let (memory, manager, cancel) = (Arc::clone(&memory), Arc::clone(&manager), cancel.clone());
+            shuttle::thread::spawn(move || {
+                let (owner, mut held) = (manager.add_owner(), HeldLocks::new(&memory));
+                let result = manager.lock_row(&owner, &mut held, target, RowLockMode::Update, &cancel);
+                manager.release_to(&owner, &mut held, LockMark::default());
+                result.map(drop)
+            })
+        };
+        let stopper = shuttle::thread::spawn(move || cancel.cancel(statement));
+        if gives_back {
+            manager.release_to(&owner, &mut held, LockMark::default());
+        }
+        stopper.join().expect("a thread of the model does not fail");
+        match waiter.join().expect("a thread of the model does not fail") {
+            Ok(()) => assert!(gives_back, "two hold one lock"),
+            Err(error) => assert_eq!(error.state(), SqlState::QUERY_CANCELED),
+        }
+    }
+    assert_eq!(manager.waiting_count(), 0);
+    let taken = manager.try_lock_row(&owner, &mut held, target, RowLockMode::Update);
+    assert!(taken.expect("there is memory"), "a lock was left behind");
+    manager.release_to(&owner, &mut held, LockMark::default());
+}
+
 /// Readers take snapshots while commits are published and somebody cleans up to the horizon.
 pub fn no_snapshot_below_a_horizon() {
     let registry = Arc::new(SnapshotRegistry::new(Lsn(1)));

@@ -19,6 +19,11 @@ fn locks() {
 }
 
 #[test]
+fn interrupts() {
+    check("interrupts of waits", 10_000, models::interrupts_reach_those_who_wait);
+}
+
+#[test]
 fn snapshots() {
     check("snapshots and the horizon", 10_000, models::no_snapshot_below_a_horizon);
 }

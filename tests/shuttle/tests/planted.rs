@@ -8,8 +8,9 @@ use std::panic::catch_unwind;
 /// One test, because the planted fault is the process's.
 #[test]
 fn every_planted_fault_is_found() {
-    let planted: [(PlantedFault, fn()); 6] = [
+    let planted: [(PlantedFault, fn()); 7] = [
         (PlantedFault::WaiterForgotten, models::shared_locks_are_granted_to_all),
+        (PlantedFault::InterruptUnheard, models::interrupts_reach_those_who_wait),
         (PlantedFault::HorizonIgnoresMarks, models::no_snapshot_below_a_horizon),
         (PlantedFault::SyncNotAwaited, models::group_commit),
         (PlantedFault::PublishedOutOfOrder, models::snapshots_see_whole_states),

@@ -161,10 +161,12 @@ fn a_terminated_session_loses_its_transaction_and_its_locks_at_once_and_answers_
     assert_eq!(rows(&mut two, "SELECT pg_try_advisory_lock(1)"), ["t"]);
     for sql in ["SELECT 1", "ROLLBACK", "BEGIN", "SELECT 1"] {
         let told = error(&mut one, sql);
+        assert!(told.is_unstarted(), "{sql}");
         assert_eq!(told.message(), "terminating connection due to administrator command", "{sql}");
         assert_eq!(told.state().as_str(), "57P01");
     }
     assert_eq!(one.begin(None, false).unwrap_err().state().as_str(), "57P01");
+    assert!(one.execute_script("SELECT 1; SELECT 2").unwrap_err().is_unstarted());
     assert_eq!(one.discard().unwrap_err().state().as_str(), "57P01");
     assert_eq!(rows(&mut two, "SELECT v FROM t ORDER BY id"), ["12", "20"]);
     drop(one);
@@ -172,6 +174,55 @@ fn a_terminated_session_loses_its_transaction_and_its_locks_at_once_and_answers_
         rows(&mut two, &format!("SELECT pg_terminate_backend({id}), pg_cancel_backend({id})")),
         ["f|f"]
     );
+    let warnings = two.take_notices();
+    let told: Vec<&str> = warnings.iter().map(|warning| warning.report.message()).collect();
+    assert_eq!(told, vec![format!("PID {id} is not a PostgreSQL backend process"); 2]);
+}
+
+#[test]
+fn a_call_that_did_something_before_its_session_was_ended_says_so() {
+    let (fixture, mut one, mut two) = two();
+    // What a statement has changed and gives back stands, and is given out.
+    let mut zero = fixture.connect();
+    let (statement, _) = zero.prepare("UPDATE t SET v = v RETURNING id").unwrap();
+    let mut portal = zero.execute(&statement.unwrap(), &[]).unwrap();
+    assert!(fixture.engine.terminate(zero.id()));
+    assert_eq!(zero.fetch(&mut portal).unwrap().unwrap().selected_rows(), 2);
+    assert!(zero.fetch(&mut portal).unwrap().is_none());
+    zero.close(portal);
+    // The rows of a query that began, and the second statement of a script.
+    let (statement, _) = one.prepare("SELECT * FROM t").unwrap();
+    let mut portal = one.execute(&statement.unwrap(), &[]).unwrap();
+    rows(&mut two, &format!("SELECT pg_terminate_backend({})", one.id()));
+    let told = one.fetch(&mut portal).unwrap_err();
+    assert_eq!((told.state().as_str(), told.is_unstarted()), ("57P01", false));
+    one.close(portal);
+    let mut third = fixture.connect();
+    let script = format!(
+        "UPDATE t SET v = 11 WHERE id = 1; COMMIT; SELECT pg_terminate_backend({}); SELECT 1",
+        third.id()
+    );
+    let told = third.execute_script(&script).unwrap_err();
+    assert_eq!((told.state().as_str(), told.is_unstarted()), ("57P01", false));
+    assert_eq!(rows(&mut two, "SELECT v FROM t WHERE id = 1"), ["11"]);
+    // What stopped while it ran did something.
+    tag(&mut two, "BEGIN");
+    tag(&mut two, "UPDATE t SET v = 12 WHERE id = 1");
+    let mut fourth = fixture.connect();
+    let id = fourth.id();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| error(&mut fourth, "UPDATE t SET v = 13 WHERE id = 1"));
+        until_waiting(&fixture, 1);
+        assert!(fixture.engine.terminate(id));
+        let told = waiting.join().unwrap();
+        assert_eq!((told.state().as_str(), told.is_unstarted()), ("57P01", false));
+    });
+    tag(&mut two, "SET idle_in_transaction_session_timeout = '1s'");
+    pass(&fixture, 1000);
+    let told = error(&mut two, "SELECT 1");
+    assert_eq!((told.state().as_str(), told.is_unstarted()), ("25P03", true));
+    assert!(!error(&mut two, "SELECT 1").is_unstarted());
+    assert!(!fixture.engine.terminate(id + 1) && !fixture.engine.cancel(0));
 }
 
 #[test]

@@ -3,16 +3,19 @@
 use super::until;
 use crate::common::cancel::CancelToken;
 use crate::common::clock::SystemClock;
+use crate::common::event_count::{EventCount, LockedEventCount};
 use crate::common::ids::{ObjectId, TreeId};
 use crate::common::memory::MemoryAccount;
 use crate::common::random::Random;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{Result, SqlState};
+use crate::io::event_count::event_count;
 use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::lock_manager::{LockManager, LockOwner};
 use crate::transaction::types::{LockOutcome, RowLockMode, TableLockMode};
 use std::sync::Barrier;
+use std::time::Duration;
 
 struct Holder<'a> {
     manager: &'a LockManager,
@@ -158,6 +161,79 @@ fn a_cancelled_waiter_gives_up_and_those_behind_it_go_on() {
         assert_eq!(behind.join().unwrap(), LockOutcome::GrantedAfterWait);
     });
     assert_eq!(manager.waiting_count(), 0);
+}
+
+#[test]
+fn a_cancel_at_whatever_moment_of_beginning_to_wait_ends_the_wait() {
+    let (memory, manager) = setup();
+    let mut one = Holder::new(&manager, &memory);
+    one.row(b"a", RowLockMode::Update).unwrap();
+    let both_kinds: [Arc<dyn EventCount>; 2] = [event_count(), Arc::new(LockedEventCount::default())];
+    for events in both_kinds {
+        let cancel = CancelToken::new(events);
+        let mut two = Holder { cancel: cancel.clone(), ..Holder::new(&manager, &memory) };
+        let (mut random, both) = (Random::new(7), Barrier::new(2));
+        std::thread::scope(|scope| {
+            let both = &both;
+            // A wake-up that is lost once never ends: nobody else wakes it, and nobody gives the lock back.
+            scope.spawn(move || {
+                for _ in 0..2_000 {
+                    two.cancel.start_statement();
+                    both.wait();
+                    let error = two.row(b"a", RowLockMode::Update).unwrap_err();
+                    assert_eq!(error.state(), SqlState::QUERY_CANCELED);
+                    both.wait();
+                }
+            });
+            for _ in 0..2_000 {
+                both.wait();
+                for _ in 0..random.below(2_000) {
+                    std::hint::spin_loop();
+                }
+                cancel.cancel(cancel.sequence());
+                both.wait();
+            }
+        });
+    }
+    assert_eq!(manager.waiting_count(), 0);
+}
+
+/// Keeps the time limits that it was asked to sleep for.
+#[derive(Debug, Default)]
+struct Watched {
+    inner: LockedEventCount,
+    limits: std::sync::Mutex<Vec<Option<Duration>>>,
+}
+
+impl EventCount for Watched {
+    fn read(&self) -> u32 {
+        self.inner.read()
+    }
+    fn advance(&self) {
+        self.inner.advance();
+    }
+    fn await_change(&self, seen: u32, limit: Option<Duration>) {
+        self.limits.lock().unwrap().push(limit);
+        self.inner.await_change(seen, limit);
+    }
+}
+
+#[test]
+fn who_waits_without_a_timeout_sleeps_until_something_happens() {
+    let (memory, manager) = setup();
+    let mut one = Holder::new(&manager, &memory);
+    one.row(b"a", RowLockMode::Update).unwrap();
+    let watched = Arc::new(Watched::default());
+    let cancel = CancelToken::new(Arc::clone(&watched) as Arc<dyn EventCount>);
+    let mut two = Holder { cancel, ..Holder::new(&manager, &memory) };
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| two.row(b"a", RowLockMode::Update).unwrap());
+        until(|| !watched.limits.lock().unwrap().is_empty());
+        one.release();
+        assert_eq!(waiting.join().unwrap(), LockOutcome::GrantedAfterWait);
+    });
+    // A system may wake it for no reason, but never are there turns of a clock.
+    assert!(watched.limits.lock().unwrap().iter().all(Option::is_none));
 }
 
 /// `count` transactions each hold a key and ask for the next one's: exactly one is refused.
