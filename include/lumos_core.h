@@ -35,7 +35,7 @@
 /*
  Minor number: grows when functions or constants are added.
  */
-#define LUMOS_ABI_MINOR 1
+#define LUMOS_ABI_MINOR 2
 
 /*
  Isolation: the `default_transaction_isolation` setting decides.
@@ -58,7 +58,7 @@
 #define LUMOS_ISO_REPEATABLE_READ 3
 
 /*
- Not available yet: 0A000.
+ As if transactions ran one after the other: a statement or the commit may be refused with 40001, to be run again.
  */
 #define LUMOS_ISO_SERIALIZABLE 4
 
@@ -387,6 +387,13 @@ LUMOS_API lumos_status lumos_error_status(const lumos_error *error);
 LUMOS_API bool lumos_error_is_retryable(const lumos_error *error);
 
 /*
+ Whether the call did nothing at all, because its connection (57P01) or its transaction (25P03, 25P04) had been ended before
+ it began: a pool drops the connection and asks another one the same; in a transaction all of it. Since 1.2.
+ */
+LUMOS_API
+bool lumos_error_is_unstarted(const lumos_error *error);
+
+/*
  Frees an error; null is fine. Since 1.0.
  */
 LUMOS_API void lumos_error_free(lumos_error *error);
@@ -484,6 +491,34 @@ LUMOS_API
 void lumos_db_interrupt_all(lumos_db *db);
 
 /*
+ Asks what the connection with the number `id` runs to stop (57014), as `pg_cancel_backend` does: `LUMOS_DONE` when the
+ database has no connection of this number (any more). Connections are those of the whole database, whichever handle made
+ them; `lumos_conn_id` gives a connection's number. What runs when the call comes is meant, be it another statement than a
+ moment before: `lumos_interrupt` can name one. Any thread. Since 1.2.
+
+ The caller keeps:
+ `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_cancel(lumos_db *db,
+                          uint64_t id,
+                          lumos_error **err);
+
+/*
+ Ends the connection with the number `id`, as `pg_terminate_backend` does: what it runs stops, its transaction is rolled
+ back, its locks are given back, and every later call on it is 57P01; its handles are still to be closed. When this returns,
+ a transaction that was idle is gone; one that runs a statement goes as soon as that stops. `LUMOS_DONE` when the database
+ has no connection of this number (any more). Any thread. Since 1.2.
+
+ The caller keeps:
+ `err` is null or writable.
+ */
+LUMOS_API
+lumos_status lumos_terminate(lumos_db *db,
+                             uint64_t id,
+                             lumos_error **err);
+
+/*
  Checks the whole file: map, pages, trees, rows against index entries, large values. `report`: null, or
  called with each finding and with a line that says what was looked at (return non-zero to stop being
  called). `found`: how many findings. Since 1.0.
@@ -529,9 +564,11 @@ LUMOS_API void lumos_conn_close(lumos_conn *conn);
 LUMOS_API lumos_status lumos_conn_reset(lumos_conn *conn, lumos_error **err);
 
 /*
- The connection's number, as `pg_backend_pid()` gives it; 0 for a handle that is none. Since 1.0.
+ The connection's number, as `pg_backend_pid()` gives it, for `lumos_cancel` and `lumos_terminate`; 0 for a handle that is
+ none. Any thread, also while the connection is in use. Since 1.0.
  */
-LUMOS_API uint64_t lumos_conn_id(const lumos_conn *conn);
+LUMOS_API
+uint64_t lumos_conn_id(const lumos_conn *conn);
 
 /*
  `'I'` idle, `'T'` in a transaction, `'E'` in a failed one, as PostgreSQL's ReadyForQuery; 0 for a handle
@@ -540,9 +577,11 @@ LUMOS_API uint64_t lumos_conn_id(const lumos_conn *conn);
 LUMOS_API int32_t lumos_conn_txn_status(const lumos_conn *conn);
 
 /*
- False after a panic or when the database was closed by an I/O error: drop the connection. Since 1.0.
+ False after a panic, after the connection's termination, or when the database was closed by an I/O error: drop the
+ connection. Since 1.0.
  */
-LUMOS_API bool lumos_conn_is_usable(const lumos_conn *conn);
+LUMOS_API
+bool lumos_conn_is_usable(const lumos_conn *conn);
 
 /*
  `SET name = value`. Since 1.0.
@@ -571,9 +610,12 @@ LUMOS_API uint64_t lumos_conn_sequence(const lumos_conn *conn);
 
 /*
  Asks statement `sequence` of the connection to stop (57014); 0: whatever runs. A late call never hits the
- next statement. Takes no lock: any thread, also from a signal handler. Since 1.0.
+ next statement. A wait for a lock or a notification is woken at once. Takes no lock: any thread, also from a signal handler
+ (on Linux). Since 1.0.
  */
-LUMOS_API lumos_status lumos_interrupt(const lumos_conn *conn, uint64_t sequence);
+LUMOS_API
+lumos_status lumos_interrupt(const lumos_conn *conn,
+                             uint64_t sequence);
 
 /*
  Runs one or more statements and throws rows away; several are one implicit transaction.

@@ -99,6 +99,25 @@ impl Database {
         self.opened().engine
     }
 
+    /// Cancels what the session of this number runs (57014); false: there is no such session.
+    pub fn cancel(&self, session: u64) -> bool {
+        self.engines().iter().any(|engine| engine.cancel(session))
+    }
+
+    /// Ends the session of this number: its transaction is rolled back, and all that it is asked later is 57P01. False: there
+    /// is no such session.
+    pub fn terminate(&self, session: u64) -> bool {
+        self.engines().iter().any(|engine| engine.terminate(session))
+    }
+
+    /// All engines that sessions are in; beside a process that writes the file there may be several.
+    fn engines(&self) -> Vec<Arc<Engine>> {
+        match &self.held {
+            Held::Engine(opened) => vec![Arc::clone(&opened.engine)],
+            Held::Follower(follower) => follower.engines(),
+        }
+    }
+
     /// Whether another process may write the file: then this one reads its checkpoints.
     pub fn is_beside_writer(&self) -> bool {
         matches!(self.held, Held::Follower(_))

@@ -95,6 +95,7 @@ example() { # name, the last line that it prints, arguments
 example first '23505: duplicate key value violates unique constraint "city_pkey"'
 example transfer 'together they still have 200'
 example copy '2,2,12.00'
+example stop 'left over: 9'
 tbl() { printf '%s\n' "${@:2}" >"$work/$1.tbl"; }
 tbl region '0|AFRICA|a|' '1|AMERICA|b|'
 tbl nation '0|ALGERIA|0|a|' '1|ARGENTINA|1|b|'

@@ -7,7 +7,7 @@
 
 use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicU64, Ordering};
-use crate::common::sync::{Arc, Mutex};
+use crate::common::sync::{Arc, Mutex, Weak};
 use crate::database::instance::{self, Claimed, Instance, Opened, Place};
 use crate::database::options::DatabaseOptions;
 use crate::error::{Error, Result, SqlState};
@@ -32,6 +32,8 @@ pub(super) struct Follower {
     options: DatabaseOptions,
     memory: Arc<MemoryAccount>,
     newest: Mutex<Generation>,
+    /// Engines before it, as long as sessions stay with them.
+    earlier: Mutex<Vec<Weak<Engine>>>,
     next_session: AtomicU64,
     /// Set when the registry knows the file. After `newest`: the file is closed before it is given back.
     claim: OnceLock<Claimed>,
@@ -103,6 +105,7 @@ fn follow(
             instance: Arc::clone(&opened.instance),
             number: 0,
         }),
+        earlier: Mutex::default(),
         next_session: AtomicU64::new(0),
         claim: OnceLock::new(),
     });
@@ -118,6 +121,14 @@ impl Follower {
             instance: Arc::clone(&newest.instance),
             follower: Some(Arc::clone(self)),
         }
+    }
+
+    /// All engines that sessions of this process are in, the newest one first.
+    pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
+        let newest = self.newest.lock();
+        let earlier = self.earlier.lock();
+        let newest = std::iter::once(Arc::clone(&newest.engine));
+        newest.chain(earlier.iter().filter_map(Weak::upgrade)).collect()
     }
 
     pub(super) fn claim(&self) -> &OnceLock<Claimed> {
@@ -160,6 +171,10 @@ impl Follower {
         let next = Generation { engine: opened.engine, instance: opened.instance, number };
         let engine = Arc::clone(&next.engine);
         let before = std::mem::replace(&mut *newest, next);
+        let mut earlier = self.earlier.lock();
+        earlier.retain(|engine| engine.strong_count() > 0);
+        earlier.push(Arc::downgrade(&before.engine));
+        drop(earlier);
         drop(newest);
         drop(before);
         Ok(engine)

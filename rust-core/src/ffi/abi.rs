@@ -4,7 +4,7 @@
 /// Major number of the interface: a host refuses another one.
 pub const LUMOS_ABI_MAJOR: u32 = 1;
 /// Minor number: grows when functions or constants are added.
-pub const LUMOS_ABI_MINOR: u32 = 1;
+pub const LUMOS_ABI_MINOR: u32 = 2;
 /// A length: "the text ends with NUL".
 pub const LUMOS_NTS: usize = usize::MAX;
 
@@ -98,7 +98,7 @@ pub const LUMOS_ISO_READ_UNCOMMITTED: i32 = 1;
 pub const LUMOS_ISO_READ_COMMITTED: i32 = 2;
 /// The transaction sees what was committed when its first statement began.
 pub const LUMOS_ISO_REPEATABLE_READ: i32 = 3;
-/// Not available yet: 0A000.
+/// As if transactions ran one after the other: a statement or the commit may be refused with 40001, to be run again.
 pub const LUMOS_ISO_SERIALIZABLE: i32 = 4;
 /// `lumos_begin`: the transaction may not write.
 pub const LUMOS_TXN_READ_ONLY: u32 = 1;

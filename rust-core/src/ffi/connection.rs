@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What connection, statement and result handles share. It lives until the last of them is closed.
 #[derive(Debug)]
 pub struct Shared {
+    /// The session's number.
+    id: u64,
     session: Mutex<Session>,
     /// Stops what runs when the connection or the database is closed meanwhile.
     cancel: CancelToken,
@@ -126,6 +128,7 @@ pub unsafe extern "C" fn lumos_connect(
             session.use_cancel_token(cancel.clone());
             Connection {
                 shared: Arc::new(Shared {
+                    id: session.id(),
                     session: Mutex::new(session),
                     cancel,
                     closed: AtomicBool::new(false),
@@ -173,10 +176,11 @@ pub unsafe extern "C" fn lumos_conn_reset(conn: *mut lumos_conn, err: *mut *mut 
     })
 }
 
-/// The connection's number, as `pg_backend_pid()` gives it; 0 for a handle that is none. Since 1.0.
+/// The connection's number, as `pg_backend_pid()` gives it, for `lumos_cancel` and `lumos_terminate`; 0 for a handle that is
+/// none. Any thread, also while the connection is in use. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_conn_id(conn: *const lumos_conn) -> u64 {
-    guard_value(0, || Ok(shared(conn)?.session()?.id()))
+    guard_value(0, || Ok(handle::lease_shared::<Connection, _>(conn)?.shared.id))
 }
 
 /// `'I'` idle, `'T'` in a transaction, `'E'` in a failed one, as PostgreSQL's ReadyForQuery; 0 for a handle
@@ -186,7 +190,8 @@ pub extern "C" fn lumos_conn_txn_status(conn: *const lumos_conn) -> i32 {
     guard_value(0, || Ok(status_letter(&*shared(conn)?.session()?) as i32))
 }
 
-/// False after a panic or when the database was closed by an I/O error: drop the connection. Since 1.0.
+/// False after a panic, after the connection's termination, or when the database was closed by an I/O error: drop the
+/// connection. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_conn_is_usable(conn: *const lumos_conn) -> bool {
     guard_value(false, || {
@@ -246,7 +251,8 @@ pub extern "C" fn lumos_conn_sequence(conn: *const lumos_conn) -> u64 {
 }
 
 /// Asks statement `sequence` of the connection to stop (57014); 0: whatever runs. A late call never hits the
-/// next statement. Takes no lock: any thread, also from a signal handler. Since 1.0.
+/// next statement. A wait for a lock or a notification is woken at once. Takes no lock: any thread, also from a signal handler
+/// (on Linux). Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_interrupt(conn: *const lumos_conn, sequence: u64) -> lumos_status {
     // No guard: nothing here can panic, and installing the panic hook is not for signal handlers.

@@ -159,6 +159,38 @@ pub extern "C" fn lumos_db_interrupt_all(db: *mut lumos_db) {
     });
 }
 
+/// Asks what the connection with the number `id` runs to stop (57014), as `pg_cancel_backend` does: `LUMOS_DONE` when the
+/// database has no connection of this number (any more). Connections are those of the whole database, whichever handle made
+/// them; `lumos_conn_id` gives a connection's number. What runs when the call comes is meant, be it another statement than a
+/// moment before: `lumos_interrupt` can name one. Any thread. Since 1.2.
+///
+/// # Safety
+/// `err` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lumos_cancel(
+    db: *mut lumos_db,
+    id: u64,
+    err: *mut *mut lumos_error,
+) -> lumos_status {
+    guard(err, || Ok(if engine(db)?.cancel(id) { LUMOS_OK } else { LUMOS_DONE }))
+}
+
+/// Ends the connection with the number `id`, as `pg_terminate_backend` does: what it runs stops, its transaction is rolled
+/// back, its locks are given back, and every later call on it is 57P01; its handles are still to be closed. When this returns,
+/// a transaction that was idle is gone; one that runs a statement goes as soon as that stops. `LUMOS_DONE` when the database
+/// has no connection of this number (any more). Any thread. Since 1.2.
+///
+/// # Safety
+/// `err` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lumos_terminate(
+    db: *mut lumos_db,
+    id: u64,
+    err: *mut *mut lumos_error,
+) -> lumos_status {
+    guard(err, || Ok(if engine(db)?.terminate(id) { LUMOS_OK } else { LUMOS_DONE }))
+}
+
 /// Remembers a connection for `lumos_db_interrupt_all`.
 pub(crate) fn remember(
     db: *const lumos_db,

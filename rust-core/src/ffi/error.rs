@@ -13,6 +13,7 @@ pub struct ErrorObject {
     status: lumos_status,
     position: i64,
     retryable: bool,
+    unstarted: bool,
     state: CString,
     /// By PostgreSQL's field letters.
     fields: Vec<(u8, CString)>,
@@ -43,6 +44,7 @@ impl ErrorObject {
         ErrorObject {
             status,
             position: error.position().map_or(-1, |at| at as i64),
+            unstarted: error.is_unstarted(),
             retryable: matches!(error.state().as_str(), "40001" | "40P01" | "55P03"),
             state: c_string(error.state().as_str()),
             fields,
@@ -99,6 +101,13 @@ pub extern "C" fn lumos_error_status(error: *const lumos_error) -> lumos_status 
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_error_is_retryable(error: *const lumos_error) -> bool {
     look(error, false, |error| error.retryable)
+}
+
+/// Whether the call did nothing at all, because its connection (57P01) or its transaction (25P03, 25P04) had been ended before
+/// it began: a pool drops the connection and asks another one the same; in a transaction all of it. Since 1.2.
+#[unsafe(no_mangle)]
+pub extern "C" fn lumos_error_is_unstarted(error: *const lumos_error) -> bool {
+    look(error, false, |error| error.unstarted)
 }
 
 /// Frees an error; null is fine. Since 1.0.
