@@ -22,6 +22,8 @@ type conn struct {
 	dirty bool
 	// An error said that something is badly wrong: the library is asked whether the connection still works.
 	suspect bool
+	// An error said that the connection or its transaction was ended by others: it leaves the pool.
+	ended bool
 }
 
 var (
@@ -43,7 +45,19 @@ func newConn(connector *Connector, handle capi.Conn) *conn {
 // failed looks at an error before it is given out.
 func (c *conn) failed(err *Error, status capi.Status, ctx context.Context) error {
 	switch status {
-	case capi.Panic, capi.IOErr, capi.Corrupt, capi.Misuse, capi.NoMem:
+	case capi.Panic, capi.IOErr, capi.Corrupt, capi.NoMem:
+		c.suspect = true
+	case capi.Misuse:
+		c.suspect = true
+		// The library does not know the handle (any more): it did nothing.
+		if !capi.ConnIsUsable(c.handle) {
+			err.unstarted = true
+		}
+	}
+	switch {
+	case err.unstarted:
+		c.ended = true
+	case err.Code == codeAdminShutdown, strings.HasPrefix(err.Code, "08"):
 		c.suspect = true
 	}
 	return err.because(ctx)
@@ -79,9 +93,10 @@ func (c *conn) Ping(ctx context.Context) error {
 	return nil
 }
 
-// ResetSession makes the connection as good as new before its next use from the pool.
+// ResetSession makes the connection as good as new before its next use from the pool. One that was terminated meanwhile leaves
+// the pool here.
 func (c *conn) ResetSession(context.Context) error {
-	if c.handle == 0 {
+	if c.handle == 0 || !capi.ConnIsUsable(c.handle) {
 		return driver.ErrBadConn
 	}
 	if !c.dirty {
@@ -98,7 +113,7 @@ func (c *conn) ResetSession(context.Context) error {
 
 // IsValid tells the pool whether to keep the connection.
 func (c *conn) IsValid() bool {
-	if c.handle == 0 {
+	if c.handle == 0 || c.ended {
 		return false
 	}
 	if c.suspect {

@@ -148,6 +148,33 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return newConn(c, handle), nil
 }
 
+// Cancel asks what the connection of this number runs to stop (57014), as pg_cancel_backend does; false: the database has no
+// connection of this number. It needs no connection of the pool. Conn.ID gives a connection's number.
+func (c *Connector) Cancel(id uint64) (bool, error) { return c.stop(id, capi.Cancel) }
+
+// Terminate ends the connection of this number, as pg_terminate_backend does: what it runs stops, its transaction is rolled
+// back, and database/sql takes it out of the pool; false: the database has no connection of this number. It needs no connection
+// of the pool.
+func (c *Connector) Terminate(id uint64) (bool, error) { return c.stop(id, capi.Terminate) }
+
+func (c *Connector) stop(id uint64, stop func(capi.DB, uint64) (capi.Status, capi.Err)) (bool, error) {
+	c.mutex.Lock()
+	db, closed := c.db, c.closed
+	c.mutex.Unlock()
+	if closed {
+		return false, refuse(codeNoConnection, "the database is closed")
+	}
+	if db == 0 {
+		// Nobody has connected yet.
+		return false, nil
+	}
+	status, failure := stop(db, id)
+	if status < 0 {
+		return false, take(failure, status)
+	}
+	return status == capi.OK, nil
+}
+
 // Driver is the connector's driver.
 func (c *Connector) Driver() driver.Driver { return Driver{} }
 

@@ -23,6 +23,14 @@ type Conn interface {
 	// come in the order of the commits that sent them, also the connection's own; not inside a transaction. 54000, once,
 	// says that messages were lost because nobody asked for them for too long.
 	WaitForNotification(ctx context.Context) (*Notification, error)
+	// ID is the connection's number, as pg_backend_pid() gives it.
+	ID() uint64
+	// Cancel asks what another connection of the database runs to stop (57014), by its number, as pg_cancel_backend does;
+	// false: there is no such connection. Any goroutine.
+	Cancel(id uint64) (bool, error)
+	// Terminate ends another connection of the database by its number, as pg_terminate_backend does: what it runs stops, its
+	// transaction is rolled back, and it leaves its pool; false: there is no such connection. Any goroutine.
+	Terminate(id uint64) (bool, error)
 }
 
 // Notification is a message of NOTIFY or pg_notify.
@@ -50,6 +58,20 @@ func (c *conn) WaitForNotification(ctx context.Context) (*Notification, error) {
 }
 
 var _ Conn = (*conn)(nil)
+
+// ID is described at Conn.
+func (c *conn) ID() uint64 {
+	if c.handle == 0 {
+		return 0
+	}
+	return capi.ConnID(c.handle)
+}
+
+// Cancel is described at Conn.
+func (c *conn) Cancel(id uint64) (bool, error) { return c.connector.Cancel(id) }
+
+// Terminate is described at Conn.
+func (c *conn) Terminate(id uint64) (bool, error) { return c.connector.Terminate(id) }
 
 // CopyFrom is described at Conn.
 func (c *conn) CopyFrom(ctx context.Context, sql string, r io.Reader) (int64, error) {

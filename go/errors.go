@@ -2,6 +2,7 @@ package lumos
 
 import (
 	"context"
+	"database/sql/driver"
 	"strings"
 
 	"github.com/lumos-db/lumos/go/internal/capi"
@@ -31,6 +32,8 @@ type Error struct {
 	ConstraintName string
 
 	cause error
+	// The call did nothing: its connection or its transaction had been ended before.
+	unstarted bool
 }
 
 // Error gives the message with its SQLSTATE.
@@ -54,6 +57,11 @@ func (e *Error) SQLState() string { return e.Code }
 // Unwrap gives context.Canceled or context.DeadlineExceeded where the context's end stopped the statement.
 func (e *Error) Unwrap() error { return e.cause }
 
+// Is makes an error whose call did nothing a driver.ErrBadConn for errors.Is: the connection was terminated (57P01) before the
+// call, or its transaction had been ended by a timeout (25P03, 25P04). database/sql then takes the connection out of the pool,
+// and a statement or BeginTx of a *sql.DB is run on another one. A statement that was stopped while it ran is never run again.
+func (e *Error) Is(target error) bool { return e.unstarted && target == driver.ErrBadConn }
+
 // SQLSTATEs that the driver itself knows.
 const (
 	codeQueryCanceled        = "57014"
@@ -64,6 +72,8 @@ const (
 	codeUndefinedParameter   = "42P02"
 	codeDatetimeOverflow     = "22008"
 	codeProgramLimitExceeded = "54000"
+	codeAdminShutdown        = "57P01"
+	codeNoConnection         = "08003"
 )
 
 // take reads and frees the library's error object.
@@ -82,6 +92,7 @@ func take(handle capi.Err, status capi.Status) *Error {
 		ColumnName:     failure.Column,
 		DataTypeName:   failure.DataType,
 		ConstraintName: failure.Constraint,
+		unstarted:      failure.Unstarted,
 	}
 }
 

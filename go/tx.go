@@ -74,7 +74,12 @@ func (t tx) Rollback() error {
 	status, failure := capi.Rollback(t.conn.handle)
 	if status < 0 {
 		t.conn.dirty = true
-		return t.conn.failed(take(failure, status), status, nil)
+		err := t.conn.failed(take(failure, status), status, nil)
+		if !capi.ConnIsUsable(t.conn.handle) {
+			// Terminated: the transaction is rolled back, and the connection goes.
+			return driver.ErrBadConn
+		}
+		return err
 	}
 	return nil
 }

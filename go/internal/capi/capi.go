@@ -16,7 +16,7 @@ import (
 // The major and the least minor number of the interface that this package speaks.
 const (
 	abiMajor = 1
-	abiMinor = 1
+	abiMinor = 2
 )
 
 // Handles of the library; 0 is none.
@@ -161,6 +161,8 @@ type Failure struct {
 	Context string
 	// Position is the byte offset in the SQL text, from 0; -1: none.
 	Position int64
+	// Unstarted: the call did nothing, because its connection or its transaction had been ended before it.
+	Unstarted bool
 }
 
 // TakeError reads an error object and frees it. With no object the status alone speaks.
@@ -184,6 +186,7 @@ func TakeError(handle Err, status Status) *Failure {
 		Constraint: errorField(handle, 'n'),
 		Context:    errorField(handle, 'W'),
 		Position:   errorPosition(handle),
+		Unstarted:  errorIsUnstarted(handle),
 	}
 }
 

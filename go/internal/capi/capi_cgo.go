@@ -34,7 +34,13 @@ package capi
 #cgo nocallback lgo_connect
 #cgo noescape lgo_conn_reset
 #cgo nocallback lgo_conn_reset
+#cgo nocallback lgo_conn_is_usable
+#cgo nocallback lgo_conn_id
 #cgo nocallback lgo_conn_sequence
+#cgo noescape lgo_cancel
+#cgo nocallback lgo_cancel
+#cgo noescape lgo_terminate
+#cgo nocallback lgo_terminate
 #cgo nocallback lgo_interrupt
 #cgo noescape lgo_exec
 #cgo nocallback lgo_exec
@@ -176,6 +182,19 @@ static int32_t lgo_conn_reset(uintptr_t conn, uintptr_t *err) {
 	return s;
 }
 static int32_t lgo_conn_is_usable(uintptr_t conn) { return lumos_conn_is_usable((const lumos_conn *)conn); }
+static uint64_t lgo_conn_id(uintptr_t conn) { return lumos_conn_id((const lumos_conn *)conn); }
+static int32_t lgo_cancel(uintptr_t db, uint64_t id, uintptr_t *err) {
+	lumos_error *e = NULL;
+	lumos_status s = lumos_cancel((lumos_db *)db, id, &e);
+	*err = (uintptr_t)e;
+	return s;
+}
+static int32_t lgo_terminate(uintptr_t db, uint64_t id, uintptr_t *err) {
+	lumos_error *e = NULL;
+	lumos_status s = lumos_terminate((lumos_db *)db, id, &e);
+	*err = (uintptr_t)e;
+	return s;
+}
 static int32_t lgo_conn_txn_status(uintptr_t conn) { return lumos_conn_txn_status((const lumos_conn *)conn); }
 static uint64_t lgo_conn_sequence(uintptr_t conn) { return lumos_conn_sequence((const lumos_conn *)conn); }
 static int32_t lgo_interrupt(uintptr_t conn, uint64_t sequence) {
@@ -280,6 +299,7 @@ static uintptr_t lgo_error_field(uintptr_t error, int32_t field) {
 	return (uintptr_t)lumos_error_field((const lumos_error *)error, field);
 }
 static int64_t lgo_error_position(uintptr_t error) { return lumos_error_position((const lumos_error *)error); }
+static int32_t lgo_error_is_unstarted(uintptr_t error) { return lumos_error_is_unstarted((const lumos_error *)error); }
 static void lgo_error_free(uintptr_t error) { lumos_error_free((lumos_error *)error); }
 static uintptr_t lgo_status_name(int32_t status) { return (uintptr_t)lumos_status_name(status); }
 static uintptr_t lgo_version(void) { return (uintptr_t)lumos_version(); }
@@ -323,7 +343,10 @@ func errorField(handle Err, letter byte) string {
 	return goString(uintptr(C.lgo_error_field(C.uintptr_t(handle), C.int32_t(letter))))
 }
 func errorPosition(handle Err) int64 { return int64(C.lgo_error_position(C.uintptr_t(handle))) }
-func errorFree(handle Err)           { C.lgo_error_free(C.uintptr_t(handle)) }
+func errorIsUnstarted(handle Err) bool {
+	return C.lgo_error_is_unstarted(C.uintptr_t(handle)) != 0
+}
+func errorFree(handle Err) { C.lgo_error_free(C.uintptr_t(handle)) }
 
 // ConfigNew makes options; 0 when memory is out.
 func ConfigNew() Config { return Config(C.lgo_config_new()) }
@@ -456,6 +479,23 @@ func ConnReset(conn Conn) (Status, Err) {
 
 // ConnIsUsable is false when the connection must be dropped.
 func ConnIsUsable(conn Conn) bool { return C.lgo_conn_is_usable(C.uintptr_t(conn)) != 0 }
+
+// ConnID is the connection's number; 0 for a handle that is none.
+func ConnID(conn Conn) uint64 { return uint64(C.lgo_conn_id(C.uintptr_t(conn))) }
+
+// Cancel asks what the connection of this number runs to stop: OK; or Done when there is none. Any thread.
+func Cancel(db DB, id uint64) (Status, Err) {
+	var failure uintptr
+	status := C.lgo_cancel(C.uintptr_t(db), C.uint64_t(id), outOf(&failure))
+	return Status(status), Err(failure)
+}
+
+// Terminate ends the connection of this number: OK; or Done when there is none. Any thread.
+func Terminate(db DB, id uint64) (Status, Err) {
+	var failure uintptr
+	status := C.lgo_terminate(C.uintptr_t(db), C.uint64_t(id), outOf(&failure))
+	return Status(status), Err(failure)
+}
 
 // ConnTxnStatus is 'I', 'T', 'E', or 0 for a handle that is none.
 func ConnTxnStatus(conn Conn) byte { return byte(C.lgo_conn_txn_status(C.uintptr_t(conn))) }

@@ -25,11 +25,11 @@ var library struct {
 	place string
 
 	abiVersion, version, statusName                               uintptr
-	errorField, errorPosition, errorFree                          uintptr
+	errorField, errorPosition, errorIsUnstarted, errorFree        uintptr
 	configNew, configSet, configFree                              uintptr
 	openConfig, dbStat, dbCheckpoint, verify, dbClose             uintptr
 	connect, connClose, connReset, connIsUsable, connTxnStatus    uintptr
-	connSequence, interrupt                                       uintptr
+	connID, connSequence, interrupt, cancel, terminate            uintptr
 	exec, prepare, stmtClose, stmtKind                            uintptr
 	stmtParamCount, stmtParamType, stmtParamName, stmtColumnCount uintptr
 	stmtColumn, run, stmtResult, fetchPacked, resultClose         uintptr
@@ -42,53 +42,57 @@ var library struct {
 func symbols() map[string]*uintptr {
 	l := &library
 	return map[string]*uintptr{
-		"lumos_abi_version":       &l.abiVersion,
-		"lumos_version":           &l.version,
-		"lumos_status_name":       &l.statusName,
-		"lumos_error_field":       &l.errorField,
-		"lumos_error_position":    &l.errorPosition,
-		"lumos_error_free":        &l.errorFree,
-		"lumos_config_new":        &l.configNew,
-		"lumos_config_set":        &l.configSet,
-		"lumos_config_free":       &l.configFree,
-		"lumos_open_config":       &l.openConfig,
-		"lumos_db_stat":           &l.dbStat,
-		"lumos_db_checkpoint":     &l.dbCheckpoint,
-		"lumos_verify":            &l.verify,
-		"lumos_db_close":          &l.dbClose,
-		"lumos_connect":           &l.connect,
-		"lumos_conn_close":        &l.connClose,
-		"lumos_conn_reset":        &l.connReset,
-		"lumos_conn_is_usable":    &l.connIsUsable,
-		"lumos_conn_txn_status":   &l.connTxnStatus,
-		"lumos_conn_sequence":     &l.connSequence,
-		"lumos_interrupt":         &l.interrupt,
-		"lumos_exec":              &l.exec,
-		"lumos_prepare":           &l.prepare,
-		"lumos_stmt_close":        &l.stmtClose,
-		"lumos_stmt_kind":         &l.stmtKind,
-		"lumos_stmt_param_count":  &l.stmtParamCount,
-		"lumos_stmt_param_type":   &l.stmtParamType,
-		"lumos_stmt_param_name":   &l.stmtParamName,
-		"lumos_stmt_column_count": &l.stmtColumnCount,
-		"lumos_stmt_column":       &l.stmtColumn,
-		"lumos_run":               &l.run,
-		"lumos_stmt_result":       &l.stmtResult,
-		"lumos_fetch_packed":      &l.fetchPacked,
-		"lumos_result_close":      &l.resultClose,
-		"lumos_begin":             &l.begin,
-		"lumos_commit":            &l.commit,
-		"lumos_rollback":          &l.rollback,
-		"lumos_copy_in":           &l.copyIn,
-		"lumos_copy_out":          &l.copyOut,
-		"lumos_notification_wait": &l.notificationWait,
-		"lumos_last_identity":     &l.lastIdentity,
-		"lumos_backup_start":      &l.backupStart,
-		"lumos_backup_step":       &l.backupStep,
-		"lumos_backup_finish":     &l.backupFinish,
-		"lumos_serialize":         &l.serialize,
-		"lumos_deserialize":       &l.deserialize,
-		"lumos_free":              &l.free,
+		"lumos_abi_version":        &l.abiVersion,
+		"lumos_version":            &l.version,
+		"lumos_status_name":        &l.statusName,
+		"lumos_error_field":        &l.errorField,
+		"lumos_error_position":     &l.errorPosition,
+		"lumos_error_is_unstarted": &l.errorIsUnstarted,
+		"lumos_error_free":         &l.errorFree,
+		"lumos_config_new":         &l.configNew,
+		"lumos_config_set":         &l.configSet,
+		"lumos_config_free":        &l.configFree,
+		"lumos_open_config":        &l.openConfig,
+		"lumos_db_stat":            &l.dbStat,
+		"lumos_db_checkpoint":      &l.dbCheckpoint,
+		"lumos_verify":             &l.verify,
+		"lumos_db_close":           &l.dbClose,
+		"lumos_connect":            &l.connect,
+		"lumos_conn_close":         &l.connClose,
+		"lumos_conn_reset":         &l.connReset,
+		"lumos_conn_is_usable":     &l.connIsUsable,
+		"lumos_conn_txn_status":    &l.connTxnStatus,
+		"lumos_conn_id":            &l.connID,
+		"lumos_conn_sequence":      &l.connSequence,
+		"lumos_interrupt":          &l.interrupt,
+		"lumos_cancel":             &l.cancel,
+		"lumos_terminate":          &l.terminate,
+		"lumos_exec":               &l.exec,
+		"lumos_prepare":            &l.prepare,
+		"lumos_stmt_close":         &l.stmtClose,
+		"lumos_stmt_kind":          &l.stmtKind,
+		"lumos_stmt_param_count":   &l.stmtParamCount,
+		"lumos_stmt_param_type":    &l.stmtParamType,
+		"lumos_stmt_param_name":    &l.stmtParamName,
+		"lumos_stmt_column_count":  &l.stmtColumnCount,
+		"lumos_stmt_column":        &l.stmtColumn,
+		"lumos_run":                &l.run,
+		"lumos_stmt_result":        &l.stmtResult,
+		"lumos_fetch_packed":       &l.fetchPacked,
+		"lumos_result_close":       &l.resultClose,
+		"lumos_begin":              &l.begin,
+		"lumos_commit":             &l.commit,
+		"lumos_rollback":           &l.rollback,
+		"lumos_copy_in":            &l.copyIn,
+		"lumos_copy_out":           &l.copyOut,
+		"lumos_notification_wait":  &l.notificationWait,
+		"lumos_last_identity":      &l.lastIdentity,
+		"lumos_backup_start":       &l.backupStart,
+		"lumos_backup_step":        &l.backupStep,
+		"lumos_backup_finish":      &l.backupFinish,
+		"lumos_serialize":          &l.serialize,
+		"lumos_deserialize":        &l.deserialize,
+		"lumos_free":               &l.free,
 	}
 }
 
@@ -182,6 +186,11 @@ func errorField(handle Err, letter byte) string {
 func errorPosition(handle Err) int64 {
 	r, _, _ := purego.SyscallN(library.errorPosition, uintptr(handle))
 	return int64(r)
+}
+
+func errorIsUnstarted(handle Err) bool {
+	r, _, _ := purego.SyscallN(library.errorIsUnstarted, uintptr(handle))
+	return r&0xff != 0
 }
 
 func errorFree(handle Err) { purego.SyscallN(library.errorFree, uintptr(handle)) }
@@ -344,6 +353,26 @@ func ConnReset(conn Conn) (Status, Err) {
 func ConnIsUsable(conn Conn) bool {
 	r, _, _ := purego.SyscallN(library.connIsUsable, uintptr(conn))
 	return r&0xff != 0
+}
+
+// ConnID is the connection's number; 0 for a handle that is none.
+func ConnID(conn Conn) uint64 {
+	r, _, _ := purego.SyscallN(library.connID, uintptr(conn))
+	return uint64(r)
+}
+
+// Cancel asks what the connection of this number runs to stop: OK; or Done when there is none. Any thread.
+func Cancel(db DB, id uint64) (Status, Err) {
+	var failure Err
+	r, _, _ := purego.SyscallN(library.cancel, uintptr(db), uintptr(id), uintptr(unsafe.Pointer(&failure)))
+	return Status(r), failure
+}
+
+// Terminate ends the connection of this number: OK; or Done when there is none. Any thread.
+func Terminate(db DB, id uint64) (Status, Err) {
+	var failure Err
+	r, _, _ := purego.SyscallN(library.terminate, uintptr(db), uintptr(id), uintptr(unsafe.Pointer(&failure)))
+	return Status(r), failure
 }
 
 // ConnTxnStatus is 'I', 'T', 'E', or 0 for a handle that is none.
