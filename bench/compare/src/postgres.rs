@@ -15,6 +15,7 @@ crate::dynamic::functions! {
     PQlibVersion: fn() -> c_int;
     PQconnectdb: fn(*const c_char) -> Pointer;
     PQstatus: fn(Pointer) -> c_int;
+    PQtransactionStatus: fn(Pointer) -> c_int;
     PQserverVersion: fn(Pointer) -> c_int;
     PQerrorMessage: fn(Pointer) -> *const c_char;
     PQexec: fn(Pointer, *const c_char) -> Pointer;
@@ -36,6 +37,8 @@ crate::dynamic::functions! {
 }
 
 const CONNECTION_OK: c_int = 0;
+/// Of a transaction: there is none.
+const TRANSACTION_IDLE: c_int = 0;
 const EMPTY_QUERY: c_int = 0;
 const COMMAND_OK: c_int = 1;
 const TUPLES_OK: c_int = 2;
@@ -255,6 +258,14 @@ impl Connection for PostgresConnection {
         let result = unsafe { (self.functions.PQexec)(self.conn, text.as_ptr()) };
         self.clear(self.checked(result, sql)?);
         Ok(())
+    }
+
+    /// A COMMIT that fails ends its transaction; to end it once more would be a warning.
+    fn roll_back(&mut self) {
+        // SAFETY: a connection of ours.
+        if unsafe { (self.functions.PQtransactionStatus)(self.conn) } != TRANSACTION_IDLE {
+            self.execute("ROLLBACK");
+        }
     }
 
     fn query(

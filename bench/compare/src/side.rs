@@ -157,6 +157,12 @@ pub trait Connection: Send {
     /// Runs a text.
     fn attempt(&mut self, sql: &str) -> Result<(), Failure>;
 
+    /// Ends the transaction that a failure left open, if it left one.
+    fn roll_back(&mut self) {
+        // Where there is none, that is all that this says.
+        let _ = self.attempt("ROLLBACK");
+    }
+
     /// Runs a statement and hands out every value of every row; gives the number of rows.
     fn query(
         &mut self,

@@ -160,7 +160,7 @@ fn rows_survive_a_clean_close_which_leaves_one_file() {
     let transaction = begin(&database, IsolationLevel::ReadCommitted);
     let rows = table(&database, &transaction);
     let found = rows.find_unique(&transaction, 0, &[DatumRef::Text("name 77")], ReadView::Snapshot).unwrap();
-    let number = rows.get_with(&transaction, found.unwrap(), |row| {
+    let number = rows.get_with(&transaction, found.unwrap(), &[0], |row| {
         matches!(row.map(|row: RowView<'_>| row.datum(0)), Some(DatumRef::Integer(77)))
     });
     assert!(number.unwrap());

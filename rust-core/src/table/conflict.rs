@@ -93,7 +93,7 @@ impl Table {
             let RowIdSource::Column(column) = layout.row_id else { return Ok(None) };
             let id = row_id_of_value(row[column])?;
             let key = row_id_key(id);
-            let exists = transaction.get(&self.rows, &key, ReadView::Latest, |value| value.is_some())?;
+            let exists = transaction.exists(&self.rows, &key, ReadView::Latest)?;
             return Ok(exists.then_some(id));
         };
         let mut key = Vec::with_capacity(32);

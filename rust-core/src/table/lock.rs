@@ -91,7 +91,7 @@ impl Table {
         if !transaction.changed_since_snapshot(self.rows(), &key)? {
             return Ok(LockedRow::Unchanged);
         }
-        let exists = transaction.get(self.rows(), &key, ReadView::Latest, |value| value.is_some())?;
+        let exists = transaction.exists(self.rows(), &key, ReadView::Latest)?;
         // Another row under the same key is not the row that the statement saw.
         let is_gone = !exists || transaction.replaced_since_snapshot(self.rows(), &key)?;
         // A key that stays is all that KEY SHARE is about, as in PostgreSQL.

@@ -12,7 +12,7 @@ use crate::table::row::{RowFormat, RowView};
 use crate::table::scan::damaged_entry;
 use crate::table::table::{Table, concurrent_update, row_id_of_value};
 use crate::transaction::transaction::Transaction;
-use crate::transaction::types::{ReadView, RowLockMode};
+use crate::transaction::types::{Parts, ReadView, RowLockMode};
 use std::ops::Bound;
 
 /// Which own writes count.
@@ -58,7 +58,7 @@ impl Table {
             return self.find_unique(transaction, index, key, view);
         }
         let row = row_id_of_value(key[0])?;
-        let exists = transaction.get(&self.rows, &row_id_key(row), view, |value| value.is_some())?;
+        let exists = transaction.exists(&self.rows, &row_id_key(row), view)?;
         Ok(exists.then_some(row))
     }
 
@@ -120,12 +120,10 @@ impl Table {
         match self.access(wanted)? {
             Access::RowId(row) => {
                 let key = row_id_key(row);
-                let mut scan = transaction.scan_latest(
-                    &self.rows,
-                    Bound::Included(&key),
-                    Bound::Included(&key),
-                    own == OwnWrites::All,
-                );
+                let (lower, upper) = (Bound::Included(&key[..]), Bound::Included(&key[..]));
+                let mut scan = transaction
+                    .scan_latest(&self.rows, lower, upper, own == OwnWrites::All)
+                    .of_parts(|| Parts::EXISTENCE);
                 let mut exists = false;
                 while let Some(some) =
                     scan.next(transaction, |rows| (0..rows.len()).any(|row| rows.is_live(row)))?

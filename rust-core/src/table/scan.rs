@@ -16,7 +16,7 @@ use crate::table::row::{Glance, RowFormat, damaged_row};
 use crate::table::value_tree;
 use crate::transaction::scan::{ScanRows, TransactionScan};
 use crate::transaction::transaction::{Transaction, TreeHandle};
-use crate::transaction::types::ReadView;
+use crate::transaction::types::{Parts, ReadView};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -377,7 +377,9 @@ impl IndexScan {
         let keys = &self.waiting[self.read..self.read + count];
         let layout = Arc::clone(&self.collection.layout);
         let collection = &mut self.collection;
-        transaction.get_each(&self.rows, keys, |index, bytes| match bytes {
+        let columns: SmallVec<[usize; 16]> = collection.columns.as_slice().into();
+        let parts = || Parts::read(&columns);
+        transaction.get_each(&self.rows, keys, parts, |index, bytes| match bytes {
             Some(bytes) => collection.push_row(layout.format(), bytes, || row_id_of_key(&keys[index])),
             None => Err(Error::new(SqlState::INDEX_CORRUPTED, "an index entry has no row")),
         })?;

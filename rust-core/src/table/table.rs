@@ -20,7 +20,7 @@ use crate::table::scan::{IndexOrder, IndexScan, TableScan, damaged_entry};
 use crate::table::value_tree;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::{Transaction, TreeHandle};
-use crate::transaction::types::{ReadView, RowLockMode};
+use crate::transaction::types::{Parts, ReadView, RowLockMode};
 use smallvec::SmallVec;
 use std::cell::{OnceCell, RefCell};
 use std::ops::Bound;
@@ -253,28 +253,30 @@ impl Table {
             out.layout = Some(Arc::clone(&self.layout));
         }
         let (bytes, large) = (&mut out.bytes, &mut out.large);
-        self.read_row(transaction, row, view, bytes)?
+        self.read_row(transaction, row, view, || Parts::read(columns), bytes)?
             .then(|| self.fetch_large(transaction, bytes, view, |column| columns.contains(&column), large))
             .transpose()
             .map(|found| found.is_some())
     }
 
-    /// Copies a row's bytes and checks them.
+    /// Copies a row's bytes, of which no more than `parts` are looked at, and checks them.
     fn read_row(
         &self,
         transaction: &Transaction,
         row: RowId,
         view: ReadView,
+        parts: impl FnOnce() -> Parts,
         bytes: &mut Vec<u8>,
     ) -> Result<bool> {
         bytes.clear();
-        let found = transaction.get(&self.rows, &row_id_key(row), view, |value| match value {
-            Some(value) => {
-                bytes.extend_from_slice(value);
-                true
-            }
-            None => false,
-        })?;
+        let found =
+            transaction.get_parts(&self.rows, &row_id_key(row), view, parts, |value| match value {
+                Some(value) => {
+                    bytes.extend_from_slice(value);
+                    true
+                }
+                None => false,
+            })?;
         if found {
             self.layout.format().check(bytes)?;
         }
@@ -302,13 +304,15 @@ impl Table {
         Ok(())
     }
 
-    /// Hands a row to `read`, straight from its page (under the leaf's latch: short work only), or `None`.
+    /// Hands a row to `read`, straight from its page (under the leaf's latch: short work only), or `None`. It may look at
+    /// `columns` and no others.
     /// # Errors
     /// As [`Table::get`].
     pub fn get_with<R>(
         &self,
         transaction: &Transaction,
         row: RowId,
+        columns: &[usize],
         read: impl FnOnce(Option<RowView<'_>>) -> R,
     ) -> Result<R> {
         enum Seen<R, F> {
@@ -316,7 +320,8 @@ impl Table {
             HasLarge(Vec<u8>, F),
         }
         let format = self.layout.format();
-        let seen = transaction.get(&self.rows, &row_id_key(row), ReadView::Snapshot, |value| {
+        let (view, parts) = (ReadView::Snapshot, || Parts::read(columns));
+        let seen = transaction.get_parts(&self.rows, &row_id_key(row), view, parts, |value| {
             let Some(bytes) = value else { return Ok(Seen::Read(read(None))) };
             let view = RowView::new(format, bytes, &[])?;
             if RowFormat::has_large(bytes) {
@@ -328,7 +333,13 @@ impl Table {
             Seen::Read(result) => Ok(result),
             Seen::HasLarge(bytes, read) => {
                 let mut large = Vec::new();
-                self.fetch_large(transaction, &bytes, ReadView::Snapshot, |_| true, &mut large)?;
+                self.fetch_large(
+                    transaction,
+                    &bytes,
+                    ReadView::Snapshot,
+                    |column| columns.contains(&column),
+                    &mut large,
+                )?;
                 Ok(read(Some(RowView::new(format, &bytes, &large)?)))
             }
         }
@@ -344,7 +355,7 @@ impl Table {
         view: ReadView,
     ) -> Result<Option<Vec<Datum>>> {
         let mut bytes = Vec::new();
-        if !self.read_row(transaction, row, view, &mut bytes)? {
+        if !self.read_row(transaction, row, view, || Parts::ALL, &mut bytes)? {
             return Ok(None);
         }
         let mut large = Vec::new();
@@ -390,7 +401,8 @@ impl Table {
     ) -> Result<TableScan> {
         let (lower, upper) = (rows.0.map(row_id_key), rows.1.map(row_id_key));
         let scan = (!is_empty_range(rows)).then(|| {
-            transaction.scan(&self.rows, bound_slice(&lower), bound_slice(&upper), backward) //
+            let scan = transaction.scan(&self.rows, bound_slice(&lower), bound_slice(&upper), backward);
+            scan.of_parts(|| Parts::read(columns))
         });
         let values = self.values(transaction)?.clone();
         let limit = transaction.memory().limit();
@@ -440,7 +452,7 @@ impl Table {
         }
         transaction.lock_row(tree.id(), key, RowLockMode::Update)?;
         let was_read = transaction.has_read(tree, key);
-        let exists = transaction.get(tree, key, ReadView::Latest, |value| value.is_some())?;
+        let exists = transaction.exists(tree, key, ReadView::Latest)?;
         // A key that is there is a duplicate, be its row visible or not, as in PostgreSQL. One that went away since the
         // snapshot would come back under a row that the snapshot still sees.
         if !exists
@@ -481,7 +493,7 @@ impl Table {
                 }
             }
         }
-        self.write_row(transaction, encoder, row_id, row, &mut OldLargeValues::default())?;
+        self.write_row(transaction, encoder, (row_id, row), &mut OldLargeValues::default(), None)?;
         for (index, layout) in self.layout.indexes.iter().enumerate() {
             // A unique key was looked up just now; others nobody reads soon.
             if new_keys.is_unique(index) {
@@ -566,7 +578,8 @@ impl Table {
             }
         }
         let mut old_large = self.old_large_values(transaction, row, old)?;
-        self.write_row(transaction, encoder, new_row, new, &mut old_large)?;
+        let changed = (new_row == row && transaction.tells_parts()).then(|| self.changed_parts(old, new));
+        self.write_row(transaction, encoder, (new_row, new), &mut old_large, changed)?;
         if new_row != row {
             transaction.delete(self.layout.tree, &row_id_key(row))?;
         }
@@ -618,14 +631,22 @@ impl Table {
         Ok(())
     }
 
-    /// Encodes and puts a row; large values go to the value tree unless the old row has them already.
+    /// The columns that have another value in `new` than in `old`.
+    fn changed_parts(&self, old: &[DatumRef<'_>], new: &[DatumRef<'_>]) -> Parts {
+        let columns = old.iter().zip(new).take(self.layout.columns.len()).enumerate();
+        let changed = columns.filter(|(_, (old, new))| !old.is_same(new));
+        changed.fold(Parts::NONE, |parts, (column, _)| parts.with(column))
+    }
+
+    /// Encodes and puts a row; large values go to the value tree unless the old row has them already. `changed`: the parts
+    /// that become others, where the row is there already and that is known.
     fn write_row(
         &self,
         transaction: &mut Transaction,
         encoder: &mut RowEncoder,
-        row_id: RowId,
-        row: &[DatumRef<'_>],
+        (row_id, row): (RowId, &[DatumRef<'_>]),
         old: &mut OldLargeValues<'_>,
+        changed: Option<Parts>,
     ) -> Result<()> {
         let stored = &row[..self.layout.columns.len()];
         let bytes =
@@ -637,7 +658,10 @@ impl Table {
                 let tree = self.layout.value_tree;
                 value_tree::write(transaction, tree, value_id, bytes, self.limits.piece_bytes)
             })?;
-        transaction.put(self.layout.tree, &row_id_key(row_id), bytes)
+        match changed {
+            None => transaction.put(self.layout.tree, &row_id_key(row_id), bytes),
+            Some(parts) => transaction.put_parts(self.layout.tree, &row_id_key(row_id), bytes, parts),
+        }
     }
 
     /// The large values of a row as it is now. Whether it has any follows from its values alone.
@@ -653,7 +677,7 @@ impl Table {
             return Ok(OldLargeValues::default());
         }
         let mut bytes = Vec::new();
-        self.read_row(transaction, row, ReadView::Latest, &mut bytes)?;
+        self.read_row(transaction, row, ReadView::Latest, || Parts::ALL, &mut bytes)?;
         let pointers = if bytes.is_empty() {
             Vec::new()
         } else {

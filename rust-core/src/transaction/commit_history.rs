@@ -24,6 +24,7 @@ use crate::transaction::manager::TransactionManager;
 use crate::transaction::read_set::ReadSet;
 use crate::transaction::snapshot::SnapshotSlot;
 use crate::transaction::tree_commit::TreeCommit;
+use crate::transaction::types::Parts;
 use crate::transaction::write_set::WriteSet;
 use crate::wal::entry::Operation;
 use smallvec::SmallVec;
@@ -31,6 +32,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Ranges that are kept of one commit and tree.
 const RANGES_MAX: usize = 1024;
+/// Kinds of changes that are kept apart of one commit and tree; the others count as changes of everything.
+const KINDS_MAX: usize = 4;
 /// Commits may take this share of the memory limit, and at least so many bytes.
 const MEMORY_SHARE: usize = 64;
 const BYTES_MIN: usize = 64 << 10;
@@ -39,10 +42,14 @@ const UNASKED_MAX: u32 = 256;
 /// Commits that are compared between two looks at the list.
 const COMPARED_AT_ONCE: usize = 32;
 
+/// What was written to a tree: the parts of the values that were changed, and where.
+type Written = (TreeId, Parts, SortedRanges);
+
 /// What one commit wrote.
 #[derive(Debug)]
 pub(super) struct Footprint {
-    trees: SmallVec<[(TreeId, SortedRanges); 2]>,
+    /// A tree comes once for each kind of change.
+    written: SmallVec<[Written; 2]>,
     bytes: usize,
     _memory: Reservation,
 }
@@ -50,70 +57,106 @@ pub(super) struct Footprint {
 impl Footprint {
     /// What a write set will have written. Without memory it is whole trees.
     pub(super) fn new(writes: &WriteSet, links: &Links, memory: &Arc<MemoryAccount>) -> Arc<Footprint> {
-        let mut trees: SmallVec<[(TreeId, SortedRanges); 2]> = SmallVec::new();
-        for written in writes.trees().filter(|written| written.tree() != COUNTER_TREE) {
-            let ranges = if links.find(written.tree()).is_some() {
-                SortedRanges::whole()
+        let mut written: SmallVec<[Written; 2]> = SmallVec::new();
+        for tree in writes.trees().filter(|tree| tree.tree() != COUNTER_TREE) {
+            if links.find(tree.tree()).is_some() {
+                written.push(whole(tree.tree()));
             } else {
-                written_ranges(writes, written)
-            };
-            if !ranges.is_empty() {
-                trees.push((written.tree(), ranges));
+                add_written(&mut written, writes, tree);
             }
         }
         for built in links.of_existing_trees(writes) {
-            if trees.iter().all(|(tree, _)| *tree != built.id()) {
-                trees.push((built.id(), SortedRanges::whole()));
+            if written.iter().all(|(tree, ..)| *tree != built.id()) {
+                written.push(whole(built.id()));
             }
         }
         let mut reservation = memory.reservation();
-        let bytes_of = |trees: &[(TreeId, SortedRanges)]| {
-            size_of::<Footprint>() + trees.iter().map(|(_, ranges)| ranges.bytes()).sum::<usize>()
+        let bytes_of = |written: &[Written]| {
+            let ranges: usize = written.iter().map(|(.., ranges)| ranges.bytes()).sum();
+            size_of::<Footprint>() + size_of_val(written) + ranges
         };
-        let mut bytes = bytes_of(&trees);
+        let mut bytes = bytes_of(&written);
         if reservation.grow(bytes).is_err() {
-            trees.iter_mut().for_each(|(_, ranges)| *ranges = SortedRanges::whole());
-            bytes = bytes_of(&trees);
+            written.iter_mut().for_each(|(.., ranges)| *ranges = SortedRanges::whole());
+            bytes = bytes_of(&written);
         }
-        Arc::new(Footprint { trees, bytes, _memory: reservation })
+        Arc::new(Footprint { written, bytes, _memory: reservation })
     }
 
     /// Whole trees, without asking for memory: for where it cannot be waited for.
     pub(super) fn coarse(writes: &WriteSet, links: &Links, memory: &Arc<MemoryAccount>) -> Arc<Footprint> {
-        let written = writes.trees().map(|written| written.tree());
-        let trees = written.chain(links.of_existing_trees(writes).map(BuiltTree::id));
-        let trees: SmallVec<_> = trees.map(|tree| (tree, SortedRanges::whole())).collect();
-        Arc::new(Footprint { trees, bytes: size_of::<Footprint>(), _memory: memory.reservation() })
+        let trees = writes.trees().map(|tree| tree.tree());
+        let trees = trees.chain(links.of_existing_trees(writes).map(BuiltTree::id));
+        let written: SmallVec<_> = trees.map(whole).collect();
+        Arc::new(Footprint { written, bytes: size_of::<Footprint>(), _memory: memory.reservation() })
     }
 
-    pub(super) fn trees(&self) -> impl Iterator<Item = (TreeId, &SortedRanges)> {
-        self.trees.iter().map(|(tree, ranges)| (*tree, ranges))
+    /// What a commit that changes parts of one key writes.
+    #[cfg(test)]
+    pub(super) fn of_key(
+        memory: &Arc<MemoryAccount>,
+        tree: TreeId,
+        key: &[u8],
+        parts: Parts,
+    ) -> Arc<Footprint> {
+        let mut ranges = SortedRanges::default();
+        ranges.push(KeyRange::between(key, key), RANGES_MAX);
+        let written = SmallVec::from_iter([(tree, parts, ranges)]);
+        Arc::new(Footprint { written, bytes: size_of::<Footprint>(), _memory: memory.reservation() })
+    }
+
+    /// Trees, changed parts, and the keys that they were changed of.
+    pub(super) fn written(&self) -> impl Iterator<Item = (TreeId, Parts, &SortedRanges)> {
+        self.written.iter().map(|(tree, parts, ranges)| (*tree, *parts, ranges))
     }
 }
 
-fn written_ranges(writes: &WriteSet, written: TreeCommit<'_>) -> SortedRanges {
-    if written.is_dropped() || written.is_created() {
-        return SortedRanges::whole();
+fn whole(tree: TreeId) -> Written {
+    (tree, Parts::ALL, SortedRanges::whole())
+}
+
+/// Adds what is written to a tree.
+fn add_written(written: &mut SmallVec<[Written; 2]>, writes: &WriteSet, tree: TreeCommit<'_>) {
+    let id = tree.tree();
+    if tree.is_dropped() || tree.is_created() {
+        written.push(whole(id));
+        return;
     }
-    let mut ranges = SortedRanges::default();
-    if written.is_spilled() {
-        if let Some((_, first, last)) = writes.spilled_tree(written.tree()) {
-            ranges.push(KeyRange::between(&first, &last), RANGES_MAX);
+    let first_kind = written.len();
+    // In key order, so those of each kind are too.
+    let mut add = |parts: Parts, range: KeyRange| {
+        if parts == Parts::NONE {
+            return;
         }
-        return ranges;
+        let kinds = &written[first_kind..];
+        let known = |parts: Parts| kinds.iter().position(|(_, known, _)| *known == parts);
+        let (parts, place) = match known(parts) {
+            None if kinds.len() >= KINDS_MAX => (Parts::ALL, known(Parts::ALL)),
+            place => (parts, place),
+        };
+        let place = first_kind + place.unwrap_or(kinds.len());
+        if place == written.len() {
+            written.push((id, parts, SortedRanges::default()));
+        }
+        written[place].2.push(range, RANGES_MAX);
+    };
+    if tree.is_spilled() {
+        if let Some((_, first, last)) = writes.spilled_tree(id) {
+            add(Parts::ALL, KeyRange::between(&first, &last));
+        }
+        return;
     }
-    for operation in written.operations() {
+    for operation in tree.operations() {
         if let Operation::Put { key, .. } | Operation::Delete { key, .. } | Operation::Or { key, .. } =
             operation
         {
-            ranges.push(KeyRange::between(key, key), RANGES_MAX);
+            add(tree.changed_parts(key), KeyRange::between(key, key));
         }
     }
-    if let Some(rows) = written.appended() {
+    if let Some(rows) = tree.appended() {
         let (first, last) = rows.keys();
-        ranges.push(KeyRange::between(&first, &last), RANGES_MAX);
+        add(Parts::ALL, KeyRange::between(&first, &last));
     }
-    ranges
 }
 
 /// A serializable transaction that may write: what it read, and which commits that was compared with.

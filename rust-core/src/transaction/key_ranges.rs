@@ -138,10 +138,6 @@ impl SortedRanges {
         SortedRanges { ranges: SmallVec::from_iter([KeyRange::whole()]) }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
     /// Adds what is behind everything that is there. Where there would be more than `count_max` ranges, neighbours become
     /// one.
     pub(super) fn push(&mut self, range: KeyRange, count_max: usize) {

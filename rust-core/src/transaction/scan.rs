@@ -15,7 +15,7 @@ use crate::transaction::mvcc::{Resolution, VersionStore};
 use crate::transaction::own_range::OwnRange;
 use crate::transaction::spilled_writes::SpilledCursor;
 use crate::transaction::transaction::{Transaction, TreeHandle};
-use crate::transaction::types::Snapshot;
+use crate::transaction::types::{Parts, Snapshot};
 use crate::transaction::write_set::OwnWrite;
 use std::iter::Peekable;
 use std::ops::{Bound, Range};
@@ -248,6 +248,8 @@ struct SeenRange {
     recorded: Bound<Vec<u8>>,
     /// The farthest key of the leaf that was visited last.
     edge: Vec<u8>,
+    /// What is looked at of the values.
+    parts: Parts,
 }
 
 impl SeenRange {
@@ -258,7 +260,7 @@ impl SeenRange {
         let reached = if at_end { slice(&self.end) } else { Bound::Included(self.edge.as_slice()) };
         let recorded = slice(&self.recorded);
         let (lower, upper) = if backward { (reached, recorded) } else { (recorded, reached) };
-        transaction.record_range(tree, lower, upper);
+        transaction.record_range(tree, lower, upper, self.parts);
         if !at_end {
             let edge = std::mem::take(&mut self.edge);
             if let Bound::Included(mut buffer) | Bound::Excluded(mut buffer) =
@@ -291,7 +293,7 @@ impl TransactionScan {
             if has_own_writes { (owned(lower), owned(upper)) } else { (Bound::Unbounded, Bound::Unbounded) };
         let seen = (transaction.records_reads() && tree.committed().is_some()).then(|| {
             let (from, to) = if backward { (upper, lower) } else { (lower, upper) };
-            Box::new(SeenRange { end: owned(to), recorded: owned(from), edge: Vec::new() })
+            Box::new(SeenRange { end: owned(to), recorded: owned(from), edge: Vec::new(), parts: Parts::ALL })
         });
         let tree = match transaction.base(tree) {
             Some(base) => TreeHandle::from(Arc::clone(base)),
@@ -319,6 +321,15 @@ impl TransactionScan {
     pub(super) fn see(&mut self, snapshot: Option<Snapshot>, before: CommandNumber) {
         self.snapshot = snapshot;
         self.before = before;
+    }
+
+    /// Promises that no more than some parts of the values will be looked at.
+    #[must_use]
+    pub fn of_parts(mut self, parts: impl FnOnce() -> Parts) -> TransactionScan {
+        if let Some(seen) = &mut self.seen {
+            seen.parts = parts();
+        }
+        self
     }
 
     /// The next rows of the scan's direction; `None` at the end. `read` may be given rows of which none is live.

@@ -26,7 +26,7 @@ use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
 use crate::transaction::types::{
-    IsolationLevel, LockOutcome, ReadView, RowLockMode, Savemark, Snapshot, TableLockMode,
+    IsolationLevel, LockOutcome, Parts, ReadView, RowLockMode, Savemark, Snapshot, TableLockMode,
 };
 use crate::transaction::write_set::{OwnWrite, WriteSet};
 use std::cell::RefCell;
@@ -309,7 +309,7 @@ impl Transaction {
     pub fn build(&mut self, tree: TreeId) -> Result<TreeBuilder> {
         self.start_write()?;
         // Nobody else had anything in it: that is known even if what is built is given up.
-        self.record_range(tree, Bound::Unbounded, Bound::Unbounded);
+        self.record_range(tree, Bound::Unbounded, Bound::Unbounded, Parts::ALL);
         self.manager.storage.build_tree(tree)
     }
 
@@ -357,8 +357,22 @@ impl Transaction {
         view: ReadView,
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R> {
+        self.get_parts(tree, key, view, || Parts::ALL, read)
+    }
+
+    /// As [`Transaction::get`], where `read` looks at no more than `parts` of the value.
+    /// # Errors
+    /// As there.
+    pub fn get_parts<R>(
+        &self,
+        tree: &TreeHandle,
+        key: &[u8],
+        view: ReadView,
+        parts: impl FnOnce() -> Parts,
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R> {
         if self.serializable.is_some() {
-            self.record_key(tree, key);
+            self.record_key(tree, key, parts());
         }
         let before = (view == ReadView::Snapshot).then_some(self.command);
         let writes = &self.scratch().writes;
@@ -378,18 +392,27 @@ impl Transaction {
         }
     }
 
+    /// Whether there is a row under a key; what is in it does not matter.
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn exists(&self, tree: &TreeHandle, key: &[u8], view: ReadView) -> Result<bool> {
+        self.get_parts(tree, key, view, || Parts::EXISTENCE, |value| value.is_some())
+    }
+
     /// Reads keys at the statement's snapshot one after another, neighbours on one leaf together: `read` gets each
-    /// key's number and its row, as for [`Transaction::get`], in the order of `keys`. An error of `read` ends it.
+    /// key's number and its row, as for [`Transaction::get_parts`], in the order of `keys`. An error of `read` ends it.
     /// # Errors
     /// As for [`Transaction::get`], and those of `read`.
     pub fn get_each<K: AsRef<[u8]>>(
         &self,
         tree: &TreeHandle,
         keys: &[K],
+        parts: impl Fn() -> Parts,
         mut read: impl FnMut(usize, Option<&[u8]>) -> Result<()>,
     ) -> Result<()> {
         if self.serializable.is_some() {
-            keys.iter().for_each(|key| self.record_key(tree, key.as_ref()));
+            let parts = parts();
+            keys.iter().for_each(|key| self.record_key(tree, key.as_ref(), parts));
         }
         let mut done = 0;
         while done < keys.len() {
@@ -415,24 +438,24 @@ impl Transaction {
                 outcome?;
             }
             if alone && let Some(key) = keys.get(done) {
-                self.get(tree, key.as_ref(), ReadView::Snapshot, |value| read(done, value))??;
+                self.get_parts(tree, key.as_ref(), ReadView::Snapshot, &parts, |value| read(done, value))??;
                 done += 1;
             }
         }
         Ok(())
     }
 
-    /// Notes that a key of a tree was read, whichever view it was read with and whatever was found: what is read of the
+    /// Notes that parts of the value under a key were read, whichever view it was read with and whatever was found: what is read of the
     /// latest state under a lock is undone without it by a return to a savepoint, and still known.
     #[cold]
     #[inline(never)]
-    fn record_key(&self, tree: &TreeHandle, key: &[u8]) {
+    fn record_key(&self, tree: &TreeHandle, key: &[u8], parts: Parts) {
         // Numbers are given out once each, to whoever comes; what this transaction created nobody else can write.
         if tree.id != COUNTER_TREE
             && tree.tree.is_some()
             && let Some(reader) = &self.serializable
         {
-            reader.borrow_mut().reads.add_key(tree.id, key);
+            reader.borrow_mut().reads.add_key(tree.id, key, parts);
         }
     }
 
@@ -441,11 +464,17 @@ impl Transaction {
         self.serializable.is_some() && !is_planted(PlantedFault::RangeReadsNotRecorded)
     }
 
-    /// Notes that a range of a tree was read.
-    pub(super) fn record_range(&self, tree: TreeId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) {
+    /// Notes that parts of the values in a range of a tree were read.
+    pub(super) fn record_range(&self, tree: TreeId, lower: Bound<&[u8]>, upper: Bound<&[u8]>, parts: Parts) {
         if let Some(reader) = &self.serializable {
-            reader.borrow_mut().reads.add_range(tree, lower, upper);
+            reader.borrow_mut().reads.add_range(tree, (lower, upper), parts);
         }
+    }
+
+    /// Whether somebody may ask which parts of values this transaction changes; if not, they need not be found out.
+    #[inline]
+    pub fn tells_parts(&self) -> bool {
+        self.manager.history.is_recording()
     }
 
     /// Whether this serializable transaction has read the key before; false at other levels.
@@ -584,6 +613,15 @@ impl Transaction {
         self.scratch_mut().writes.put(tree, key, value, command)
     }
 
+    /// As [`Transaction::put`], in the place of a value of which only `parts` become others: the newest one, own writes
+    /// included, under the lock of the key.
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn put_parts(&mut self, tree: TreeId, key: &[u8], value: &[u8], parts: Parts) -> Result<()> {
+        let command = self.start_write()?;
+        self.scratch_mut().writes.put_parts((tree, key), value, parts, command)
+    }
+
     /// As [`Transaction::put`], for keys that come in no order and are hardly read before the commit: they are sorted
     /// once, when somebody looks.
     /// # Errors
@@ -693,7 +731,7 @@ impl Transaction {
             Some(committed) => append::lock_fresh_key(manager, scratch, committed, key)?,
         };
         if is_fresh && self.serializable.is_some() {
-            self.record_key(tree, key);
+            self.record_key(tree, key, Parts::EXISTENCE);
         }
         Ok(is_fresh)
     }

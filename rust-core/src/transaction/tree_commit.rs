@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::storage::ChangeSize;
 use crate::transaction::append_run::{AppendRun, RUN_KEY_BYTES};
 use crate::transaction::spilled_writes::SpilledCursor;
+use crate::transaction::types::Parts;
 use crate::transaction::unordered::Sorted;
 use crate::transaction::write_set::{Kind, OverlayKey, OwnWrite, TreeWrites, WriteSet, decode_number};
 use crate::wal::entry::Operation;
@@ -98,6 +99,11 @@ impl<'a> TreeCommit<'a> {
         let tree = self.writes.id;
         let cursor = self.set.spilled_cursor(tree, Bound::Unbounded, false, None, None)?;
         Ok(SpilledOperations { tree, cursor, bytes: Vec::new(), block: Vec::new() })
+    }
+
+    /// Which parts of the committed value under a key the commit changes.
+    pub(super) fn changed_parts(&self, key: &[u8]) -> Parts {
+        self.set.changed_parts(self.writes, key)
     }
 
     /// The final state of every key, in key order.

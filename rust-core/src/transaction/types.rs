@@ -35,6 +35,42 @@ pub enum ReadView {
     Latest,
 }
 
+/// Which parts of the value under a key are read or changed. What a part is, whoever reads and writes the tree decides; that
+/// there is a value at all is a part that every read has, and that no change of a value touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts(u64);
+
+impl Parts {
+    /// Everything: what is not told more exactly.
+    pub const ALL: Parts = Parts(u64::MAX);
+    /// Whether there is a value; what every read looks at.
+    pub const EXISTENCE: Parts = Parts(1);
+    /// Nothing; what a change begins with.
+    pub const NONE: Parts = Parts(0);
+
+    /// These and one more. Parts with high numbers share a place: they count as one.
+    #[must_use]
+    pub fn with(self, part: usize) -> Parts {
+        Parts(self.0 | 1 << part.saturating_add(1).min(63))
+    }
+
+    /// What a read of some parts looks at.
+    pub fn read(parts: &[usize]) -> Parts {
+        parts.iter().fold(Parts::EXISTENCE, |read, part| read.with(*part))
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn union(self, others: Parts) -> Parts {
+        Parts(self.0 | others.0)
+    }
+
+    /// Whether they have one in common.
+    pub fn meet(self, others: Parts) -> bool {
+        self.0 & others.0 != 0
+    }
+}
+
 /// A set of timestamps: every commit up to and including one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot(Lsn);

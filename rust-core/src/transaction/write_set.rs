@@ -15,6 +15,7 @@
 //! What passes a bound in memory moves to temporary files as a whole (`spilling`, `spilled_writes`); the journal goes on in memory
 //! behind it. Reads look in memory first.
 
+mod changed;
 mod journal;
 mod memory;
 mod reading;
@@ -33,7 +34,9 @@ use crate::storage::sorted_run::SortedRuns;
 use crate::transaction::append_run::{AppendRun, RUN_ROW_BYTES};
 use crate::transaction::byte_arena::{ByteArena, Slice};
 use crate::transaction::spilled_writes::SpilledWrites;
+use crate::transaction::types::Parts;
 use crate::transaction::unordered::{UNORDERED_BYTES, Unordered};
+use changed::ChangedParts;
 use memory::CHARGE_STEP_BYTES;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -115,6 +118,8 @@ pub(super) struct WriteSet {
     /// Whose append run grew by how many rows, in this order.
     append_order: Vec<(u32, u32)>,
     appended: usize,
+    /// Of versions that change parts of a value, while somebody asks.
+    changed: ChangedParts,
     trees: Vec<TreeWrites>,
     /// Emptied ones, for the next transaction.
     spare: Vec<TreeWrites>,
@@ -148,6 +153,7 @@ impl WriteSet {
             arena: ByteArena::default(),
             append_order: Vec::new(),
             appended: 0,
+            changed: ChangedParts::default(),
             trees: Vec::new(),
             spare: Vec::new(),
             last_tree: 0,
@@ -230,6 +236,24 @@ impl WriteSet {
         Ok(())
     }
 
+    /// As [`WriteSet::put`], under a key that has a value already: only `parts` of it become others.
+    pub(super) fn put_parts(
+        &mut self,
+        (tree, key): (TreeId, &[u8]),
+        value: &[u8],
+        parts: Parts,
+        command: CommandNumber,
+    ) -> Result<()> {
+        self.make_room(ChangedParts::BYTES_EACH)?;
+        let before = self.mark().versions;
+        self.put(tree, key, value, command)?;
+        // It may have become a row of an append run instead.
+        if self.mark().versions > before {
+            self.changed.push(self.versions.len() as u32 - 1, parts);
+        }
+        Ok(())
+    }
+
     pub(super) fn delete(&mut self, tree: TreeId, key: &[u8], command: CommandNumber) -> Result<()> {
         self.write(tree, key, Kind::Delete, &[], command)
     }
@@ -308,6 +332,7 @@ impl WriteSet {
         self.arena.clear();
         self.append_order = Vec::new();
         self.appended = 0;
+        self.changed.clear();
         for mut writes in self.trees.drain(..) {
             if writes.run.capacity() <= KEPT_ELEMENTS && self.spare.len() < 8 {
                 writes.run.clear();

@@ -1,4 +1,4 @@
-//! Clients that repeat transactions for a while, and what that came to. Knows no SQL but ROLLBACK.
+//! Clients that repeat transactions for a while, and what that came to. Knows no SQL.
 
 use crate::measure::Histogram;
 use crate::random::{Checksum, Random};
@@ -162,8 +162,7 @@ impl<C: Connection, S> Client<C, S> {
                 Ok(()) => return aborts,
                 Err(failure) => {
                     assert!(failure.is_retryable, "{}", failure.message);
-                    // There may be no transaction left, or there never was one.
-                    let _ = connection.attempt("ROLLBACK");
+                    connection.roll_back();
                     self.random = random.clone();
                     aborts += 1;
                 }

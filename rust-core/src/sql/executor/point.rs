@@ -231,7 +231,7 @@ fn plain(
     };
     let table = leaf_table(slot, leaf, context)?;
     let Some(id) = scan::find(leaf, table, context)? else { return Ok(PointResult::default()) };
-    let found = table.get_with(context.transaction, id, |row| match row {
+    let found = table.get_with(context.transaction, id, columns, |row| match row {
         Some(row) => out.row(&Picked { row, columns }, columns.len()).map(|()| 1),
         None => Ok(0),
     })??;

@@ -282,7 +282,7 @@ fn look_up(
     };
     let handle = open(slot, &table.layout, context)?;
     let Some(id) = find(operator, handle, context)? else { return Ok(None) };
-    let found = handle.get_with(context.transaction, id, |row| {
+    let found = handle.get_with(context.transaction, id, &output.columns, |row| {
         row.map(|row| {
             let mut columns = Vec::with_capacity(output.columns.len() + 1);
             for column in &output.columns {

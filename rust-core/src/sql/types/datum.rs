@@ -139,6 +139,29 @@ impl Datum {
 }
 
 impl DatumRef<'_> {
+    /// Whether the values cannot be told apart by any expression, which equal ones may be: `1.0` and `1.00`.
+    pub fn is_same(&self, other: &DatumRef<'_>) -> bool {
+        match (self, other) {
+            (DatumRef::Null, DatumRef::Null) => true,
+            (DatumRef::Boolean(one), DatumRef::Boolean(other)) => one == other,
+            (DatumRef::SmallInt(one), DatumRef::SmallInt(other)) => one == other,
+            (DatumRef::Integer(one), DatumRef::Integer(other))
+            | (DatumRef::Date(one), DatumRef::Date(other)) => one == other,
+            (DatumRef::BigInt(one), DatumRef::BigInt(other))
+            | (DatumRef::Timestamp(one), DatumRef::Timestamp(other))
+            | (DatumRef::TimestampTz(one), DatumRef::TimestampTz(other)) => one == other,
+            (DatumRef::Real(one), DatumRef::Real(other)) => one.to_bits() == other.to_bits(),
+            (DatumRef::Double(one), DatumRef::Double(other)) => one.to_bits() == other.to_bits(),
+            (DatumRef::Numeric(one), DatumRef::Numeric(other)) => {
+                (one.mantissa, one.scale, one.kind) == (other.mantissa, other.scale, other.kind)
+            }
+            (DatumRef::Text(one), DatumRef::Text(other)) => one == other,
+            (DatumRef::Bytes(one), DatumRef::Bytes(other)) => one == other,
+            (DatumRef::Interval(one), DatumRef::Interval(other)) => one == other,
+            _ => false,
+        }
+    }
+
     /// Copies the value.
     pub fn to_owned(self) -> Datum {
         match self {

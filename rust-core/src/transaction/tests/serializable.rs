@@ -8,7 +8,7 @@ use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::transaction::transaction::Transaction;
-use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
+use crate::transaction::types::{IsolationLevel, Parts, ReadView, RowLockMode};
 use std::ops::Bound;
 
 fn key(number: u64) -> [u8; 8] {
@@ -55,7 +55,7 @@ fn read_absent(fixture: &Fixture, transaction: &mut Transaction) {
 fn read_many_points(fixture: &Fixture, transaction: &mut Transaction) {
     transaction.start_statement().unwrap();
     let tree = transaction.tree_handle(fixture.tree).unwrap();
-    transaction.get_each(&tree, &[key(490), key(500), key(510)], |_, _| Ok(())).unwrap();
+    transaction.get_each(&tree, &[key(490), key(500), key(510)], || Parts::ALL, |_, _| Ok(())).unwrap();
     transaction.end_statement();
 }
 
@@ -201,6 +201,215 @@ fn what_was_seen_under_a_lock_and_undone_counts() {
     fixture.write(&[(&key(5), Some(b"theirs"))]);
     put(&fixture, &mut transaction, &key(999));
     assert_refused(&commit(transaction));
+}
+
+/// Reads parts of the value under key 500 in one of four ways.
+fn read_parts(fixture: &Fixture, transaction: &mut Transaction, way: usize, parts: Parts) {
+    transaction.start_statement().unwrap();
+    let tree = transaction.tree_handle(fixture.tree).unwrap();
+    match way {
+        0 => {
+            transaction
+                .get_parts(&tree, &key(500), ReadView::Snapshot, || parts, |value| assert!(value.is_some()))
+                .unwrap();
+        }
+        1 => transaction.get_each(&tree, &[key(490), key(500)], || parts, |_, _| Ok(())).unwrap(),
+        _ => {
+            let (lower, upper) = (key(400), key(600));
+            let mut scan = transaction
+                .scan(&tree, Bound::Included(&lower), Bound::Excluded(&upper), way == 3)
+                .of_parts(|| parts);
+            while scan.next(transaction, |_| ()).unwrap().is_some() {}
+        }
+    }
+    transaction.end_statement();
+}
+
+/// A write of a key: `None` deletes it, the parts say what a put changes.
+type PartsWritten<'a> = &'a [(u64, Option<Option<Parts>>)];
+
+/// Commits writes, each a statement of its own.
+fn write_parts(fixture: &Fixture, writes: PartsWritten<'_>) {
+    let mut transaction = fixture.begin();
+    for (number, what) in writes {
+        transaction.start_statement().unwrap();
+        match what {
+            None => transaction.delete(fixture.tree, &key(*number)).unwrap(),
+            Some(None) => transaction.put(fixture.tree, &key(*number), b"whole").unwrap(),
+            Some(Some(parts)) => {
+                assert!(transaction.tells_parts(), "somebody is serializable");
+                transaction.put_parts(fixture.tree, &key(*number), b"part", *parts).unwrap();
+            }
+        }
+        transaction.end_statement();
+    }
+    commit(transaction).unwrap();
+}
+
+#[test]
+fn a_change_of_parts_that_were_not_read_is_no_conflict_and_any_other_change_is() {
+    let of = |parts: &[usize]| parts.iter().fold(Parts::NONE, |changed, part| changed.with(*part));
+    let changed = |parts: &[usize]| Some(Some(of(parts)));
+    let cases: [(Parts, PartsWritten<'_>, bool); 16] = [
+        (Parts::read(&[1]), &[(500, changed(&[2]))], false),
+        (Parts::read(&[1]), &[(500, changed(&[0, 2]))], false),
+        (Parts::read(&[1]), &[(500, changed(&[1]))], true),
+        (Parts::read(&[1, 3]), &[(500, changed(&[0, 3]))], true),
+        (Parts::ALL, &[(500, changed(&[2]))], true),
+        (Parts::EXISTENCE, &[(500, changed(&[0, 1, 2, 70]))], false),
+        (Parts::EXISTENCE, &[(500, Some(None))], true),
+        (Parts::EXISTENCE, &[(500, None)], true),
+        (Parts::read(&[1]), &[(500, None)], true),
+        // Parts far behind are one.
+        (Parts::read(&[63]), &[(500, changed(&[100]))], true),
+        (Parts::read(&[61]), &[(500, changed(&[62]))], false),
+        // What a transaction does to a key adds up.
+        (Parts::read(&[1]), &[(500, changed(&[1])), (500, changed(&[2]))], true),
+        (Parts::read(&[1]), &[(500, changed(&[2])), (500, changed(&[3]))], false),
+        (Parts::read(&[1]), &[(500, None), (500, changed(&[2]))], true),
+        (Parts::read(&[1]), &[(500, Some(None)), (500, changed(&[2]))], true),
+        (Parts::ALL, &[(500, Some(Some(Parts::NONE))), (700, Some(None))], false),
+    ];
+    for (case, (read, written, is_refused)) in cases.into_iter().enumerate() {
+        for way in 0..4 {
+            let fixture = Fixture::new();
+            numbered(&fixture, 200);
+            let mut transaction = fixture.begin_serializable();
+            read_parts(&fixture, &mut transaction, way, read);
+            write_parts(&fixture, written);
+            put(&fixture, &mut transaction, &key(999_999));
+            assert_eq!(commit(transaction).is_err(), is_refused, "case {case}, way {way}");
+        }
+    }
+}
+
+#[test]
+fn where_it_is_not_known_which_parts_change_all_do() {
+    type Write = fn(&Fixture, &mut Transaction);
+    let writes: [(&str, bool, Write); 4] = [
+        ("many at once", false, |fixture, transaction| {
+            for number in (490..560).step_by(10) {
+                transaction.put_parts(fixture.tree, &key(number), b"x", Parts::NONE.with(2)).unwrap();
+            }
+        }),
+        ("a savepoint", false, |fixture, transaction| {
+            let mark = transaction.savemark();
+            transaction.put_parts(fixture.tree, &key(500), b"x", Parts::NONE.with(1)).unwrap();
+            transaction.rollback_to(mark);
+            transaction.start_statement().unwrap();
+            transaction.put_parts(fixture.tree, &key(500), b"x", Parts::NONE.with(2)).unwrap();
+        }),
+        ("what is undone does not speak for what follows", true, |fixture, transaction| {
+            let mark = transaction.savemark();
+            transaction.put_parts(fixture.tree, &key(500), b"x", Parts::NONE.with(2)).unwrap();
+            transaction.rollback_to(mark);
+            transaction.start_statement().unwrap();
+            transaction.put(fixture.tree, &key(500), b"x").unwrap();
+        }),
+        ("temporary files", true, |fixture, transaction| {
+            transaction.set_spill_bytes(4 << 10);
+            for number in (400..900).step_by(10) {
+                transaction.put_parts(fixture.tree, &key(number), &[1; 200], Parts::NONE.with(2)).unwrap();
+            }
+        }),
+    ];
+    for (name, is_refused, write) in writes {
+        let fixture = Fixture::new();
+        numbered(&fixture, 200);
+        let mut reader = fixture.begin_serializable();
+        read_parts(&fixture, &mut reader, 0, Parts::read(&[1]));
+        let mut writer = fixture.begin();
+        writer.start_statement().unwrap();
+        write(&fixture, &mut writer);
+        writer.end_statement();
+        commit(writer).unwrap();
+        put(&fixture, &mut reader, &key(999_999));
+        assert_eq!(commit(reader).is_err(), is_refused, "{name}");
+    }
+}
+
+#[test]
+fn consecutive_keys_of_which_parts_change_are_never_taken_for_unchanged() {
+    // So many in a row become a run without versions.
+    let fixture = Fixture::new();
+    let mut transaction = fixture.begin();
+    transaction.start_statement().unwrap();
+    (0..400).for_each(|number| transaction.put(fixture.tree, &key(number), b"before").unwrap());
+    commit(transaction).unwrap();
+    for (read, changed) in [(10, 1), (390, 1), (399, 1), (390, 2)] {
+        let mut reader = fixture.begin_serializable();
+        reader.start_statement().unwrap();
+        let tree = reader.tree_handle(fixture.tree).unwrap();
+        reader.get_parts(&tree, &key(read), ReadView::Snapshot, || Parts::read(&[1]), |_| ()).unwrap();
+        reader.end_statement();
+        let mut writer = fixture.begin();
+        writer.start_statement().unwrap();
+        for number in 0..400 {
+            let parts = Parts::NONE.with(changed);
+            writer.put_parts(fixture.tree, &key(number), b"after", parts).unwrap();
+        }
+        // Above the run.
+        let parts = Parts::NONE.with(2);
+        writer.put_parts(fixture.tree, &key(399), b"once more", parts).unwrap();
+        writer.end_statement();
+        commit(writer).unwrap();
+        put(&fixture, &mut reader, &key(999_999));
+        let refused = commit(reader).is_err();
+        assert!(refused || changed == 2, "{read}, {changed}");
+    }
+}
+
+/// What others commit while a transaction runs is a conflict exactly if it changes something that was read.
+#[test]
+fn random_reads_and_changes_of_parts_conflict_where_they_meet() {
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let fixture = Fixture::new();
+        numbered(&fixture, 8);
+        let mut reader = fixture.begin_serializable();
+        let (mut read, mut conflict) = (Vec::new(), false);
+        reader.start_statement().unwrap();
+        let tree = reader.tree_handle(fixture.tree).unwrap();
+        for _ in 0..random.below(6) {
+            let (number, part) = (random.below(8) * 10, random.below(4) as usize);
+            reader
+                .get_parts(&tree, &key(number), ReadView::Snapshot, || Parts::read(&[part]), |_| ())
+                .unwrap();
+            read.push((number, part));
+        }
+        reader.end_statement();
+        for _ in 0..random.below(4) {
+            let mut writer = fixture.begin();
+            writer.start_statement().unwrap();
+            let start = writer.savemark();
+            let mut written = Vec::new();
+            for _ in 0..random.below(5) {
+                let (number, part) = (random.below(8) * 10, random.below(4) as usize);
+                match random.below(8) {
+                    0 => {
+                        writer.rollback_to(start);
+                        writer.start_statement().unwrap();
+                        written.clear();
+                    }
+                    1 => {
+                        writer.put(fixture.tree, &key(number), b"whole").unwrap();
+                        written.extend((0..4).map(|part| (number, part)));
+                    }
+                    _ => {
+                        let parts = Parts::NONE.with(part);
+                        writer.put_parts(fixture.tree, &key(number), b"part", parts).unwrap();
+                        written.push((number, part));
+                    }
+                }
+            }
+            writer.end_statement();
+            commit(writer).unwrap();
+            conflict |= written.iter().any(|change| read.contains(change));
+        }
+        put(&fixture, &mut reader, &key(999_999));
+        // Four kinds of changes of a tree are kept apart at least.
+        assert_eq!(commit(reader).is_err(), conflict, "seed {seed}");
+    }
 }
 
 #[test]

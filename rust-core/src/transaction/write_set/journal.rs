@@ -89,6 +89,7 @@ impl WriteSet {
                 },
             }
         }
+        self.changed.truncate(self.versions.len() as u32);
         while let Some((tree, rows)) = self.append_order.last_mut().filter(|_| self.appended > kept_appended)
         {
             let undone = (*rows as usize).min(self.appended - kept_appended);

@@ -113,6 +113,7 @@ impl WriteSet {
         self.spilled = Some(spilled);
         (self.first_version, self.first_appended) = (end.versions, end.appended);
         self.versions.clear();
+        self.changed.clear();
         self.arena.clear();
         for writes in &mut self.trees {
             writes.run.clear();
