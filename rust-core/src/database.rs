@@ -29,6 +29,8 @@ mod image_tests;
 #[cfg(test)]
 mod newer_tests;
 #[cfg(test)]
+mod reindex_tests;
+#[cfg(test)]
 mod rescue_tests;
 #[cfg(test)]
 mod sequence_tests;

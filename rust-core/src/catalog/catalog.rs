@@ -17,6 +17,7 @@ use crate::common::ids::{Lsn, ObjectId, TreeId};
 use crate::common::sync::{Arc, Mutex, RwLock};
 use crate::error::{Error, Result, SqlState};
 use crate::statistics::table_statistics::TableStatistics;
+use crate::table::layout::IndexLayout;
 use crate::table::runtime::Counter;
 use crate::table::table::read_counter;
 use crate::transaction::manager::TransactionManager;
@@ -165,28 +166,29 @@ impl Catalog {
         transaction.delete(COUNTER_TREE, &unfinished_key(tree))
     }
 
-    /// Removes what a crash has left of indexes that were being filled.
+    /// Drops trees of which there are such notes, in a transaction of its own. Nobody has a plan with them any more.
+    /// # Errors
+    /// `53100`, `53200`, `58030`, `XX001`.
+    pub fn drop_unfinished(&self, manager: &Arc<TransactionManager>, trees: &[TreeId]) -> Result<()> {
+        let mut transaction = manager.begin(IsolationLevel::ReadCommitted, false, CancelToken::default());
+        transaction.start_statement()?;
+        for tree in trees {
+            if manager.storage().tree(*tree).is_ok() {
+                transaction.drop_tree(*tree)?;
+            }
+            self.forget_unfinished(&mut transaction, *tree)?;
+        }
+        transaction.end_statement();
+        transaction.commit_unawaited().map(drop)
+    }
+
+    /// Removes what a crash has left of indexes that were being filled, or about to go.
     /// # Errors
     /// `53100`, `53200`, `58030`, `XX001`.
     pub fn remove_unfinished(&self, manager: &Arc<TransactionManager>) -> Result<()> {
         let mut transaction = manager.begin(IsolationLevel::ReadCommitted, false, CancelToken::default());
         transaction.start_statement()?;
-        let handle = transaction.tree_handle(COUNTER_TREE)?;
-        let (lower, upper) = ([UNFINISHED], [UNFINISHED + 1]);
-        let mut scan =
-            transaction.scan(&handle, Bound::Included(&lower[..]), Bound::Excluded(&upper[..]), false);
-        let mut trees = Vec::new();
-        let mut key = Vec::new();
-        while scan
-            .next(&transaction, |rows| {
-                for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
-                    rows.key_into(index, &mut key);
-                    trees.extend(key.get(1..5).and_then(|tree| tree.first_chunk()).copied());
-                }
-            })?
-            .is_some()
-        {}
-        drop(scan);
+        let trees = unfinished_trees(&transaction)?;
         if trees.is_empty() {
             transaction.end_statement();
             transaction.rollback();
@@ -194,7 +196,6 @@ impl Catalog {
         }
         let catalog = self.current();
         for tree in trees {
-            let tree = TreeId(u32::from_be_bytes(tree));
             let mut indexes = catalog.tables().flat_map(|table| &table.layout.indexes);
             let is_used = indexes.any(|index| index.tree == tree);
             // It went with its table otherwise.
@@ -220,6 +221,31 @@ impl Catalog {
     }
 }
 
+/// The trees of indexes that are being filled, or about to go, as the statement's snapshot has them: no stored definition
+/// names them.
+/// # Errors
+/// `58030`, `XX001`.
+pub fn unfinished_trees(transaction: &Transaction) -> Result<Vec<TreeId>> {
+    let handle = transaction.tree_handle(COUNTER_TREE)?;
+    let (lower, upper) = ([UNFINISHED], [UNFINISHED + 1]);
+    let mut scan = transaction.scan(&handle, Bound::Included(&lower[..]), Bound::Excluded(&upper[..]), false);
+    let mut trees = Vec::new();
+    let mut key = Vec::new();
+    let mut add = |key: &[u8]| {
+        trees.extend(key.get(1..5).and_then(|tree| tree.first_chunk()).copied().map(u32::from_be_bytes));
+    };
+    while scan
+        .next(transaction, |rows| {
+            for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
+                rows.key_into(index, &mut key);
+                add(&key);
+            }
+        })?
+        .is_some()
+    {}
+    Ok(trees.into_iter().map(TreeId).collect())
+}
+
 fn unfinished_key(tree: TreeId) -> [u8; 5] {
     let mut key = [UNFINISHED; 5];
     key[1..].copy_from_slice(&tree.0.to_be_bytes());
@@ -233,7 +259,9 @@ fn mark_new_trees(before: &CatalogSnapshot, table: &TableDefinition, timestamp: 
         table.layout.runtime.set_readable_from(timestamp);
     }
     for index in &table.layout.indexes {
-        if old.layout.indexes.iter().all(|known| known.tree != index.tree || known.runtime.is_unfinished()) {
+        let is_known = |known: &IndexLayout| known.tree == index.tree && !known.runtime.is_filling();
+        // Who fills one beside writers knows better from when on it is whole.
+        if index.runtime.usable_from() == Lsn::ZERO && !old.layout.indexes.iter().any(is_known) {
             index.runtime.set_usable_from(timestamp);
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn check(vfs: &FaultVfs) -> Vec<String> {
     lines
 }
 
-fn verify(database: &Arc<Database>) -> Vec<String> {
+pub(super) fn verify(database: &Arc<Database>) -> Vec<String> {
     let mut lines = Vec::new();
     let count = database.verify(&mut |line| lines.push(line.to_owned())).unwrap();
     assert_eq!(count as usize + 1, lines.len(), "{lines:?}");
@@ -194,10 +194,10 @@ fn a_page_put_back_to_its_older_image_is_found_though_its_checksum_is_right() {
     println!("older pages put back and found: {put_back}; missed: 0");
 }
 
-type Entry = (Vec<u8>, Vec<u8>);
-type Change = (Vec<u8>, Option<Vec<u8>>);
+pub(super) type Entry = (Vec<u8>, Vec<u8>);
+pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
 
-fn with_entries(database: &Database, tree: TreeId, change: impl FnOnce(&[Entry]) -> Vec<Change>) {
+pub(super) fn with_entries(database: &Database, tree: TreeId, change: impl FnOnce(&[Entry]) -> Vec<Change>) {
     let engine = database.engine();
     let manager = &engine.manager;
     let mut transaction = manager.begin(IsolationLevel::ReadCommitted, false, CancelToken::default());

@@ -1,6 +1,7 @@
 //! Checking everything a database holds, from its headers to its index entries, and naming what is wrong by file,
 //! block and object. Knows storage, catalog and tables. Repairs nothing.
 
+use crate::catalog::catalog::unfinished_trees;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::verify::{broken_foreign_keys, read_definitions, verify_names};
@@ -107,7 +108,11 @@ pub(super) fn verify(subject: &Subject<'_>, report: &mut dyn FnMut(&str)) -> Res
         for (.., what) in broken_foreign_keys(&definitions) {
             tell(Finding::in_tree(CATALOG_TREE, what));
         }
-        for tree in seen.trees.iter().filter(|tree| !names.knows(**tree)) {
+        let unfinished = match seen.broken.contains(&COUNTER_TREE) {
+            true => Vec::new(),
+            false => unfinished_trees(&transaction)?,
+        };
+        for tree in seen.trees.iter().filter(|tree| !names.knows(**tree) && !unfinished.contains(tree)) {
             if is_orphan(subject.storage, *tree, transaction.snapshot_timestamp()) {
                 tell(Finding { tree: Some(*tree), ..Finding::new("no definition names it") });
             }

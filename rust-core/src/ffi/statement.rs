@@ -238,6 +238,7 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::DropTable
         | PreparedKind::CreateIndex
         | PreparedKind::DropIndex
+        | PreparedKind::Reindex
         | PreparedKind::CreateView
         | PreparedKind::Truncate
         | PreparedKind::DropView

@@ -33,18 +33,6 @@ pub(super) fn listed(table: &TableDefinition, columns: &[usize], before: &str) -
     columns.iter().map(|column| format!("{before}{}", quoted(&table.columns[*column].name))).collect()
 }
 
-/// A table whose index is being made beside its writers stays as it is.
-fn refuse_while_indexed(table: &TableDefinition) -> Result<()> {
-    if table.layout.indexes.iter().any(|index| index.runtime.is_unfinished()) {
-        let message = format!(
-            "cannot ALTER TABLE \"{}\" because an index of it is being made concurrently",
-            table.name
-        );
-        return Err(Error::new(SqlState::OBJECT_IN_USE, message).hint("Wait until CREATE INDEX has ended."));
-    }
-    Ok(())
-}
-
 impl Session {
     /// ALTER TABLE.
     pub(crate) fn alter_table(
@@ -64,7 +52,6 @@ impl Session {
             let missing = || Error::internal("a table went away while it was changed");
             let table = current.table_by_id(id).ok_or_else(missing)?;
             self.refuse_if_in_use(&table, "ALTER TABLE")?;
-            refuse_while_indexed(&table)?;
             match change {
                 ConstraintChange::AddColumn { column, if_not_exists, position } => {
                     if table.column_index(&column.name).is_none() {

@@ -46,6 +46,17 @@ impl Session {
 
     /// Reads tables and stores what is found of them.
     pub(crate) fn analyze_tables(&mut self, targets: &[AnalyzeTarget], block: &mut Block) -> Result<()> {
+        // Before others are kept from changing definitions: who waits for a table holds up nobody at another one.
+        let (_, catalog) = self.catalog_of(block);
+        let is_meant = |table: &TableDefinition| {
+            targets.is_empty() || targets.iter().any(|target| target.table.name == table.name)
+        };
+        let mut ids: Vec<_> =
+            catalog.tables().filter(|table| is_meant(table)).map(|table| table.id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            block.transaction.lock_table(id, TableLockMode::ShareUpdateExclusive)?;
+        }
         let base = self.lock_definitions(block)?;
         let tables = self.tables_to_analyze(targets, &base)?;
         for (table, _) in &tables {

@@ -15,16 +15,19 @@ use crate::session::drop::DropKind;
 use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
+use crate::session::reindex::reindex_target;
 use crate::session::result::PreparedKind;
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
-use crate::sql::binder::bound::{BoundStatement, CreateIndex, CreateTable, NewForeignKey};
+use crate::sql::binder::bound::{
+    BoundStatement, ConstraintChange, CreateIndex, CreateTable, NewForeignKey, ObjectName,
+};
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
 use crate::sql::types::text_form::datum_to_text;
 use crate::table::build::{self, BuildOutcome};
 use crate::table::layout::RowIdSource;
-use crate::transaction::types::TableLockMode;
+use crate::transaction::types::{LockOutcome, TableLockMode};
 use std::collections::VecDeque;
 
 /// Whoever changes definitions holds this lock to the end of the transaction. No object has the number.
@@ -53,6 +56,54 @@ pub(crate) fn skipping(name: &str) -> Error {
     Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists, skipping"))
 }
 
+/// The tables that a statement locks because it changes what they are, or refers to them, in its order.
+fn tables_of(bound: &BoundStatement, catalog: &CatalogSnapshot) -> Vec<(ObjectId, TableLockMode)> {
+    let table = |name: &ObjectName| catalog.table(name.schema.as_deref(), &name.name);
+    let exclusive = |id: ObjectId| (id, TableLockMode::AccessExclusive);
+    match bound {
+        BoundStatement::CreateTable(create) => {
+            let parents = create.foreign_keys.iter().filter_map(|key| key.parent);
+            parents.map(|parent| (parent, TableLockMode::ShareRowExclusive)).collect()
+        }
+        BoundStatement::CreateIndex(create) => catalog
+            .table(Some(&create.schema), &create.table)
+            .map(|table| (table.id, TableLockMode::Share))
+            .into_iter()
+            .collect(),
+        BoundStatement::DropTable(drop) => {
+            drop.names.iter().filter_map(table).map(|table| exclusive(table.id)).collect()
+        }
+        BoundStatement::DropIndex(drop) => {
+            let found =
+                drop.names.iter().filter_map(|name| catalog.index(name.schema.as_deref(), &name.name));
+            found.map(|(table, _)| exclusive(table.id)).collect()
+        }
+        BoundStatement::AlterTable(alter) => {
+            let Some(id) = alter.table else { return Vec::new() };
+            let mut tables = Vec::new();
+            for change in &alter.changes {
+                match change {
+                    ConstraintChange::AddForeignKey(key) => {
+                        let both = [id, key.parent.unwrap_or(id)];
+                        tables.extend(both.map(|table| (table, TableLockMode::ShareRowExclusive)));
+                    }
+                    _ => tables.push(exclusive(id)),
+                }
+            }
+            tables
+        }
+        BoundStatement::Truncate(targets) => {
+            let mut tables: Vec<_> = targets.iter().map(|target| exclusive(target.table)).collect();
+            tables.sort_unstable();
+            tables
+        }
+        BoundStatement::Reindex(reindex) => {
+            reindex_target(reindex, catalog).ok().into_iter().map(|target| target.lock()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 impl Session {
     /// Runs a CREATE or DROP.
     pub(crate) fn execute_definition(
@@ -60,8 +111,7 @@ impl Session {
         statement: &Arc<Prepared>,
         parameters: &[Datum],
     ) -> Result<Portal> {
-        if statement.kind() == PreparedKind::CreateIndex && self.is_concurrent(statement)? {
-            self.create_index_concurrently(statement)?;
+        if self.run_alone(statement)? {
             let state = PortalState::complete(VecDeque::new(), None);
             return Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state));
         }
@@ -72,6 +122,29 @@ impl Session {
         Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
     }
 
+    /// Runs a statement that is no part of a transaction; false: this is none.
+    fn run_alone(&mut self, statement: &Prepared) -> Result<bool> {
+        let kind = statement.kind();
+        if !matches!(kind, PreparedKind::CreateIndex | PreparedKind::DropIndex | PreparedKind::Reindex) {
+            return Ok(false);
+        }
+        let (_, catalog) = self.current_catalog();
+        let arena = Arena::new();
+        match prepared::bind_again(statement, &catalog, &arena)? {
+            BoundStatement::CreateIndex(create) if create.concurrently => {
+                self.create_index_concurrently(statement)?;
+            }
+            BoundStatement::DropIndex(drop) if drop.concurrently => {
+                self.drop_index_concurrently(statement)?
+            }
+            BoundStatement::Reindex(reindex) if reindex.concurrently || reindex.is_of_many() => {
+                self.reindex_alone(statement, &reindex)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// Gives the rows that CREATE TABLE AS put into its table.
     fn change_definitions(
         &mut self,
@@ -80,6 +153,7 @@ impl Session {
         block: &mut Block,
     ) -> Result<Option<u64>> {
         refuse_if_read_only(block, statement.kind())?;
+        self.lock_tables_before(statement, block)?;
         let base = self.lock_definitions(block)?;
         let arena = Arena::new();
         match prepared::bind_again(statement, &base, &arena)? {
@@ -102,10 +176,39 @@ impl Session {
             }
             BoundStatement::DropIndex(drop) => self.drop_indexes(&drop, base, block)?,
             BoundStatement::AlterTable(alter) => self.alter_table(alter, &base, block)?,
+            BoundStatement::Reindex(reindex) => self.reindex(&reindex, &base, block)?,
             BoundStatement::Truncate(targets) => self.truncate(targets, &base, block)?,
             _ => return Err(Error::internal("not a definition")),
         }
         Ok(None)
+    }
+
+    /// Locks the tables whose definitions the statement is about, before it keeps others from changing definitions: who
+    /// waits for a table holds up nobody at another one. What is not foreseen here is locked later.
+    fn lock_tables_before(&self, statement: &Prepared, block: &mut Block) -> Result<()> {
+        // Otherwise it would wait for queries of its own; that is refused later.
+        while !self.has_open_queries() {
+            let (_, catalog) = self.catalog_of(block);
+            let arena = Arena::new();
+            let Ok(bound) = prepared::bind_again(statement, &catalog, &arena) else { break };
+            let mut has_waited = false;
+            for (table, mode) in tables_of(&bound, &catalog) {
+                has_waited |= block.transaction.lock_table(table, mode)? == LockOutcome::GrantedAfterWait;
+            }
+            // Who was waited for may have changed what the names stand for.
+            if !has_waited {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// As `lock_definitions`, if that needs no waiting.
+    pub(crate) fn try_lock_definitions(&self, block: &mut Block) -> Result<Option<Arc<CatalogSnapshot>>> {
+        match block.transaction.try_lock_table(DEFINITIONS, TableLockMode::Exclusive)? {
+            true => self.lock_definitions(block).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Keeps others from changing definitions until the transaction ends; gives those that are in force.

@@ -259,50 +259,10 @@ impl Session {
     ) -> Result<()> {
         let mut current = base;
         for name in &drop.names {
-            let schema = name.schema.as_deref();
-            let (old, position) = match current.relation(schema, &name.name) {
-                Some(Relation::Index(table, position)) => (table, position),
-                Some(other) => return Err(wrong_kind(name, "an index", &other)),
-                None => {
-                    let owner = current
-                        .tables()
-                        .find(|table| table.row_id_constraint.as_deref() == Some(name.name.as_str()));
-                    if let Some(table) = owner {
-                        return Err(needed_by_constraint(name, table));
-                    }
-                    self.missing_schema(schema, name, drop.if_exists, &current)?;
-                    self.missing(
-                        name,
-                        "index",
-                        SqlState::UNDEFINED_OBJECT,
-                        drop.if_exists,
-                        current.index_names(),
-                    )?;
-                    continue;
-                }
-            };
-            if old.indexes[position].constraint.is_some() {
-                return Err(needed_by_constraint(name, &old));
-            }
+            let Some((old, position)) = self.index_to_drop(name, drop.if_exists, &current)? else { continue };
             self.refuse_if_in_use(&old, "DROP INDEX")?;
             self.refuse_if_pending(old.id, "DROP INDEX", &current, block)?;
-            let table = old.without_index(position);
-            let needing: Vec<_> = current
-                .referring(old.id)
-                .into_iter()
-                .filter(|(child, key)| table.unique_key(&child.foreign_keys[*key].parent_columns).is_none())
-                .collect();
-            if !needing.is_empty() && !drop.cascade {
-                let line = |(child, key): &(Arc<TableDefinition>, usize)| {
-                    let key = &child.foreign_keys[*key].name;
-                    format!("constraint {key} on table {} depends on index {}", child.name, name.name)
-                };
-                let message = format!("cannot drop index {} because other objects depend on it", name.name);
-                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                    .detail(needing.iter().map(line).collect::<Vec<_>>().join("\n"))
-                    .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-            }
-            for (child, key) in needing {
+            for (child, key) in self.constraints_that_need(drop, name, &old, position, &current)? {
                 let (key, child_name) = (&child.foreign_keys[key], &child.name);
                 self.notices.notice(Error::new(
                     SqlState::SUCCESSFUL_COMPLETION,
@@ -319,22 +279,94 @@ impl Session {
             let Some(old) = current.table_by_id(old.id) else { continue };
             block.transaction.lock_table(old.id, TableLockMode::AccessExclusive)?;
             block.transaction.start_statement()?;
-            let table = old.without_index(position);
             block.transaction.drop_tree(old.layout.indexes[position].tree)?;
-            let computed_left = old.computed.len() == table.computed.len();
-            self.put(Arc::new(table), &current, block)?;
+            self.put_without_index(&old, position, &current, block)?;
             if let Some(own) = &block.catalog {
                 current = Arc::clone(own);
             }
-            if !computed_left && let Some(statistics) = current.statistics(old.id) {
-                // What is known of computed values goes by their positions, which are others now.
-                let statistics = statistics.of_columns(old.columns.len());
-                let transaction = &mut block.transaction;
-                self.engine.catalog.write_statistics(transaction, old.id, &statistics)?;
-                current = Arc::new(current.with_statistics(old.id, Arc::new(statistics)));
-                block.catalog = Some(Arc::clone(&current));
-                block.transaction.next_command();
+        }
+        Ok(())
+    }
+
+    /// The index that a DROP INDEX names; `None`: there is none, and that is fine.
+    pub(super) fn index_to_drop(
+        &mut self,
+        name: &ObjectName,
+        if_exists: bool,
+        catalog: &CatalogSnapshot,
+    ) -> Result<Option<(Arc<TableDefinition>, usize)>> {
+        let schema = name.schema.as_deref();
+        let (table, position) = match catalog.relation(schema, &name.name) {
+            Some(Relation::Index(table, position)) => (table, position),
+            Some(other) => return Err(wrong_kind(name, "an index", &other)),
+            None => {
+                let owner = catalog
+                    .tables()
+                    .find(|table| table.row_id_constraint.as_deref() == Some(name.name.as_str()));
+                if let Some(table) = owner {
+                    return Err(needed_by_constraint(name, table));
+                }
+                self.missing_schema(schema, name, if_exists, catalog)?;
+                let state = SqlState::UNDEFINED_OBJECT;
+                self.missing(name, "index", state, if_exists, catalog.index_names())?;
+                return Ok(None);
             }
+        };
+        if table.indexes[position].constraint.is_some() {
+            return Err(needed_by_constraint(name, &table));
+        }
+        Ok(Some((table, position)))
+    }
+
+    /// The foreign keys that refer to the index's columns and to no other index; refused without CASCADE.
+    pub(super) fn constraints_that_need(
+        &self,
+        drop: &DropObjects,
+        name: &ObjectName,
+        old: &TableDefinition,
+        position: usize,
+        catalog: &CatalogSnapshot,
+    ) -> Result<Vec<(Arc<TableDefinition>, usize)>> {
+        let table = old.without_index(position);
+        let needing: Vec<_> = catalog
+            .referring(old.id)
+            .into_iter()
+            .filter(|(child, key)| table.unique_key(&child.foreign_keys[*key].parent_columns).is_none())
+            .collect();
+        if !needing.is_empty() && !drop.cascade {
+            let line = |(child, key): &(Arc<TableDefinition>, usize)| {
+                let key = &child.foreign_keys[*key].name;
+                format!("constraint {key} on table {} depends on index {}", child.name, name.name)
+            };
+            let message = format!("cannot drop index {} because other objects depend on it", name.name);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(needing.iter().map(line).collect::<Vec<_>>().join("\n"))
+                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        Ok(needing)
+    }
+
+    /// Writes the definition without an index.
+    pub(super) fn put_without_index(
+        &self,
+        old: &TableDefinition,
+        position: usize,
+        current: &CatalogSnapshot,
+        block: &mut Block,
+    ) -> Result<()> {
+        let table = old.without_index(position);
+        let computed_left = old.computed.len() == table.computed.len();
+        self.put(Arc::new(table), current, block)?;
+        if !computed_left
+            && let Some(own) = block.catalog.clone()
+            && let Some(statistics) = own.statistics(old.id)
+        {
+            // What is known of computed values goes by their positions, which are others now.
+            let statistics = statistics.of_columns(old.columns.len());
+            let transaction = &mut block.transaction;
+            self.engine.catalog.write_statistics(transaction, old.id, &statistics)?;
+            block.catalog = Some(Arc::new(own.with_statistics(old.id, Arc::new(statistics))));
+            block.transaction.next_command();
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::durability::policy::Durability;
 use crate::error::Result;
 use crate::io::vfs::Vfs;
 use crate::session::definition_gate::DefinitionGate;
+use crate::session::leavings::Leavings;
 use crate::session::locks;
 use crate::session::notifications::NotificationHub;
 use crate::session::sessions::Sessions;
@@ -52,6 +53,8 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Where COPY finds its files.
     pub files: Arc<dyn Vfs>,
+    /// What is left of indexes that were given up.
+    pub(crate) leavings: Leavings,
     /// Who listens to what.
     pub notifications: NotificationHub,
     /// See there.
@@ -91,6 +94,7 @@ impl Engine {
             manager,
             catalog,
             definitions: DefinitionGate::default(),
+            leavings: Leavings::default(),
             notifications: NotificationHub::new(Arc::clone(&memory)),
             memory,
             clock,
@@ -109,6 +113,10 @@ impl Engine {
     /// is no such session.
     pub fn terminate(&self, session: u64) -> bool {
         self.sessions.terminate(session)
+    /// Whether nothing is left of indexes that were given up.
+    #[cfg(test)]
+    pub(crate) fn leavings_are_none(&self) -> bool {
+        self.leavings.are_none()
     }
 
     /// Does what is due by now: for clocks that do not run by themselves.

@@ -200,6 +200,7 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::AlterTable(_) => PreparedKind::AlterTable,
         BoundStatement::CreateIndex(_) => PreparedKind::CreateIndex,
         BoundStatement::DropIndex(_) => PreparedKind::DropIndex,
+        BoundStatement::Reindex(_) => PreparedKind::Reindex,
         BoundStatement::Transaction(TransactionStatement::Begin(_)) => PreparedKind::Begin,
         BoundStatement::Transaction(TransactionStatement::Commit { .. }) => PreparedKind::Commit,
         BoundStatement::Transaction(TransactionStatement::Rollback { .. }) => PreparedKind::Rollback,
@@ -269,6 +270,7 @@ impl Prepared {
             | BoundStatement::AlterTable(_)
             | BoundStatement::CreateIndex(_)
             | BoundStatement::DropIndex(_)
+            | BoundStatement::Reindex(_)
             | BoundStatement::Truncate(_)
             | BoundStatement::CreateView(_)
             | BoundStatement::CreateSequence(_)

@@ -68,6 +68,8 @@ pub enum PreparedKind {
     CreateIndex,
     /// DROP INDEX.
     DropIndex,
+    /// REINDEX.
+    Reindex,
     /// BEGIN, START TRANSACTION.
     Begin,
     /// COMMIT, END.
@@ -156,6 +158,7 @@ impl PreparedKind {
             PreparedKind::DropTable => "DROP TABLE",
             PreparedKind::CreateIndex => "CREATE INDEX",
             PreparedKind::DropIndex => "DROP INDEX",
+            PreparedKind::Reindex => "REINDEX",
             PreparedKind::Begin => "BEGIN",
             PreparedKind::Commit => "COMMIT",
             PreparedKind::Rollback | PreparedKind::RollbackTo => "ROLLBACK",
@@ -200,6 +203,7 @@ impl PreparedKind {
                 | PreparedKind::DropTable
                 | PreparedKind::CreateIndex
                 | PreparedKind::DropIndex
+                | PreparedKind::Reindex
                 | PreparedKind::CreateView
                 | PreparedKind::DropView
                 | PreparedKind::CreateTableAs

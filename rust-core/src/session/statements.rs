@@ -179,7 +179,22 @@ VACUUM [ ( { FULL | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], .
         "Removes all rows of tables, while nobody else reads or changes them. Tables that refer to them are listed too, or CASCADE empties them as well. With RESTART IDENTITY the sequences of their columns begin anew.",
         "TRUNCATE names",
     ),
-    works("DROP INDEX", "DROP INDEX [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]", "Removes indexes.", "DROP INDEX people_name"),
+    works(
+        "REINDEX",
+        "REINDEX [ ( CONCURRENTLY [ boolean ] ) ] { INDEX | TABLE | SCHEMA | DATABASE } [ CONCURRENTLY ] name",
+        "Makes an index, or all of a table, of a schema or of the database, anew from the rows, whatever stands in them. \
+         Until the new one is whole the old one is used, also after a crash. CONCURRENTLY: others go on reading and writing \
+         the table meanwhile; not inside a transaction block, nor are SCHEMA and DATABASE.",
+        "REINDEX TABLE people",
+    ),
+    works(
+        "DROP INDEX",
+        "DROP INDEX [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]
+DROP INDEX CONCURRENTLY [ IF EXISTS ] name",
+        "Removes indexes. CONCURRENTLY: others go on reading and writing the table meanwhile; not inside a transaction block; \
+         where it is cancelled while it waits for readers, the index stays as it was.",
+        "DROP INDEX people_name",
+    ),
     works(
         "DROP TABLE",
         "DROP TABLE [ IF EXISTS ] name, ... [ CASCADE | RESTRICT ]",
@@ -330,7 +345,6 @@ SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
     refused("PREPARE", "PREPARE p AS SELECT 1"),
     refused("REASSIGN OWNED", "REASSIGN OWNED BY a TO b"),
     refused("REFRESH MATERIALIZED VIEW", "REFRESH MATERIALIZED VIEW v"),
-    refused("REINDEX", "REINDEX TABLE people"),
     refused("REVOKE", "REVOKE SELECT ON people FROM somebody"),
     refused("SECURITY LABEL", "SECURITY LABEL ON TABLE people IS 'x'"),
 ];

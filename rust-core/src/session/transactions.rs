@@ -191,6 +191,7 @@ impl Session {
         if let Err(error) = self.engine.after_commit() {
             self.notices.warning(error);
         }
+        self.clear_leavings();
     }
 
     /// Forgets the block: what is left of it is rolled back, settings revert as they should.

@@ -37,6 +37,7 @@ impl Session {
                 "cannot execute VACUUM in a read-only database",
             ));
         }
+        self.clear_leavings();
         let (_, catalog) = self.current_catalog();
         let arena = Arena::new();
         let BoundStatement::Vacuum { targets, analyze } = prepared::bind_again(statement, &catalog, &arena)?

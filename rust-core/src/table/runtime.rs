@@ -36,18 +36,45 @@ impl Counter {
 #[derive(Debug, Default)]
 pub struct IndexRuntime {
     usable_from: AtomicU64,
-    unfinished: bool,
+    stage: Stage,
+}
+
+/// Where an index stands between coming and going.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+enum Stage {
+    #[default]
+    Usable,
+    Filling,
+    Leaving,
 }
 
 impl IndexRuntime {
-    /// Of an index that is being filled beside writers.
-    pub fn of_unfinished() -> IndexRuntime {
-        IndexRuntime { unfinished: true, ..IndexRuntime::default() }
+    /// Of an index that has what every snapshot from this commit on sees.
+    pub fn of_usable_from(timestamp: Lsn) -> IndexRuntime {
+        let runtime = IndexRuntime::default();
+        runtime.set_usable_from(timestamp);
+        runtime
     }
 
-    /// Whether the index is still being filled: writers keep it, and nobody reads it. Such a definition is never stored.
+    /// Of an index that is being filled beside writers.
+    pub fn of_unfinished() -> IndexRuntime {
+        IndexRuntime { stage: Stage::Filling, ..IndexRuntime::default() }
+    }
+
+    /// Of an index that goes as soon as those have ended who may read it.
+    pub fn of_leaving() -> IndexRuntime {
+        IndexRuntime { stage: Stage::Leaving, ..IndexRuntime::default() }
+    }
+
+    /// Whether the index is still being filled, or leaves: writers keep it, and nobody begins to read it. Such a definition
+    /// is never stored.
     pub fn is_unfinished(&self) -> bool {
-        self.unfinished
+        self.stage != Stage::Usable
+    }
+
+    /// Whether the index lacks entries.
+    pub fn is_filling(&self) -> bool {
+        self.stage == Stage::Filling
     }
 
     /// Snapshots before this commit do not see the entries of rows that they do see: the index was made after

@@ -127,6 +127,8 @@ pub struct LockManager {
     hasher: foldhash::quality::RandomState,
     shards: Box<[CachePadded<Mutex<Shard>>]>,
     pub(super) graph: Mutex<WaitGraph>,
+    /// How many want to know when transactions have ended.
+    pub(super) listeners: AtomicU32,
     pub(super) owners: RwLock<Vec<Arc<LockOwner>>>,
     /// Holders of, and waiters for, strong modes: while it is above zero weak locks go to the lock table.
     strong: Box<[AtomicU32]>,
@@ -154,6 +156,7 @@ impl LockManager {
             hasher: foldhash::quality::RandomState::default(),
             shards: (0..SHARD_COUNT).map(|_| shard()).collect(),
             graph: Mutex::default(),
+            listeners: AtomicU32::new(0),
             owners: RwLock::new(Vec::new()),
             strong: (0..STRONG_COUNT).map(|_| AtomicU32::new(0)).collect(),
             runs: LockRuns::default(),

@@ -11,6 +11,7 @@ use crate::transaction::lock_manager::{LockManager, LockOwner, LockTarget, Reque
 use crate::transaction::lock_modes::Mode;
 use crate::transaction::lock_table::{Answer, Entry, Waiter};
 use crate::transaction::lock_view::LockedObject;
+use crate::transaction::lockers::{Listener, Lockers};
 use crate::transaction::types::LockOutcome;
 use hashbrown::HashMap;
 use std::time::Duration;
@@ -25,26 +26,30 @@ pub(super) struct WaitGraph {
     /// Which owner of a session waits. A session has several (its transactions, its advisory locks) and one thread:
     /// what waits for any of them waits for the one that waits.
     by_session: HashMap<u64, u32>,
+    /// Who wants to know when transactions have ended.
+    pub(super) listeners: Vec<Listener>,
 }
 
 pub(super) struct WaitRecord {
-    hash: u64,
-    session: u64,
+    pub(super) hash: u64,
+    pub(super) session: u64,
     pub(super) mode: Mode,
     pub(super) target: LockedObject,
     /// Unix microseconds.
     pub(super) since: i64,
+    /// Transactions that are waited for instead of the lock.
+    pub(super) lockers: Option<Arc<Lockers>>,
 }
 
 impl WaitGraph {
-    fn insert(&mut self, owner: u32, record: WaitRecord) {
+    pub(super) fn insert(&mut self, owner: u32, record: WaitRecord) {
         if record.session != 0 {
             self.by_session.insert(record.session, owner);
         }
         self.waiting.insert(owner, record);
     }
 
-    fn remove(&mut self, owner: u32) {
+    pub(super) fn remove(&mut self, owner: u32) {
         if let Some(record) = self.waiting.remove(&owner)
             && self.by_session.get(&record.session) == Some(&owner)
         {
@@ -92,6 +97,7 @@ impl LockManager {
             mode: request.mode,
             target: target.into(),
             since: self.clock.unix_micros(),
+            lockers: None,
         };
         graph.insert(owner.id, record);
         if let Err(cycle) = self.resolve_cycles(&graph, owner.id) {
@@ -163,7 +169,7 @@ impl LockManager {
     }
 
     /// Undoes soft cycles through `start`; else gives a cycle that cannot be undone.
-    fn resolve_cycles(&self, graph: &WaitGraph, start: u32) -> std::result::Result<(), Vec<Wait>> {
+    pub(super) fn resolve_cycles(&self, graph: &WaitGraph, start: u32) -> std::result::Result<(), Vec<Wait>> {
         // Most who begin to wait are waited for by nobody: then they close no cycle.
         if !self.is_waited_for(graph, start) {
             return Ok(());
@@ -198,6 +204,9 @@ impl LockManager {
                         .is_some_and(|owner| owner.session.load(Ordering::Relaxed) == own.session)
         };
         graph.waiting.iter().any(|(_, record)| {
+            if let Some(lockers) = &record.lockers {
+                return lockers.left().into_iter().any(is_own);
+            }
             let shard = self.shard(record.hash).lock();
             let Some(Entry::Many(queue)) = shard.entries.get(&record.hash) else { return false };
             let holds = queue
@@ -213,13 +222,20 @@ impl LockManager {
     /// Whom `owner` waits for.
     pub(super) fn blockers(&self, graph: &WaitGraph, owner: u32, out: &mut Vec<Blocker>) {
         let Some(record) = graph.waiting.get(&owner) else { return };
+        let standing_for = |holder: u32| {
+            let waits = graph.by_session.get(&self.session_of(holder));
+            Blocker { owner: *waits.unwrap_or(&holder), soft: false }
+        };
+        if let Some(lockers) = &record.lockers {
+            out.extend(lockers.left().into_iter().map(standing_for));
+            return;
+        }
         let shard = self.shard(record.hash).lock();
         let Some(Entry::Many(queue)) = shard.entries.get(&record.hash) else { return };
         let Some(position) = queue.waiters.iter().position(|waiter| waiter.owner.id == owner) else { return };
         for (holder, modes) in &queue.holders {
             if *holder != owner && record.mode.conflicts_with(*modes) {
-                let waits = graph.by_session.get(&self.session_of(*holder));
-                out.push(Blocker { owner: *waits.unwrap_or(holder), soft: false });
+                out.push(standing_for(*holder));
             }
         }
         for earlier in queue.waiters.iter().take(position) {
@@ -230,7 +246,7 @@ impl LockManager {
     }
 
     /// A cycle in words that outlive the graph.
-    fn standoffs(&self, graph: &WaitGraph, cycle: &[Wait]) -> Vec<Standoff> {
+    pub(super) fn standoffs(&self, graph: &WaitGraph, cycle: &[Wait]) -> Vec<Standoff> {
         let who = |owner: u32| match self.session_of(owner) {
             0 => u64::from(owner),
             session => session,
@@ -249,7 +265,7 @@ impl LockManager {
             .collect()
     }
 
-    fn deadlock_error(&self, standoffs: &[Standoff]) -> Error {
+    pub(super) fn deadlock_error(&self, standoffs: &[Standoff]) -> Error {
         let lines: Vec<String> = standoffs
             .iter()
             .map(|standoff| {
@@ -266,7 +282,9 @@ impl LockManager {
 
     /// Grants a waiter that only the order of the queue keeps waiting.
     fn let_past(&self, graph: &WaitGraph, waiter: u32) -> bool {
-        let Some(record) = graph.waiting.get(&waiter) else { return false };
+        let Some(record) = graph.waiting.get(&waiter).filter(|record| record.lockers.is_none()) else {
+            return false;
+        };
         let mut shard = self.shard(record.hash).lock();
         let Some(Entry::Many(queue)) = shard.entries.get_mut(&record.hash) else { return false };
         let Some(index) = queue.waiters.iter().position(|other| other.owner.id == waiter) else {
@@ -281,7 +299,7 @@ impl LockManager {
 }
 
 /// An edge of a cycle, with sessions for owners.
-struct Standoff {
+pub(super) struct Standoff {
     waiter: u64,
     mode: Mode,
     object: LockedObject,

@@ -177,9 +177,10 @@ impl TransactionManager {
     ) -> Transaction {
         let pooled = self.pool.pop().or_else(|| self.overflow.lock().pop());
         let scratch = pooled.unwrap_or_else(|| {
+            let owner = self.locks.add_owner();
             Box::new(Scratch {
-                slot: self.snapshots.add_slot(),
-                owner: self.locks.add_owner(),
+                slot: self.snapshots.add_slot_of(owner.id()),
+                owner,
                 locks: HeldLocks::new(&self.memory),
                 streaks: AppendStreaks::default(),
                 escalation: Escalation::new(&self.memory),
@@ -213,6 +214,7 @@ impl TransactionManager {
     pub(super) fn undo(&self, mut scratch: Box<Scratch>) {
         self.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
         scratch.slot.release();
+        self.locks.transaction_ended(&scratch.owner);
         self.collect_some_garbage();
         self.count_rollback();
         self.give_back(scratch);

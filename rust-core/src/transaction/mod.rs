@@ -23,6 +23,7 @@ mod lock_set;
 mod lock_table;
 pub mod lock_view;
 mod lock_wait;
+pub mod lockers;
 pub mod manager;
 mod mvcc;
 mod own_range;

@@ -12,9 +12,10 @@
 
 use crate::common::ids::Lsn;
 use crate::common::planted::{PlantedFault, is_planted};
-use crate::common::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::common::sync::{Arc, RwLock, yield_now};
 use crossbeam::utils::CachePadded;
+use smallvec::SmallVec;
 
 /// Slot value: nobody reads through this slot.
 const FREE: u64 = u64::MAX;
@@ -23,7 +24,15 @@ const STARTING: u64 = u64::MAX - 1;
 
 /// One reader's place in the registry; reused from transaction to transaction.
 #[derive(Debug)]
-pub struct SnapshotSlot(CachePadded<AtomicU64>);
+pub struct SnapshotSlot(CachePadded<AtomicU64>, SlotUse);
+
+/// Whose slot it is.
+#[derive(Debug)]
+struct SlotUse {
+    owner: u32,
+    /// The transaction keeps its snapshot from statement to statement.
+    keeps: AtomicBool,
+}
 
 impl SnapshotSlot {
     /// Gives the snapshot back: versions that only it needed may go.
@@ -39,6 +48,11 @@ impl SnapshotSlot {
                 value => return value,
             }
         }
+    }
+
+    /// Says whether the next transaction keeps its snapshot from statement to statement.
+    pub(super) fn set_keeps(&self, keeps: bool) {
+        self.1.keeps.store(keeps, Ordering::Relaxed);
     }
 
     /// Whether a snapshot is registered here.
@@ -69,7 +83,13 @@ impl SnapshotRegistry {
 
     /// A new slot; it lives as long as the registry, so callers keep and reuse it.
     pub fn add_slot(&self) -> Arc<SnapshotSlot> {
-        let slot = Arc::new(SnapshotSlot(CachePadded::new(AtomicU64::new(FREE))));
+        self.add_slot_of(0)
+    }
+
+    /// The same, for an owner of locks.
+    pub(super) fn add_slot_of(&self, owner: u32) -> Arc<SnapshotSlot> {
+        let keeps = AtomicBool::new(false);
+        let slot = Arc::new(SnapshotSlot(CachePadded::new(AtomicU64::new(FREE)), SlotUse { owner, keeps }));
         self.slots.write().push(Arc::clone(&slot));
         slot
     }
@@ -123,6 +143,14 @@ impl SnapshotRegistry {
             self.refused_below.fetch_max(oldest.0 + 1, Ordering::SeqCst);
         }
         is_old
+    }
+
+    /// The owners of snapshots that do not see the commit `timestamp` and are kept from statement to statement.
+    pub(super) fn keepers_below(&self, timestamp: Lsn) -> SmallVec<[u32; 8]> {
+        let slots = self.slots.read();
+        let is_meant =
+            |slot: &&Arc<SnapshotSlot>| slot.1.keeps.load(Ordering::Relaxed) && slot.settled() < timestamp.0;
+        slots.iter().filter(is_meant).map(|slot| slot.1.owner).collect()
     }
 
     /// Snapshots registered now.

@@ -22,6 +22,7 @@ use crate::transaction::commit::raised;
 use crate::transaction::commit_history::{SerializableReads, read_write_conflict};
 use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::lock_manager::LockOwner;
+use crate::transaction::lockers::Awaited;
 use crate::transaction::manager::{Scratch, TransactionManager};
 use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
@@ -105,6 +106,7 @@ impl Transaction {
     ) -> Transaction {
         // What is only read is as of the snapshot, which is a state between two commits.
         let is_validated = isolation == IsolationLevel::Serializable && !read_only;
+        scratch.slot.set_keeps(isolation.keeps_snapshot());
         let serializable =
             is_validated.then(|| Box::new(RefCell::new(SerializableReads::new(manager.memory()))));
         Transaction {
@@ -819,6 +821,27 @@ impl Transaction {
         manager.locks.try_lock_table(&scratch.owner, &mut scratch.locks, table, mode)
     }
 
+    /// Waits until every other session's transaction has ended that holds a lock on the table now which `mode` would meet.
+    /// Takes no lock, and keeps nobody from taking one meanwhile.
+    /// # Errors
+    /// As [`Transaction::lock_row`].
+    pub fn await_lockers(&mut self, table: ObjectId, mode: TableLockMode) -> Result<()> {
+        self.await_transactions(table, Awaited::Table(mode))
+    }
+
+    /// Waits until every other session's transaction has ended that keeps a snapshot now which does not see the commit
+    /// `timestamp`: others take a new one with their next statement. It is shown as a wait at `table`.
+    /// # Errors
+    /// As [`Transaction::lock_row`].
+    pub fn await_snapshots_below(&mut self, timestamp: Lsn, table: ObjectId) -> Result<()> {
+        let manager = Arc::clone(&self.manager);
+        self.await_transactions(table, Awaited::Snapshots(&manager.snapshots, timestamp))
+    }
+
+    fn await_transactions(&self, table: ObjectId, awaited: Awaited<'_>) -> Result<()> {
+        self.manager.locks.await_lockers(&self.scratch().owner, table, awaited, &self.cancel)
+    }
+
     /// Makes everything visible without waiting until it is durable: it will be before any later commit is.
     /// # Errors
     /// As [`Transaction::commit`].
@@ -845,6 +868,7 @@ impl Transaction {
         // Locks outlive publication; the own snapshot would hold up the horizon.
         self.manager.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
         scratch.slot.release();
+        self.manager.locks.transaction_ended(&scratch.owner);
         match &result {
             Ok(Some(timestamp)) => self.manager.clean_up_after(&scratch, *timestamp),
             Ok(None) => self.manager.collect_some_garbage(),

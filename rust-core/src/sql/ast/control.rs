@@ -166,6 +166,36 @@ pub struct Vacuum<'a> {
     pub span: Span,
 }
 
+/// REINDEX.
+#[derive(Clone, Copy, Debug)]
+pub struct Reindex<'a> {
+    /// (…).
+    pub options: &'a [UtilityOption<'a>],
+    /// What is named.
+    pub kind: ReindexKind,
+    /// CONCURRENTLY behind the kind.
+    pub concurrently: bool,
+    /// The name.
+    pub name: ObjectName<'a>,
+    /// Its text.
+    pub span: Span,
+}
+
+/// What REINDEX makes anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReindexKind {
+    /// An index.
+    Index,
+    /// All indexes of a table.
+    Table,
+    /// Of the tables of a schema.
+    Schema,
+    /// Of the tables of the database.
+    Database,
+    /// Of the system's own tables.
+    System,
+}
+
 /// COPY.
 #[derive(Clone, Copy, Debug)]
 pub struct Copy<'a> {

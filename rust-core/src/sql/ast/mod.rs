@@ -12,7 +12,7 @@ pub mod query;
 
 use crate::sql::ast::control::{
     Analyze, Comment, Copy as CopyStatement, Deallocate, Discard, Execute, Explain, LockTable, Notify,
-    Prepare, Set, Show, TransactionControl, Vacuum,
+    Prepare, Reindex, Set, Show, TransactionControl, Vacuum,
 };
 use crate::sql::ast::define::{
     AlterSequence, AlterTable, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateTableAs,
@@ -202,6 +202,8 @@ pub enum Statement<'a> {
     Analyze(&'a Analyze<'a>),
     /// VACUUM.
     Vacuum(&'a Vacuum<'a>),
+    /// REINDEX.
+    Reindex(&'a Reindex<'a>),
     /// CHECKPOINT.
     Checkpoint {
         /// Where the keyword stands.

@@ -53,6 +53,8 @@ pub enum BoundStatement {
     CreateIndex(CreateIndex),
     /// DROP INDEX.
     DropIndex(DropObjects),
+    /// REINDEX.
+    Reindex(Reindex),
     /// BEGIN, COMMIT, ROLLBACK, SET TRANSACTION.
     Transaction(TransactionStatement),
     /// SET.
@@ -526,6 +528,39 @@ pub struct DropObjects {
     pub if_exists: bool,
     /// CASCADE.
     pub cascade: bool,
+    /// CONCURRENTLY: of an index.
+    pub concurrently: bool,
+}
+
+/// REINDEX. The executing session looks the name up.
+#[derive(Clone, Debug)]
+pub struct Reindex {
+    /// What is named.
+    pub kind: ReindexKind,
+    /// The name; of a schema or a database without a schema.
+    pub name: ObjectName,
+    /// CONCURRENTLY.
+    pub concurrently: bool,
+}
+
+impl Reindex {
+    /// Whether it is of several tables, each in a transaction of its own.
+    pub fn is_of_many(&self) -> bool {
+        matches!(self.kind, ReindexKind::Schema | ReindexKind::Database)
+    }
+}
+
+/// What REINDEX makes anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReindexKind {
+    /// An index.
+    Index,
+    /// All indexes of a table.
+    Table,
+    /// Of the tables of a schema.
+    Schema,
+    /// Of the tables of the database.
+    Database,
 }
 
 /// What a transaction asks for; `None` leaves the session's default.

@@ -1,17 +1,18 @@
 //! Transactions, settings and the statements that are not there yet.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::control::{
-    Isolation, LockTable, Notify, Set, SetValue, TransactionControl, TransactionKind,
-    TransactionModes as AstModes,
+    Isolation, LockTable, Notify, Reindex as AstReindex, ReindexKind as AstReindexKind, Set, SetValue,
+    TransactionControl, TransactionKind, TransactionModes as AstModes,
 };
 use crate::sql::ast::expression::Literal;
 use crate::sql::ast::{Span, Statement};
 use crate::sql::binder::Binder;
 use crate::sql::binder::bound::{
-    BoundIsolation, BoundStatement, LockTables, NotificationStatement, ObjectName, SetStatement,
-    TransactionModes, TransactionStatement,
+    BoundIsolation, BoundStatement, LockTables, NotificationStatement, ObjectName, Reindex, ReindexKind,
+    SetStatement, TransactionModes, TransactionStatement,
 };
+use crate::sql::binder::explain::boolean;
 
 /// BEGIN, COMMIT, ROLLBACK and SET TRANSACTION.
 pub(super) fn bind_transaction(control: &TransactionControl<'_>) -> Result<BoundStatement> {
@@ -99,6 +100,45 @@ impl Binder<'_> {
         }
         Ok(BoundStatement::Lock(LockTables { tables, mode: lock.mode, no_wait: lock.no_wait }))
     }
+}
+
+/// REINDEX.
+pub(super) fn bind_reindex(reindex: &AstReindex<'_>) -> Result<BoundStatement> {
+    let mut concurrently = reindex.concurrently;
+    for option in reindex.options {
+        let (name, position) = (option.name.text, option.name.position());
+        match name {
+            "concurrently" => concurrently = boolean(option)?,
+            "verbose" if option.value.is_some() && !boolean(option)? => {}
+            "verbose" | "tablespace" => {
+                let what = format!("REINDEX with {}", name.to_ascii_uppercase());
+                return Err(Error::not_supported(what).at(position));
+            }
+            _ => {
+                let message = format!("unrecognized REINDEX option \"{name}\"");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position));
+            }
+        }
+    }
+    let name = reindex.name;
+    let kind = match reindex.kind {
+        AstReindexKind::Index => ReindexKind::Index,
+        AstReindexKind::Table => ReindexKind::Table,
+        AstReindexKind::Schema => ReindexKind::Schema,
+        AstReindexKind::Database => ReindexKind::Database,
+        AstReindexKind::System => {
+            return Err(Error::not_supported("REINDEX SYSTEM").at(reindex.span.position()));
+        }
+    };
+    if name.parts.len() > 2 {
+        return Err(Error::not_supported("a reference to another database").at(name.position()));
+    }
+    let name = ObjectName {
+        schema: name.schema().map(|schema| schema.text.to_owned()),
+        name: name.object().text.to_owned(),
+        position: name.position(),
+    };
+    Ok(BoundStatement::Reindex(Reindex { kind, name, concurrently }))
 }
 
 /// LISTEN, UNLISTEN, NOTIFY.

@@ -515,9 +515,6 @@ fn default_and_identity(column: &str, table: &str) -> Error {
 
 /// DROP TABLE and DROP INDEX.
 pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Result<BoundStatement> {
-    if let Some(span) = drop.concurrently {
-        return Err(Error::not_supported("CONCURRENTLY").at(span.position()));
-    }
     let mut names = Vec::with_capacity(drop.names.len());
     for name in drop.names {
         if name.parts.len() > 2 {
@@ -529,7 +526,8 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
             position: name.position(),
         });
     }
-    let objects = DropObjects { names, if_exists: drop.if_exists, cascade: drop.cascade };
+    let concurrently = drop.concurrently.is_some();
+    let objects = DropObjects { names, if_exists: drop.if_exists, cascade: drop.cascade, concurrently };
     match drop.kind {
         ObjectKind::Table => Ok(BoundStatement::DropTable(objects)),
         ObjectKind::Index => Ok(BoundStatement::DropIndex(objects)),

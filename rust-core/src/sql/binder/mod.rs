@@ -90,6 +90,7 @@ pub fn bind(
         Statement::Explain(explain) => binder.bind_explain(explain),
         Statement::Analyze(analyze) => binder.bind_analyze(analyze),
         Statement::Vacuum(vacuum) => binder.bind_vacuum(vacuum),
+        Statement::Reindex(reindex) => control::bind_reindex(reindex),
         Statement::Copy(copy) => binder.bind_copy(copy),
         Statement::LockTable(lock) => binder.bind_lock(lock),
         Statement::Truncate(truncate) => binder.bind_truncate(truncate),

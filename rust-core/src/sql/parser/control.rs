@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::sql::ast::control::{
     Analyze, Comment, Copy, CopySource, CopyTarget, Deallocate, Discard, DiscardKind, Execute, Explain,
-    Isolation, LockTable, MaintenanceTarget, Notify, Prepare, Set, SetValue, SettingValue, Show,
-    TransactionControl, TransactionKind, TransactionModes, UtilityOption, Vacuum,
+    Isolation, LockTable, MaintenanceTarget, Notify, Prepare, Reindex, ReindexKind, Set, SetValue,
+    SettingValue, Show, TransactionControl, TransactionKind, TransactionModes, UtilityOption, Vacuum,
 };
 use crate::sql::ast::define::{ObjectKind, OptionValue};
 use crate::sql::ast::expression::Literal;
@@ -439,6 +439,30 @@ impl<'a> Parser<'a> {
         };
         let targets = self.maintenance_targets()?;
         Ok(Statement::Vacuum(self.arena.alloc(Vacuum { options, targets, span: self.span_from(start) })))
+    }
+
+    pub(super) fn reindex(&mut self) -> Result<Statement<'a>> {
+        let start = self.advance().start;
+        let options = if self.is(TokenKind::LeftParenthesis) { self.utility_options()? } else { &[] };
+        let kind = match self.keyword() {
+            Some(Keyword::Index) => ReindexKind::Index,
+            Some(Keyword::Table) => ReindexKind::Table,
+            Some(Keyword::Schema) => ReindexKind::Schema,
+            Some(Keyword::Database) => ReindexKind::Database,
+            Some(Keyword::System) => ReindexKind::System,
+            _ => return self.unexpected(),
+        };
+        self.advance();
+        let concurrently = self.accept_word(Keyword::Concurrently);
+        let name = match kind {
+            ReindexKind::Index | ReindexKind::Table => self.object_name()?,
+            ReindexKind::Schema | ReindexKind::Database | ReindexKind::System => {
+                let name = self.name()?;
+                ObjectName { parts: std::slice::from_ref(self.arena.alloc(name)) }
+            }
+        };
+        let span = self.span_from(start);
+        Ok(Statement::Reindex(self.arena.alloc(Reindex { options, kind, concurrently, name, span })))
     }
 
     #[inline(never)]

@@ -73,20 +73,7 @@ impl<'a> Parser<'a> {
             Keyword::Comment => self.comment(),
             Keyword::Listen | Keyword::Unlisten | Keyword::Notify => self.notify(keyword),
             Keyword::Lock => self.lock_table(),
-            Keyword::Reindex => {
-                let start = self.advance().start as usize;
-                match self.token.kind {
-                    TokenKind::LeftParenthesis
-                    | TokenKind::Keyword(
-                        Keyword::Index
-                        | Keyword::Table
-                        | Keyword::Schema
-                        | Keyword::Database
-                        | Keyword::System,
-                    ) => Err(Error::not_supported("REINDEX").at(start)),
-                    _ => self.unexpected(),
-                }
-            }
+            Keyword::Reindex => self.reindex(),
             Keyword::Call
             | Keyword::Close
             | Keyword::Cluster

@@ -13,6 +13,7 @@ use crate::error::{Result, SqlState};
 use crate::io::event_count::event_count;
 use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::lock_manager::{LockManager, LockOwner};
+use crate::transaction::lockers::Awaited;
 use crate::transaction::types::{LockOutcome, RowLockMode, TableLockMode};
 use std::sync::Barrier;
 use std::time::Duration;
@@ -601,4 +602,85 @@ fn all_beyond_so_many_savepoints_share_a_set_and_go_with_it() {
     assert!(manager.runs.states().len() <= 32);
     one.release();
     assert!(manager.runs.states().is_empty());
+}
+
+/// Waits in a thread of its own as `Transaction::await_lockers` does, for those that meet SHARE.
+fn await_writers(holder: &Holder<'_>, table: u32) -> impl FnOnce() -> Result<()> + Send {
+    let (manager, owner, cancel) = (holder.manager, Arc::clone(&holder.owner), holder.cancel.clone());
+    let awaited = Awaited::Table(TableLockMode::Share);
+    move || manager.await_lockers(&owner, ObjectId(table), awaited, &cancel)
+}
+
+/// What a transaction's end does.
+fn end(holder: &mut Holder<'_>) {
+    holder.release();
+    holder.manager.transaction_ended(&holder.owner);
+}
+
+#[test]
+fn who_waits_for_lockers_waits_for_those_there_are_and_keeps_nobody_out() {
+    let (memory, manager) = setup();
+    let new = || Holder::new(&manager, &memory);
+    let (mut one, mut two, mut reader, mut late) = (new(), new(), new(), new());
+    one.table(7, TableLockMode::RowExclusive).unwrap();
+    two.table(7, TableLockMode::RowExclusive).unwrap();
+    reader.table(7, TableLockMode::AccessShare).unwrap();
+    let builder = new();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(await_writers(&builder, 7));
+        until(|| manager.waiting_count() == 1);
+        let waits = manager.waits();
+        assert_eq!((waits.len(), waits[0].mode, waits[0].granted), (1, "ShareLock", false));
+        late.table(7, TableLockMode::RowExclusive).unwrap();
+        end(&mut one);
+        assert!(!waiting.is_finished());
+        // A return to a savepoint is no end.
+        two.release();
+        assert!(!waiting.is_finished());
+        assert_eq!(manager.waiting_count(), 1);
+        end(&mut two);
+        waiting.join().unwrap().unwrap();
+    });
+    assert_eq!(manager.waiting_count(), 0);
+    assert!(await_writers(&new(), 8)().is_ok());
+    assert!(!manager.lockers(0, ObjectId(7), TableLockMode::Share).are_gone());
+    end(&mut late);
+    assert!(manager.lockers(0, ObjectId(7), TableLockMode::Share).are_gone());
+    assert!(!manager.lockers(0, ObjectId(7), TableLockMode::AccessExclusive).are_gone());
+}
+
+#[test]
+fn who_waits_for_lockers_is_part_of_deadlocks_and_can_be_cancelled() {
+    let (memory, manager) = setup();
+    let (mut one, mut builder) = (Holder::new(&manager, &memory), Holder::new(&manager, &memory));
+    one.table(7, TableLockMode::RowExclusive).unwrap();
+    builder.table(7, TableLockMode::ShareUpdateExclusive).unwrap();
+    let cancel = builder.cancel.clone();
+    std::thread::scope(|scope| {
+        cancel.start_statement();
+        let waiting = scope.spawn(await_writers(&builder, 7));
+        until(|| manager.waiting_count() == 1);
+        let error = one.table(7, TableLockMode::ShareUpdateExclusive).unwrap_err();
+        assert_eq!(error.state(), SqlState::DEADLOCK_DETECTED);
+        cancel.cancel(0);
+        assert_eq!(waiting.join().unwrap().unwrap_err().state(), SqlState::QUERY_CANCELED);
+    });
+    assert_eq!(manager.waiting_count(), 0);
+    // The other way round: the one that closes the cycle waits for lockers.
+    builder.cancel.start_statement();
+    std::thread::scope(|scope| {
+        let cancel = one.cancel.clone();
+        cancel.start_statement();
+        let waiting = scope.spawn(move || {
+            let result = one.table(7, TableLockMode::ShareUpdateExclusive);
+            end(&mut one);
+            result
+        });
+        until(|| manager.waiting_count() == 1);
+        assert_eq!(await_writers(&builder, 7)().unwrap_err().state(), SqlState::DEADLOCK_DETECTED);
+        cancel.cancel(0);
+        assert!(waiting.join().unwrap().is_err());
+    });
+    await_writers(&builder, 7)().unwrap();
+    assert_eq!(manager.waiting_count(), 0);
 }
