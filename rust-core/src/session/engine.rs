@@ -113,6 +113,8 @@ impl Engine {
     /// is no such session.
     pub fn terminate(&self, session: u64) -> bool {
         self.sessions.terminate(session)
+    }
+
     /// Whether nothing is left of indexes that were given up.
     #[cfg(test)]
     pub(crate) fn leavings_are_none(&self) -> bool {

@@ -7,6 +7,7 @@
 //! given back without one: those who wait for snapshots also look by themselves now and then.
 
 use crate::common::cancel::CancelToken;
+use crate::common::event_count::EventCount;
 use crate::common::ids::{Lsn, ObjectId};
 use crate::common::sync::atomic::Ordering;
 use crate::common::sync::{Arc, Mutex, Weak};
@@ -21,7 +22,7 @@ use crate::transaction::types::TableLockMode;
 use smallvec::SmallVec;
 use std::time::Duration;
 
-/// So often a waiter looks at what nobody tells it: its clock, and snapshots.
+/// So often a waiter looks at what nobody tells it: snapshots, and a clock that does not run by itself (a test's).
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Transactions that held something at one moment; each goes from the list when it has ended. Threads: any.
@@ -44,8 +45,8 @@ impl Lockers {
 #[derive(Debug)]
 pub(super) struct Listener {
     lockers: Weak<Lockers>,
-    /// Who sleeps until then.
-    waiter: Option<Arc<LockOwner>>,
+    /// What it sleeps on, if it does.
+    events: Option<Arc<dyn EventCount>>,
 }
 
 /// What is waited for.
@@ -60,7 +61,8 @@ pub(super) enum Awaited<'a> {
 impl LockManager {
     /// The transactions, but those of `session`, that hold a lock on `table` that `mode` would meet.
     pub fn lockers(&self, session: u64, table: ObjectId, mode: TableLockMode) -> Arc<Lockers> {
-        self.listen(&mut self.graph.lock(), (session, table), Awaited::Table(mode), None)
+        let graph = &mut self.graph.lock();
+        self.listen(graph, (session, table), Awaited::Table(mode), |_| false, None)
     }
 
     /// Waits until all such transactions have ended; those of the owner's session do not count. A return to a savepoint that
@@ -76,8 +78,8 @@ impl LockManager {
     ) -> Result<()> {
         let mut graph = self.graph.lock();
         let session = owner.session.load(Ordering::Relaxed);
-        *owner.granted.lock() = false;
-        let lockers = self.listen(&mut graph, (session, table), awaited, Some(owner));
+        let (is_own, events) = (|other: u32| other == owner.id, Some(cancel.events()));
+        let lockers = self.listen(&mut graph, (session, table), awaited, is_own, events);
         if lockers.are_gone() {
             return Ok(());
         }
@@ -104,39 +106,39 @@ impl LockManager {
             return Err(self.deadlock_error(&standoffs));
         }
         drop(graph);
-        let result = self.sleep_until_gone(owner, &lockers, awaited, cancel);
+        let result = self.sleep_until_gone(&lockers, awaited, cancel);
         self.graph.lock().remove(owner.id);
         result
     }
 
-    fn sleep_until_gone(
-        &self,
-        owner: &LockOwner,
-        lockers: &Lockers,
-        awaited: Awaited<'_>,
-        cancel: &CancelToken,
-    ) -> Result<()> {
+    fn sleep_until_gone(&self, lockers: &Lockers, awaited: Awaited<'_>, cancel: &CancelToken) -> Result<()> {
         let end = cancel.lock_timeout().map(|timeout| {
             self.clock.monotonic_nanos().saturating_add(timeout.as_nanos() as u64) //
         });
         loop {
-            if let Awaited::Snapshots(registry, limit) = awaited {
-                let held = registry.keepers_below(limit);
+            // Read before anything is looked at: what changes after that ends the sleep at once.
+            let seen = cancel.events().read();
+            let mut limit = None;
+            if let Awaited::Snapshots(registry, timestamp) = awaited {
+                let held = registry.keepers_below(timestamp);
                 lockers.0.lock().retain(|owner| held.contains(owner));
+                limit = Some(LOOK_EVERY);
             }
             if lockers.are_gone() {
                 return Ok(());
             }
             cancel.check()?;
-            if end.is_some_and(|end| self.clock.monotonic_nanos() >= end) {
-                self.counters.timeouts.fetch_add(1, Ordering::Relaxed);
-                let message = "canceling statement due to lock timeout";
-                return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
+            if let Some(end) = end {
+                let left = Duration::from_nanos(end.saturating_sub(self.clock.monotonic_nanos()));
+                if left.is_zero() {
+                    self.counters.timeouts.fetch_add(1, Ordering::Relaxed);
+                    let message = "canceling statement due to lock timeout";
+                    return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
+                }
+                let left = if self.clock.runs() { left } else { left.min(LOOK_EVERY) };
+                limit = Some(limit.map_or(left, |limit| limit.min(left)));
             }
-            let mut granted = owner.granted.lock();
-            if !*granted && !cancel.is_cancelled() {
-                owner.wake.wait_for(&mut granted, LOOK_EVERY);
-            }
+            cancel.events().await_change(seen, limit);
         }
     }
 
@@ -146,19 +148,18 @@ impl LockManager {
         graph: &mut WaitGraph,
         (session, table): (u64, ObjectId),
         awaited: Awaited<'_>,
-        waiter: Option<&Arc<LockOwner>>,
+        is_own: impl Fn(u32) -> bool,
+        events: Option<&Arc<dyn EventCount>>,
     ) -> Arc<Lockers> {
         let lockers = Arc::new(Lockers::default());
-        let own = waiter.map(|waiter| waiter.id);
-        let waiter = waiter.map(Arc::clone);
-        graph.listeners.push(Listener { lockers: Arc::downgrade(&lockers), waiter });
+        let events = events.map(Arc::clone);
+        graph.listeners.push(Listener { lockers: Arc::downgrade(&lockers), events });
         self.listeners.store(graph.listeners.len() as u32, Ordering::Relaxed);
         let mut found = match awaited {
             Awaited::Table(mode) => self.holders(table, Mode::from(mode)),
             Awaited::Snapshots(registry, limit) => registry.keepers_below(limit),
         };
-        let is_own = |owner: u32| Some(owner) == own || session != 0 && self.session_of(owner) == session;
-        found.retain(|owner| !is_own(*owner));
+        found.retain(|owner| !is_own(*owner) && (session == 0 || self.session_of(*owner) != session));
         *lockers.0.lock() = found;
         lockers
     }
@@ -203,9 +204,8 @@ impl LockManager {
             if !left.is_empty() {
                 return true;
             }
-            if let Some(waiter) = &listener.waiter {
-                *waiter.granted.lock() = true;
-                waiter.wake.notify_one();
+            if let Some(events) = &listener.events {
+                events.advance();
             }
             false
         });
