@@ -73,10 +73,10 @@ test-go: tools-go tools-c build-rust
 test-c: tools-c build-rust
 	@mkdir -p target && set -o pipefail; ./tests/c_abi/run.sh 2>&1 | tee target/test-c.log
 
-test-long: tools-rust ## The tests that take long: limits of memory, space after many rounds, many crashes and faults
-	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space -- --nocapture
+test-long: tools-rust ## The tests that take long: limits of memory, space, crashes and faults, a million transactions
+	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space --test queue -- --nocapture
 	LUMOS_LONG=1 LUMOS_ROUNDS=400 cargo test --release -p lumos-crash
-	LUMOS_LONG=1 cargo test --release -p lumos-history --test histories -- --nocapture
+	LUMOS_LONG=1 cargo test --release -p lumos-history --test histories --test disk_faults --test crowd -- --nocapture
 	LUMOS_LONG=1 cargo test --release -p lumos-shuttle -- --nocapture
 	cargo run --release --quiet -p lumos-tests --bin lumos-large
 

@@ -97,7 +97,7 @@ pub(super) fn write(database: &Arc<Database>, number: u64, seed: u64, stop: &Ato
 #[test]
 fn an_index_made_beside_writers_is_the_index_that_a_quiet_build_makes() {
     let seed = 20_261_122;
-    let least: u64 = if std::env::var_os("LUMOS_LONG").is_some() { 500_000 } else { 2_500 };
+    let least: u64 = 2_500;
     let vfs = FaultVfs::new();
     let database = open(&vfs);
     let mut session = database.connect().unwrap();

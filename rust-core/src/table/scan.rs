@@ -30,6 +30,8 @@ const TEXT_BYTES_A_BATCH_MIN: usize = 32 << 10;
 const TEXT_MEMORY_SHARE: usize = 512;
 /// Texts are added up once in so many rows that are read one by one.
 const ROWS_BETWEEN_LOOKS: usize = 32;
+/// By how much a batch may be larger than the one before it, where the first ones are small.
+const BATCH_GROWTH: usize = 4;
 /// Room made for rows before the first batch tells how many come.
 const FIRST_CAPACITY: usize = 64;
 
@@ -40,6 +42,8 @@ struct Collection {
     columns: Vec<usize>,
     with_row_id: bool,
     current: RowCollector,
+    /// Rows of a batch.
+    batch_rows: usize,
     large_bytes: usize,
     large_bytes_max: usize,
     text_bytes_max: usize,
@@ -59,6 +63,7 @@ impl Collection {
             layout: Arc::clone(layout),
             columns: columns.to_vec(),
             with_row_id,
+            batch_rows: BATCH_ROWS,
             large_bytes: 0,
             large_bytes_max: LARGE_BYTES_A_BATCH.min(memory_limit / LARGE_MEMORY_SHARE),
             text_bytes_max: (memory_limit / TEXT_MEMORY_SHARE)
@@ -70,7 +75,9 @@ impl Collection {
 
     fn flush(&mut self) {
         if self.current.rows > 0 {
-            let capacity = if self.current.rows >= BATCH_ROWS { BATCH_ROWS } else { FIRST_CAPACITY };
+            let was_full = self.current.rows >= self.batch_rows;
+            self.batch_rows = (self.batch_rows * BATCH_GROWTH).min(BATCH_ROWS);
+            let capacity = if was_full { self.batch_rows } else { FIRST_CAPACITY };
             let next = if self.handed_out.is_empty() {
                 RowCollector::new(&self.layout.columns, &self.columns, self.with_row_id, capacity)
             } else {
@@ -83,7 +90,7 @@ impl Collection {
     }
 
     fn is_full(&self) -> bool {
-        self.current.rows >= BATCH_ROWS
+        self.current.rows >= self.batch_rows
             || self.large_bytes >= self.large_bytes_max
             || self.current.text_bytes() >= self.text_bytes_max
     }
@@ -119,7 +126,7 @@ impl Collection {
         let mut key = Vec::new();
         let mut done = 0;
         while done < live.len() {
-            let mut count = (BATCH_ROWS - self.current.rows).min(live.len() - done);
+            let mut count = (self.batch_rows - self.current.rows).min(live.len() - done);
             if seen.has_large {
                 let rows = &bytes[done..done + count];
                 let bytes = (&mut self.large_bytes, self.large_bytes_max);
@@ -171,7 +178,7 @@ impl Collection {
             self.large_bytes += large_bytes(format, &self.columns, row);
         }
         let looks = self.current.rows.is_multiple_of(ROWS_BETWEEN_LOOKS);
-        if self.current.rows >= BATCH_ROWS
+        if self.current.rows >= self.batch_rows
             || self.large_bytes >= self.large_bytes_max
             || (looks && self.current.text_bytes() >= self.text_bytes_max)
         {
@@ -226,6 +233,24 @@ pub struct TableScan {
     collection: Collection,
     values: TreeHandle,
     backward: bool,
+    reading: Reading,
+}
+
+/// How many entries are read at once.
+#[derive(Clone, Copy, Debug)]
+struct Reading(usize);
+
+impl Reading {
+    /// As many as there are in a leaf.
+    const LEAVES: Reading = Reading(usize::MAX);
+
+    /// Has the scan read so many, and more the next time: there may be ghosts among them, or rows that nobody wants.
+    fn apply(&mut self, scan: &mut TransactionScan) {
+        if self.0 < usize::MAX {
+            scan.set_entries_max(self.0);
+            self.0 = if self.0 < BATCH_ROWS { self.0 * BATCH_GROWTH } else { usize::MAX };
+        }
+    }
 }
 
 impl TableScan {
@@ -237,7 +262,14 @@ impl TableScan {
         wanted: (&[usize], bool),
         memory_limit: usize,
     ) -> TableScan {
-        TableScan { scan, collection: Collection::new(layout, wanted, memory_limit), values, backward }
+        let collection = Collection::new(layout, wanted, memory_limit);
+        TableScan { scan, collection, values, backward, reading: Reading::LEAVES }
+    }
+
+    /// About `rows` rows are wanted: the first batch has no more, and each further one a few times as many.
+    pub fn begin_with(&mut self, rows: usize) {
+        self.collection.batch_rows = rows.clamp(1, BATCH_ROWS);
+        self.reading = Reading(rows.max(1));
     }
 
     /// The next rows: the wanted columns in their order, then the row id where it is wanted. `false`: no more.
@@ -247,6 +279,7 @@ impl TableScan {
         while self.collection.full.is_empty() {
             let Some(scan) = &mut self.scan else { break };
             let (collection, backward) = (&mut self.collection, self.backward);
+            self.reading.apply(scan);
             match scan.next(transaction, |rows| collection.take(&rows, backward))? {
                 Some(taken) => taken?,
                 None => {
@@ -295,6 +328,7 @@ pub struct IndexScan {
     collection: Collection,
     values: TreeHandle,
     backward: bool,
+    reading: Reading,
 }
 
 impl IndexScan {
@@ -316,7 +350,15 @@ impl IndexScan {
             collection: Collection::new(layout, wanted, memory_limit),
             values,
             backward: order == IndexOrder::Backward,
+            reading: Reading::LEAVES,
         }
+    }
+
+    /// As [`TableScan::begin_with`].
+    pub fn begin_with(&mut self, rows: usize) {
+        self.collection.batch_rows = rows.clamp(1, BATCH_ROWS);
+        self.reading = Reading(rows.max(1));
+        self.gathered = self.gathered.min(rows.max(1));
     }
 
     /// As [`TableScan::next_batch`].
@@ -345,6 +387,7 @@ impl IndexScan {
         while self.waiting.is_empty() || self.waiting.len() < self.gathered {
             let Some(scan) = &mut self.scan else { break };
             let (waiting, backward) = (&mut self.waiting, self.backward);
+            self.reading.apply(scan);
             let more = scan.next(transaction, |rows| -> Result<()> {
                 let first = waiting.len();
                 for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
@@ -373,7 +416,8 @@ impl IndexScan {
 
     /// Reads rows that wait, as many as a batch takes.
     fn read_rows(&mut self, transaction: &Transaction) -> Result<()> {
-        let count = (BATCH_ROWS - self.collection.current.rows).min(self.waiting.len() - self.read);
+        let room = self.collection.batch_rows - self.collection.current.rows;
+        let count = room.min(self.waiting.len() - self.read);
         let keys = &self.waiting[self.read..self.read + count];
         let layout = Arc::clone(&self.collection.layout);
         let collection = &mut self.collection;

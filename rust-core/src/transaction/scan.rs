@@ -332,6 +332,13 @@ impl TransactionScan {
         self
     }
 
+    /// From now on no more than `most` entries of a leaf are read at once.
+    pub(crate) fn set_entries_max(&mut self, most: usize) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.set_entries_max(most);
+        }
+    }
+
     /// The next rows of the scan's direction; `None` at the end. `read` may be given rows of which none is live.
     /// # Errors
     /// I/O errors and damage; `XX000` when the scan began outside a statement.

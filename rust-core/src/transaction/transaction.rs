@@ -696,8 +696,15 @@ impl Transaction {
 
     /// Locks a key, waiting as long as it takes. Keys of trees that this transaction created need no lock.
     /// # Errors
-    /// `40P01` at once when waiting would close a cycle; `57014` while waiting; `53200`.
+    /// `40P01` at once when waiting would close a cycle; `57014` while waiting; `53200`; the poison of a stopped database.
     pub fn lock_row(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
+        let outcome = self.take_row_lock(tree, key, mode)?;
+        // Whoever could not make a commit durable has given its locks back, and what it changed is nobody's to see.
+        self.manager.check_poison()?;
+        Ok(outcome)
+    }
+
+    fn take_row_lock(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
         let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
             return Err(Error::internal("a lock after the transaction's end"));
         };
@@ -761,7 +768,9 @@ impl Transaction {
         if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
             return Ok(true);
         }
-        manager.locks.try_lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode)
+        let is_granted = manager.locks.try_lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode)?;
+        manager.check_poison()?;
+        Ok(is_granted)
     }
 
     /// Waits until nobody else has a lock on a key that `mode` would meet. Takes no lock itself.
@@ -778,6 +787,7 @@ impl Transaction {
         let outcome =
             manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)?;
         manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark);
+        manager.check_poison()?;
         Ok(outcome)
     }
 

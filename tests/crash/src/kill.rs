@@ -3,11 +3,13 @@
 //! The child (the same program, mode `child`) runs some clients at once. Each owns its rows, and what it does next
 //! follows from a seed and its rows alone; after each commit it writes `client count` to the pipe. The parent reads
 //! the pipe to its end, so it knows exactly what was acknowledged, and makes the same steps with a model: every
-//! client must be found after its acknowledged step, or after the one that was under way, whole.
+//! client must be found after its acknowledged step, or after the one that was under way, whole. What sequences gave
+//! stands in the line, too.
 //!
 //! With failing calls (`failing_calls.c`, built and loaded before the C library) a system call of the child fails on the
 //! way, and it ends by itself where it cannot go on: the same is asked of what it leaves.
 
+use crate::drawn::{self, Draw, Told};
 use crate::state::{findings_of, rows};
 use lumos_core::common::random::Random;
 use lumos_core::database::Database;
@@ -68,12 +70,16 @@ pub struct KillFigures {
     pub second_opens: u64,
     /// Rounds in which a system call failed.
     pub faults: u64,
+    /// Numbers of sequences that were told.
+    pub told: u64,
+    /// Of them, those that were told twice.
+    pub repeated: u64,
 }
 
 impl KillFigures {
     /// Nothing is wrong.
     pub fn is_sound(&self) -> bool {
-        (self.lost, self.resurrected, self.findings) == (0, 0, 0)
+        (self.lost, self.resurrected, self.findings, self.repeated) == (0, 0, 0, 0)
     }
 }
 
@@ -91,6 +97,8 @@ struct Step {
     sql: String,
     after: Model,
     fails: Option<SqlState>,
+    /// Instead of the text: what it draws from sequences.
+    draw: Option<Draw>,
 }
 
 fn database_options(durability: Durability) -> DatabaseOptions {
@@ -168,7 +176,7 @@ impl Model {
     fn step(&self, client: usize, random: &mut Random) -> Step {
         let mut after = self.clone();
         let mut sql = String::new();
-        let mut fails = None;
+        let (mut fails, mut draw) = (None, None);
         let table = random.below(2) as usize;
         let name = TABLES[table];
         match random.below(100) {
@@ -183,7 +191,8 @@ impl Model {
                     after.tables[table].clone_from(&self.tables[table]);
                 }
             }
-            0..70 => after.change(client, random, &mut sql),
+            0..62 => after.change(client, random, &mut sql),
+            62..70 => draw = Some(Draw::new(client, random)),
             70..84 => {
                 sql.push_str("BEGIN;");
                 (0..2 + random.below(10)).for_each(|_| after.change(client, random, &mut sql));
@@ -218,7 +227,7 @@ impl Model {
             },
             _ => sql.push_str("CHECKPOINT"),
         }
-        Step { sql, after, fails }
+        Step { sql, after, fails, draw }
     }
 
     /// Rows that must be there and are not (as they should be), and rows that nobody committed.
@@ -274,7 +283,15 @@ fn run_client(
         let step = model.step(client, &mut random);
         // With the planted fault a checkpoint would save what is to be lost.
         let is_skipped = durability == Durability::Off && step.sql == "CHECKPOINT";
-        let result = if is_skipped { Ok(0) } else { session.execute_script(&step.sql) };
+        let mut told = String::new();
+        let result = match &step.draw {
+            _ if is_skipped => Ok(0),
+            Some(draw) => draw.run(&mut session).map(|numbers| {
+                told = numbers;
+                0
+            }),
+            None => session.execute_script(&step.sql),
+        };
         match (result, step.fails) {
             (Ok(_), None) => {}
             (Err(error), Some(state)) if error.state() == state => {}
@@ -283,7 +300,7 @@ fn run_client(
         }
         model = step.after;
         // A line is one write: a kill cannot leave a part of it.
-        let line = format!("{client} {count}\n");
+        let line = format!("{client} {count}{told}\n");
         if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {
             return Ok(());
         }
@@ -312,12 +329,14 @@ pub fn run(options: &KillOptions, mut say: impl FnMut(&str)) -> Result<KillFigur
         }
         session.execute_script("CREATE INDEX indexed_client ON indexed (client)")?;
         session.execute_script("CREATE UNIQUE INDEX indexed_n ON indexed (n)")?;
+        session.execute_script(drawn::TABLES)?;
     }
     let mut models = vec![Model::default(); CLIENTS];
     let mut random = Random::new(options.seed);
+    let mut told = Told::default();
     for round in 1..=options.kills {
         let mut figures = KillFigures::default();
-        let counts = kill_one(options, &path, round, &mut random, &mut figures)?;
+        let counts = kill_one(options, &path, round, &mut random, (&mut figures, &mut told))?;
         let database = Database::open(Some(&path), database_options(Durability::Full))?;
         for (client, model) in models.iter_mut().enumerate() {
             let mut steps = stream(options.seed, round, client);
@@ -333,6 +352,7 @@ pub fn run(options: &KillOptions, mut say: impl FnMut(&str)) -> Result<KillFigur
             }
             *model = found;
         }
+        figures.lost += told.check(&database)?;
         let findings = findings_of(&database);
         findings.iter().for_each(|finding| say(finding));
         figures.findings = findings.len() as u64;
@@ -343,11 +363,12 @@ pub fn run(options: &KillOptions, mut say: impl FnMut(&str)) -> Result<KillFigur
         }
         drop(database);
         say(&format!(
-            "kill {round}: {} acknowledged, {} lost, {} resurrected, {} findings, {}",
+            "kill {round}: {} acknowledged, {} lost, {} resurrected, {} findings, {} numbers told, {}",
             figures.acknowledged,
             figures.lost,
             figures.resurrected,
             figures.findings,
+            told.count(),
             if is_left_open { "log kept" } else { "closed" }
         ));
         total.acknowledged += figures.acknowledged;
@@ -356,6 +377,7 @@ pub fn run(options: &KillOptions, mut say: impl FnMut(&str)) -> Result<KillFigur
         total.findings += figures.findings;
         total.second_opens += figures.second_opens;
         total.faults += figures.faults;
+        (total.told, total.repeated) = (told.count(), told.repeated);
     }
     Ok(total)
 }
@@ -366,7 +388,7 @@ fn kill_one(
     path: &Path,
     round: u64,
     random: &mut Random,
-    figures: &mut KillFigures,
+    (figures, told): (&mut KillFigures, &mut Told),
 ) -> Result<Vec<u64>> {
     let shown = options.folder.join("fault-shown");
     let mut command = Command::new(&options.program);
@@ -408,13 +430,14 @@ fn kill_one(
             }
         }
         let line = line.map_err(|cause| failed("read from the child", &cause))?;
-        let numbers = line
-            .split_once(' ')
-            .and_then(|(client, count)| Some((client.parse::<usize>().ok()?, count.parse::<u64>().ok()?)));
+        let mut words = line.split(' ');
+        let mut next = || words.next()?.parse::<u64>().ok();
+        let numbers = next().and_then(|client| Some((client as usize, next()?)));
         let Some((client, count)) = numbers.filter(|(client, _)| *client < CLIENTS) else {
             return Err(Error::internal(format!("the child said \"{line}\"")));
         };
         counts[client] = count;
+        words.try_for_each(|word| told.note(word))?;
         left = left.saturating_sub(1);
         if left == 0 && !was_killed {
             child.kill().map_err(|cause| failed("kill the child", &cause))?;

@@ -3,6 +3,7 @@
 //! a simulated disk) and `faults` (I/O errors, full disks, lying syncs). Knows no layer below the database.
 
 pub mod damage;
+pub mod drawn;
 pub mod faults;
 pub mod figures;
 pub mod full;

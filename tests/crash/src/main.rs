@@ -101,6 +101,7 @@ fn main() -> ExitCode {
         // What is left of a failure stays for whoever looks at it.
         let _ = std::fs::remove_dir_all(&options.folder);
     }
+    println!("{} numbers told by sequences, {} told twice", figures.told, figures.repeated);
     println!("{} second opens refused, {} rounds with a failing call", figures.second_opens, figures.faults);
     println!(
         "{} kills: {} acknowledged, {} lost, {} resurrected, {} findings",

@@ -23,7 +23,12 @@ fn killed_processes_lose_no_acknowledged_commit() {
     let mut last = text.lines().rev();
     let (figures, opens) = (last.next().unwrap(), last.next().unwrap());
     say(&format!("  point 26: {figures}"));
+    let numbers = last.next().unwrap();
     say(&format!("  point 27: {opens}"));
+    say(&format!("  sequences over kills: {numbers}"));
+    assert!(numbers.ends_with(", 0 told twice"), "{text}");
+    let told: u64 = numbers.split(' ').next().unwrap().parse().unwrap();
+    assert!(told > kills, "{text}");
     assert!(figures.starts_with(&format!("{kills} kills: ")), "{text}");
     assert!(figures.ends_with("0 lost, 0 resurrected, 0 findings"), "{text}");
     let opens: u64 = opens.split(' ').next().unwrap().parse().unwrap();

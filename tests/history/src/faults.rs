@@ -3,6 +3,7 @@
 
 use crate::anomaly::{Anomaly, Finding};
 use crate::history::Level;
+use crate::references;
 use crate::workload::{Lists, Record, WorkloadOptions, create, read_all, run};
 use lumos_core::common::random::Random;
 use lumos_core::database::Database;
@@ -33,12 +34,12 @@ fn open(disk: &FaultVfs) -> Result<Arc<Database>> {
     Database::open(Some(Path::new("/d/app.lumos")), options)
 }
 
-/// Runs `rounds` rounds of transactions, each until the disk fails at a call that the seed says, or until there were
+/// Runs `rounds` rounds of transactions of `level`, each until the disk fails at a call that the seed says, or until there were
 /// `transactions`; between them the disk is as a power loss leaves it, and is recovered. Gives the record and how many
 /// rounds met their fault.
 /// # Errors
 /// Opening, and reading at the end, may not fail.
-pub fn run_rounds(rounds: u64, transactions: usize, seed: u64) -> Result<(Record, u64)> {
+pub fn run_rounds(level: Level, rounds: u64, transactions: usize, seed: u64) -> Result<(Record, u64)> {
     let mut random = Random::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut disk = FaultVfs::new();
     let database = open(&disk)?;
@@ -49,6 +50,7 @@ pub fn run_rounds(rounds: u64, transactions: usize, seed: u64) -> Result<(Record
     let mut met = 0;
     for round in 0..rounds {
         let database = open(&disk)?;
+        whole.findings.extend(references::find_orphans(&database)?);
         let plan = FaultPlan {
             at: 20 + random.below(400),
             fault: FAULTS[random.below(FAULTS.len() as u64) as usize],
@@ -58,7 +60,8 @@ pub fn run_rounds(rounds: u64, transactions: usize, seed: u64) -> Result<(Record
         let options = WorkloadOptions {
             transactions,
             checkpoint_every: 40,
-            levels: vec![Level::RepeatableRead],
+            levels: vec![level],
+            references: true,
             seed: random.next_u64(),
             ..WorkloadOptions::default()
         };
@@ -76,6 +79,7 @@ pub fn run_rounds(rounds: u64, transactions: usize, seed: u64) -> Result<(Record
         disk = disk.image_after_power_loss(survival, seed ^ round);
     }
     let database = open(&disk)?;
-    whole.add(read_all(&database, &lists, Level::RepeatableRead)?);
+    whole.add(read_all(&database, &lists, level)?);
+    whole.findings.extend(references::judge(&whole.drawn));
     Ok((whole, met))
 }

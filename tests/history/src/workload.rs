@@ -6,6 +6,7 @@
 use crate::anomaly::{Anomaly, Finding};
 use crate::client::{Answer, Client, number, text};
 use crate::history::{HistoryClock, Level, Operation, Outcome, Transaction};
+use crate::references::{self, Drawn};
 use lumos_core::common::random::Random;
 use lumos_core::database::Database;
 use lumos_core::error::{Error, Result, SqlState};
@@ -33,6 +34,8 @@ pub struct WorkloadOptions {
     pub checkpoint_every: u64,
     /// One transaction in so many changes so many rows that its writes move to temporary files; 0: none does.
     pub spill_every: u64,
+    /// Transactions also change rows that refer to others and draw from sequences.
+    pub references: bool,
     /// What chooses.
     pub seed: u64,
 }
@@ -46,16 +49,18 @@ impl Default for WorkloadOptions {
             levels: vec![Level::RepeatableRead],
             checkpoint_every: 0,
             spill_every: 0,
+            references: false,
             seed: 1,
         }
     }
 }
 
 /// Errors that concurrent transactions may get: they run again, or do not.
-const EXPECTED: [SqlState; 6] = [
+const EXPECTED: [SqlState; 7] = [
     SqlState::SERIALIZATION_FAILURE,
     SqlState::DEADLOCK_DETECTED,
     SqlState::UNIQUE_VIOLATION,
+    SqlState::FOREIGN_KEY_VIOLATION,
     SqlState::SNAPSHOT_TOO_OLD,
     SqlState::OUT_OF_MEMORY,
     SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
@@ -70,6 +75,8 @@ pub struct Record {
     pub findings: Vec<Finding>,
     /// How often a transaction ended with which SQLSTATE.
     pub errors: BTreeMap<String, u64>,
+    /// What sequences gave.
+    pub drawn: Vec<Drawn>,
 }
 
 impl Record {
@@ -77,6 +84,7 @@ impl Record {
     pub fn add(&mut self, other: Record) {
         self.transactions.extend(other.transactions);
         self.findings.extend(other.findings);
+        self.drawn.extend(other.drawn);
         for (state, count) in other.errors {
             *self.errors.entry(state).or_default() += count;
         }
@@ -139,6 +147,7 @@ pub fn create(database: &Arc<Database>) -> Result<()> {
          CREATE TABLE ballast (id bigint PRIMARY KEY, n bigint NOT NULL, filler text NOT NULL);
          INSERT INTO ballast SELECT g, 0, repeat('b', 300) FROM generate_series(1, 1200) AS g (g);",
     )?;
+    database.connect()?.execute_script(references::TABLES)?;
     Ok(())
 }
 
@@ -196,6 +205,7 @@ pub fn read_all(database: &Arc<Database>, lists: &Lists, level: Level) -> Result
     });
     let mut verified = Vec::new();
     database.verify(&mut |line| verified.push(line.to_owned()))?;
+    record.findings.extend(references::find_orphans(database)?);
     let findings = verified.iter().filter(|line| !line.contains(" 0 findings"));
     for line in findings {
         record.findings.push(Finding::new(Anomaly::UnexpectedError, format!("verification: {line}")));
@@ -239,9 +249,11 @@ fn work(
             level,
             operations: Vec::new(),
             torn: None,
+            drawn: Vec::new(),
         };
         let outcome = one.transaction(options);
         let (operations, torn) = (std::mem::take(&mut one.operations), one.torn.take());
+        let mut drawn = std::mem::take(&mut one.drawn);
         client.roll_back();
         let ended = lists.clock.now();
         record.findings.extend(torn);
@@ -258,6 +270,8 @@ fn work(
                 if is_unknown { Outcome::Unknown } else { Outcome::Aborted }
             }
         };
+        drawn.iter_mut().for_each(|one| one.is_acknowledged = outcome == Outcome::Committed);
+        record.drawn.extend(drawn);
         record.transactions.push(Transaction { process, level, began, ended, outcome, operations });
         if options.checkpoint_every > 0 && random.below(options.checkpoint_every) == 0 {
             // On a disk that fails it fails, too.
@@ -274,6 +288,7 @@ struct Running<'r> {
     level: Level,
     operations: Vec<Operation>,
     torn: Option<Finding>,
+    drawn: Vec<Drawn>,
 }
 
 impl Running<'_> {
@@ -291,6 +306,14 @@ impl Running<'_> {
         }
         let mut savepoints = 0;
         for _ in 0..1 + self.random.below(5) {
+            if options.references && !reads_only && self.random.below(4) == 0 {
+                let found = references::step(self.client, self.random, &mut self.drawn)?;
+                if found.is_some() {
+                    self.torn = found;
+                    return Err(Error::internal("the invariant is broken"));
+                }
+                continue;
+            }
             match self.random.below(20) {
                 _ if reads_only => self.read()?,
                 0 if savepoints < 3 => {

@@ -13,6 +13,7 @@ use lumos_history::bank;
 use lumos_history::history::Level;
 use lumos_history::list_append::judge;
 use lumos_history::predicate::{self, Turns, take_turns};
+use lumos_history::references;
 use lumos_history::tally::Tally;
 use lumos_history::workload::{Lists, WorkloadOptions, create, read_all, run};
 use std::path::Path;
@@ -62,6 +63,7 @@ fn check(name: &str, database: &Arc<Database>, options: &WorkloadOptions) {
     allowed.sort_unstable();
     allowed.dedup();
     println!("  allowed and seen {allowed:?}");
+    judgement.findings.extend(references::judge(&record.drawn));
     judgement.findings.extend(record.findings);
     let texts: Vec<String> = judgement.findings.iter().take(8).map(ToString::to_string).collect();
     assert!(texts.is_empty(), "{name}, seed {}:\n{}", options.seed, texts.join("\n"));
@@ -123,6 +125,20 @@ fn lists_in_little_memory_beside_checkpoints() {
         ..WorkloadOptions::default()
     };
     check("little memory", &on_small_disk(&FaultVfs::new()), &options);
+}
+
+#[test]
+fn lists_beside_rows_that_refer_to_others() {
+    for level in [Level::ReadCommitted, Level::RepeatableRead, Level::Serializable] {
+        let options = WorkloadOptions {
+            transactions: scaled(2_000),
+            levels: vec![level],
+            references: true,
+            seed: seed(),
+            ..WorkloadOptions::default()
+        };
+        check(&format!("references, {level:?}"), &in_memory(), &options);
+    }
 }
 
 fn check_tally(name: &str, tally: &Tally) {

@@ -77,6 +77,10 @@ impl Source for With {
         self.input.next(context)
     }
 
+    fn expect(&mut self, rows: Option<u64>) {
+        self.input.expect(rows);
+    }
+
     fn restart(&mut self) {
         if !self.is_stable {
             self.table.lock().restart();

@@ -130,8 +130,13 @@ impl InitialPlans {
         let (mut early, mut late) = (Vec::new(), Vec::new());
         if let Operator::InitialPlans { plans, input } = node.operator() {
             let needed = early_parameters(plans, input);
-            for (number, (plan, pipeline)) in plans.iter().zip(pipelines).enumerate() {
+            for (number, (plan, mut pipeline)) in plans.iter().zip(pipelines).enumerate() {
                 let parameter = plan.parameter;
+                pipeline.expect(Some(match plan.form {
+                    InitialForm::Exists => 1,
+                    // A second one is an error.
+                    InitialForm::Scalar => 2,
+                }));
                 if needed.contains(&parameter) {
                     early.push((number, pipeline));
                 } else {
@@ -197,6 +202,10 @@ impl Source for InitialPlans {
             return self.input.next(&mut context);
         }
         self.input.next(&mut ExecutionContext { late: Some(&mut self.late), ..context })
+    }
+
+    fn expect(&mut self, rows: Option<u64>) {
+        self.input.expect(rows);
     }
 
     fn restart(&mut self) {

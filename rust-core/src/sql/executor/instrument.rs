@@ -144,6 +144,10 @@ impl Source for ObservedSource {
         result
     }
 
+    fn expect(&mut self, rows: Option<u64>) {
+        self.inner.expect(rows);
+    }
+
     fn restart(&mut self) {
         self.is_started = false;
         self.inner.restart();
@@ -216,6 +220,10 @@ impl Transform for ObservedTransform {
 
     fn is_finished(&self) -> bool {
         self.inner.is_finished()
+    }
+
+    fn rows_taken(&self, rows: Option<u64>) -> Option<u64> {
+        self.inner.rows_taken(rows)
     }
 
     fn reads_another_input(&self) -> bool {

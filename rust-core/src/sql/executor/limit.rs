@@ -140,6 +140,14 @@ impl Transform for Limit {
         self.prepared && self.left == Some(0)
     }
 
+    fn rows_taken(&self, rows: Option<u64>) -> Option<u64> {
+        let passed = match (self.left, rows) {
+            (Some(left), Some(rows)) => left.min(rows),
+            (left, rows) => left.or(rows)?,
+        };
+        Some(passed.saturating_add(self.skip))
+    }
+
     fn restart(&mut self) {
         self.prepared = false;
         self.last = None;

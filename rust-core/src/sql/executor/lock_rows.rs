@@ -223,6 +223,13 @@ impl Transform for LockRows {
         self.wanted == Some(0)
     }
 
+    fn rows_taken(&self, rows: Option<u64>) -> Option<u64> {
+        match (self.wanted, rows) {
+            (Some(wanted), Some(rows)) => Some(wanted.min(rows)),
+            (wanted, rows) => wanted.or(rows),
+        }
+    }
+
     fn push(
         &mut self,
         input: Option<Batch>,

@@ -10,6 +10,12 @@ pub(super) trait Source: Send {
     /// The next batch. The first call starts the source: nothing is read or computed before.
     fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>>;
 
+    /// Tells about how many rows will be taken (`None`: all), before the first call of `next`, and again after each
+    /// `restart`. More may be asked for. A source that reads ahead begins with batches of that size, and lets them grow.
+    fn expect(&mut self, rows: Option<u64>) {
+        let _ = rows;
+    }
+
     /// Makes the next call of `next` start again from the beginning, with the parameters of then.
     fn restart(&mut self);
 
@@ -61,6 +67,11 @@ pub(super) trait Transform: Send {
         false
     }
 
+    /// About how many rows of input it takes before it has put out `rows` rows (`None`: all of them); it is prepared.
+    fn rows_taken(&self, rows: Option<u64>) -> Option<u64> {
+        rows
+    }
+
     /// Whether `prepare` reads another input, so that it is worth knowing first whether there are rows at all.
     fn reads_another_input(&self) -> bool {
         false
@@ -104,6 +115,8 @@ pub(super) struct Pipeline {
     resumable: Vec<bool>,
     /// The first batch, read before the operators were prepared.
     first: Option<Batch>,
+    /// About how many rows whoever reads it takes.
+    expected: Option<u64>,
     prepared: bool,
     /// Operators before this one get no more input: one of them, or one behind them, has finished.
     finished_before: usize,
@@ -118,10 +131,16 @@ impl Pipeline {
             transforms: Vec::new(),
             resumable: Vec::new(),
             first: None,
+            expected: None,
             prepared: false,
             finished_before: 0,
             at_end: false,
         }
+    }
+
+    /// Tells about how many rows will be taken (`None`: all), in this run and those after a restart.
+    pub(super) fn expect(&mut self, rows: Option<u64>) {
+        self.expected = rows;
     }
 
     pub(super) fn add(&mut self, transform: Box<dyn Transform>) {
@@ -145,9 +164,11 @@ impl Pipeline {
                 self.finished_before = position + 1;
                 self.at_end = true;
                 self.first = None;
-                break;
+                return Ok(());
             }
         }
+        let taken = self.transforms.iter().rev().fold(self.expected, |rows, above| above.rows_taken(rows));
+        self.source.expect(taken);
         Ok(())
     }
 
@@ -252,6 +273,10 @@ impl Pipeline {
 impl Source for Pipeline {
     fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
         Pipeline::next(self, context)
+    }
+
+    fn expect(&mut self, rows: Option<u64>) {
+        Pipeline::expect(self, rows);
     }
 
     fn restart(&mut self) {

@@ -17,7 +17,10 @@ pub(super) struct Rechecker {
 }
 
 impl Rechecker {
-    pub(super) fn new(node: NodeRef, plan: Option<Pipeline>) -> Rechecker {
+    pub(super) fn new(node: NodeRef, mut plan: Option<Pipeline>) -> Rechecker {
+        if let Some(plan) = &mut plan {
+            plan.expect(Some(1));
+        }
         Rechecker { node, plan }
     }
 

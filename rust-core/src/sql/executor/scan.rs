@@ -30,6 +30,8 @@ pub(super) struct Leaf {
     /// Opened with the first batch.
     table: Option<Table>,
     running: Option<Running>,
+    /// About how many rows are taken.
+    expected: Option<u64>,
 }
 
 /// A leaf that was started.
@@ -50,7 +52,7 @@ enum Running {
 
 impl Leaf {
     pub(super) fn new(node: NodeRef) -> Leaf {
-        Leaf { node, table: None, running: None }
+        Leaf { node, table: None, running: None, expected: None }
     }
 }
 
@@ -127,7 +129,15 @@ impl Source for Leaf {
     fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
         let operator = self.node.operator();
         if self.running.is_none() {
-            self.running = Some(start(operator, &mut self.table, context)?);
+            let mut running = start(operator, &mut self.table, context)?;
+            if let (Running::Scan(scan), Some(rows)) = (&mut running, self.expected) {
+                let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+                match &mut **scan {
+                    Scan::Table(scan) => scan.begin_with(rows),
+                    Scan::Index(scan) => scan.begin_with(rows),
+                }
+            }
+            self.running = Some(running);
         }
         let Some(running) = &mut self.running else { return Ok(None) };
         let batch = match running {
@@ -148,6 +158,10 @@ impl Source for Leaf {
             *running = Running::Nothing;
         }
         Ok(batch)
+    }
+
+    fn expect(&mut self, rows: Option<u64>) {
+        self.expected = rows;
     }
 
     fn restart(&mut self) {

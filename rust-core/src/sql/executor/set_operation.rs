@@ -35,6 +35,10 @@ impl Source for Append {
         Ok(None)
     }
 
+    fn expect(&mut self, rows: Option<u64>) {
+        self.inputs.iter_mut().for_each(|input| input.expect(rows));
+    }
+
     fn restart(&mut self) {
         self.inputs.iter_mut().for_each(Pipeline::restart);
         self.next = 0;

@@ -28,7 +28,10 @@ pub struct TreeCursor {
     backward: bool,
     state: State,
     fence: Vec<u8>,
+    /// The leaf to the right; 0: a descent finds where it goes on.
     next: PageId,
+    /// Entries of a visit at most.
+    most: usize,
 }
 
 impl TreeCursor {
@@ -41,7 +44,13 @@ impl TreeCursor {
             state: State::Start,
             fence: Vec::new(),
             next: PageId(0),
+            most: usize::MAX,
         }
+    }
+
+    /// From now on a visit hands out at most `most` entries (at least 1) of a leaf, and the next goes on inside it.
+    pub fn set_entries_max(&mut self, most: usize) {
+        self.most = most.max(1);
     }
 
     /// Whether the range is used up: `visit` will find nothing more.
@@ -64,6 +73,11 @@ impl TreeCursor {
             (Bound::Excluded(key), _) => lower_bound(node, key),
         };
         start..end.max(start)
+    }
+
+    /// Whether the leaf that the next visit reads is known.
+    fn has_next(&self) -> bool {
+        self.state == State::Fence && !self.backward && self.next != PageId(0)
     }
 
     /// Notes where the next visit goes on.
@@ -92,6 +106,23 @@ impl TreeCursor {
         if !more {
             self.state = State::End;
         }
+    }
+
+    /// The first entries of `range` in the cursor's direction, no more than a visit hands out; notes that the next one
+    /// goes on behind them.
+    #[cold]
+    fn stop_inside(&mut self, node: Node<'_>, range: Range<usize>) -> Range<usize> {
+        let (now, edge) = if self.backward {
+            (range.end - self.most..range.end, range.end - self.most)
+        } else {
+            (range.start..range.start + self.most, range.start + self.most)
+        };
+        self.state = State::Fence;
+        self.next = PageId(0);
+        self.fence.clear();
+        self.fence.extend_from_slice(node.prefix());
+        self.fence.extend_from_slice(node.suffix(edge));
+        now
     }
 }
 
@@ -125,11 +156,14 @@ impl Tree {
             if !goes_on {
                 return Err(self.damaged(node.page_id(), "its keys are not those that its place is for"));
             }
-            let range = cursor.range_in(node);
-            let fetched = cursor.state == State::Fence && !cursor.backward;
+            let mut range = cursor.range_in(node);
+            let fetched = cursor.has_next();
             cursor.advance(node);
+            if range.len() > cursor.most {
+                range = cursor.stop_inside(node, range);
+            }
             if !range.is_empty() {
-                let has_next = cursor.state == State::Fence && !cursor.backward;
+                let has_next = cursor.has_next();
                 let ahead = if has_next { self.pool.ahead(cursor.next) } else { PageAhead::default() };
                 let newest = self.newest(node);
                 return Ok(Some(read(&LeafView { node, newest, ahead, fetched }, range)));

@@ -362,11 +362,13 @@ fn a_cursor_goes_on_correctly_while_the_tree_changes_under_it() {
         for key in (0..2000_u64).step_by(2) {
             put(&tree, &key.to_be_bytes(), b"stays", 1);
         }
-        for backward in [false, true] {
+        for (backward, most) in [(false, usize::MAX), (true, usize::MAX), (false, 5), (true, 5)] {
             let mut cursor = TreeCursor::new(Bound::Unbounded, Bound::Unbounded, backward);
+            cursor.set_entries_max(most);
             let mut seen = Vec::new();
             while tree
                 .visit(&mut cursor, |leaf, range| {
+                    assert!(range.len() <= most, "seed {seed}: {range:?}");
                     let mut key = Vec::new();
                     let mut take = |index: usize| {
                         leaf.key_into(index, &mut key);
@@ -377,7 +379,10 @@ fn a_cursor_goes_on_correctly_while_the_tree_changes_under_it() {
                 .unwrap()
                 .is_some()
             {
-                for _ in 0..30 {
+                if most < usize::MAX {
+                    cursor.set_entries_max(1 + random.below(most as u64) as usize);
+                }
+                for _ in 0..30.min(most) {
                     let key = (random.below(1000) * 2 + 1).to_be_bytes();
                     if random.below(2) == 0 {
                         put(&tree, &key, &vec![1; random.below(200) as usize], 2);

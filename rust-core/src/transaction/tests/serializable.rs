@@ -581,9 +581,7 @@ fn two_accounts_together_are_never_overdrawn() {
 }
 
 /// How many transactions each of two threads commits.
-fn disjoint_count() -> u64 {
-    if std::env::var_os("LUMOS_LONG").is_some() { 50_000 } else { 1_000 }
-}
+const DISJOINT: u64 = 1_000;
 
 #[test]
 fn disjoint_writers_are_never_refused() {
@@ -594,7 +592,7 @@ fn disjoint_writers_are_never_refused() {
             let fixture = &fixture;
             scope.spawn(move || {
                 let mut random = Random::new(thread);
-                for number in 0..disjoint_count() {
+                for number in 0..DISJOINT {
                     let mut transaction = fixture.begin_serializable();
                     for _ in 0..3 {
                         let own = key((random.below(32) * 2 + thread) * 10);

@@ -51,7 +51,7 @@ impl Apply {
     /// `wanted`: which output columns are used; `None`: all. `may_share`: equal arguments give equal rows.
     pub(in crate::sql::executor) fn new(
         node: NodeRef,
-        right: Pipeline,
+        mut right: Pipeline,
         may_share: bool,
         wanted: Option<&[bool]>,
         context: &ExecutionContext<'_>,
@@ -62,6 +62,9 @@ impl Apply {
         let columns = JoinColumns::new(output_types(left), output_types(second), wanted, condition.as_ref());
         let store = RowStore::new(columns.right_types.clone(), &columns.right_kept(*kind));
         let output = JoinOutput::new(*kind, columns);
+        if output.is_by_existence() && condition.is_none() {
+            right.expect(Some(1));
+        }
         let cache = may_share.then(|| Cache {
             arguments: GroupTable::new(),
             results: Vec::new(),
