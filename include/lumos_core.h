@@ -578,7 +578,7 @@ LUMOS_API int32_t lumos_conn_txn_status(const lumos_conn *conn);
 
 /*
  False after a panic, after the connection's termination, or when the database was closed by an I/O error: drop the
- connection. Since 1.0.
+ connection. Any thread. Since 1.0.
  */
 LUMOS_API
 bool lumos_conn_is_usable(const lumos_conn *conn);

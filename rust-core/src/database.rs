@@ -137,6 +137,14 @@ impl Database {
         self.engine().manager.poison(error);
     }
 
+    /// Whether statements can still succeed: false once an I/O error has closed the database to writes.
+    pub fn is_usable(&self) -> bool {
+        match &self.held {
+            Held::Engine(opened) => opened.engine.manager.poisoned().is_none(),
+            Held::Follower(_) => self.engine().manager.poisoned().is_none(),
+        }
+    }
+
     /// Checks headers, page map, pages, trees, use of blocks, definitions, rows, index entries and large values; calls
     /// `report` with each finding (file, block, object, what is wrong) and with a last line on what was looked at;
     /// returns the number of findings.

@@ -25,8 +25,7 @@ pub struct Shared {
     closed: AtomicBool,
     /// A panic passed through: the transaction is gone, and pools should drop the connection.
     broken: AtomicBool,
-    /// Kept so that the engine outlives the database handle.
-    #[allow(dead_code, reason = "held for its lifetime")]
+    /// The engine outlives the database handle by it.
     database: Arc<Database>,
 }
 
@@ -191,13 +190,15 @@ pub extern "C" fn lumos_conn_txn_status(conn: *const lumos_conn) -> i32 {
 }
 
 /// False after a panic, after the connection's termination, or when the database was closed by an I/O error: drop the
-/// connection. Since 1.0.
+/// connection. Any thread. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_conn_is_usable(conn: *const lumos_conn) -> bool {
+    // Pools ask before each use: no more than looks.
     guard_value(false, || {
-        let found = shared(conn)?;
+        let connection = handle::lease_shared::<Connection, _>(conn)?;
+        let found = &connection.shared;
         let is_whole = !found.broken.load(Ordering::Relaxed) && !found.cancel.is_closing();
-        Ok(is_whole && found.session()?.is_usable())
+        Ok(is_whole && found.database.is_usable())
     })
 }
 
