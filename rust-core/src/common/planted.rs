@@ -46,6 +46,8 @@ pub enum PlantedFault {
     WaiterForgotten = 131_072,
     /// A statement is to stop, and nobody wakes the thread that sleeps for it.
     InterruptUnheard = 262_144,
+    /// An UPDATE tells serializable readers that it leaves every column as it was.
+    ChangedColumnsForgotten = 524_288,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -7,6 +7,7 @@
 
 use crate::common::ids::COUNTER_TREE;
 use crate::common::ids::{RowId, TreeId};
+use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::index::{IndexRange, Uniqueness, append_entry_key, append_unique_key};
@@ -634,7 +635,8 @@ impl Table {
     /// The columns that have another value in `new` than in `old`.
     fn changed_parts(&self, old: &[DatumRef<'_>], new: &[DatumRef<'_>]) -> Parts {
         let columns = old.iter().zip(new).take(self.layout.columns.len()).enumerate();
-        let changed = columns.filter(|(_, (old, new))| !old.is_same(new));
+        let is_forgotten = is_planted(PlantedFault::ChangedColumnsForgotten);
+        let changed = columns.filter(|(_, (old, new))| !old.is_same(new) && !is_forgotten);
         changed.fold(Parts::NONE, |parts, (column, _)| parts.with(column))
     }
 

@@ -49,8 +49,9 @@ fn names(findings: &[Finding]) -> BTreeMap<&'static str, usize> {
 #[test]
 fn every_planted_fault_is_reported_by_its_name() {
     std::panic::set_hook(Box::new(|_| {}));
-    let planted: [(PlantedFault, Level, &[&str]); 5] = [
+    let planted: [(PlantedFault, Level, &[&str]); 6] = [
         (PlantedFault::RangeReadsNotRecorded, Level::Serializable, &["G2-item"]),
+        (PlantedFault::ChangedColumnsForgotten, Level::Serializable, &["G2-item"]),
         (
             PlantedFault::SnapshotTakenLate,
             Level::RepeatableRead,
