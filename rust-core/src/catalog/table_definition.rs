@@ -1,8 +1,9 @@
 //! What a table is.
 
-use crate::common::ids::ObjectId;
+use crate::common::ids::{Lsn, ObjectId};
 use crate::sql::types::data_type::SqlType;
 use crate::table::layout::{IndexKey, RowIdSource, TableLayout};
+use crate::table::runtime::IndexRuntime;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -240,15 +241,23 @@ impl TableDefinition {
 
     /// The definition without the indexes that are still being filled beside writers; `None`: there are none.
     pub fn without_unfinished(&self) -> Option<TableDefinition> {
-        let is_unfinished = |position: &usize| self.layout.indexes[*position].runtime.is_unfinished();
-        let mut found = (0..self.layout.indexes.len()).rev().filter(is_unfinished);
+        self.without_indexes(|index| index.is_unfinished())
+    }
+
+    fn without_indexes(&self, is_meant: impl Fn(&IndexRuntime) -> bool) -> Option<TableDefinition> {
+        let is_meant = |position: &usize| is_meant(&self.layout.indexes[*position].runtime);
+        let mut found = (0..self.layout.indexes.len()).rev().filter(is_meant);
         let last = found.next()?;
         Some(found.fold(self.without_index(last), |table, position| table.without_index(position)))
     }
 
-    /// What queries may read: the definition without unfinished indexes.
-    pub fn readable(self: Arc<Self>) -> Arc<TableDefinition> {
-        self.without_unfinished().map_or(self, Arc::new)
+    /// What queries may read: the definition without unfinished indexes, and without those that lack what a snapshot sees
+    /// that is kept.
+    pub fn readable(self: Arc<Self>, snapshot: Option<Lsn>) -> Arc<TableDefinition> {
+        let is_hidden = |index: &IndexRuntime| {
+            index.is_unfinished() || snapshot.is_some_and(|snapshot| snapshot < index.usable_from())
+        };
+        self.without_indexes(is_hidden).map_or(self, Arc::new)
     }
 
     /// The column that is the row id, by position: the table's integer primary key of one column.

@@ -2,6 +2,7 @@
 
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::arena::Arena;
+use crate::common::ids::Lsn;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
@@ -95,13 +96,21 @@ impl Session {
         block: &mut Block,
     ) -> Result<()> {
         loop {
-            let fits = match (&plan.stamp, &block.catalog) {
+            let is_current = match (&plan.stamp, &block.catalog) {
                 (Stamp::Own(catalog), Some(own)) => Arc::ptr_eq(catalog, own),
                 (Stamp::Epoch(epoch), None) => *epoch == self.engine.definitions.epoch(),
                 _ => false,
             };
+            let fits =
+                is_current && (plan.snapshot.is_none() || plan.snapshot == block.transaction.kept_snapshot());
             if !fits {
-                self.plan_again(statement, plan, block)?;
+                self.plan_again(statement, plan, block, None)?;
+            }
+            if plan.usable_from != Lsn::ZERO
+                && let Some(snapshot) = block.transaction.kept_snapshot()
+                && snapshot < plan.usable_from
+            {
+                self.plan_again(statement, plan, block, Some(snapshot))?;
             }
             for (table, mode) in &plan.locks {
                 block.transaction.lock_table(*table, *mode)?;
@@ -114,13 +123,19 @@ impl Session {
     }
 
     #[cold]
-    pub(crate) fn plan_again(&self, statement: &Prepared, plan: &mut Plan, block: &Block) -> Result<()> {
+    pub(crate) fn plan_again(
+        &self,
+        statement: &Prepared,
+        plan: &mut Plan,
+        block: &Block,
+        snapshot: Option<Lsn>,
+    ) -> Result<()> {
         let (stamp, catalog) = self.catalog_of(block);
         let arena = Arena::new();
-        let bound = prepared::bind_again(statement, &catalog, &arena)?;
+        let bound = prepared::bind_again_for(statement, &catalog, snapshot, &arena)?;
         let new = prepared::plan(bound, stamp, &catalog, &self.engine)?;
         statement.check_same_result(&new)?;
-        *plan = new;
+        *plan = Plan { snapshot, ..new };
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::arena::Arena;
-use crate::common::ids::ObjectId;
+use crate::common::ids::{Lsn, ObjectId};
 use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::session::copy::{self, CopyDirection};
@@ -71,6 +71,10 @@ pub(crate) struct Plan {
     pub(crate) physical: Arc<PhysicalPlan>,
     /// The tables to lock before the stamp is compared.
     pub(crate) locks: Box<[(ObjectId, TableLockMode)]>,
+    /// The newest commit that a snapshot must see to read by its indexes.
+    pub(crate) usable_from: Lsn,
+    /// The snapshot that it was made for, of one transaction, which cannot read by newer indexes.
+    pub(crate) snapshot: Option<Lsn>,
     /// The first lock on rows that a query takes.
     pub(crate) locks_rows: Option<LockStrength>,
     pub(crate) scratch: PointScratch,
@@ -91,7 +95,7 @@ pub(crate) fn bind_first(
     arena: &Arena,
 ) -> Result<(Option<Bound>, usize)> {
     let Some((statement, taken)) = parser::parse_first(text, arena)? else { return Ok((None, text.len())) };
-    Ok((Some(bind(text, &statement, catalog)?), taken))
+    Ok((Some(bind(text, &statement, catalog, None)?), taken))
 }
 
 /// What a prepared statement means under the definitions that are in force when it runs.
@@ -100,14 +104,30 @@ pub(crate) fn bind_again(
     catalog: &CatalogSnapshot,
     arena: &Arena,
 ) -> Result<BoundStatement> {
-    match bind_first(statement.text(), catalog, arena)? {
-        (Some(bound), _) => Ok(bound.statement),
-        (None, _) => Err(Error::internal("a prepared statement lost its text")),
+    bind_again_for(statement, catalog, None, arena)
+}
+
+/// The same for a snapshot that is older than some of them.
+pub(crate) fn bind_again_for(
+    statement: &Prepared,
+    catalog: &CatalogSnapshot,
+    snapshot: Option<Lsn>,
+    arena: &Arena,
+) -> Result<BoundStatement> {
+    let text = statement.text();
+    match parser::parse_first(text, arena)? {
+        Some((parsed, _)) => bind(text, &parsed, catalog, snapshot).map(|bound| bound.statement),
+        None => Err(Error::internal("a prepared statement lost its text")),
     }
 }
 
-fn bind(text: &str, statement: &StatementWithSpan<'_>, catalog: &CatalogSnapshot) -> Result<Bound> {
-    let options = BindOptions::new(text);
+fn bind(
+    text: &str,
+    statement: &StatementWithSpan<'_>,
+    catalog: &CatalogSnapshot,
+    snapshot: Option<Lsn>,
+) -> Result<Bound> {
+    let options = BindOptions { snapshot, ..BindOptions::new(text) };
     Ok(Bound {
         statement: binder::bind(&statement.statement, catalog, &options)?,
         parameter_names: statement.parameter_names.iter().map(|name| (*name).to_string()).collect(),
@@ -147,10 +167,26 @@ pub(crate) fn plan(
     // The strongest lock of each table, in the order of their numbers, so that two sessions cannot cross.
     locks.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(&left.1)));
     locks.dedup_by_key(|lock| lock.0);
+    let usable_from = newest_index(&physical.root);
     let can_point = point::can_run(&physical);
     let locks_rows = row_locks(&physical.root);
     let (locks, scratch) = (locks.into(), PointScratch::default());
-    Ok(Plan { stamp, physical, locks, locks_rows, scratch, can_point })
+    Ok(Plan { stamp, physical, locks, usable_from, snapshot: None, locks_rows, scratch, can_point })
+}
+
+/// From which commit on the plan's indexes are whole.
+fn newest_index(node: &PhysicalNode) -> Lsn {
+    let mut newest = Lsn::ZERO;
+    let mut waiting = vec![node];
+    while let Some(node) = waiting.pop() {
+        if let Operator::IndexScan { table, index, .. } | Operator::UniqueLookup { table, index, .. } =
+            &node.operator
+        {
+            newest = newest.max(table.layout.indexes[*index].runtime.usable_from());
+        }
+        waiting.extend(node.inputs());
+    }
+    newest
 }
 
 /// How the plan locks rows of tables that it does not change.

@@ -565,7 +565,7 @@ impl Storage {
     }
 
     /// Applies TREE_DROP: the tree's pages are free at once, their blocks after the next checkpoint. Reads inner
-    /// pages only. Nothing happens when the tree does not exist.
+    /// pages only; what is below one that cannot be read stays taken. Nothing happens when the tree does not exist.
     /// # Errors
     /// `58030`, `XX001`.
     pub fn drop_tree(&self, id: TreeId, lsn: Lsn) -> Result<()> {
@@ -582,10 +582,17 @@ impl Storage {
         }
         let mut pages = vec![tree.root];
         while let Some(page) = pages.pop() {
-            let guard = self.pool.fetch_exclusive(page)?;
+            let guard = match self.pool.fetch_exclusive(page) {
+                // Damage is no reason to keep what is to go.
+                Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
+                    self.pool.free_unread(page);
+                    continue;
+                }
+                fetched => fetched?,
+            };
             let node = guard.node();
             if node.tree() != id {
-                return Err(tree.damaged(page, "a dropped tree names a page of another tree"));
+                continue;
             }
             if !node.is_leaf() {
                 let children = (0..node.count()).map(|index| node.child(index));

@@ -227,6 +227,12 @@ impl Transaction {
         self.command.0 += 1;
     }
 
+    /// The snapshot of a transaction that keeps it, once it has one.
+    #[inline]
+    pub fn kept_snapshot(&self) -> Option<Lsn> {
+        self.snapshot.filter(|_| self.isolation.keeps_snapshot()).map(Snapshot::timestamp)
+    }
+
     /// The newest commit that the statement sees; outside a statement, the newest there is.
     pub fn snapshot_timestamp(&self) -> Lsn {
         self.snapshot.map_or_else(|| self.manager.visible_lsn(), Snapshot::timestamp)

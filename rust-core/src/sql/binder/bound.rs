@@ -5,7 +5,7 @@ use crate::catalog::sequence_definition::SequenceOptions;
 use crate::catalog::table_definition::{
     CheckDefinition, ColumnDefinition, ConstraintKind, Deferral, ForeignKeyMatching, ReferentialAction,
 };
-use crate::common::ids::ObjectId;
+use crate::common::ids::{Lsn, ObjectId};
 use crate::sql::ast::control::DiscardKind;
 use crate::sql::plan::expression::{Expression, OutputColumn};
 use crate::sql::plan::logical::LogicalPlan;
@@ -22,12 +22,14 @@ pub struct BindOptions<'a> {
     pub schema: &'a str,
     /// Types that the caller declared for the first parameters; `Unknown` leaves one to inference.
     pub parameter_types: &'a [DataType],
+    /// The snapshot that the statement will run with, where it is an older one: indexes made since are not read.
+    pub snapshot: Option<Lsn>,
 }
 
 impl<'a> BindOptions<'a> {
     /// Options with defaults: schema `public`, no declared parameter types.
     pub fn new(text: &'a str) -> BindOptions<'a> {
-        BindOptions { text, schema: "public", parameter_types: &[] }
+        BindOptions { text, schema: "public", parameter_types: &[], snapshot: None }
     }
 }
 

@@ -163,7 +163,7 @@ impl Binder<'_> {
             expressions.push(column_expression(&all[target]));
             columns.push(OutputColumn { id: self.new_column_id(), ..all[target].clone() });
         }
-        let table = table.readable();
+        let table = table.readable(self.options.snapshot);
         let computed = self.bind_computed(&table, name.position())?;
         self.add_computed_columns(&table, &mut all);
         let input = Box::new(LogicalPlan::Scan { table, columns: all, computed, row_id: None });

@@ -131,7 +131,7 @@ impl Binder<'_> {
         if let Some(sequence) = self.bind_sequence_scan(name) {
             return Ok(sequence);
         }
-        let table = self.find_table(name)?.readable();
+        let table = self.find_table(name)?.readable(self.options.snapshot);
         if !self.dependencies.contains(&table.id) {
             self.dependencies.push(table.id);
         }

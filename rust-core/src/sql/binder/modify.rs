@@ -432,7 +432,7 @@ impl Binder<'_> {
         self.range_names.push(vec![relation.name.clone()]);
         let row_id = self.new_column("row id", DataType::BigInt, false);
         let mut columns = old_columns.clone();
-        let readable = Arc::clone(&table).readable();
+        let readable = Arc::clone(&table).readable(self.options.snapshot);
         self.add_computed_columns(&readable, &mut columns);
         let scan = LogicalPlan::Scan {
             computed: self.bind_computed(&readable, reference.span.position())?,
