@@ -246,3 +246,32 @@ fn whoever_reads_a_closed_file_keeps_no_writer_out_and_whoever_replays_a_log_doe
     drop(reader);
     assert_eq!(sum(&mut write(&vfs).connect().unwrap()), 3);
 }
+
+#[test]
+fn a_session_that_stays_with_an_older_checkpoint_is_ended_by_its_number_too() {
+    let vfs = Arc::new(MemoryVfs::new());
+    let writer = write(&vfs);
+    let mut client = writer.connect().unwrap();
+    for sql in ["CREATE TABLE t (a int PRIMARY KEY, b int)", "INSERT INTO t VALUES (1, 1)", "CHECKPOINT"] {
+        client.execute_script(sql).unwrap();
+    }
+    let reader = read(&vfs);
+    let (mut older, mut newer) = (reader.connect().unwrap(), reader.connect().unwrap());
+    older.execute_script("BEGIN").unwrap();
+    assert_eq!(sum(&mut older), 1);
+    for sql in ["UPDATE t SET b = 2", "CHECKPOINT"] {
+        client.execute_script(sql).unwrap();
+    }
+    assert_eq!((sum(&mut older), sum(&mut newer)), (1, 2));
+    assert!(!reader.terminate(older.id() + newer.id()) && !reader.cancel(0));
+    assert!(reader.cancel(older.id()), "nothing runs: nothing is cancelled");
+    assert_eq!(sum(&mut older), 1);
+    for session in [&mut older, &mut newer] {
+        assert!(reader.terminate(session.id()));
+        let error = values(session, "SELECT b FROM t").unwrap_err();
+        assert_eq!((error.state(), error.is_unstarted()), (SqlState::ADMIN_SHUTDOWN, true));
+    }
+    drop(older);
+    assert!(!reader.terminate(1), "its engine went with it");
+    assert_eq!(sum(&mut reader.connect().unwrap()), 2);
+}
