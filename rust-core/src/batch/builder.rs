@@ -208,6 +208,27 @@ impl ColumnBuilder {
         }
     }
 
+    /// Puts a text or bytea in the place of row `row`, which was added before: its bytes are not copied. `utf8`: they are
+    /// those of a text.
+    /// # Panics
+    /// When the column holds something else.
+    pub fn replace_owned(&mut self, row: usize, value: Vec<u8>, utf8: bool) {
+        match &mut self.column.data {
+            ColumnData::Strings(values) => values.replace_owned(row, value, utf8),
+            _ => self.wrong("replace_owned"),
+        }
+    }
+
+    /// Puts an integer in the place of row `row`, which was added before.
+    /// # Panics
+    /// When the column holds something else.
+    pub fn replace_i32(&mut self, row: usize, value: i32) {
+        match &mut self.column.data {
+            ColumnData::Int32(values) => values[row] = value,
+            _ => self.wrong("replace_i32"),
+        }
+    }
+
     #[inline]
     fn valid_many(&mut self, count: usize) {
         self.column.rows += count;

@@ -95,7 +95,7 @@ fn four(bytes: &[u8], at: usize) -> u64 {
 #[derive(Clone, Debug)]
 pub struct StringColumn {
     views: Vec<StringView>,
-    buffers: Vec<Arc<[u8]>>,
+    buffers: Vec<Arc<Vec<u8>>>,
     /// Bytes of long strings still being collected: the buffer after the last of `buffers`.
     tail: Vec<u8>,
     /// Every string came in as `str`: what lets `get_str` skip the check.
@@ -135,7 +135,7 @@ impl StringColumn {
     }
 
     /// The buffers long views point into; the buffer after the last is [`StringColumn::tail`].
-    pub fn buffers(&self) -> &[Arc<[u8]>] {
+    pub fn buffers(&self) -> &[Arc<Vec<u8>>] {
         &self.buffers
     }
 
@@ -235,6 +235,18 @@ impl StringColumn {
         self.views[row] = self.store(bytes);
     }
 
+    /// As [`StringColumn::replace_bytes`], with bytes that become a buffer of their own. `utf8`: they are UTF-8.
+    pub fn replace_owned(&mut self, row: usize, bytes: Vec<u8>, utf8: bool) {
+        self.utf8 &= utf8;
+        if bytes.len() <= INLINE_BYTES_MAX {
+            self.views[row] = StringView::inline(&bytes);
+            return;
+        }
+        self.seal();
+        self.views[row] = StringView::long(&bytes, self.buffers.len() as u32, 0);
+        self.buffers.push(Arc::new(bytes));
+    }
+
     #[inline]
     fn push_raw(&mut self, bytes: &[u8]) {
         let view = self.store(bytes);
@@ -256,7 +268,9 @@ impl StringColumn {
     /// Makes the tail a shared buffer, so that columns made from this one share it.
     pub fn seal(&mut self) {
         if !self.tail.is_empty() {
-            self.buffers.push(Arc::from(std::mem::take(&mut self.tail)));
+            let mut buffer = std::mem::take(&mut self.tail);
+            buffer.shrink_to_fit();
+            self.buffers.push(Arc::new(buffer));
         }
     }
 

@@ -33,6 +33,10 @@ const DATABASE_MAGIC: &[u8] = b"LUMOS\x1a\r\n";
 /// Bytes that COPY TO hands on at once, about.
 const WRITE_BYTES: usize = 64 << 10;
 
+/// Bytes of values that COPY FROM puts into one batch, about, or this share of the memory limit: nobody charges them.
+const READ_BYTES_A_BATCH: usize = 4 << 20;
+const READ_MEMORY_SHARE: usize = 64;
+
 /// Which end of a COPY the caller holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CopyDirection {
@@ -246,6 +250,7 @@ impl Session {
             rows: RowReader::new(format_of(&copy.format), names, relation, read, &self.engine.memory),
             types: copy.columns.iter().map(|column| column.sql_type).collect(),
             casts: self.environment.casts(),
+            bytes_max: READ_BYTES_A_BATCH.min(self.engine.memory.limit() / READ_MEMORY_SHARE),
         };
         let mut context = self.context(block, &[]);
         context.supply = Some(&mut supply);
@@ -307,19 +312,22 @@ struct FileRows<'a> {
     rows: RowReader<'a>,
     types: Vec<SqlType>,
     casts: CastEnvironment<'a>,
+    /// A batch ends early when its values have so many bytes.
+    bytes_max: usize,
 }
 
 impl Supply for FileRows<'_> {
     fn next(&mut self) -> Result<Option<Batch>> {
         let mut builders: Vec<ColumnBuilder> =
             self.types.iter().map(|sql_type| ColumnBuilder::new(*sql_type, 0)).collect();
-        let mut count = 0;
-        while count < BATCH_ROWS && self.rows.next_row()? {
+        let (mut count, mut bytes) = (0, 0);
+        while count < BATCH_ROWS && bytes < self.bytes_max && self.rows.next_row()? {
             for (column, (builder, sql_type)) in builders.iter_mut().zip(&self.types).enumerate() {
                 let Some(text) = self.rows.value(column) else {
                     builder.push_null();
                     continue;
                 };
+                bytes += text.len();
                 push(text, *sql_type, &self.casts, builder)
                     .map_err(|error| self.rows.in_column(error, column))?;
             }

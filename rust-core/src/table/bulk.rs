@@ -98,7 +98,7 @@ impl Table {
         let limits = self.limits();
         keys.fill(layout, limits, row_id, |column| row[column])?;
         let stored = &row[..layout.columns.len()];
-        let bytes = encoder.encode(layout.format(), stored, limits.row_bytes, |_, bytes| {
+        let bytes = encoder.encode(layout.format(), stored, &[], limits.row_bytes, |_, bytes| {
             let value_id = self.next_value_id(transaction)?;
             if values.is_none() {
                 *values = Some(transaction.build(layout.value_tree)?);

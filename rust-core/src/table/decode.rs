@@ -3,12 +3,16 @@
 
 use crate::batch::builder::ColumnBuilder;
 use crate::batch::column::Column;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::types::data_type::{DataType, SqlType};
+use crate::table::part::{ColumnPart, PartValue, Wanted};
 use crate::table::row::{
     LargePointer, Physical, RowFormat, RowView, damaged_row, decimal64_value, fixed, is_special_decimal,
     read_interval, read_numeric,
 };
+
+/// A fetched value of so many bytes is not copied into the others'.
+const OWN_BUFFER_BYTES: usize = 64 << 10;
 
 /// A value that must be fetched before the batch is whole.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,8 @@ pub(super) struct PendingValue {
     pub(super) row: usize,
     /// Where it is.
     pub(super) pointer: LargePointer,
+    /// What of it is wanted; `None`: all.
+    pub(super) part: Option<ColumnPart>,
 }
 
 /// The wanted columns of rows, being collected.
@@ -32,25 +38,14 @@ pub(super) struct RowCollector {
 }
 
 impl RowCollector {
-    pub(super) fn new(
-        types: &[SqlType],
-        columns: &[usize],
-        with_row_id: bool,
-        capacity: usize,
-    ) -> RowCollector {
-        RowCollector {
-            builders: columns.iter().map(|column| ColumnBuilder::new(types[*column], capacity)).collect(),
-            row_ids: with_row_id.then(|| ColumnBuilder::new(SqlType::plain(DataType::BigInt), capacity)),
-            pending: Vec::new(),
-            rows: 0,
-        }
+    pub(super) fn new(types: &[SqlType], wanted: &Wanted, capacity: usize) -> RowCollector {
+        RowCollector::reusing(types, wanted, capacity, std::iter::empty())
     }
 
     /// As [`RowCollector::new`], in the memory of columns that nobody reads any more.
     pub(super) fn reusing(
         types: &[SqlType],
-        columns: &[usize],
-        with_row_id: bool,
+        wanted: &Wanted,
         capacity: usize,
         mut used: impl Iterator<Item = Option<Column>>,
     ) -> RowCollector {
@@ -59,8 +54,8 @@ impl RowCollector {
             None => ColumnBuilder::new(sql_type, capacity),
         };
         RowCollector {
-            builders: columns.iter().map(|column| builder(types[*column])).collect(),
-            row_ids: with_row_id.then(|| builder(SqlType::plain(DataType::BigInt))),
+            builders: wanted.types(types).map(&mut builder).collect(),
+            row_ids: wanted.row_id.then(|| builder(SqlType::plain(DataType::BigInt))),
             pending: Vec::new(),
             rows: 0,
         }
@@ -76,14 +71,20 @@ impl RowCollector {
     pub(super) fn push_checked_rows(
         &mut self,
         format: &RowFormat,
-        columns: &[usize],
+        wanted: &Wanted,
         rows: &[&[u8]],
         has_null: bool,
     ) -> Result<()> {
-        for (output, column) in columns.iter().enumerate() {
+        for (output, column) in wanted.columns.iter().enumerate() {
             let builder = &mut self.builders[output];
             let first = builder.len();
-            push_column(builder, &mut self.pending, format, (output, *column), rows)?;
+            match wanted.part(output) {
+                None => push_column(builder, &mut self.pending, format, (output, *column), rows)?,
+                Some(part) => {
+                    push_parts(builder, &mut self.pending, format, (output, *column), part, rows)?;
+                    continue;
+                }
+            }
             if has_null {
                 mark_nulls(builder, format, *column, first, rows);
             }
@@ -93,9 +94,14 @@ impl RowCollector {
     }
 
     /// Adds the wanted columns of one row.
-    pub(super) fn push_row(&mut self, format: &RowFormat, columns: &[usize], row: &[u8]) -> Result<()> {
+    pub(super) fn push_row(&mut self, format: &RowFormat, wanted: &Wanted, row: &[u8]) -> Result<()> {
         let view = RowView::new(format, row, &[])?;
-        for (output, column) in columns.iter().enumerate() {
+        for (output, column) in wanted.columns.iter().enumerate() {
+            if let Some(part) = wanted.part(output) {
+                let builder = &mut self.builders[output];
+                push_parts(builder, &mut self.pending, format, (output, *column), part, &[row])?;
+                continue;
+            }
             let place = format.columns()[*column];
             if RowFormat::has_large(row)
                 && place.physical.width().is_none()
@@ -103,7 +109,7 @@ impl RowCollector {
                 && let (bytes, true) = format.variable(row, place.place)
             {
                 let pointer = LargePointer::read(bytes).ok_or_else(damaged_row)?;
-                self.pending.push(PendingValue { output, row: self.rows, pointer });
+                self.pending.push(PendingValue { output, row: self.rows, pointer, part: None });
                 push_placeholder(&mut self.builders[output], place.physical);
                 continue;
             }
@@ -113,10 +119,26 @@ impl RowCollector {
         Ok(())
     }
 
-    /// Puts a fetched value into its place.
-    pub(super) fn fill(&mut self, value: PendingValue, bytes: &[u8]) -> Result<()> {
+    /// Puts a fetched value, or part of one, into its place.
+    pub(super) fn fill(&mut self, value: PendingValue, fetched: PartValue<'_>) -> Result<()> {
         let builder = &mut self.builders[value.output];
-        if builder.data_type() == DataType::Bytea {
+        let is_text = builder.data_type() != DataType::Bytea;
+        match fetched {
+            PartValue::Integer(number) => {
+                builder.replace_i32(value.row, number);
+                return Ok(());
+            }
+            PartValue::Owned(bytes) if bytes.len() >= OWN_BUFFER_BYTES => {
+                if is_text && std::str::from_utf8(&bytes).is_err() {
+                    return Err(damaged_row());
+                }
+                builder.replace_owned(value.row, bytes, is_text);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let bytes = fetched.bytes();
+        if !is_text {
             builder.replace_bytes(value.row, bytes);
         } else {
             builder.replace_str(value.row, std::str::from_utf8(bytes).map_err(|_| damaged_row())?);
@@ -125,13 +147,18 @@ impl RowCollector {
     }
 }
 
-/// Bytes of the large values that a checked row points to in the wanted columns.
-pub(super) fn large_bytes(format: &RowFormat, columns: &[usize], row: &[u8]) -> usize {
-    format
-        .large_pointers(row)
-        .filter(|(column, _)| columns.contains(column))
-        .map(|(_, pointer)| pointer.length as usize)
-        .sum()
+/// Bytes that have to be fetched for a checked row.
+pub(super) fn large_bytes(format: &RowFormat, wanted: &Wanted, row: &[u8]) -> usize {
+    let mut bytes = 0;
+    for (column, pointer) in format.large_pointers(row) {
+        for (output, _) in wanted.columns.iter().enumerate().filter(|(_, wanted)| **wanted == column) {
+            bytes += match wanted.part(output) {
+                None => pointer.length as usize,
+                Some(part) => part.bytes_of(pointer),
+            };
+        }
+    }
+    bytes
 }
 
 fn push_placeholder(builder: &mut ColumnBuilder, physical: Physical) {
@@ -181,7 +208,7 @@ fn push_column(
                 let (bytes, large) = format.variable(row, at);
                 if large && !RowFormat::is_null(row, column) {
                     let pointer = LargePointer::read(bytes).ok_or_else(damaged_row)?;
-                    pending.push(PendingValue { output, row: builder.len(), pointer });
+                    pending.push(PendingValue { output, row: builder.len(), pointer, part: None });
                     push_placeholder(builder, place.physical);
                 } else if place.physical == Physical::Bytes {
                     builder.push_bytes(bytes);
@@ -189,6 +216,47 @@ fn push_column(
                     return Err(damaged_row());
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Adds parts of a text or bytea column, and its NULLs.
+fn push_parts(
+    builder: &mut ColumnBuilder,
+    pending: &mut Vec<PendingValue>,
+    format: &RowFormat,
+    (output, column): (usize, usize),
+    part: ColumnPart,
+    rows: &[&[u8]],
+) -> Result<()> {
+    let place = format.columns()[column];
+    if place.physical.width().is_some() {
+        return Err(Error::internal("a part of a column that has none"));
+    }
+    for row in rows {
+        if RowFormat::is_null(row, column) {
+            builder.push_null();
+            continue;
+        }
+        let (bytes, large) = format.variable(row, place.place);
+        let value = if large {
+            let pointer = LargePointer::read(bytes).ok_or_else(damaged_row)?;
+            match part.of_pointer(pointer) {
+                Some(value) => value,
+                None => {
+                    pending.push(PendingValue { output, row: builder.len(), pointer, part: Some(part) });
+                    part.placeholder()
+                }
+            }
+        } else {
+            part.of_row(bytes)
+        };
+        match value {
+            PartValue::Integer(number) => builder.push_i32(number),
+            value if place.physical == Physical::Bytes => builder.push_bytes(value.bytes()),
+            value if builder.push_utf8(value.bytes()) => {}
+            _ => return Err(damaged_row()),
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ pub mod key;
 pub mod layout;
 pub mod limits;
 pub mod lock;
+pub mod part;
 pub mod pending;
 pub mod reference;
 pub mod row;

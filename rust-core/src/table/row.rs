@@ -519,7 +519,7 @@ mod tests {
             let refs: Vec<DatumRef<'_>> = row.iter().map(Datum::as_ref).collect();
             let mut encoder = RowEncoder::new();
             let bytes = encoder
-                .encode(&format, &refs, 4000, |_, _| Err(Error::internal("nothing is large")))
+                .encode(&format, &refs, &[], 4000, |_, _| Err(Error::internal("nothing is large")))
                 .unwrap();
             assert_eq!(bytes.len(), RowEncoder::full_bytes(&format, &refs).unwrap(), "seed {seed}");
             format.check_deeply(bytes).unwrap();
@@ -537,7 +537,7 @@ mod tests {
         let mut encoder = RowEncoder::new();
         let mut moved = Vec::new();
         let bytes = encoder
-            .encode(&format, &row, 1000, |column, bytes| {
+            .encode(&format, &row, &[], 1000, |column, bytes| {
                 moved.push(column);
                 Ok(LargePointer::new(42, bytes))
             })
@@ -562,7 +562,7 @@ mod tests {
         let format = RowFormat::new(&types);
         let row = vec![DatumRef::BigInt(1); 300];
         let error = RowEncoder::new()
-            .encode(&format, &row, 2000, |_, bytes| Ok(LargePointer::new(1, bytes)))
+            .encode(&format, &row, &[], 2000, |_, bytes| Ok(LargePointer::new(1, bytes)))
             .unwrap_err();
         assert_eq!(error.state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
     }
@@ -591,7 +591,7 @@ mod tests {
         let format = RowFormat::new(&types);
         let mut encoder = RowEncoder::new();
         let row = encoder
-            .encode(&format, &[DatumRef::BigInt(1)], 2000, |_, bytes| Ok(LargePointer::new(1, bytes)))
+            .encode(&format, &[DatumRef::BigInt(1)], &[], 2000, |_, bytes| Ok(LargePointer::new(1, bytes)))
             .unwrap()
             .to_vec();
         for (at, byte, state, message) in [

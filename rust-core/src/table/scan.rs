@@ -12,6 +12,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::table::decode::{RowCollector, large_bytes};
 use crate::table::key::{ROW_ID_BYTES, row_id_of_key};
 use crate::table::layout::TableLayout;
+use crate::table::part::{ColumnPart, PartValue, Pieces, Wanted};
 use crate::table::row::{Glance, RowFormat, damaged_row};
 use crate::table::value_tree;
 use crate::transaction::scan::{ScanRows, TransactionScan};
@@ -39,8 +40,7 @@ const FIRST_CAPACITY: usize = 64;
 #[derive(Debug)]
 struct Collection {
     layout: Arc<TableLayout>,
-    columns: Vec<usize>,
-    with_row_id: bool,
+    wanted: Wanted,
     current: RowCollector,
     /// Rows of a batch.
     batch_rows: usize,
@@ -53,16 +53,11 @@ struct Collection {
 }
 
 impl Collection {
-    fn new(
-        layout: &Arc<TableLayout>,
-        (columns, with_row_id): (&[usize], bool),
-        memory_limit: usize,
-    ) -> Collection {
+    fn new(layout: &Arc<TableLayout>, wanted: Wanted, memory_limit: usize) -> Collection {
         Collection {
-            current: RowCollector::new(&layout.columns, columns, with_row_id, FIRST_CAPACITY),
+            current: RowCollector::new(&layout.columns, &wanted, FIRST_CAPACITY),
             layout: Arc::clone(layout),
-            columns: columns.to_vec(),
-            with_row_id,
+            wanted,
             batch_rows: BATCH_ROWS,
             large_bytes: 0,
             large_bytes_max: LARGE_BYTES_A_BATCH.min(memory_limit / LARGE_MEMORY_SHARE),
@@ -73,16 +68,22 @@ impl Collection {
         }
     }
 
+    /// Before the first row.
+    fn set_parts(&mut self, parts: &[(usize, ColumnPart)]) {
+        self.wanted.set_parts(parts);
+        self.current = RowCollector::new(&self.layout.columns, &self.wanted, FIRST_CAPACITY);
+    }
+
     fn flush(&mut self) {
         if self.current.rows > 0 {
             let was_full = self.current.rows >= self.batch_rows;
             self.batch_rows = (self.batch_rows * BATCH_GROWTH).min(BATCH_ROWS);
             let capacity = if was_full { self.batch_rows } else { FIRST_CAPACITY };
             let next = if self.handed_out.is_empty() {
-                RowCollector::new(&self.layout.columns, &self.columns, self.with_row_id, capacity)
+                RowCollector::new(&self.layout.columns, &self.wanted, capacity)
             } else {
                 let used = self.handed_out.drain(..).map(Arc::into_inner);
-                RowCollector::reusing(&self.layout.columns, &self.columns, self.with_row_id, capacity, used)
+                RowCollector::reusing(&self.layout.columns, &self.wanted, capacity, used)
             };
             self.full.push_back(std::mem::replace(&mut self.current, next));
             self.large_bytes = 0;
@@ -130,10 +131,10 @@ impl Collection {
             if seen.has_large {
                 let rows = &bytes[done..done + count];
                 let bytes = (&mut self.large_bytes, self.large_bytes_max);
-                count = until_large_enough(format, &self.columns, rows, bytes);
+                count = until_large_enough(format, &self.wanted, rows, bytes);
             }
             let chunk = done..done + count;
-            self.current.push_checked_rows(format, &self.columns, &bytes[chunk.clone()], seen.has_null)?;
+            self.current.push_checked_rows(format, &self.wanted, &bytes[chunk.clone()], seen.has_null)?;
             if let Some(ids) = &mut self.current.row_ids {
                 for index in &live[chunk] {
                     rows.key_into(*index as usize, &mut key);
@@ -170,12 +171,12 @@ impl Collection {
         row: &[u8],
         row_id: impl FnOnce() -> Option<RowId>,
     ) -> Result<()> {
-        self.current.push_row(format, &self.columns, row)?;
+        self.current.push_row(format, &self.wanted, row)?;
         if let Some(ids) = &mut self.current.row_ids {
             ids.push_i64(row_id().ok_or_else(damaged_row)?.0);
         }
         if RowFormat::has_large(row) {
-            self.large_bytes += large_bytes(format, &self.columns, row);
+            self.large_bytes += large_bytes(format, &self.wanted, row);
         }
         let looks = self.current.rows.is_multiple_of(ROWS_BETWEEN_LOOKS);
         if self.current.rows >= self.batch_rows
@@ -191,12 +192,12 @@ impl Collection {
 /// How many of `rows` go into a batch that has `large` bytes of large values, before these become too many.
 fn until_large_enough(
     format: &RowFormat,
-    columns: &[usize],
+    wanted: &Wanted,
     rows: &[&[u8]],
     (large, most): (&mut usize, usize),
 ) -> usize {
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| RowFormat::has_large(row)) {
-        *large += large_bytes(format, columns, row);
+        *large += large_bytes(format, wanted, row);
         if *large >= most {
             return index + 1;
         }
@@ -209,12 +210,25 @@ fn finish(
     mut collected: RowCollector,
     handed_out: &mut Vec<Arc<Column>>,
     transaction: &Transaction,
-    values: &TreeHandle,
+    values: &mut Values,
     batch: &mut Batch,
 ) -> Result<()> {
+    let wanted = collected.pending.iter().map(|value| match value.part {
+        None => value.pointer.length as usize,
+        Some(part) => part.bytes_of(value.pointer),
+    });
+    values.charge(transaction, wanted.sum())?;
+    let Values { tree, piece_bytes, .. } = values;
     for value in std::mem::take(&mut collected.pending) {
-        let bytes = value_tree::read(transaction, values, value.pointer, ReadView::Snapshot)?;
-        collected.fill(value, &bytes)?;
+        let view = ReadView::Snapshot;
+        let fetched = match value.part {
+            None => PartValue::Owned(value_tree::read(transaction, tree, value.pointer, view)?),
+            Some(part) => {
+                let pieces = Pieces { piece_bytes: *piece_bytes, view };
+                part.read(transaction, tree, value.pointer, pieces)?
+            }
+        };
+        collected.fill(value, fetched)?;
     }
     batch.rows = collected.rows;
     batch.selection = None;
@@ -225,13 +239,35 @@ fn finish(
     Ok(())
 }
 
+/// The large values of a table.
+#[derive(Debug)]
+pub(super) struct Values {
+    tree: TreeHandle,
+    piece_bytes: usize,
+    /// For the values of the batch that was handed out last, where they are more than a batch may have uncharged.
+    memory: Reservation,
+}
+
+impl Values {
+    pub(super) fn new(tree: TreeHandle, piece_bytes: usize, memory: Reservation) -> Values {
+        Values { tree, piece_bytes, memory }
+    }
+
+    /// Makes sure that there is memory for so many bytes of values; whoever took the batch before has had his.
+    fn charge(&mut self, transaction: &Transaction, bytes: usize) -> Result<()> {
+        let free = LARGE_BYTES_A_BATCH.min(transaction.memory().limit() / LARGE_MEMORY_SHARE);
+        let charged = if bytes > free { bytes } else { 0 };
+        if charged == self.memory.bytes() { Ok(()) } else { self.memory.resize(charged) }
+    }
+}
+
 /// Rows of a range of row ids.
 #[derive(Debug)]
 pub struct TableScan {
     /// `None`: the range is known to be empty.
     scan: Option<TransactionScan>,
     collection: Collection,
-    values: TreeHandle,
+    values: Values,
     backward: bool,
     reading: Reading,
 }
@@ -257,9 +293,9 @@ impl TableScan {
     pub(super) fn new(
         scan: Option<TransactionScan>,
         layout: &Arc<TableLayout>,
-        values: TreeHandle,
+        values: Values,
         backward: bool,
-        wanted: (&[usize], bool),
+        wanted: Wanted,
         memory_limit: usize,
     ) -> TableScan {
         let collection = Collection::new(layout, wanted, memory_limit);
@@ -270,6 +306,12 @@ impl TableScan {
     pub fn begin_with(&mut self, rows: usize) {
         self.collection.batch_rows = rows.clamp(1, BATCH_ROWS);
         self.reading = Reading(rows.max(1));
+    }
+
+    /// Gives parts of columns in the place of these outputs, by position. Before the first batch.
+    pub fn with_parts(mut self, parts: &[(usize, ColumnPart)]) -> TableScan {
+        self.collection.set_parts(parts);
+        self
     }
 
     /// The next rows: the wanted columns in their order, then the row id where it is wanted. `false`: no more.
@@ -290,7 +332,7 @@ impl TableScan {
         }
         match self.collection.full.pop_front() {
             Some(collected) => {
-                finish(collected, &mut self.collection.handed_out, transaction, &self.values, batch)
+                finish(collected, &mut self.collection.handed_out, transaction, &mut self.values, batch)
                     .map(|()| true)
             }
             None => Ok(false),
@@ -326,7 +368,7 @@ pub struct IndexScan {
     memory: Reservation,
     rows: TreeHandle,
     collection: Collection,
-    values: TreeHandle,
+    values: Values,
     backward: bool,
     reading: Reading,
 }
@@ -335,10 +377,10 @@ impl IndexScan {
     pub(super) fn new(
         scan: Option<TransactionScan>,
         layout: &Arc<TableLayout>,
-        (rows, values): (TreeHandle, TreeHandle),
+        (rows, values): (TreeHandle, Values),
         order: IndexOrder,
         (memory, memory_limit): (Reservation, usize),
-        wanted: (&[usize], bool),
+        wanted: Wanted,
     ) -> IndexScan {
         IndexScan {
             scan,
@@ -361,6 +403,12 @@ impl IndexScan {
         self.gathered = self.gathered.min(rows.max(1));
     }
 
+    /// As [`TableScan::with_parts`].
+    pub fn with_parts(mut self, parts: &[(usize, ColumnPart)]) -> IndexScan {
+        self.collection.set_parts(parts);
+        self
+    }
+
     /// As [`TableScan::next_batch`].
     /// # Errors
     /// As there; `53200`; `XX002` for an entry without a row.
@@ -370,7 +418,7 @@ impl IndexScan {
         }
         match self.collection.full.pop_front() {
             Some(collected) => {
-                finish(collected, &mut self.collection.handed_out, transaction, &self.values, batch)
+                finish(collected, &mut self.collection.handed_out, transaction, &mut self.values, batch)
                     .map(|()| true)
             }
             None => Ok(false),
@@ -421,7 +469,7 @@ impl IndexScan {
         let keys = &self.waiting[self.read..self.read + count];
         let layout = Arc::clone(&self.collection.layout);
         let collection = &mut self.collection;
-        let columns: SmallVec<[usize; 16]> = collection.columns.as_slice().into();
+        let columns: SmallVec<[usize; 16]> = collection.wanted.columns.as_slice().into();
         let parts = || Parts::read(&columns);
         transaction.get_each(&self.rows, keys, parts, |index, bytes| match bytes {
             Some(bytes) => collection.push_row(layout.format(), bytes, || row_id_of_key(&keys[index])),

@@ -7,17 +7,22 @@
 
 use crate::common::ids::COUNTER_TREE;
 use crate::common::ids::{RowId, TreeId};
+use crate::common::memory::Reservation;
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::datum::{Datum, DatumRef};
+use crate::table::decode::large_bytes;
 use crate::table::index::{IndexRange, Uniqueness, append_entry_key, append_unique_key};
 use crate::table::key::{ROW_ID_BYTES, row_id_key, row_id_of_key};
 use crate::table::layout::{RowIdSource, TableLayout};
 use crate::table::limits::SizeLimits;
 use crate::table::lock::LockPurpose;
+use crate::table::part::{ColumnPart, PartValue, Pieces, Wanted};
 use crate::table::pending::PendingKeys;
-use crate::table::row::{LargePointer, LargeValues, RowEncoder, RowFormat, RowView};
-use crate::table::scan::{IndexOrder, IndexScan, TableScan, damaged_entry};
+use crate::table::row::{
+    LargePointer, LargeValues, Physical, RowEncoder, RowFormat, RowView, damaged_row,
+};
+use crate::table::scan::{IndexOrder, IndexScan, TableScan, Values, damaged_entry};
 use crate::table::value_tree;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::transaction::{Transaction, TreeHandle};
@@ -127,6 +132,10 @@ pub struct RowBuffer {
     bytes: Vec<u8>,
     large: LargeValues,
     columns: Vec<usize>,
+    /// Parts of columns, by position among those that were asked for.
+    parts: Vec<(usize, Datum)>,
+    /// For large values that are more than may be uncharged.
+    memory: Option<Reservation>,
     layout: Option<Arc<TableLayout>>,
 }
 
@@ -148,12 +157,30 @@ impl RowBuffer {
 
     /// The value of the `index`th column that was asked for.
     pub fn datum(&self, index: usize) -> DatumRef<'_> {
+        if !self.parts.is_empty()
+            && let Some((_, part)) = self.parts.iter().find(|(output, _)| *output == index)
+        {
+            return part.as_ref();
+        }
         let view = self.layout.as_ref().and_then(|layout| {
             // Checked when it was read; a buffer that nothing was read into holds NULLs.
             RowView::new(layout.format(), &self.bytes, &self.large).ok()
         });
         view.map_or(DatumRef::Null, |view| view.datum(self.columns[index]))
     }
+}
+
+/// A single row may have so many bytes of large values, or this share of the memory limit, without a charge.
+const LARGE_BYTES_FREE: usize = 1 << 20;
+const LARGE_FREE_SHARE: usize = 64;
+
+/// Whether a checked row only points to the value of a column.
+fn is_large(format: &RowFormat, row: &[u8], column: usize) -> bool {
+    RowFormat::has_large(row) && format.large_pointers(row).any(|(large, _)| large == column)
+}
+
+fn is_empty(value: DatumRef<'_>) -> bool {
+    matches!(value, DatumRef::Text("") | DatumRef::Bytes([]))
 }
 
 /// A key of the counter tree: what counts, and for which tree.
@@ -248,16 +275,104 @@ impl Table {
         columns: &[usize],
         out: &mut RowBuffer,
     ) -> Result<bool> {
+        self.get_parts(transaction, row, view, (columns, &[]), out)
+    }
+
+    /// As [`Table::get`], with parts in the place of some of the columns, by position among those.
+    /// # Errors
+    /// As there.
+    pub fn get_parts(
+        &self,
+        transaction: &Transaction,
+        row: RowId,
+        view: ReadView,
+        (columns, parts): (&[usize], &[(usize, ColumnPart)]),
+        out: &mut RowBuffer,
+    ) -> Result<bool> {
+        out.parts.clear();
         out.columns.clear();
         out.columns.extend_from_slice(columns);
         if !out.layout.as_ref().is_some_and(|layout| Arc::ptr_eq(layout, &self.layout)) {
             out.layout = Some(Arc::clone(&self.layout));
         }
         let (bytes, large) = (&mut out.bytes, &mut out.large);
-        self.read_row(transaction, row, view, || Parts::read(columns), bytes)?
-            .then(|| self.fetch_large(transaction, bytes, view, |column| columns.contains(&column), large))
-            .transpose()
-            .map(|found| found.is_some())
+        large.clear();
+        out.memory = None;
+        if !self.read_row(transaction, row, view, || Parts::read(columns), bytes)? {
+            return Ok(false);
+        }
+        if RowFormat::has_large(bytes) {
+            out.memory = self.charge_large(transaction, bytes, (columns, parts))?;
+        }
+        if parts.is_empty() {
+            self.fetch_large(transaction, bytes, view, |column| columns.contains(&column), large)?;
+            return Ok(true);
+        }
+        let is_part = |output: usize| parts.iter().any(|(part, _)| *part == output);
+        let is_whole = |column: usize| {
+            columns.iter().enumerate().any(|(output, wanted)| *wanted == column && !is_part(output))
+        };
+        self.fetch_large(transaction, bytes, view, is_whole, large)?;
+        for (output, part) in parts {
+            if *part == ColumnPart::InRow && !is_large(self.layout.format(), bytes, columns[*output]) {
+                continue;
+            }
+            out.parts.push((*output, self.part(transaction, bytes, view, columns[*output], *part)?));
+        }
+        Ok(true)
+    }
+
+    /// Makes sure that there is memory for the large values of a checked row.
+    fn charge_large(
+        &self,
+        transaction: &Transaction,
+        row: &[u8],
+        (columns, parts): (&[usize], &[(usize, ColumnPart)]),
+    ) -> Result<Option<Reservation>> {
+        let mut wanted = Wanted::new(columns, false);
+        wanted.set_parts(parts);
+        let bytes = large_bytes(self.layout.format(), &wanted, row);
+        if bytes <= LARGE_BYTES_FREE.min(transaction.memory().limit() / LARGE_FREE_SHARE) {
+            return Ok(None);
+        }
+        let mut memory = transaction.memory().reservation();
+        memory.grow(bytes)?;
+        Ok(Some(memory))
+    }
+
+    /// A part of a column of a checked row.
+    fn part(
+        &self,
+        transaction: &Transaction,
+        row: &[u8],
+        view: ReadView,
+        column: usize,
+        part: ColumnPart,
+    ) -> Result<Datum> {
+        let format = self.layout.format();
+        let place = format.columns()[column];
+        if place.physical.width().is_some() {
+            return Err(Error::internal("a part of a column that has none"));
+        }
+        if RowFormat::is_null(row, column) {
+            return Ok(Datum::Null);
+        }
+        let (bytes, large) = format.variable(row, place.place);
+        let value = if large {
+            let pointer = LargePointer::read(bytes).ok_or_else(damaged_row)?;
+            let pieces = Pieces { piece_bytes: self.limits.piece_bytes, view };
+            part.read(transaction, self.values(transaction)?, pointer, pieces)?
+        } else {
+            part.of_row(bytes)
+        };
+        match value {
+            PartValue::Integer(number) => Ok(Datum::Integer(number)),
+            value if place.physical == Physical::Bytes => Ok(Datum::Bytes(value.bytes().into())),
+            value => {
+                let text = std::str::from_utf8(value.bytes()).map_err(|_| damaged_row())?;
+                Ok(Datum::Text(text.into()))
+            }
+        }
     }
 
     /// Copies a row's bytes, of which no more than `parts` are looked at, and checks them.
@@ -305,8 +420,8 @@ impl Table {
         Ok(())
     }
 
-    /// Hands a row to `read`, straight from its page (under the leaf's latch: short work only), or `None`. It may look at
-    /// `columns` and no others.
+    /// Hands a row to `read`, straight from its page (under the leaf's latch: short work only), or `None`. Of other
+    /// columns than `columns`, what the row only points to reads as NULL.
     /// # Errors
     /// As [`Table::get`].
     pub fn get_with<R>(
@@ -334,13 +449,9 @@ impl Table {
             Seen::Read(result) => Ok(result),
             Seen::HasLarge(bytes, read) => {
                 let mut large = Vec::new();
-                self.fetch_large(
-                    transaction,
-                    &bytes,
-                    ReadView::Snapshot,
-                    |column| columns.contains(&column),
-                    &mut large,
-                )?;
+                let wanted = |column: usize| columns.contains(&column);
+                let _memory = self.charge_large(transaction, &bytes, (columns, &[]))?;
+                self.fetch_large(transaction, &bytes, ReadView::Snapshot, wanted, &mut large)?;
                 Ok(read(Some(RowView::new(format, &bytes, &large)?)))
             }
         }
@@ -405,9 +516,9 @@ impl Table {
             let scan = transaction.scan(&self.rows, bound_slice(&lower), bound_slice(&upper), backward);
             scan.of_parts(|| Parts::read(columns))
         });
-        let values = self.values(transaction)?.clone();
         let limit = transaction.memory().limit();
-        Ok(TableScan::new(scan, &self.layout, values, backward, (columns, with_row_id), limit))
+        let wanted = Wanted::new(columns, with_row_id);
+        Ok(TableScan::new(scan, &self.layout, self.large_values(transaction)?, backward, wanted, limit))
     }
 
     /// Scans the rows of a range of an index.
@@ -428,9 +539,15 @@ impl Table {
             let upper = keys.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             transaction.scan(tree, Bound::Included(&keys.start), upper, order == IndexOrder::Backward)
         });
-        let trees = (self.rows.clone(), self.values(transaction)?.clone());
+        let trees = (self.rows.clone(), self.large_values(transaction)?);
         let memory = (transaction.memory().reservation(), transaction.memory().limit());
-        Ok(IndexScan::new(scan, &self.layout, trees, order, memory, (columns, with_row_id)))
+        let wanted = Wanted::new(columns, with_row_id);
+        Ok(IndexScan::new(scan, &self.layout, trees, order, memory, wanted))
+    }
+
+    fn large_values(&self, transaction: &Transaction) -> Result<Values> {
+        let tree = self.values(transaction)?.clone();
+        Ok(Values::new(tree, self.limits.piece_bytes, transaction.memory().reservation()))
     }
 
     pub(super) fn rows(&self) -> &TreeHandle {
@@ -517,10 +634,10 @@ impl Table {
         old: &[DatumRef<'_>],
         new: &[DatumRef<'_>],
     ) -> Result<UpdateOutcome> {
-        self.change(transaction, row, old, new, None)
+        self.change(transaction, row, old, new, Unread::default(), None)
     }
 
-    /// As [`Table::update`], but a key that is taken waits in `pending` for the end of the statement, where
+    /// As [`Table::update`], but columns may not have been read, and a key that is taken waits in `pending` for the end of the statement, where
     /// [`Table::settle`] is called. Gives the row's id from then on.
     /// # Errors
     /// As [`Table::insert`].
@@ -530,9 +647,10 @@ impl Table {
         row: RowId,
         old: &[DatumRef<'_>],
         new: &[DatumRef<'_>],
+        unread: Unread<'_>,
         pending: &mut PendingKeys,
     ) -> Result<RowId> {
-        match self.change(transaction, row, old, new, Some(pending))? {
+        match self.change(transaction, row, old, new, unread, Some(pending))? {
             UpdateOutcome::Updated(id) => Ok(id),
             UpdateOutcome::Duplicate { .. } => Err(Error::internal("a taken key did not wait")),
         }
@@ -544,6 +662,7 @@ impl Table {
         row: RowId,
         old: &[DatumRef<'_>],
         new: &[DatumRef<'_>],
+        unread: Unread<'_>,
         mut pending: Option<&mut PendingKeys>,
     ) -> Result<UpdateOutcome> {
         let new_row = match self.layout.row_id {
@@ -552,6 +671,9 @@ impl Table {
         };
         if new_row != row && self.lock_new_key(transaction, &self.rows, &row_id_key(new_row))? {
             let Some(pending) = pending else { return Ok(UpdateOutcome::Duplicate { index: None }) };
+            if !unread.columns.is_empty() {
+                return Err(Error::internal("a row that waits was not read"));
+            }
             self.delete(transaction, row, old)?;
             pending.keep_row(new_row, new);
             return Ok(UpdateOutcome::Updated(new_row));
@@ -578,9 +700,26 @@ impl Table {
                 }
             }
         }
-        let mut old_large = self.old_large_values(transaction, row, old)?;
-        let changed = (new_row == row && transaction.tells_parts()).then(|| self.changed_parts(old, new));
-        self.write_row(transaction, encoder, (new_row, new), &mut old_large, changed)?;
+        let mut old_large = self.old_large_values(transaction, row, old, unread.columns)?;
+        old_large.keep(unread.kept);
+        let changed =
+            (new_row == row && transaction.tells_parts()).then(|| self.changed_parts(old, new, unread));
+        if self.fits_with_kept(new, &old_large)? {
+            // Whether a row has large values must follow from its values.
+            let fetched = old_large.give_up_kept(|pointer| {
+                value_tree::read(transaction, self.values(transaction)?, pointer, ReadView::Latest) //
+            })?;
+            let mut whole: SmallVec<[DatumRef<'_>; 16]> = SmallVec::from_slice(new);
+            for (column, bytes) in &fetched {
+                whole[*column] = match new[*column] {
+                    DatumRef::Bytes(_) => DatumRef::Bytes(bytes),
+                    _ => DatumRef::Text(std::str::from_utf8(bytes).map_err(|_| damaged_row())?),
+                };
+            }
+            self.write_row(transaction, encoder, (new_row, &whole), &mut old_large, changed)?;
+        } else {
+            self.write_row(transaction, encoder, (new_row, new), &mut old_large, changed)?;
+        }
         if new_row != row {
             transaction.delete(self.layout.tree, &row_id_key(row))?;
         }
@@ -607,6 +746,19 @@ impl Table {
     /// # Errors
     /// As [`Table::insert`].
     pub fn delete(&self, transaction: &mut Transaction, row: RowId, old: &[DatumRef<'_>]) -> Result<()> {
+        self.delete_unread(transaction, row, old, &[])
+    }
+
+    /// As [`Table::delete`], but these columns may not have been read: see [`Unread::columns`].
+    /// # Errors
+    /// As there.
+    pub fn delete_unread(
+        &self,
+        transaction: &mut Transaction,
+        row: RowId,
+        old: &[DatumRef<'_>],
+        unread: &[usize],
+    ) -> Result<()> {
         let mut scratch = self.scratch.borrow_mut();
         let old_keys = &mut scratch.old_keys;
         old_keys.fill(&self.layout, &self.limits, row, |column| old[column])?;
@@ -615,7 +767,7 @@ impl Table {
                 transaction.lock_row(layout.tree, old_keys.key(index), RowLockMode::Update)?;
             }
         }
-        for pointer in self.old_large_values(transaction, row, old)?.unused() {
+        for pointer in self.old_large_values(transaction, row, old, unread)?.unused() {
             self.remove_value(transaction, pointer)?;
         }
         if self.layout.row_id == RowIdSource::Counter {
@@ -633,10 +785,15 @@ impl Table {
     }
 
     /// The columns that have another value in `new` than in `old`.
-    fn changed_parts(&self, old: &[DatumRef<'_>], new: &[DatumRef<'_>]) -> Parts {
+    fn changed_parts(&self, old: &[DatumRef<'_>], new: &[DatumRef<'_>], unread: Unread<'_>) -> Parts {
         let columns = old.iter().zip(new).take(self.layout.columns.len()).enumerate();
+        // What an empty value stands for is not known.
+        let is_unknown = |column: &usize| {
+            is_empty(old[*column]) && unread.columns.contains(column) && !unread.kept.contains(column)
+        };
         let is_forgotten = is_planted(PlantedFault::ChangedColumnsForgotten);
-        let changed = columns.filter(|(_, (old, new))| !old.is_same(new) && !is_forgotten);
+        let changed = columns
+            .filter(|(column, (old, new))| (!old.is_same(new) || is_unknown(column)) && !is_forgotten);
         changed.fold(Parts::NONE, |parts, (column, _)| parts.with(column))
     }
 
@@ -651,31 +808,49 @@ impl Table {
         changed: Option<Parts>,
     ) -> Result<()> {
         let stored = &row[..self.layout.columns.len()];
-        let bytes =
-            encoder.encode(self.layout.format(), stored, self.limits.row_bytes, |column, bytes| {
-                if let Some(pointer) = old.reuse(column, bytes) {
-                    return Ok(pointer);
-                }
-                let value_id = self.next_value_id(transaction)?;
-                let tree = self.layout.value_tree;
-                value_tree::write(transaction, tree, value_id, bytes, self.limits.piece_bytes)
-            })?;
+        let kept: SmallVec<[(usize, LargePointer); 2]> = old.kept().collect();
+        let (format, row_bytes) = (self.layout.format(), self.limits.row_bytes);
+        let bytes = encoder.encode(format, stored, &kept, row_bytes, |column, bytes| {
+            let read = |pointer| {
+                value_tree::read(transaction, self.values(transaction)?, pointer, ReadView::Latest) //
+            };
+            if let Some(pointer) = old.reuse(column, bytes, read)? {
+                return Ok(pointer);
+            }
+            let value_id = self.next_value_id(transaction)?;
+            let tree = self.layout.value_tree;
+            value_tree::write(transaction, tree, value_id, bytes, self.limits.piece_bytes)
+        })?;
         match changed {
             None => transaction.put(self.layout.tree, &row_id_key(row_id), bytes),
             Some(parts) => transaction.put_parts(self.layout.tree, &row_id_key(row_id), bytes, parts),
         }
     }
 
-    /// The large values of a row as it is now. Whether it has any follows from its values alone.
+    /// Whether a new row has room for the values that it was to keep where they are.
+    fn fits_with_kept(&self, new: &[DatumRef<'_>], old: &OldLargeValues<'_>) -> Result<bool> {
+        let mut kept = old.kept().map(|(_, pointer)| pointer.length as usize).peekable();
+        if kept.peek().is_none() {
+            return Ok(false);
+        }
+        let others = RowEncoder::full_bytes(self.layout.format(), &new[..self.layout.columns.len()])?;
+        Ok(others + kept.sum::<usize>() <= self.limits.row_bytes)
+    }
+
+    /// The large values of a row as it is now. Whether it has any follows from its values alone, unless some were not
+    /// read.
     fn old_large_values<'a>(
         &self,
         transaction: &Transaction,
         row: RowId,
         old: &'a [DatumRef<'a>],
+        unread: &[usize],
     ) -> Result<OldLargeValues<'a>> {
         let format = self.layout.format();
         let old = &old[..self.layout.columns.len()];
-        if RowEncoder::full_bytes(format, old)? <= self.limits.row_bytes {
+        let may_be_missing = |column: &usize| is_empty(old[*column]);
+        if RowEncoder::full_bytes(format, old)? <= self.limits.row_bytes && !unread.iter().any(may_be_missing)
+        {
             return Ok(OldLargeValues::default());
         }
         let mut bytes = Vec::new();
@@ -683,7 +858,15 @@ impl Table {
         let pointers = if bytes.is_empty() {
             Vec::new()
         } else {
-            format.large_pointers(&bytes).map(|(column, pointer)| (column, pointer, false)).collect()
+            let of_row = format.large_pointers(&bytes);
+            of_row
+                .map(|(column, pointer)| OldLargeValue {
+                    column,
+                    pointer,
+                    is_missing: unread.contains(&column) && may_be_missing(&column),
+                    used: Use::No,
+                })
+                .collect()
         };
         Ok(OldLargeValues { pointers, values: old })
     }
@@ -726,31 +909,95 @@ impl Table {
     }
 }
 
+/// Columns that a change did not read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unread<'a> {
+    /// The old row has an empty value in these where the stored row only points to one. No column of an index is
+    /// among them.
+    pub columns: &'a [usize],
+    /// Of these, the columns that the new row has as they are stored.
+    pub kept: &'a [usize],
+}
+
 /// The large values of the row that a write replaces.
 #[derive(Debug, Default)]
 struct OldLargeValues<'a> {
-    /// Column, pointer, whether the new row points to it too.
-    pointers: Vec<(usize, LargePointer, bool)>,
+    pointers: Vec<OldLargeValue>,
     values: &'a [DatumRef<'a>],
 }
 
+#[derive(Debug)]
+struct OldLargeValue {
+    column: usize,
+    pointer: LargePointer,
+    /// It was not read.
+    is_missing: bool,
+    used: Use,
+}
+
+/// What the new row has of a large value of the old one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Use {
+    No,
+    /// It has an equal value.
+    Equal,
+    /// It is to have it without anybody having read it.
+    Kept,
+}
+
 impl OldLargeValues<'_> {
-    fn reuse(&mut self, column: usize, bytes: &[u8]) -> Option<LargePointer> {
-        let entry = self.pointers.iter_mut().find(|(of, ..)| *of == column)?;
+    /// Notes which columns the new row has as they are stored.
+    fn keep(&mut self, columns: &[usize]) {
+        for value in &mut self.pointers {
+            if value.is_missing && columns.contains(&value.column) {
+                value.used = Use::Kept;
+            }
+        }
+    }
+
+    fn kept(&self) -> impl Iterator<Item = (usize, LargePointer)> {
+        let kept = self.pointers.iter().filter(|value| value.used == Use::Kept);
+        kept.map(|value| (value.column, value.pointer))
+    }
+
+    /// Reads what was to be kept, for a row that will have it itself.
+    fn give_up_kept(
+        &mut self,
+        mut read: impl FnMut(LargePointer) -> Result<Vec<u8>>,
+    ) -> Result<LargeValues> {
+        let kept = self.pointers.iter_mut().filter(|value| value.used == Use::Kept);
+        kept.map(|value| {
+            value.used = Use::No;
+            Ok((value.column, read(value.pointer)?))
+        })
+        .collect()
+    }
+
+    /// The pointer to the value that the old row has in a column, if it is this one.
+    fn reuse(
+        &mut self,
+        column: usize,
+        bytes: &[u8],
+        read: impl FnOnce(LargePointer) -> Result<Vec<u8>>,
+    ) -> Result<Option<LargePointer>> {
+        let Some(value) = self.pointers.iter_mut().find(|value| value.column == column) else {
+            return Ok(None);
+        };
         let same = match &self.values[column] {
+            _ if value.is_missing => value.pointer.matches(bytes) && read(value.pointer)? == bytes,
             DatumRef::Text(text) => text.as_bytes() == bytes,
             DatumRef::Bytes(old) => *old == bytes,
             _ => false,
         };
         if !same {
-            return None;
+            return Ok(None);
         }
-        entry.2 = true;
-        Some(entry.1)
+        value.used = Use::Equal;
+        Ok(Some(value.pointer))
     }
 
     fn unused(self) -> impl Iterator<Item = LargePointer> {
-        self.pointers.into_iter().filter(|(.., kept)| !kept).map(|(_, pointer, _)| pointer)
+        self.pointers.into_iter().filter(|value| value.used == Use::No).map(|value| value.pointer)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::table::row::LargePointer;
 use crate::transaction::transaction::{Transaction, TreeHandle};
 use crate::transaction::types::ReadView;
+use std::ops::Range;
 
 /// Memory that is taken on trust in a pointer's length; more only as pieces arrive.
 const TRUSTED_BYTES: usize = 1 << 20;
@@ -73,18 +74,78 @@ pub fn read(
 ) -> Result<Vec<u8>> {
     let length = pointer.length as usize;
     let mut bytes = Vec::with_capacity(length.min(TRUSTED_BYTES));
-    let mut piece = 0;
-    while bytes.len() < length {
-        let before = bytes.len();
-        transaction.get(tree, &piece_key(pointer.value_id, piece), view, |content| {
-            bytes.extend_from_slice(content.unwrap_or(&[]));
-        })?;
-        if bytes.len() == before || bytes.len() > length {
-            return Err(damaged_value());
+    each_piece(transaction, tree, pointer, view, |piece| {
+        bytes.extend_from_slice(piece);
+        true
+    })?;
+    if pointer.matches(&bytes) { Ok(bytes) } else { Err(damaged_value()) }
+}
+
+/// Hands the pieces of a value to `take`, from the first on, as long as it wants more. Never called under a latch.
+/// The checksum of the whole value is the caller's to compare; pages have their own.
+/// # Errors
+/// `XX001` when pieces are missing.
+pub fn each_piece(
+    transaction: &Transaction,
+    tree: &TreeHandle,
+    pointer: LargePointer,
+    view: ReadView,
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> Result<()> {
+    let length = pointer.length as usize;
+    let (mut read, mut piece) = (0, 0);
+    while read < length {
+        let (bytes, more) =
+            transaction.get(tree, &piece_key(pointer.value_id, piece), view, |content| {
+                let content = content.unwrap_or(&[]);
+                let fits = !content.is_empty() && read + content.len() <= length;
+                (content.len(), fits.then(|| take(content)))
+            })?;
+        match more {
+            None => return Err(damaged_value()),
+            Some(false) => return Ok(()),
+            Some(true) => {}
         }
+        read += bytes;
         piece += 1;
     }
-    if pointer.matches(&bytes) { Ok(bytes) } else { Err(damaged_value()) }
+    Ok(())
+}
+
+/// Reads the bytes `range` of a value, as far as it has them: only the pieces in which they lie. Of the whole value the
+/// checksum is compared, of parts there is none but that of their pages. Never called under a latch.
+/// # Errors
+/// As [`read`].
+pub fn read_range(
+    transaction: &Transaction,
+    tree: &TreeHandle,
+    pointer: LargePointer,
+    view: ReadView,
+    range: Range<u64>,
+    piece_bytes: usize,
+) -> Result<Vec<u8>> {
+    let length = pointer.length as usize;
+    let end = range.end.min(length as u64) as usize;
+    let start = range.start.min(end as u64) as usize;
+    if start == 0 && end == length {
+        return read(transaction, tree, pointer, view);
+    }
+    let mut bytes = Vec::with_capacity((end - start).min(TRUSTED_BYTES));
+    let mut at = start;
+    while at < end {
+        let piece = at / piece_bytes;
+        let first = piece * piece_bytes;
+        let found = transaction.get(tree, &piece_key(pointer.value_id, piece as u32), view, |content| {
+            // All pieces but the last are full.
+            let content = content.filter(|content| content.len() == piece_bytes.min(length - first));
+            content.map(|content| bytes.extend_from_slice(&content[at - first..content.len().min(end - first)]))
+        })?;
+        if found.is_none() {
+            return Err(damaged_value());
+        }
+        at = first + piece_bytes;
+    }
+    Ok(bytes)
 }
 
 fn damaged_value() -> Error {

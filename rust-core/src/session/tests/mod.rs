@@ -5,6 +5,7 @@ mod definitions;
 mod files_and_plans;
 mod foreign_keys;
 mod indexes;
+mod large_values;
 mod limits;
 mod paths;
 mod queries;

@@ -22,9 +22,10 @@ use crate::sql::executor::constraint::{self, Reached};
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Pipeline, Sink, Source};
 use crate::sql::executor::recheck::Rechecker;
+use crate::sql::functions::part::PartKind;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::BoundCheck;
-use crate::sql::plan::physical::Operator;
+use crate::sql::plan::physical::{Operator, PhysicalNode};
 use crate::sql::plan::reference::{ReferenceTable, References};
 use crate::sql::types::compare::equal;
 use crate::sql::types::data_type::SqlType;
@@ -32,7 +33,7 @@ use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::bulk::{LoadOutcome, TableLoad};
 use crate::table::layout::{IndexKey, RowIdSource};
 use crate::table::pending::Settled;
-use crate::table::table::{InsertOutcome, LockedRow, Table};
+use crate::table::table::{InsertOutcome, LockedRow, Table, Unread};
 use crate::transaction::types::{ReadView, RowLockMode};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
@@ -56,6 +57,10 @@ pub(super) struct Target {
     deferrable: SmallVec<[usize; 2]>,
     /// What its foreign keys reach.
     reached: Option<Reached>,
+    /// Columns of which the plan's rows have no value that their row only points to.
+    unread: SmallVec<[usize; 12]>,
+    /// Those of them that the statement does not set.
+    kept: SmallVec<[usize; 12]>,
 }
 
 /// What became of a row that was to be changed.
@@ -87,6 +92,8 @@ impl Target {
             keys: SmallVec::new(),
             deferrable: (0..layout.indexes.len()).filter(deferrable).collect(),
             reached: references.map(Reached::new),
+            unread: SmallVec::new(),
+            kept: SmallVec::new(),
         };
         if let Some(changed) = changed {
             target.keys = changed.iter().copied().filter(|column| target.is_key_column(*column)).collect();
@@ -203,16 +210,23 @@ impl Target {
     /// Opens the table that a data change is of.
     pub(super) fn of(operator: &Operator, context: &ExecutionContext<'_>) -> Result<Target> {
         match operator {
-            Operator::Update { table, assignments, computed, references, .. } => {
+            Operator::Update { table, input, assignments, computed, references, .. } => {
                 let changed: SmallVec<[usize; 8]> = assignments.iter().map(|(column, _)| *column).collect();
-                Target::open(table, Some(&changed), computed, references.as_ref(), context)
+                let mut target = Target::open(table, Some(&changed), computed, references.as_ref(), context)?;
+                target.unread.extend(unread_columns(input));
+                target.kept.extend(target.unread.iter().copied().filter(|column| !changed.contains(column)));
+                Ok(target)
+            }
+            Operator::Delete { table, input, computed, references, .. } => {
+                let mut target = Target::open(table, None, computed, references.as_ref(), context)?;
+                target.unread.extend(unread_columns(input));
+                Ok(target)
             }
             Operator::Insert { table, computed, references, conflict: Some(conflict), .. } => {
                 let changed = conflict.update.as_ref().map(|update| update.columns.as_slice());
                 Target::open(table, changed, computed, references.as_ref(), context)
             }
-            Operator::Insert { table, computed, references, .. }
-            | Operator::Delete { table, computed, references, .. } => {
+            Operator::Insert { table, computed, references, .. } => {
                 Target::open(table, None, computed, references.as_ref(), context)
             }
             _ => Err(Error::internal("a data change of another kind")),
@@ -343,27 +357,55 @@ impl Target {
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
         let evaluation = EvaluationContext::new(context.parameters, context.environment);
-        constraint::check(&self.definition, checks, new, &evaluation)?;
+        if let Err(error) = constraint::check(&self.definition, checks, new, &evaluation) {
+            return Err(match batch.is_as_read && !self.kept.is_empty() {
+                true => self.error_of_whole(id, new, checks, context)?.unwrap_or(error),
+                false => error,
+            });
+        }
+        let unread = match batch.is_as_read {
+            true => Unread { columns: &self.unread, kept: &self.kept },
+            false => Unread::default(),
+        };
         if self.computed.is_empty() {
-            return self.update_whole(within, id, old, new, context);
+            return self.update_whole(within, id, (old, new, unread), context);
         }
         let (mut kept_old, mut kept_new) = (Vec::new(), Vec::new());
         let old = self.computed.extended(old, batch.old, &mut kept_old)?;
         let new = self.computed.extended(new, batch.new, &mut kept_new)?;
-        self.update_whole(within, id, &old, &new, context)
+        self.update_whole(within, id, (&old, &new, unread), context)
+    }
+
+    /// The error of a broken constraint with the whole row in it.
+    #[cold]
+    fn error_of_whole(
+        &self,
+        id: RowId,
+        new: &[DatumRef<'_>],
+        checks: &[BoundCheck],
+        context: &ExecutionContext<'_>,
+    ) -> Result<Option<Error>> {
+        let Some(stored) = self.table.get_datums(context.transaction, id, ReadView::Latest)? else {
+            return Ok(None);
+        };
+        let mut whole = new.to_vec();
+        for column in &self.kept {
+            whole[*column] = stored[*column].as_ref();
+        }
+        let evaluation = EvaluationContext::new(context.parameters, context.environment);
+        Ok(constraint::check(&self.definition, checks, &whole, &evaluation).err())
     }
 
     fn update_whole(
         &self,
         within: Option<(&Reached, usize)>,
         old_id: RowId,
-        old: &[DatumRef<'_>],
-        new: &[DatumRef<'_>],
+        (old, new, unread): (&[DatumRef<'_>], &[DatumRef<'_>], Unread<'_>),
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
         let keys = &mut context.pending.keys;
         let before = keys.bytes();
-        let id = self.table.update_or_wait(context.transaction, old_id, old, new, keys)?;
+        let id = self.table.update_or_wait(context.transaction, old_id, old, new, unread, keys)?;
         if keys.bytes() != before {
             context.pending.charge_keys(before, context.memory)?;
         }
@@ -376,12 +418,12 @@ impl Target {
         }
     }
 
-    /// Removes a row, which is locked. `batch`: where its computed values are already.
+    /// Removes a row, which is locked.
     pub(super) fn delete(
         &self,
         id: RowId,
         old: &[DatumRef<'_>],
-        batch: Option<(&[Arc<Column>], usize)>,
+        batch: &ComputedRows<'_>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
         self.delete_within(self.within(), id, old, batch, context)
@@ -393,28 +435,29 @@ impl Target {
         within: Option<(&Reached, usize)>,
         id: RowId,
         old: &[DatumRef<'_>],
-        batch: Option<(&[Arc<Column>], usize)>,
+        batch: &ComputedRows<'_>,
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
+        let unread: &[usize] = if batch.is_as_read { &self.unread } else { &[] };
         if self.computed.is_empty() {
-            return self.delete_whole(within, id, old, context);
+            return self.delete_whole(within, id, (old, unread), context);
         }
         let mut kept = Vec::new();
-        let old = self.computed.extended(old, batch, &mut kept)?;
-        self.delete_whole(within, id, &old, context)
+        let old = self.computed.extended(old, batch.old, &mut kept)?;
+        self.delete_whole(within, id, (&old, unread), context)
     }
 
     fn delete_whole(
         &self,
         within: Option<(&Reached, usize)>,
         id: RowId,
-        old: &[DatumRef<'_>],
+        (old, unread): (&[DatumRef<'_>], &[usize]),
         context: &mut ExecutionContext<'_>,
     ) -> Result<()> {
         for index in self.deferrable.iter().copied() {
             self.table.lock_shared_key(context.transaction, index, old)?;
         }
-        self.table.delete(context.transaction, id, old)?;
+        self.table.delete_unread(context.transaction, id, old, unread)?;
         match within {
             Some((reached, number)) => reached.removed(number, old, context),
             None => Ok(()),
@@ -422,11 +465,28 @@ impl Target {
     }
 }
 
-/// Where the computed values of a row are already: columns and the row's number; `None`: nowhere yet.
+/// What is known of a row that is changed.
 #[derive(Default)]
 pub(super) struct ComputedRows<'a> {
+    /// Where the computed values of the old row are already: columns and the row's number; `None`: nowhere yet.
     pub(super) old: Option<(&'a [Arc<Column>], usize)>,
+    /// As `old`, of the new one.
     pub(super) new: Option<(&'a [Arc<Column>], usize)>,
+    /// The old row is as the plan read it: columns may be unread. Else it is whole.
+    pub(super) is_as_read: bool,
+}
+
+/// Table columns that the rows to change have only where their row holds the value itself.
+fn unread_columns(input: &PhysicalNode) -> impl Iterator<Item = usize> {
+    let parts = match &input.operator {
+        Operator::TableScan { output, .. }
+        | Operator::IndexScan { output, .. }
+        | Operator::RowIdLookup { output, .. }
+        | Operator::UniqueLookup { output, .. } => &output.parts[..],
+        _ => &[],
+    };
+    // The rows of a data change have the table's columns first, in order.
+    parts.iter().filter(|part| part.kind == PartKind::InRow).map(|part| part.output)
 }
 
 /// Whether the rows of an INSERT go to finished pages beside the log.
@@ -747,6 +807,7 @@ impl Modify {
                     let computed = ComputedRows {
                         old: old_computed.as_deref().map(|columns| (columns, row)),
                         new: new_computed.as_deref().map(|columns| (columns, row)),
+                        is_as_read: true,
                     };
                     self.target.update(id, &old, &new, &computed, checks, context)?;
                     if let Some(kept) = &mut kept {
@@ -803,19 +864,16 @@ impl Modify {
                 Locked::Unchanged => {
                     old.clear();
                     old.extend(batch.columns[..width].iter().map(|column| column.datum(row)));
-                    self.target.delete(
-                        id,
-                        &old,
-                        computed.as_deref().map(|columns| (columns, row)),
-                        context,
-                    )?;
+                    let old_computed = computed.as_deref().map(|columns| (columns, row));
+                    let known = ComputedRows { old: old_computed, new: None, is_as_read: true };
+                    self.target.delete(id, &old, &known, context)?;
                     if let Some(kept) = &mut kept {
                         kept.push(&old, others, row);
                     }
                 }
                 Locked::Changed(latest) => {
                     let old: Vec<DatumRef<'_>> = latest[..width].iter().map(Datum::as_ref).collect();
-                    self.target.delete(id, &old, None, context)?;
+                    self.target.delete(id, &old, &ComputedRows::default(), context)?;
                     if let Some(kept) = &mut kept {
                         kept.push_row(latest.iter().map(Datum::as_ref));
                     }

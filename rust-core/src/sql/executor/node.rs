@@ -105,7 +105,8 @@ fn child(node: &PhysicalNode, number: usize) -> Option<&PhysicalNode> {
 }
 
 fn scan_types(output: &ScanOutput, types: impl Fn(usize) -> DataType) -> Vec<DataType> {
-    let columns = output.columns.iter().map(|column| types(*column));
+    let columns = output.columns.iter().enumerate();
+    let columns = columns.map(|(position, column)| output.data_type(position, types(*column)));
     columns.chain(output.row_id.then_some(DataType::BigInt)).collect()
 }
 
@@ -174,6 +175,7 @@ pub(super) fn output_types(node: &PhysicalNode) -> Vec<DataType> {
 /// Calls `visit` with each expression of the node alone.
 pub(super) fn each_own_expression<'p>(node: &'p PhysicalNode, visit: &mut dyn FnMut(&'p Expression)) {
     fn output<'p>(output: &'p ScanOutput, visit: &mut dyn FnMut(&'p Expression)) {
+        output.parts.iter().flat_map(|part| &part.arguments).for_each(&mut *visit);
         output.predicate.iter().for_each(visit);
     }
     match &node.operator {

@@ -187,7 +187,7 @@ fn shape_of(root: &PhysicalNode) -> Shape {
     let (Operator::RowIdLookup { output, .. } | Operator::UniqueLookup { output, .. }) = leaf else {
         return Shape::General;
     };
-    if output.predicate.is_some() || output.row_id {
+    if output.predicate.is_some() || output.row_id || !output.parts.is_empty() {
         return Shape::General;
     }
     let Some(expressions) = picked else {
@@ -409,7 +409,9 @@ impl Run<'_> {
         let Some(id) = scan::find(leaf, table, context)? else { return Ok(true) };
         // Copied out, because expressions are not evaluated under a page's latch.
         let mut buffer = std::mem::take(&mut self.scratch.buffer);
-        let found = table.get(context.transaction, id, ReadView::Snapshot, &output.columns, &mut buffer)?;
+        let parts = scan::parts(output, &evaluation_of(context))?;
+        let wanted = (&output.columns[..], &parts[..]);
+        let found = table.get_parts(context.transaction, id, ReadView::Snapshot, wanted, &mut buffer)?;
         let row = LookedUp { buffer: &buffer, row_id: id };
         let result = match &output.predicate {
             _ if !found => Ok(true),
@@ -473,7 +475,7 @@ impl Run<'_> {
             return Err(Error::internal("a data change of another kind"));
         };
         let source = Source { input, width: table.columns.len(), recheck, assignments };
-        self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
+        self.change_rows(operator, source, context, &mut |target, context, id, row, old, is_as_read| {
             let evaluation = evaluation_of(context);
             let mut values = SmallVec::<[Value<'_>; 4]>::new();
             for (_, expression) in assignments {
@@ -488,7 +490,8 @@ impl Run<'_> {
                 // A newer version of the row may get another key than the one that it was locked for.
                 target.lock_keys(id, context)?;
             }
-            target.update(id, old, &new, &ComputedRows::default(), checks, context)?;
+            let known = ComputedRows { is_as_read, ..ComputedRows::default() };
+            target.update(id, old, &new, &known, checks, context)?;
             return_row(returning.as_deref(), &Borrowed(&new), context, emit)
         })
     }
@@ -503,8 +506,8 @@ impl Run<'_> {
             return Err(Error::internal("a data change of another kind"));
         };
         let source = Source { input, width: table.columns.len(), recheck, assignments: &[] };
-        self.change_rows(operator, source, context, &mut |target, context, id, row, old| {
-            target.delete(id, old, None, context)?;
+        self.change_rows(operator, source, context, &mut |target, context, id, row, old, is_as_read| {
+            target.delete(id, old, &ComputedRows { is_as_read, ..ComputedRows::default() }, context)?;
             return_row(returning.as_deref(), row, context, emit)
         })
     }
@@ -526,6 +529,7 @@ impl Run<'_> {
             };
             let latest;
             let mode = lock_mode(&target, assignments, row, context)?;
+            let mut is_as_read = true;
             let row: &dyn RowSource = match target.lock(id, mode, context)? {
                 Locked::Skip => return Ok(true),
                 Locked::Unchanged => row,
@@ -534,12 +538,13 @@ impl Run<'_> {
                         return Ok(true);
                     }
                     latest = values;
+                    is_as_read = false;
                     &latest
                 }
             };
             let old: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();
             count += 1;
-            change(&target, context, id, row, &old)
+            change(&target, context, id, row, &old, is_as_read)
         });
         *self.changed += count;
         self.scratch.target = Some(target);
@@ -600,8 +605,15 @@ fn qualifies(recheck: &PhysicalRecheck, row: &dyn RowSource, context: &Execution
     }
 }
 
-/// Changes a locked row: its id, its values now; false: no more are wanted.
-type Change<'c> = dyn FnMut(&Target, &mut ExecutionContext<'_>, RowId, &dyn RowSource, &[DatumRef<'_>]) -> Result<bool>
+/// Changes a locked row: its id, its values now, whether these are as the plan read them; false: no more are wanted.
+type Change<'c> = dyn FnMut(
+        &Target,
+        &mut ExecutionContext<'_>,
+        RowId,
+        &dyn RowSource,
+        &[DatumRef<'_>],
+        bool,
+    ) -> Result<bool>
     + 'c;
 
 /// Values that were computed, borrowed where they could be.

@@ -2,6 +2,8 @@
 
 use crate::batch::batch::Batch;
 use crate::batch::builder::ColumnBuilder;
+use crate::batch::column::Column;
+use crate::catalog::table_definition::TableDefinition;
 use crate::common::ids::RowId;
 use crate::common::limits::BATCH_ROWS;
 use crate::common::sync::Arc;
@@ -12,6 +14,7 @@ use crate::sql::evaluate::row::{self, NoRow};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::Source;
+use crate::sql::functions::part::{self, PartKind};
 use crate::sql::functions::registry::TableFunctionRows;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{KeyBound, Operator, ScanOutput};
@@ -19,9 +22,11 @@ use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::index::IndexRange;
 use crate::table::layout::TableLayout;
+use crate::table::part::ColumnPart;
 use crate::table::scan::{IndexOrder, IndexScan, TableScan};
-use crate::table::table::Table;
+use crate::table::table::{RowBuffer, Table};
 use crate::transaction::types::ReadView;
+use smallvec::SmallVec;
 use std::ops::Bound;
 
 /// A leaf of a plan. Starts with the first batch, and can start again with other parameters.
@@ -84,6 +89,10 @@ fn start(
                 };
             let handle = open(slot, &table.layout, context)?;
             let scan = handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
+            let scan = match parts(output, &evaluation)? {
+                parts if parts.is_empty() => scan,
+                parts => scan.with_parts(&parts),
+            };
             Ok(Running::Scan(Box::new(Scan::Table(scan))))
         }
         Operator::IndexScan { table, index, equal, lower, upper, backward, any_order, output } => {
@@ -108,6 +117,10 @@ fn start(
             };
             let (columns, row_id) = (&output.columns, output.row_id);
             let scan = handle.index_scan(context.transaction, *index, range, order, columns, row_id)?;
+            let scan = match parts(output, &evaluation)? {
+                parts if parts.is_empty() => scan,
+                parts => scan.with_parts(&parts),
+            };
             Ok(Running::Scan(Box::new(Scan::Index(scan))))
         }
         Operator::RowIdLookup { .. } | Operator::UniqueLookup { .. } => Ok(Running::Lookup),
@@ -179,6 +192,54 @@ impl Source for Leaf {
 /// The value of a key expression, which refers to no row.
 fn constant(expression: &Expression, evaluation: &EvaluationContext<'_>) -> Result<Datum> {
     row::evaluate(expression, &NoRow, evaluation)
+}
+
+/// The parts of columns that come out, by output position.
+pub(super) fn parts(output: &ScanOutput, evaluation: &EvaluationContext<'_>) -> Result<Parts> {
+    output
+        .parts
+        .iter()
+        .map(|part| {
+            let mut numbers = SmallVec::<[Option<i32>; 2]>::new();
+            for argument in &part.arguments {
+                numbers.push(match row::value(argument, &NoRow, evaluation)?.as_datum() {
+                    DatumRef::Integer(number) => Some(number),
+                    _ => None,
+                });
+            }
+            Ok((part.output, column_part(part.kind, &numbers)))
+        })
+        .collect()
+}
+
+/// Output positions with parts of columns.
+pub(super) type Parts = SmallVec<[(usize, ColumnPart); 12]>;
+
+/// What is read for a part: with NULL among its numbers nothing, for the function gives NULL then.
+fn column_part(kind: PartKind, numbers: &[Option<i32>]) -> ColumnPart {
+    match (kind, numbers) {
+        (PartKind::InRow, _) => ColumnPart::InRow,
+        (PartKind::OctetLength, _) => ColumnPart::OctetLength,
+        (PartKind::CharacterLength, _) => ColumnPart::CharacterLength,
+        (PartKind::Bytes, [Some(start)]) => bytes(part::range(*start, None)),
+        (PartKind::Bytes, [Some(start), Some(length)]) => bytes(part::range(*start, Some(*length))),
+        (PartKind::Characters, [Some(start)]) => characters(part::range(*start, None)),
+        (PartKind::Characters, [Some(start), Some(length)]) => characters(part::range(*start, Some(*length))),
+        (PartKind::FirstCharacters, [Some(count)]) => match u64::try_from(*count) {
+            Ok(count) => characters((0, count)),
+            Err(_) => ColumnPart::CharactersWithoutLast(u64::from(count.unsigned_abs())),
+        },
+        (PartKind::Byte, [Some(at)]) => ColumnPart::Byte(i64::from(*at)),
+        _ => ColumnPart::Presence,
+    }
+}
+
+fn bytes((from, to): (u64, u64)) -> ColumnPart {
+    ColumnPart::Bytes { from, to }
+}
+
+fn characters((from, to): (u64, u64)) -> ColumnPart {
+    ColumnPart::Characters { from, to }
 }
 
 /// The values of a key; `None` when one of them is NULL.
@@ -267,7 +328,7 @@ pub(super) fn find(
     match operator {
         Operator::RowIdLookup { row_id: key, .. } => row_id(row::value(key, &NoRow, &evaluation)?.as_datum()),
         Operator::UniqueLookup { index, key, .. } => {
-            let mut values = smallvec::SmallVec::<[row::Value<'_>; 4]>::new();
+            let mut values = SmallVec::<[row::Value<'_>; 4]>::new();
             for expression in key {
                 let value = row::value(expression, &NoRow, &evaluation)?;
                 if value.as_datum().is_null() {
@@ -275,12 +336,30 @@ pub(super) fn find(
                 }
                 values.push(value);
             }
-            let key: smallvec::SmallVec<[DatumRef<'_>; 4]> =
+            let key: SmallVec<[DatumRef<'_>; 4]> =
                 values.iter().map(row::Value::as_datum).collect();
             table.find_unique(context.transaction, *index, &key, ReadView::Snapshot)
         }
         _ => Err(Error::internal("a look-up of something else")),
     }
+}
+
+/// The columns of the only row.
+fn one_row<'v>(
+    table: &TableDefinition,
+    output: &ScanOutput,
+    value: impl Fn(usize) -> DatumRef<'v>,
+) -> Vec<Arc<Column>> {
+    let mut columns = Vec::with_capacity(output.columns.len() + 1);
+    for (position, column) in output.columns.iter().enumerate() {
+        let whole = table.columns[*column].sql_type;
+        let data_type = output.data_type(position, whole.data_type);
+        let sql_type = if data_type == whole.data_type { whole } else { SqlType::plain(data_type) };
+        let mut builder = ColumnBuilder::new(sql_type, 1);
+        builder.push_datum(value(position));
+        columns.push(Arc::new(builder.finish()));
+    }
+    columns
 }
 
 /// At most one row, by key.
@@ -294,19 +373,19 @@ fn look_up(
     else {
         return Err(Error::internal("a look-up of something else"));
     };
+    let parts = parts(output, &context.evaluation())?;
     let handle = open(slot, &table.layout, context)?;
     let Some(id) = find(operator, handle, context)? else { return Ok(None) };
-    let found = handle.get_with(context.transaction, id, &output.columns, |row| {
-        row.map(|row| {
-            let mut columns = Vec::with_capacity(output.columns.len() + 1);
-            for column in &output.columns {
-                let mut builder = ColumnBuilder::new(table.columns[*column].sql_type, 1);
-                builder.push_datum(row.datum(*column));
-                columns.push(Arc::new(builder.finish()));
-            }
-            columns
-        })
-    })?;
+    let found = if parts.is_empty() {
+        handle.get_with(context.transaction, id, &output.columns, |row| {
+            row.map(|row| one_row(table, output, |position| row.datum(output.columns[position])))
+        })?
+    } else {
+        let mut buffer = RowBuffer::new();
+        let wanted = (&output.columns[..], &parts[..]);
+        let found = handle.get_parts(context.transaction, id, ReadView::Snapshot, wanted, &mut buffer)?;
+        found.then(|| one_row(table, output, |position| buffer.datum(position)))
+    };
     let Some(mut columns) = found else { return Ok(None) };
     if output.row_id {
         let mut builder = ColumnBuilder::new(SqlType::plain(DataType::BigInt), 1);

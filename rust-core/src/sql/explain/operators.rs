@@ -370,14 +370,23 @@ impl Describer<'_> {
         columns: &[ColumnDefinition],
         output: &ScanOutput,
     ) -> Vec<Column> {
-        let mut named: Vec<Column> = output
-            .columns
-            .iter()
-            .map(|position| Column {
-                text: self.column(number, &columns[*position].name),
-                data_type: columns[*position].sql_type.data_type,
-            })
-            .collect();
+        let mut parts = Vec::new();
+        let mut named: Vec<Column> = Vec::with_capacity(output.columns.len() + 1);
+        for (place, position) in output.columns.iter().enumerate() {
+            let column = &columns[*position];
+            let mut text = self.column(number, &column.name);
+            if let Some(part) = output.part(place) {
+                let called = part.text(&text, &self.printer.list(&part.arguments, &[]));
+                if part.is_result() {
+                    text.clone_from(&called);
+                }
+                parts.push(called);
+            }
+            named.push(Column { text, data_type: output.data_type(place, column.sql_type.data_type) });
+        }
+        if !parts.is_empty() {
+            node.verbose_text("Column Parts", parts.join(", "));
+        }
         if output.row_id {
             named.push(Column { text: self.column(number, "ctid"), data_type: DataType::BigInt });
         }

@@ -107,8 +107,8 @@ fn slice(bytes: &[u8], start: i32, length: Option<i32>) -> Result<Vec<u8>> {
     Ok(bytes[from as usize..end as usize].to_vec())
 }
 
-fn index(bytes: &[u8], index: i64, limit: i64) -> Result<usize> {
-    let _ = bytes;
+/// A position from 0 that is below `limit`.
+pub(super) fn index(index: i64, limit: i64) -> Result<usize> {
     if !(0..limit).contains(&index) {
         let message = format!("index {index} out of valid range, 0..{}", limit - 1);
         return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
@@ -117,14 +117,14 @@ fn index(bytes: &[u8], index: i64, limit: i64) -> Result<usize> {
 }
 
 fn set_byte(bytes: &[u8], at: i32, value: i32) -> Result<Vec<u8>> {
-    let at = index(bytes, i64::from(at), bytes.len() as i64)?;
+    let at = index(i64::from(at), bytes.len() as i64)?;
     let mut changed = bytes.to_vec();
     changed[at] = value as u8;
     Ok(changed)
 }
 
 fn set_bit(bytes: &[u8], at: i64, value: i32) -> Result<Vec<u8>> {
-    let at = index(bytes, at, bytes.len() as i64 * 8)?;
+    let at = index(at, bytes.len() as i64 * 8)?;
     if !(0..=1).contains(&value) {
         return Err(invalid_parameter("new bit must be 0 or 1"));
     }
@@ -272,10 +272,10 @@ static FUNCTIONS: &[ScalarFunction] = &[
     function!("ltrim", (Bytea, Bytea) -> Bytea, Immutable, "without these bytes at the start", |(bytes, set), _| Ok(trim(bytes, set, true, false))),
     function!("rtrim", (Bytea, Bytea) -> Bytea, Immutable, "without these bytes at the end", |(bytes, set), _| Ok(trim(bytes, set, false, true))),
     function!("btrim", (Bytea, Bytea) -> Bytea, Immutable, "without these bytes at both ends", |(bytes, set), _| Ok(trim(bytes, set, true, true))),
-    function!("get_byte", (Bytea, Int4) -> Int4, Immutable, "a byte, from 0", |(bytes, at), _| Ok(i32::from(bytes[index(bytes, i64::from(at), bytes.len() as i64)?]))),
+    function!("get_byte", (Bytea, Int4) -> Int4, Immutable, "a byte, from 0", |(bytes, at), _| Ok(i32::from(bytes[index(i64::from(at), bytes.len() as i64)?]))),
     function!("set_byte", (Bytea, Int4, Int4) -> Bytea, Immutable, "with a byte changed", |(bytes, at, value), _| set_byte(bytes, at, value)),
     function!("get_bit", (Bytea, Int8) -> Int4, Immutable, "a bit, from 0", |(bytes, at), _| {
-        let at = index(bytes, at, bytes.len() as i64 * 8)?;
+        let at = index(at, bytes.len() as i64 * 8)?;
         Ok(i32::from(bytes[at / 8] >> (at % 8) & 1))
     }),
     function!("set_bit", (Bytea, Int8, Int4) -> Bytea, Immutable, "with a bit changed", |(bytes, at, value), _| set_bit(bytes, at, value)),

@@ -17,6 +17,7 @@ pub mod locks;
 mod math;
 pub mod notifications;
 mod numeric;
+pub mod part;
 mod pattern;
 pub mod registry;
 mod regular_expression;

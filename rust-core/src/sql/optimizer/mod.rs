@@ -13,6 +13,7 @@ mod implication;
 mod knowledge;
 mod lowering;
 mod order;
+mod parts;
 mod rewrite;
 mod sargable;
 mod selectivity;

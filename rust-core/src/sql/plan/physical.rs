@@ -1,7 +1,8 @@
 //! Physical plans: how a statement runs. Expressions refer to input positions ([`Expression::Input`]).
 
 use crate::catalog::table_definition::TableDefinition;
-use crate::sql::functions::registry::{AggregateFunction, TableFunction};
+use crate::sql::functions::part::{self, PartKind};
+use crate::sql::functions::registry::{AggregateFunction, ScalarFunction, TableFunction};
 use crate::sql::plan::expression::{Expression, OutputColumn, SortKey};
 use crate::sql::plan::logical::{
     BoundCheck, CommonTableId, InitialForm, LockStrength, LockWait, SetOperationKind,
@@ -66,10 +67,65 @@ pub struct KeyBound {
 pub struct ScanOutput {
     /// Table columns by position, in output order.
     pub columns: Vec<usize>,
+    /// Outputs that are a part of their column.
+    pub parts: Vec<ScanPart>,
     /// Whether a bigint column with the row id follows (for UPDATE and DELETE).
     pub row_id: bool,
     /// Over the output columns: only rows for which it is true.
     pub predicate: Option<Expression>,
+}
+
+impl ScanOutput {
+    /// The part that comes out at a position, unless the whole column does.
+    pub fn part(&self, output: usize) -> Option<&ScanPart> {
+        self.parts.iter().find(|part| part.output == output)
+    }
+
+    /// The type of what comes out at a position, for a column of type `column`.
+    pub fn data_type(&self, output: usize, column: DataType) -> DataType {
+        match self.part(output).map(|part| part.kind) {
+            Some(PartKind::OctetLength | PartKind::CharacterLength) => DataType::Integer,
+            _ => column,
+        }
+    }
+}
+
+/// A part of a text or bytea column, read without the rest of a long value.
+#[derive(Clone, Debug)]
+pub struct ScanPart {
+    /// Where it comes out, by position among the columns.
+    pub output: usize,
+    /// What it is.
+    pub kind: PartKind,
+    /// What gives it; `None` for [`PartKind::InRow`].
+    pub function: Option<&'static ScalarFunction>,
+    /// The numbers that say which part, constant during the statement (no `Input`); what NULL among them gives nobody
+    /// reads.
+    pub arguments: Vec<Expression>,
+}
+
+impl ScanPart {
+    /// Whether the part is what a statement called, and not what the result is made of.
+    pub fn is_result(&self) -> bool {
+        self.function.is_some_and(part::shows_itself)
+    }
+
+    /// What is read, with the names of the column and of the other arguments.
+    pub fn text(&self, column: &str, arguments: &[String]) -> String {
+        match (self.kind, self.function) {
+            (PartKind::Presence, _) => format!("{column} IS NULL"),
+            (PartKind::InRow, _) | (_, None) => format!("{column} in its row"),
+            (_, Some(function)) => {
+                let mut text = format!("{}({column}", function.name);
+                arguments.iter().for_each(|argument| {
+                    text.push_str(", ");
+                    text.push_str(argument);
+                });
+                text.push(')');
+                text
+            }
+        }
+    }
 }
 
 /// An operator.

@@ -40,7 +40,7 @@ impl RowEncoder {
         Ok(total)
     }
 
-    /// Encodes `row`. While it is longer than `bytes_max`, the longest text or bytea goes to `move_out`
+    /// Encodes `row`, with pointers in the place of the values of `kept`. While it is longer than `bytes_max`, the longest text or bytea goes to `move_out`
     /// (column, bytes), whose pointer is kept instead.
     /// # Errors
     /// `54000` when the row is too long all the same; what `move_out` fails with.
@@ -48,11 +48,12 @@ impl RowEncoder {
         &mut self,
         format: &RowFormat,
         row: &[DatumRef<'_>],
+        kept: &[(usize, LargePointer)],
         bytes_max: usize,
         mut move_out: impl FnMut(usize, &[u8]) -> Result<LargePointer>,
     ) -> Result<&[u8]> {
         assert_eq!(row.len(), format.columns.len(), "a row has a value a column");
-        self.choose_moved(format, row, bytes_max)?;
+        self.choose_moved(format, row, kept, bytes_max)?;
         let out = &mut self.bytes;
         out.clear();
         out.resize(format.fixed_bytes(), 0);
@@ -68,8 +69,12 @@ impl RowEncoder {
                 continue;
             }
             let large = self.moved.contains(&index);
+            let pointer = kept.iter().find(|(column, _)| *column == index).map(|(_, pointer)| pointer);
             match (column.physical, value) {
                 (_, DatumRef::Null) => {}
+                (Physical::Text | Physical::Bytes, _) if pointer.is_some() => {
+                    pointer.into_iter().for_each(|pointer| pointer.write(out));
+                }
                 (Physical::Text, DatumRef::Text(text)) if large => {
                     move_out(index, text.as_bytes())?.write(out);
                 }
@@ -86,11 +91,22 @@ impl RowEncoder {
         Ok(out)
     }
 
-    fn choose_moved(&mut self, format: &RowFormat, row: &[DatumRef<'_>], bytes_max: usize) -> Result<()> {
+    fn choose_moved(
+        &mut self,
+        format: &RowFormat,
+        row: &[DatumRef<'_>],
+        kept: &[(usize, LargePointer)],
+        bytes_max: usize,
+    ) -> Result<()> {
         // An end offset has 15 bits.
         let bytes_max = bytes_max.min(usize::from(LARGE_BIT - 1));
         self.moved.clear();
         let mut total = RowEncoder::full_bytes(format, row)?;
+        for (column, _) in kept {
+            // An empty value stands for it.
+            total += LARGE_POINTER_BYTES;
+            self.moved.push(*column);
+        }
         while total > bytes_max {
             let mut longest = None;
             for (column, value) in row.iter().enumerate() {

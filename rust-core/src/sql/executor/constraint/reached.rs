@@ -398,7 +398,7 @@ impl Reached {
         let old = borrowed(&current);
         let within = Some((self, by.child));
         if removes {
-            return child.delete_within(within, id, &old, None, context);
+            return child.delete_within(within, id, &old, &ComputedRows::default(), context);
         }
         let mut changed = current.clone();
         for column in columns {

@@ -2,13 +2,17 @@
 
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result};
+use crate::sql::functions::part::PartKind;
 use crate::sql::optimizer::columns::{add_columns, is_always, split_conjunction, to_inputs};
 use crate::sql::optimizer::cost;
 use crate::sql::optimizer::lowering::scan::Scanned;
 use crate::sql::optimizer::lowering::{Lowering, arranged, ids, mapped, node};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{BoundCheck, LogicalPlan, Returning};
-use crate::sql::plan::physical::{Operator, PhysicalNode};
+use crate::sql::plan::physical::{Operator, PhysicalNode, ScanPart};
+use crate::sql::plan::reference::References;
+use crate::sql::types::data_type::DataType;
+use crate::table::layout::IndexKey;
 
 /// What the executor gets for a data change, and where it finds columns in it.
 struct RowsToChange {
@@ -70,14 +74,23 @@ impl Lowering<'_> {
                 let expressions = returning.iter().flat_map(|returning| &returning.expressions);
                 expressions.for_each(|expression| add_columns(expression, &mut returned));
                 returned.retain(|id| !new_columns.iter().any(|column| column.id == *id));
-                let input = self.rows_to_change(*input, &table, &old_columns, row_id, used, returned)?;
+                let mut input = self.rows_to_change(*input, &table, &old_columns, row_id, used, returned)?;
                 let recheck = self.recheck(recheck, &input.layout, None)?;
                 let (positions, values): (Vec<usize>, Vec<Expression>) = assignments.into_iter().unzip();
-                let assignments = positions.into_iter().zip(mapped(values, &input.layout)?).collect();
+                let values = mapped(values, &input.layout)?;
+                let assignments: Vec<(usize, Expression)> = positions.into_iter().zip(values).collect();
                 let mut new = ids(&new_columns);
                 let checks = map_checks(checks, &new)?;
                 new.extend(&input.others);
                 let returning = map_returning(returning, &new)?;
+                // A row that gets another id may have to wait, and is then kept as a whole.
+                let sets_row_id = assignments.iter().any(|(column, _)| table.row_id_column() == Some(*column));
+                if input.others.is_empty() && !sets_row_id {
+                    let values = assignments.iter().map(|(_, value)| value);
+                    let conditions = checks.iter().map(|check| &check.condition);
+                    let used = values.chain(conditions).chain(returning.iter().flatten());
+                    leave_large(&mut input.node, &table, used, (&computed, references.as_deref()));
+                }
                 Ok(changed(input.node, |input| Operator::Update {
                     table,
                     input: Box::new(input),
@@ -103,9 +116,13 @@ impl Lowering<'_> {
                 recheck.expressions().for_each(|expression| add_columns(expression, &mut used));
                 let expressions = returning.iter().flat_map(|returning| &returning.expressions);
                 expressions.for_each(|expression| add_columns(expression, &mut used));
-                let input = self.rows_to_change(*input, &table, &old_columns, row_id, used, Vec::new())?;
+                let mut input = self.rows_to_change(*input, &table, &old_columns, row_id, used, Vec::new())?;
                 let recheck = self.recheck(recheck, &input.layout, None)?;
                 let returning = map_returning(returning, &input.layout)?;
+                if input.others.is_empty() {
+                    let used = returning.iter().flatten();
+                    leave_large(&mut input.node, &table, used, (&computed, references.as_deref()));
+                }
                 Ok(changed(input.node, |input| Operator::Delete {
                     table,
                     input: Box::new(input),
@@ -177,6 +194,64 @@ fn reads_only(mut plan: &LogicalPlan, table: &TableDefinition) -> bool {
             LogicalPlan::Scan { table: scanned, .. } => return scanned.id == table.id,
             _ => return false,
         }
+    }
+}
+
+/// Lets the scan of a data change leave large values alone that nothing of the statement looks at. `used`: expressions
+/// whose inputs are columns of the table, by position.
+fn leave_large<'e>(
+    scan: &mut PhysicalNode,
+    table: &TableDefinition,
+    used: impl Iterator<Item = &'e Expression>,
+    (computed, references): (&'e [Expression], Option<&References>),
+) {
+    let width = table.columns.len();
+    let (Operator::TableScan { output, .. }
+    | Operator::IndexScan { output, .. }
+    | Operator::RowIdLookup { output, .. }
+    | Operator::UniqueLookup { output, .. }) = &mut scan.operator
+    else {
+        return;
+    };
+    let in_order = output.columns.len() == width && output.columns.iter().copied().eq(0..width);
+    if !in_order || !output.parts.is_empty() {
+        return;
+    }
+    let mut is_used = vec![false; width];
+    let mut note = |column: usize| {
+        if let Some(is_used) = is_used.get_mut(column) {
+            *is_used = true;
+        }
+    };
+    used.chain(computed).for_each(|expression| each_value(expression, &mut note));
+    output.predicate.iter().for_each(|expression| each_value(expression, &mut note));
+    for part in table.layout.indexes.iter().flat_map(|index| &index.columns) {
+        if let IndexKey::Column(column) = part.key {
+            note(column);
+        }
+    }
+    if let Some(references) = references
+        && let Some(own) = references.tables.first()
+    {
+        let refers = own.refers.iter().map(|refers| &references.key_of(0, refers).columns);
+        let referred = own.referred.iter().map(|referred| &references.key_to(referred).parent_columns);
+        refers.chain(referred).flatten().for_each(|column| note(*column));
+    }
+    let is_long = |column: &usize| {
+        let data_type = table.columns[*column].sql_type.data_type;
+        matches!(data_type, DataType::Text | DataType::Varchar | DataType::Char | DataType::Bytea)
+    };
+    let left = (0..width).filter(|column| !is_used[*column]).filter(is_long);
+    let in_row = |output| ScanPart { output, kind: PartKind::InRow, function: None, arguments: Vec::new() };
+    output.parts = left.map(in_row).collect();
+}
+
+/// Calls `note` with each input of which `expression` needs the value, and not only whether it is NULL.
+fn each_value(expression: &Expression, note: &mut dyn FnMut(usize)) {
+    match expression {
+        Expression::Input { index, .. } => note(*index),
+        Expression::IsNull { input, .. } if matches!(**input, Expression::Input { .. }) => {}
+        other => other.each_operand(&mut |operand| each_value(operand, note)),
     }
 }
 

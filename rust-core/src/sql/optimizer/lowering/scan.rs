@@ -6,9 +6,10 @@ use crate::sql::optimizer::access::{self, OrderColumn, Path, WantedOrder};
 use crate::sql::optimizer::columns::{conjunction, to_inputs};
 use crate::sql::optimizer::lowering::unary::projection;
 use crate::sql::optimizer::lowering::{Lowered, Lowering, Wanted, node, with_columns};
-use crate::sql::optimizer::rewrite::expanded;
+use crate::sql::optimizer::parts::{ScannedPart, Use, each_use, replace_uses, scanned_part};
+use crate::sql::optimizer::rewrite::{computed_over, expanded, same};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
-use crate::sql::plan::physical::{Operator, ScanOutput};
+use crate::sql::plan::physical::{Operator, ScanOutput, ScanPart};
 use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
 
@@ -30,6 +31,38 @@ impl Scanned {
         }
         expanded(expression, self.table.columns.len(), &self.columns, &self.computed)
     }
+
+    /// The part of a column that a column of the scan stands for.
+    fn part(&self, id: ColumnId) -> Option<ScannedPart<'_>> {
+        let kept = self.columns.iter().skip(self.table.columns.len());
+        let value = kept.zip(self.computed.iter()).find(|(column, _)| column.id == id)?.1;
+        scanned_part(value)
+    }
+
+    /// Puts parts of columns into conditions of the scan, where nobody needs the whole column.
+    fn use_parts(&self, predicates: &mut [Expression], required: &[ColumnId]) -> Result<()> {
+        let width = self.table.columns.len();
+        let mut parts = Vec::new();
+        for (column, value) in self.columns.iter().skip(width).zip(self.computed.iter()) {
+            if scanned_part(value).is_some() {
+                parts.push((column, computed_over(value, &self.columns)?));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let mut whole = required.to_vec();
+        for predicate in predicates.iter() {
+            each_use(predicate, &mut |id, part| whole.extend(part.is_none().then_some(id)));
+        }
+        let stands_for = |found: &Use| {
+            let (column, value) = parts.iter().find(|(_, value)| same(value, &found.value))?;
+            let is_whole = whole.contains(&found.column);
+            let data_type = value.data_type();
+            (!is_whole).then_some(Expression::Column { id: column.id, data_type })
+        };
+        predicates.iter_mut().try_for_each(|predicate| replace_uses(predicate, &stands_for))
+    }
 }
 
 impl Lowering<'_> {
@@ -46,7 +79,7 @@ impl Lowering<'_> {
         let computed: Vec<ColumnId> = required
             .iter()
             .copied()
-            .filter(|id| kept_columns.iter().any(|column| column.id == *id))
+            .filter(|id| kept_columns.iter().any(|column| column.id == *id) && scanned.part(*id).is_none())
             .collect();
         if computed.is_empty() {
             return self.stored_scan(scanned, predicates, required, wanted);
@@ -117,10 +150,20 @@ impl Lowering<'_> {
             index += 1;
             !access.used.contains(&(index - 1))
         });
+        scanned.use_parts(&mut predicates, required)?;
         let mut layout: Vec<ColumnId> = with_columns(required, &predicates);
         layout.retain(|id| Some(*id) != row_id);
         let table = Arc::clone(table);
-        let positions: Option<Vec<usize>> = layout.iter().map(|id| position(*id)).collect();
+        let mut parts = Vec::new();
+        let positions = layout.iter().enumerate().map(|(output, id)| match scanned.part(*id) {
+            None => position(*id),
+            Some(part) => {
+                let (kind, function, arguments) = (part.kind, Some(part.function), part.others.to_vec());
+                parts.push(ScanPart { output, kind, function, arguments });
+                Some(part.column)
+            }
+        });
+        let positions: Option<Vec<usize>> = positions.collect();
         let Some(positions) = positions else {
             return Err(Error::internal("the plan asks a scan for a column of something else"));
         };
@@ -129,7 +172,7 @@ impl Lowering<'_> {
             to_inputs(predicate, &layout)?;
         }
         layout.extend(row_id);
-        let output = ScanOutput { columns: positions, row_id: row_id.is_some(), predicate };
+        let output = ScanOutput { columns: positions, parts, row_id: row_id.is_some(), predicate };
         let ordered = access.ordered && order.is_some();
         let operator = match access.path {
             Path::Table { lower, upper, backward } => {

@@ -43,8 +43,9 @@ impl Lowering<'_> {
         let mut terms = Vec::new();
         split_conjunction(predicate, &mut terms);
         if terms.iter().any(is_never) {
-            let mut columns = input.output_columns();
-            columns.retain(|column| required.contains(&column.id));
+            // Also what a scan can compute.
+            let mut columns = Vec::new();
+            add_made(&input, required, &mut columns);
             return Ok(nothing(&columns));
         }
         terms.retain(|term| !is_always(term));
@@ -247,6 +248,16 @@ impl Lowering<'_> {
         let node = node(operator, kept.min(rows_in), cost);
         Ok(Lowered { node, layout: lowered.layout, ordered: false, sorted_by: None })
     }
+}
+
+/// Adds those of `required` that are made somewhere in `plan`.
+fn add_made(plan: &LogicalPlan, required: &[ColumnId], out: &mut Vec<OutputColumn>) {
+    plan.each_made(&mut |column| {
+        if required.contains(&column.id) && !out.iter().any(|known| known.id == column.id) {
+            out.push(column.clone());
+        }
+    });
+    plan.inputs().into_iter().for_each(|input| add_made(input, required, out));
 }
 
 /// No rows, with these columns.

@@ -11,6 +11,7 @@ mod index_keys;
 mod limit;
 mod null_rejection;
 mod numbering;
+mod parts;
 mod projection;
 mod push_down;
 mod recheck;
@@ -72,5 +73,6 @@ pub(super) fn rewrite(mut plan: LogicalPlan, parameters: &[DataType]) -> Result<
     required::prune(&mut plan)?;
     limit::lower_limits(&mut plan)?;
     index_keys::use_keys(&mut plan)?;
+    parts::use_parts(&mut plan, &mut numbering)?;
     Ok(Rewritten { plan, run_time_parameters: numbering.run_time_parameters })
 }
