@@ -10,7 +10,7 @@ use crate::common::sync::Arc;
 use crate::database::Database;
 use crate::database::options::DatabaseOptions;
 use crate::durability::policy::Durability;
-use crate::error::{Error, SqlState};
+use crate::error::{Error, Result, SqlState};
 use crate::io::memory::MemoryVfs;
 use crate::io::vfs::{OpenMode, Vfs};
 use crate::sql::types::data_type::{DataType, SqlType};
@@ -18,9 +18,10 @@ use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::build::{self, BuildOutcome};
 use crate::table::index::IndexRange;
 use crate::table::layout::{IndexColumn, IndexKey, RowIdSource};
+use crate::table::pending::PendingKeys;
 use crate::table::row::RowView;
 use crate::table::scan::IndexOrder;
-use crate::table::table::{InsertOutcome, LockedRow, Table, UpdateOutcome};
+use crate::table::table::{InsertOutcome, LockedRow, Table, Unread, UpdateOutcome};
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::{IsolationLevel, ReadView, RowLockMode};
 use std::collections::BTreeMap;
@@ -326,19 +327,96 @@ fn large_values_are_kept_changed_and_removed_with_their_row() {
     commit(&database, transaction, None);
     check(&database, 2);
     check_sound(&database);
+    // A change that did not read them keeps them.
+    let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
+    let unread = [DatumRef::Text(""), DatumRef::Bytes(&[]), DatumRef::Integer(2)];
+    let kept = [unread[0], unread[1], DatumRef::Integer(7)];
+    let columns = Unread { columns: &[0, 1], kept: &[0, 1] };
+    let mut pending = PendingKeys::default();
+    assert_eq!(rows.update_or_wait(&mut transaction, id, &unread, &kept, columns, &mut pending).unwrap(), id);
+    commit(&database, transaction, None);
+    check(&database, 7);
+    check_sound(&database);
+    // One that sets one of them keeps the other, and takes an equal value for the one that is there.
+    let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
+    let set = [DatumRef::Text(&long), unread[1], DatumRef::Integer(2)];
+    let columns = Unread { columns: &[0, 1], kept: &[1] };
+    rows.update_or_wait(&mut transaction, id, &kept, &set, columns, &mut pending).unwrap();
+    commit(&database, transaction, None);
+    check(&database, 2);
+    check_sound(&database);
+    // A row that has room takes back what it only pointed to, and its pieces go.
+    let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
+    let half = "h".repeat(900);
+    let halves = [DatumRef::Text(&half), DatumRef::Bytes(half.as_bytes()), DatumRef::Integer(1)];
+    let InsertOutcome::Inserted(third) = rows.insert(&mut transaction, &halves).unwrap() else { panic!() };
+    let half_read = [DatumRef::Text(""), halves[1], halves[2]];
+    let room = [DatumRef::Text(""), DatumRef::Bytes(b"b"), halves[2]];
+    let columns = Unread { columns: &[0], kept: &[0] };
+    rows.update_or_wait(&mut transaction, third, &half_read, &room, columns, &mut pending).unwrap();
+    let found = rows.get_datums(&transaction, third, ReadView::Latest).unwrap().unwrap();
+    assert!(matches!(&found[0], Datum::Text(text) if **text == *half));
+    commit(&database, transaction, None);
+    check_sound(&database);
+    let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
+    let whole = [halves[0], room[1], halves[2]];
+    rows.delete_unread(&mut transaction, third, &whole, &[0]).unwrap();
+    commit(&database, transaction, None);
+    check_sound(&database);
     let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
     let short = [DatumRef::Text("short"), DatumRef::Null, DatumRef::Integer(3)];
     rows.update(&mut transaction, id, &new, &short).unwrap();
     commit(&database, transaction, None);
     check_sound(&database);
     let mut transaction = begin(&database, IsolationLevel::ReadCommitted);
-    rows.delete(&mut transaction, RowId(id.0 + 1), &row).unwrap();
+    let unread = [DatumRef::Text(""), DatumRef::Bytes(&[]), row[2]];
+    rows.delete_unread(&mut transaction, RowId(id.0 + 1), &unread, &[0, 1]).unwrap();
     commit(&database, transaction, None);
     check_sound(&database);
     drop((rows, database));
     let database = open(&vfs, 4096);
     check_sound(&database);
     assert_eq!(scan_all(&database).len(), 1);
+}
+
+#[test]
+fn a_value_larger_than_the_memory_goes_in_and_is_read_in_parts() {
+    let vfs = Arc::new(MemoryVfs::new());
+    let options = DatabaseOptions { memory_limit: Some(16 << 20), ..options(&vfs, 8192) };
+    let database = Database::open(Some(Path::new("app.lumos")), options).unwrap();
+    let mut session = database.connect().unwrap();
+    session.execute_script("create table t (id integer primary key, b bytea)").unwrap();
+    let mut ask = |sql: &str, parameters: &[Datum]| -> Result<Vec<i32>> {
+        let statement = session.prepare(sql)?.0.unwrap();
+        let mut portal = session.execute(&statement, parameters)?;
+        let mut numbers = Vec::new();
+        while let Some(batch) = session.fetch(&mut portal)? {
+            for row in batch.row_numbers() {
+                let row = batch.columns.iter().map(|column| column.datum(row));
+                numbers
+                    .extend(row.map(|value| if let DatumRef::Integer(number) = value { number } else { -1 }));
+            }
+        }
+        session.close(portal);
+        Ok(numbers)
+    };
+    let bytes: Arc<[u8]> =
+        (0..40_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    ask("insert into t values (1, $1)", &[Datum::Bytes(Arc::clone(&bytes))]).unwrap();
+    for at in [0usize, 19_999_999, 39_999_999] {
+        let sql = format!(
+            "select get_byte(b, {at}), octet_length(substr(b, {at} + 1, 9000)), octet_length(b) from t"
+        );
+        let expected = vec![i32::from(bytes[at]), 9000.min(40_000_000 - at as i32), 40_000_000];
+        assert_eq!(ask(&sql, &[]).unwrap(), expected);
+    }
+    assert_eq!(ask("select 1 from t where b is not null and id = 1", &[]).unwrap(), [1]);
+    for sql in ["select length(md5(b)) from t", "select length(md5(b)) from t where id = 1"] {
+        assert_eq!(ask(sql, &[]).unwrap_err().state(), SqlState::OUT_OF_MEMORY);
+    }
+    ask("update t set id = 2", &[]).unwrap_err();
+    ask("delete from t", &[]).unwrap();
+    assert_eq!(ask("select count(*)::int from t", &[]).unwrap(), [0]);
 }
 
 /// Random inserts, updates and deletes on small pages against a map, with scans, index scans and verification.

@@ -190,7 +190,9 @@ impl ColumnPart {
             ColumnPart::OctetLength => integer(value.len()),
             ColumnPart::CharacterLength => integer(count_characters(value)),
             ColumnPart::Bytes { from, to } => PartValue::Bytes(slice(value, from, to)),
-            ColumnPart::Characters { from, to } if value.is_ascii() => PartValue::Bytes(slice(value, from, to)),
+            ColumnPart::Characters { from, to } if value.is_ascii() => {
+                PartValue::Bytes(slice(value, from, to))
+            }
             ColumnPart::Characters { from, to } => PartValue::Owned(characters(value, from, to)),
             ColumnPart::CharactersWithoutLast(last) => {
                 let count = count_characters(value) as u64;

@@ -19,9 +19,7 @@ use crate::table::limits::SizeLimits;
 use crate::table::lock::LockPurpose;
 use crate::table::part::{ColumnPart, PartValue, Pieces, Wanted};
 use crate::table::pending::PendingKeys;
-use crate::table::row::{
-    LargePointer, LargeValues, Physical, RowEncoder, RowFormat, RowView, damaged_row,
-};
+use crate::table::row::{LargePointer, LargeValues, Physical, RowEncoder, RowFormat, RowView, damaged_row};
 use crate::table::scan::{IndexOrder, IndexScan, TableScan, Values, damaged_entry};
 use crate::table::value_tree;
 use crate::transaction::manager::TransactionManager;
@@ -961,10 +959,7 @@ impl OldLargeValues<'_> {
     }
 
     /// Reads what was to be kept, for a row that will have it itself.
-    fn give_up_kept(
-        &mut self,
-        mut read: impl FnMut(LargePointer) -> Result<Vec<u8>>,
-    ) -> Result<LargeValues> {
+    fn give_up_kept(&mut self, mut read: impl FnMut(LargePointer) -> Result<Vec<u8>>) -> Result<LargeValues> {
         let kept = self.pointers.iter_mut().filter(|value| value.used == Use::Kept);
         kept.map(|value| {
             value.used = Use::No;

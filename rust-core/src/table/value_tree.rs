@@ -95,12 +95,11 @@ pub fn each_piece(
     let length = pointer.length as usize;
     let (mut read, mut piece) = (0, 0);
     while read < length {
-        let (bytes, more) =
-            transaction.get(tree, &piece_key(pointer.value_id, piece), view, |content| {
-                let content = content.unwrap_or(&[]);
-                let fits = !content.is_empty() && read + content.len() <= length;
-                (content.len(), fits.then(|| take(content)))
-            })?;
+        let (bytes, more) = transaction.get(tree, &piece_key(pointer.value_id, piece), view, |content| {
+            let content = content.unwrap_or(&[]);
+            let fits = !content.is_empty() && read + content.len() <= length;
+            (content.len(), fits.then(|| take(content)))
+        })?;
         match more {
             None => return Err(damaged_value()),
             Some(false) => return Ok(()),
@@ -138,7 +137,8 @@ pub fn read_range(
         let found = transaction.get(tree, &piece_key(pointer.value_id, piece as u32), view, |content| {
             // All pieces but the last are full.
             let content = content.filter(|content| content.len() == piece_bytes.min(length - first));
-            content.map(|content| bytes.extend_from_slice(&content[at - first..content.len().min(end - first)]))
+            content
+                .map(|content| bytes.extend_from_slice(&content[at - first..content.len().min(end - first)]))
         })?;
         if found.is_none() {
             return Err(damaged_value());

@@ -58,9 +58,9 @@ pub(super) struct Target {
     /// What its foreign keys reach.
     reached: Option<Reached>,
     /// Columns of which the plan's rows have no value that their row only points to.
-    unread: SmallVec<[usize; 12]>,
+    unread: SmallVec<[usize; 4]>,
     /// Those of them that the statement does not set.
-    kept: SmallVec<[usize; 12]>,
+    kept: SmallVec<[usize; 4]>,
 }
 
 /// What became of a row that was to be changed.

@@ -606,14 +606,7 @@ fn qualifies(recheck: &PhysicalRecheck, row: &dyn RowSource, context: &Execution
 }
 
 /// Changes a locked row: its id, its values now, whether these are as the plan read them; false: no more are wanted.
-type Change<'c> = dyn FnMut(
-        &Target,
-        &mut ExecutionContext<'_>,
-        RowId,
-        &dyn RowSource,
-        &[DatumRef<'_>],
-        bool,
-    ) -> Result<bool>
+type Change<'c> = dyn FnMut(&Target, &mut ExecutionContext<'_>, RowId, &dyn RowSource, &[DatumRef<'_>], bool) -> Result<bool>
     + 'c;
 
 /// Values that were computed, borrowed where they could be.

@@ -336,8 +336,7 @@ pub(super) fn find(
                 }
                 values.push(value);
             }
-            let key: SmallVec<[DatumRef<'_>; 4]> =
-                values.iter().map(row::Value::as_datum).collect();
+            let key: SmallVec<[DatumRef<'_>; 4]> = values.iter().map(row::Value::as_datum).collect();
             table.find_unique(context.transaction, *index, &key, ReadView::Snapshot)
         }
         _ => Err(Error::internal("a look-up of something else")),

@@ -53,8 +53,7 @@ fn is_given(expression: &Expression) -> bool {
 pub(super) fn presence(expression: &Expression) -> Option<Use> {
     let Expression::Column { id, data_type } = expression else { return None };
     let part = presence_of(*data_type)?;
-    let value =
-        Expression::Call { function: part.value, arguments: vec![expression.clone()], position: 0 };
+    let value = Expression::Call { function: part.value, arguments: vec![expression.clone()], position: 0 };
     Some(Use { column: *id, value, rest: Rest::Nothing })
 }
 

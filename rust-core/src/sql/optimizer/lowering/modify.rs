@@ -84,7 +84,8 @@ impl Lowering<'_> {
                 new.extend(&input.others);
                 let returning = map_returning(returning, &new)?;
                 // A row that gets another id may have to wait, and is then kept as a whole.
-                let sets_row_id = assignments.iter().any(|(column, _)| table.row_id_column() == Some(*column));
+                let sets_row_id =
+                    assignments.iter().any(|(column, _)| table.row_id_column() == Some(*column));
                 if input.others.is_empty() && !sets_row_id {
                     let values = assignments.iter().map(|(_, value)| value);
                     let conditions = checks.iter().map(|check| &check.condition);
@@ -116,7 +117,8 @@ impl Lowering<'_> {
                 recheck.expressions().for_each(|expression| add_columns(expression, &mut used));
                 let expressions = returning.iter().flat_map(|returning| &returning.expressions);
                 expressions.for_each(|expression| add_columns(expression, &mut used));
-                let mut input = self.rows_to_change(*input, &table, &old_columns, row_id, used, Vec::new())?;
+                let mut input =
+                    self.rows_to_change(*input, &table, &old_columns, row_id, used, Vec::new())?;
                 let recheck = self.recheck(recheck, &input.layout, None)?;
                 let returning = map_returning(returning, &input.layout)?;
                 if input.others.is_empty() {

@@ -88,7 +88,11 @@ fn only_counts(call: &AggregateCall) -> bool {
 }
 
 /// The parts of columns that nobody needs whole, each once, in the order in which they are found.
-fn used_parts(plan: &LogicalPlan, long: &HashMap<ColumnId, DataType>, numbering: &mut Numbering) -> Vec<Used> {
+fn used_parts(
+    plan: &LogicalPlan,
+    long: &HashMap<ColumnId, DataType>,
+    numbering: &mut Numbering,
+) -> Vec<Used> {
     let mut whole = ColumnSet::new();
     let mut found: Vec<(ColumnId, Expression)> = Vec::new();
     let mut note = |id: ColumnId, value: Option<&Expression>| {
