@@ -790,8 +790,8 @@ impl Table {
             is_empty(old[*column]) && unread.columns.contains(column) && !unread.kept.contains(column)
         };
         let is_forgotten = is_planted(PlantedFault::ChangedColumnsForgotten);
-        let changed = columns
-            .filter(|(column, (old, new))| (!old.is_same(new) || is_unknown(column)) && !is_forgotten);
+        let changed =
+            columns.filter(|(column, (old, new))| (!old.is_same(new) || is_unknown(column)) && !is_forgotten);
         changed.fold(Parts::NONE, |parts, (column, _)| parts.with(column))
     }
 
