@@ -3,6 +3,7 @@
 use crate::common::event_count::{EventCount, LockedEventCount};
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::error::{Error, Result, SqlState};
+use crossbeam::utils::CachePadded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// [`CancelToken::cancel`] may be called from one.
 #[derive(Clone, Debug)]
 pub struct CancelToken {
-    words: Arc<Words>,
+    words: Arc<CachePadded<Words>>,
     /// Of one user of the words: they may serve the next one while the last one still runs.
     connection: Arc<Connection>,
 }

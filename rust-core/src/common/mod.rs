@@ -13,4 +13,5 @@ pub mod memory;
 pub mod planted;
 pub mod random;
 pub mod sync;
+pub mod thread_number;
 pub mod timer;

@@ -115,6 +115,8 @@ handle_objects! {
     8 Backup BackupHandle, Box::new;
 }
 
+/// Handles of different threads lie side by side: each has cache lines of its own.
+#[repr(align(128))]
 struct Slot {
     /// [`system::forks`] when the object came in: a child does not touch what its parent made.
     forks: AtomicU64,

@@ -7,6 +7,7 @@ use crate::session::engine::{Engine, Generations};
 use crate::session::prepared::{Body, Prepared};
 use crate::session::session::Session;
 use crate::sql::executor::point::PointScratch;
+use crate::transaction::manager::ManagerReference;
 
 /// What a session that reads beside a writer keeps.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl Session {
         self.environment.use_engine(&engine);
         self.cache.clear();
         self.portals.clear();
+        self.manager = ManagerReference::new(&engine.manager);
         self.engine = engine;
         // Their plans are made anew when they run; until then they shall not keep pages of the old one in memory.
         if let Some(following) = &mut self.following {

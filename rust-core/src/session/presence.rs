@@ -46,7 +46,8 @@ impl Ended {
     }
 }
 
-/// See the module. Threads: any.
+/// See the module. Threads: any; its own writes it all the time, and shares no cache line with others.
+#[repr(align(128))]
 pub(crate) struct Presence {
     pub(crate) id: u64,
     cancel: Mutex<CancelToken>,

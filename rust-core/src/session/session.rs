@@ -19,10 +19,13 @@ use crate::session::settings::Settings;
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::text_style::TextStyle;
+use crate::transaction::manager::ManagerReference;
 
 /// One connection. Threads: one at a time.
 pub struct Session {
     id: u64,
+    /// The engine's, dropped before it.
+    pub(crate) manager: Arc<ManagerReference>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) cancel: CancelToken,
     pub(crate) environment: SessionEnvironment,
@@ -62,6 +65,7 @@ impl Session {
         environment.presence.use_cancel_token(cancel.clone());
         Session {
             id,
+            manager: ManagerReference::new(&engine.manager),
             engine,
             cancel,
             environment,

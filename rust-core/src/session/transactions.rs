@@ -46,7 +46,7 @@ impl Session {
     pub(crate) fn new_block(&self, modes: WantedModes) -> Block {
         let mut modes = modes.or(self.environment.settings.effects().modes_default);
         modes.read_only |= self.engine.options.read_only;
-        let transaction = self.engine.manager.begin(modes.isolation, modes.read_only, self.cancel.clone());
+        let transaction = self.manager.begin(modes.isolation, modes.read_only, self.cancel.clone());
         transaction.set_session(self.id());
         // What was said in blocks that came to nothing.
         if self.portals.is_empty() {

@@ -12,59 +12,27 @@ use crate::durability::manager::DurabilityManager;
 use crate::durability::policy::Durability;
 use crate::error::{Error, Result, SqlState};
 use crate::storage::{Checkpoint, CheckpointStep, Storage};
-use crate::transaction::append::AppendStreaks;
 use crate::transaction::checkpointer::Checkpointer;
 use crate::transaction::commit_history::CommitHistory;
-use crate::transaction::escalation::Escalation;
 use crate::transaction::garbage::GarbageQueue;
-use crate::transaction::held_locks::{HeldLocks, LockMark};
-use crate::transaction::links::Links;
-use crate::transaction::lock_manager::{LockManager, LockOwner, LockStatistics};
-use crate::transaction::mvcc::{DeclaredRun, VersionStore};
+use crate::transaction::held_locks::LockMark;
+use crate::transaction::lock_manager::{LockManager, LockStatistics};
+use crate::transaction::mvcc::VersionStore;
 use crate::transaction::publish::PublishQueue;
-use crate::transaction::snapshot::{SnapshotRegistry, SnapshotSlot};
+use crate::transaction::scratch::{Scratch, ScratchPool};
+use crate::transaction::snapshot::SnapshotRegistry;
 use crate::transaction::transaction::Transaction;
 use crate::transaction::types::IsolationLevel;
-use crate::transaction::write_set::WriteSet;
-use crate::wal::entry::OperationBuffer;
 use crate::wal::manager::Log;
-use crossbeam::queue::ArrayQueue;
-use smallvec::SmallVec;
-use std::cell::Cell;
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 /// Rounds of moving pages and a checkpoint: each frees blocks for the next one.
 const COMPACT_ROUNDS_MAX: usize = 12;
-/// Scratches kept without taking a mutex.
-const POOL_SIZE: usize = 256;
 /// Older versions may take this share of the memory limit, unless something else is said.
 const VERSION_SHARE: usize = 4;
 /// Bytes of keys that one passer-by collects at most.
 const COLLECT_BYTES: usize = 64 << 10;
-
-/// What a transaction needs and the next one uses again: buffers, a snapshot slot, a lock owner.
-pub(super) struct Scratch {
-    pub(super) slot: Arc<SnapshotSlot>,
-    pub(super) owner: Arc<LockOwner>,
-    pub(super) locks: HeldLocks,
-    pub(super) streaks: AppendStreaks,
-    pub(super) escalation: Escalation,
-    pub(super) writes: WriteSet,
-    /// Trees that were built, to be linked by the commit.
-    pub(super) links: Links,
-    pub(super) operations: OperationBuffer,
-    pub(super) runs: Vec<DeclaredRun>,
-    /// Trees in which the last commit left versions or ghosts to be dropped key by key.
-    pub(super) versions_by_key: SmallVec<[TreeId; 8]>,
-    /// For a value copied out of a page.
-    pub(super) buffer: Cell<Vec<u8>>,
-}
-
-impl std::fmt::Debug for Scratch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scratch").field("owner", &self.owner.id()).field("locks", &self.locks.len()).finish()
-    }
-}
 
 /// Counters since the start, and present sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,12 +80,40 @@ pub struct TransactionManager {
     /// The durable checkpoint says that there is a log: a lost log folder cannot go unnoticed.
     log_announced: AtomicBool,
     poison: OnceLock<Error>,
-    pool: ArrayQueue<Box<Scratch>>,
-    /// Scratches beyond the pool's size; their slots and owners are never given up.
-    #[allow(clippy::vec_box, reason = "the boxes move between here, the pool and transactions")]
-    overflow: Mutex<Vec<Box<Scratch>>>,
+    pool: ScratchPool,
     pub(super) commits: AtomicU64,
     rollbacks: AtomicU64,
+}
+
+/// A session's own reference to the manager. Its transactions count their references here, in a word that no other
+/// session's thread writes: threads that only read share nothing that changes.
+#[derive(Debug)]
+pub struct ManagerReference(Arc<TransactionManager>);
+
+impl ManagerReference {
+    /// One for a session.
+    pub fn new(manager: &Arc<TransactionManager>) -> Arc<ManagerReference> {
+        Arc::new(ManagerReference(Arc::clone(manager)))
+    }
+
+    /// Begins a transaction. Does not allocate once warm, and takes no snapshot: its first statement does.
+    pub fn begin(
+        self: &Arc<Self>,
+        isolation: IsolationLevel,
+        read_only: bool,
+        cancel: CancelToken,
+    ) -> Transaction {
+        let scratch = self.pool.pop().unwrap_or_else(|| Box::new(Scratch::new(self)));
+        Transaction::new(Arc::clone(self), scratch, isolation, read_only, cancel)
+    }
+}
+
+impl Deref for ManagerReference {
+    type Target = TransactionManager;
+
+    fn deref(&self) -> &TransactionManager {
+        &self.0
+    }
 }
 
 impl std::fmt::Debug for TransactionManager {
@@ -156,8 +152,7 @@ impl TransactionManager {
             log_announced: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first_transaction_id.0.max(1)),
             poison: OnceLock::new(),
-            pool: ArrayQueue::new(POOL_SIZE),
-            overflow: Mutex::new(Vec::new()),
+            pool: ScratchPool::default(),
             commits: AtomicU64::new(0),
             rollbacks: AtomicU64::new(0),
             storage,
@@ -168,46 +163,19 @@ impl TransactionManager {
         })
     }
 
-    /// Begins a transaction. Does not allocate once warm, and takes no snapshot: its first statement does.
+    /// Begins a transaction of nobody's session; see [`ManagerReference::begin`].
     pub fn begin(
         self: &Arc<Self>,
         isolation: IsolationLevel,
         read_only: bool,
         cancel: CancelToken,
     ) -> Transaction {
-        let pooled = self.pool.pop().or_else(|| self.overflow.lock().pop());
-        let scratch = pooled.unwrap_or_else(|| {
-            let owner = self.locks.add_owner();
-            Box::new(Scratch {
-                slot: self.snapshots.add_slot_of(owner.id()),
-                owner,
-                locks: HeldLocks::new(&self.memory),
-                streaks: AppendStreaks::default(),
-                escalation: Escalation::new(&self.memory),
-                writes: WriteSet::new(&self.memory, self.storage.sorted_runs()),
-                links: Links::default(),
-                operations: OperationBuffer::new(),
-                runs: Vec::new(),
-                versions_by_key: SmallVec::new(),
-                buffer: Cell::default(),
-            })
-        });
-        Transaction::new(Arc::clone(self), scratch, isolation, read_only, cancel)
+        ManagerReference::new(self).begin(isolation, read_only, cancel)
     }
 
     /// Takes back what a transaction used.
-    pub(super) fn give_back(&self, mut scratch: Box<Scratch>) {
-        scratch.writes.clear();
-        scratch.links.truncate(0);
-        scratch.operations.clear();
-        scratch.operations.shrink();
-        scratch.runs.clear();
-        scratch.streaks.clear();
-        scratch.escalation.released_to(0);
-        scratch.owner.set_session(0);
-        if let Err(scratch) = self.pool.push(scratch) {
-            self.overflow.lock().push(scratch);
-        }
+    pub(super) fn give_back(&self, scratch: Box<Scratch>) {
+        self.pool.push(scratch);
     }
 
     /// Undoes all that a transaction did, which is to say: forgets it, and gives back its locks and its snapshot.

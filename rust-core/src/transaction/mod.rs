@@ -31,6 +31,7 @@ mod publish;
 mod read_set;
 pub mod rest;
 pub mod scan;
+mod scratch;
 pub mod snapshot;
 mod spilled_writes;
 #[allow(clippy::module_inception, reason = "the file holds the type that the layer is named for")]

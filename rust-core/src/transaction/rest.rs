@@ -2,7 +2,8 @@
 //! Knows a transaction's scratch, which holds its locks, its snapshot and its writes. Knows nothing of why it is ended.
 
 use crate::common::sync::atomic::{Ordering, fence};
-use crate::transaction::manager::{Scratch, TransactionManager};
+use crate::transaction::manager::TransactionManager;
+use crate::transaction::scratch::Scratch;
 use crate::transaction::transaction::Transaction;
 use crossbeam::atomic::AtomicCell;
 

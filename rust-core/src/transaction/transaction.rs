@@ -23,9 +23,10 @@ use crate::transaction::commit_history::{SerializableReads, read_write_conflict}
 use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::lock_manager::LockOwner;
 use crate::transaction::lockers::Awaited;
-use crate::transaction::manager::{Scratch, TransactionManager};
+use crate::transaction::manager::{ManagerReference, TransactionManager};
 use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
+use crate::transaction::scratch::Scratch;
 use crate::transaction::types::{
     IsolationLevel, LockOutcome, Parts, ReadView, RowLockMode, Savemark, Snapshot, TableLockMode,
 };
@@ -69,7 +70,7 @@ impl From<Arc<Tree>> for TreeHandle {
 /// A running transaction; dropping it rolls it back. One thread at a time.
 #[derive(Debug)]
 pub struct Transaction {
-    manager: Arc<TransactionManager>,
+    manager: Arc<ManagerReference>,
     /// Taken only by the end.
     scratch: Option<Box<Scratch>>,
     isolation: IsolationLevel,
@@ -98,7 +99,7 @@ enum PageAnswer<R> {
 
 impl Transaction {
     pub(super) fn new(
-        manager: Arc<TransactionManager>,
+        manager: Arc<ManagerReference>,
         scratch: Box<Scratch>,
         isolation: IsolationLevel,
         read_only: bool,

@@ -11,7 +11,7 @@ use lumos_crash::points::FAULT_POINTS;
 use lumos_crash::tasks;
 use lumos_crash::workloads::workloads;
 
-/// At every how many calls each fault is tried at every change; the faults take turns.
+/// In `make test` only one in so many of a workload's calls is tried.
 const STRIDE: u64 = 3;
 
 #[test]
@@ -22,7 +22,7 @@ fn no_failing_call_loses_an_acknowledged_commit() {
         page_sizes.iter().flat_map(|size| workloads().into_iter().map(|one| (*size, one)))
     {
         scenario.page_size = page_size.map_or(scenario.page_size, |size| scenario.page_size.max(size));
-        scenario.stride = if is_long() { 1 } else { scenario.stride * STRIDE };
+        scenario.stride *= if is_long() { 1 } else { STRIDE };
         tasks.extend(
             FAULTS
                 .into_iter()

@@ -2,8 +2,8 @@
 //! Knows numbers. Knows nothing of pages.
 
 use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::common::thread_number::thread_number;
 use crossbeam::utils::CachePadded;
-use std::cell::Cell;
 
 const HIT_STRIPES: usize = 8;
 
@@ -28,18 +28,7 @@ pub(in crate::storage) struct PoolCounters {
 impl PoolCounters {
     /// Adds a hit; two threads of one stripe may lose one, which a statistic survives.
     pub(in crate::storage) fn hit(&self) {
-        thread_local! {
-            static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
-        }
-        // Threads are numbered, no more: a model checker need not look on.
-        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let stripe = STRIPE.with(|stripe| {
-            if stripe.get() == usize::MAX {
-                stripe.set(NEXT.fetch_add(1, Ordering::Relaxed) % HIT_STRIPES);
-            }
-            stripe.get()
-        });
-        let counter = &self.hits[stripe];
+        let counter = &self.hits[thread_number() % HIT_STRIPES];
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
