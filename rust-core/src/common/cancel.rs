@@ -72,7 +72,7 @@ impl CancelToken {
             shielded: AtomicBool::new(false),
             events,
         };
-        CancelToken { words: Arc::new(words), connection: Arc::default() }
+        CancelToken { words: Arc::new(CachePadded::new(words)), connection: Arc::default() }
     }
 
     /// What a thread of the connection sleeps on. To be read before [`CancelToken::check`] and awaited after it.

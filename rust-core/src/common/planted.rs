@@ -48,6 +48,8 @@ pub enum PlantedFault {
     InterruptUnheard = 262_144,
     /// An UPDATE tells serializable readers that it leaves every column as it was.
     ChangedColumnsForgotten = 524_288,
+    /// An exclusive holder of a latch is counted only when it gives the latch back.
+    LatchCountedLate = 1_048_576,
 }
 
 #[cfg(feature = "planted-faults")]

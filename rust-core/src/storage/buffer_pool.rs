@@ -76,6 +76,20 @@ struct Frame {
     referenced: AtomicBool,
 }
 
+/// A page as it was, and where and when that was so.
+#[derive(Debug)]
+pub(super) struct PageCopy {
+    frame: usize,
+    version: u64,
+    bytes: Box<[u8]>,
+}
+
+impl PageCopy {
+    pub(super) fn node(&self) -> Node<'_> {
+        Node::new(&self.bytes)
+    }
+}
+
 #[derive(Debug, Default)]
 struct FrameStock {
     /// Without memory, to be used again.
@@ -373,6 +387,24 @@ impl BufferPool {
                 return Ok(Some(guard));
             }
         }
+    }
+
+    /// A copy of a page for its reader alone.
+    pub(super) fn copy(&self, page: &SharedPage<'_>) -> PageCopy {
+        let frame = self.frame_index(page.frame);
+        PageCopy { frame, version: page.frame.latch.version(), bytes: Box::from(&**page) }
+    }
+
+    /// Whether nobody has latched the page exclusively since it was copied, see [`Latch::version`]; the copy is of a page
+    /// of this pool.
+    #[inline]
+    pub(super) fn is_current(&self, copy: &PageCopy) -> bool {
+        let frame = self.frame(copy.frame);
+        // What is read by its copies is in use as well.
+        if !frame.referenced.load(Ordering::Relaxed) {
+            frame.referenced.store(true, Ordering::Relaxed);
+        }
+        frame.latch.version() == copy.version
     }
 
     /// Whether a page is in memory and changed, without waiting for its latch.

@@ -1,7 +1,7 @@
 //! The interface of an ordered tree: reading and changing one key, and visiting leaves in order.
 //! Knows keys and values as bytes and timestamps as LSNs. Knows nothing of rows, snapshots or SQL.
 //!
-//! A B+-tree whose root page never changes. Readers couple shared latches downwards; a change takes the leaf's
+//! A B+-tree whose root page never changes. Readers couple shared latches downwards, from the root or a copy of it (`root_copy`); a change takes the leaf's
 //! latch exclusively and, only when the leaf is full, comes again with exclusive latches from the lowest inner
 //! node that has room. Latches are taken downwards and to the right, and none is held between two calls.
 //! Source: Graefe, "Modern B-Tree Techniques", 2011.
@@ -55,6 +55,8 @@ pub enum Change<'a> {
 /// An ordered tree of one database. Threads: any.
 pub struct Tree {
     pub(super) id: TreeId,
+    /// Of all trees in this process it alone has it.
+    pub(super) number: u64,
     pub(super) root: PageId,
     pub(super) pool: Arc<BufferPool>,
     pub(super) gate: Arc<ApplyGate>,
@@ -90,6 +92,12 @@ const SPLITS_MAX: usize = 1000;
 /// After so many keys on one leaf more are expected to follow there, in ascending order.
 const STRETCH_MIN: usize = 8;
 
+/// A child of the root.
+enum Below<'t> {
+    Leaf(ExclusivePage<'t>),
+    Inner(SharedPage<'t>),
+}
+
 /// What became of a change on one leaf.
 enum Outcome {
     Done,
@@ -108,8 +116,11 @@ impl Tree {
         gate: Arc<ApplyGate>,
         horizon: Arc<AtomicU64>,
     ) -> Tree {
+        // Trees are numbered, no more: a model checker need not look on.
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Tree {
             id,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             root,
             pool,
             gate,
@@ -560,6 +571,7 @@ impl Tree {
         match self.pool.try_fetch_shared(self.root)? {
             Some(root) => {
                 self.check_root(root.node())?;
+                self.note_latched_root(&root);
                 Ok(root)
             }
             None if self.dropped.load(Ordering::Relaxed) => {
@@ -569,9 +581,25 @@ impl Tree {
         }
     }
 
+    /// A page, if it is of this tree and level. Where it was taken from may be out of date, so nothing else is an error.
+    fn child_at(&self, page: PageId, level: u8) -> Option<SharedPage<'_>> {
+        let child = self.pool.try_fetch_shared(page).ok()??;
+        (child.node().tree() == self.id && child.node().level() == level).then_some(child)
+    }
+
+    /// The same of a leaf, exclusively.
+    fn leaf_at(&self, page: PageId) -> Option<ExclusivePage<'_>> {
+        let leaf = self.pool.try_fetch_exclusive(page).ok()??;
+        (leaf.node().tree() == self.id && leaf.node().is_leaf()).then_some(leaf)
+    }
+
     /// The leaf that `choose` leads to: it picks a child of each inner node.
     fn leaf_by(&self, choose: impl Fn(Node<'_>) -> usize) -> Result<SharedPage<'_>> {
-        let mut page = self.root_shared()?;
+        let copied = self.below_copied_root(&choose, |page, level| self.child_at(page, level));
+        let mut page = match copied {
+            Some(page) => page,
+            None => self.root_shared()?,
+        };
         while !page.node().is_leaf() {
             let node = page.node();
             let next = self.pool.fetch_shared(node.child(choose(node)))?;
@@ -607,7 +635,16 @@ impl Tree {
                 }
                 self.height.store(root.node().level(), Ordering::Relaxed);
             }
-            let mut page = self.root_shared()?;
+            let choose = |node: Node<'_>| node.child_index(key);
+            let copied = self.below_copied_root(choose, |page, level| match level {
+                0 => self.leaf_at(page).map(Below::Leaf),
+                _ => self.child_at(page, level).map(Below::Inner),
+            });
+            let mut page = match copied {
+                Some(Below::Leaf(leaf)) => return Ok(leaf),
+                Some(Below::Inner(page)) => page,
+                None => self.root_shared()?,
+            };
             while page.node().level() > 1 {
                 let node = page.node();
                 let next = self.pool.fetch_shared(node.child(node.child_index(key)))?;

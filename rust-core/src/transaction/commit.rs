@@ -32,8 +32,8 @@ use crate::transaction::commit_stream::{FrameStream, OPERATIONS_A_BLOCK, Stretch
 use crate::transaction::garbage::{Garbage, purge, purge_some};
 use crate::transaction::held_locks::LockMark;
 use crate::transaction::manager::TransactionManager;
-use crate::transaction::scratch::Scratch;
 use crate::transaction::mvcc::{BATCH_BYTES_IN_MEMORY, Batch, CommitSink, ENTRY_BYTES, is_declared};
+use crate::transaction::scratch::Scratch;
 use crate::transaction::tree_commit::TreeCommit;
 use crate::transaction::write_set::decode_number;
 use crate::wal::entry::Operation;

@@ -11,6 +11,7 @@ use crate::wal::entry::{Operation, OperationBuffer};
 use crate::wal::frame::FrameKind;
 use crate::wal::manager::{Log, LogOptions};
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::{Builder, JoinHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +82,59 @@ pub fn a_latch_keeps_readers_and_writers_apart() {
     unsafe { latch.unlock_exclusive() };
     reader.join().expect("the reader's check");
     evictor.join().expect("an evictor does not fail");
+}
+
+/// A root and its two children: where the key is, by the root and by each child.
+#[derive(Default)]
+struct Family {
+    root: Latch,
+    /// The child that the root names for the key.
+    named: AtomicUsize,
+    children: [Latch; 2],
+    /// Whether a child has the key.
+    has_key: [AtomicBool; 2],
+}
+
+/// A descent that begins at a copy of the root comes to the child that has the key, while the key moves to another child.
+pub fn a_copied_root_leads_to_the_key() {
+    let family = Arc::new(Family::default());
+    family.has_key[0].store(true, Ordering::Relaxed);
+    // The copy, made while nobody else was there.
+    let (version, named) = (family.root.version(), family.named.load(Ordering::Relaxed));
+    let reader = {
+        let family = Arc::clone(&family);
+        spawn(move || {
+            if family.root.version() == version {
+                family.children[named].lock_shared();
+                let is_current = family.root.version() == version;
+                let has_key = family.has_key[named].load(Ordering::Relaxed);
+                // SAFETY: locked above.
+                unsafe { family.children[named].unlock_shared() };
+                if is_current {
+                    assert!(has_key, "the copy led to a child that the key has left");
+                    return;
+                }
+            }
+            family.root.lock_shared();
+            let named = family.named.load(Ordering::Relaxed);
+            family.children[named].lock_shared();
+            assert!(family.has_key[named].load(Ordering::Relaxed), "the root led astray");
+            // SAFETY: locked above.
+            unsafe { family.children[named].unlock_shared() };
+            // SAFETY: as above.
+            unsafe { family.root.unlock_shared() };
+        })
+    };
+    family.root.lock_exclusive();
+    family.children.iter().for_each(Latch::lock_exclusive);
+    family.has_key[0].store(false, Ordering::Relaxed);
+    family.has_key[1].store(true, Ordering::Relaxed);
+    // SAFETY: locked above.
+    family.children.iter().for_each(|child| unsafe { child.unlock_exclusive() });
+    family.named.store(1, Ordering::Relaxed);
+    // SAFETY: locked above.
+    unsafe { family.root.unlock_exclusive() };
+    reader.join().expect("the reader's check");
 }
 
 fn log(volatile: bool) -> Arc<Log> {

@@ -31,6 +31,7 @@ fn the_gate() {
 #[test]
 fn the_latch() {
     check("the latch", Some(3), models::a_latch_keeps_readers_and_writers_apart);
+    check("a copied root", Some(3), models::a_copied_root_leads_to_the_key);
 }
 
 #[test]

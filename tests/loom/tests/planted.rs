@@ -9,11 +9,12 @@ use std::panic::catch_unwind;
 /// One test, because the planted fault is the process's.
 #[test]
 fn every_planted_fault_is_found() {
-    let planted: [(PlantedFault, fn()); 4] = [
+    let planted: [(PlantedFault, fn()); 5] = [
         (PlantedFault::HorizonIgnoresMarks, transaction::models::no_snapshot_below_a_horizon),
         (PlantedFault::PublishedOutOfOrder, transaction::models::commits_are_published_in_order),
         (PlantedFault::GateOverrun, storage::models::a_cut_and_a_commit_keep_apart),
         (PlantedFault::SyncNotAwaited, models::a_group_commit_covers_who_waits),
+        (PlantedFault::LatchCountedLate, models::a_copied_root_leads_to_the_key),
     ];
     std::panic::set_hook(Box::new(|_| {}));
     for (fault, model) in planted {

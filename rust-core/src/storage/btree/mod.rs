@@ -3,5 +3,6 @@
 mod append;
 pub(super) mod cursor;
 pub(super) mod merge;
+pub(super) mod root_copy;
 pub(super) mod split;
 mod unlink;

@@ -400,3 +400,41 @@ fn a_cursor_goes_on_correctly_while_the_tree_changes_under_it() {
         }
     }
 }
+
+/// Whether a descent to `key` can begin at this thread's copy of the root.
+fn begins_at_a_copy(tree: &Tree, key: &[u8]) -> bool {
+    tree.below_copied_root(|node| node.child_index(key), |page, _| tree.pool.try_fetch_shared(page).unwrap())
+        .is_some()
+}
+
+#[test]
+fn a_root_that_many_pass_is_copied_and_the_copy_ends_with_the_roots_next_change() {
+    let (storage, _) = storage(1024, 1 << 20);
+    let tree = storage.tree(TREE).unwrap();
+    let key = |number: u32| number.to_be_bytes();
+    let mut count = 0;
+    for _ in 0..3 {
+        for _ in 0..100 {
+            put(&tree, &key(count), &[7; 40], u64::from(count) + 1);
+            count += 1;
+        }
+        for number in 0..40 {
+            assert!(
+                tree.get(&key(number % count), |entry, _| entry.is_some()).unwrap(),
+                "key {number} of {count}"
+            );
+        }
+        assert!(begins_at_a_copy(&tree, &key(0)), "{count} keys");
+        let children = |tree: &Tree| tree.root_shared().unwrap().node().count();
+        let before = children(&tree);
+        while children(&tree) == before {
+            put(&tree, &key(count), &[7; 40], u64::from(count) + 1);
+            count += 1;
+        }
+        assert!(!begins_at_a_copy(&tree, &key(0)), "{count} keys, and the root has another child");
+        for number in 0..count {
+            assert!(tree.get(&key(number), |entry, _| entry.is_some()).unwrap(), "key {number} of {count}");
+        }
+        assert!(begins_at_a_copy(&tree, &key(count - 1)), "{count} keys");
+    }
+}
