@@ -2,6 +2,7 @@
 
 use crate::common::sync::{Arc, Mutex, Weak, yield_now};
 use crate::error::{Error, Result, SqlState};
+use crossbeam::utils::CachePadded;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -49,7 +50,7 @@ fn is_refused() -> bool {
 /// Bytes in use under one limit (`memory_limit`). Shared by all threads of a database.
 pub struct MemoryAccount {
     limit: AtomicUsize,
-    used: AtomicUsize,
+    used: CachePadded<AtomicUsize>,
     /// Bytes that reservations are waiting for: caches do not grow into them.
     wanted: AtomicUsize,
     /// Bytes that large reservations gave back since [`MemoryAccount::take_returned`] was true.
@@ -68,7 +69,7 @@ impl MemoryAccount {
     pub fn new(limit: usize) -> Arc<MemoryAccount> {
         Arc::new(MemoryAccount {
             limit: AtomicUsize::new(limit),
-            used: AtomicUsize::new(0),
+            used: CachePadded::new(AtomicUsize::new(0)),
             wanted: AtomicUsize::new(0),
             returned: AtomicUsize::new(0),
             reclaimers: Mutex::new(Vec::new()),

@@ -1,4 +1,5 @@
-//! The short path: key look-ups and changes by key, row at a time, straight into the caller's sink.
+//! The short path: key look-ups and changes by key, row at a time, straight into the caller's sink; and the begin and
+//! the end of the block around them.
 
 use crate::batch::batch::Batch;
 use crate::batch::builder::ColumnBuilder;
@@ -9,9 +10,11 @@ use crate::session::block::{Block, WantedModes};
 use crate::session::execution::{RERUNS_MAX, is_too_old};
 use crate::session::parameters;
 use crate::session::prepared::{Body, Plan, Prepared};
+use crate::session::result::TransactionStatus;
 use crate::session::session::Session;
 use crate::session::settings::ExecutionPath;
 use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only};
+use crate::sql::binder::bound::{BoundStatement, TransactionStatement};
 use crate::sql::evaluate::row::{RowSink, RowSource};
 use crate::sql::executor::point::{self, PointResult};
 use crate::sql::types::data_type::SqlType;
@@ -40,7 +43,11 @@ impl Session {
         parameters: &[Datum],
         out: &mut dyn RowSink,
     ) -> Result<Option<PointResult>> {
-        let Body::Query(plan) = &statement.body else { return Ok(None) };
+        let plan = match &statement.body {
+            Body::Query(plan) => plan,
+            Body::Control(bound) => return self.run_control(statement, bound),
+            _ => return Ok(None),
+        };
         self.go_on()?;
         self.enter()?;
         self.cancel.start_statement();
@@ -93,6 +100,31 @@ impl Session {
                 Ok(result)
             }
         }
+    }
+
+    /// BEGIN outside a block, COMMIT and ROLLBACK of one that stands: they have no rows, and their names are their tags.
+    fn run_control(&mut self, statement: &Prepared, bound: &BoundStatement) -> Result<Option<PointResult>> {
+        let BoundStatement::Transaction(control) = bound else { return Ok(None) };
+        let is_plain = match control {
+            TransactionStatement::Begin(_) => self.transaction_status() == TransactionStatus::Idle,
+            TransactionStatement::Commit { chain: false }
+            | TransactionStatement::Rollback { chain: false } => {
+                self.transaction_status() == TransactionStatus::Active
+                    && self.block.as_ref().is_some_and(|block| !block.implicit)
+            }
+            _ => false,
+        };
+        if !is_plain {
+            return Ok(None);
+        }
+        self.go_on()?;
+        self.start_statement(statement)?;
+        let result = self.control_transaction(control, statement.kind());
+        if result.is_err() {
+            self.fail_statement(None);
+        }
+        result.map_err(|error| self.with_object(error))?;
+        Ok(Some(PointResult { rows: 0, affected: None }))
     }
 
     fn run_point_in(

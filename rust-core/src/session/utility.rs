@@ -114,7 +114,7 @@ impl Session {
     }
 
     /// Carries transaction control out; gives the kind for the tag: COMMIT of a failed block is a ROLLBACK.
-    fn control_transaction(
+    pub(crate) fn control_transaction(
         &mut self,
         control: &TransactionStatement,
         kind: PreparedKind,

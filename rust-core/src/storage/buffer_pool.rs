@@ -37,6 +37,7 @@ use crate::common::sync::{Arc, Mutex, yield_now};
 use crate::error::{Error, Result, SqlState};
 use crate::io::system;
 use crate::io::vfs::File;
+use crossbeam::utils::CachePadded;
 use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
 
 /// Frames that the pool always may use: fewer could not hold the paths of a few writers.
@@ -116,7 +117,7 @@ pub(super) struct BufferPool {
     frame_count: AtomicUsize,
     stock: Mutex<FrameStock>,
     hand: AtomicUsize,
-    dirty_count: AtomicUsize,
+    dirty_count: CachePadded<AtomicUsize>,
     /// A panic came while a page was latched: it may be half changed.
     interrupted: AtomicBool,
     /// One reader of a page from the file at a time.
@@ -142,7 +143,7 @@ pub(super) struct BufferPool {
     /// Pages that the map does not name yet.
     pub(super) built: BuiltTrees,
     pub(super) map: PageMap,
-    pub(super) space: Mutex<FreeSpace>,
+    pub(super) space: CachePadded<Mutex<FreeSpace>>,
     pub(super) counters: PoolCounters,
 }
 
@@ -232,7 +233,7 @@ impl BufferPool {
             frame_count: AtomicUsize::new(0),
             stock: Mutex::new(FrameStock::default()),
             hand: AtomicUsize::new(0),
-            dirty_count: AtomicUsize::new(0),
+            dirty_count: CachePadded::new(AtomicUsize::new(0)),
             interrupted: AtomicBool::new(false),
             load_locks: std::array::from_fn(|_| Mutex::new(())),
             generation: AtomicU64::new(1),
@@ -248,7 +249,7 @@ impl BufferPool {
             read_only: options.read_only,
             built: BuiltTrees::default(),
             map,
-            space: Mutex::new(space),
+            space: CachePadded::new(Mutex::new(space)),
             counters: PoolCounters::default(),
         });
         let reclaimer: Arc<dyn Reclaim> = Arc::<BufferPool>::clone(&pool);

@@ -8,6 +8,7 @@ use crate::common::ids::Lsn;
 use crate::common::planted::{PlantedFault, is_planted};
 use crate::common::sync::atomic::{AtomicBool, Ordering};
 use crate::common::sync::{Condvar, Mutex};
+use crossbeam::utils::CachePadded;
 
 #[derive(Debug, Default)]
 struct GateState {
@@ -21,7 +22,7 @@ struct GateState {
 /// Lets commits apply and checkpoints wait for them. Threads: any.
 #[derive(Debug, Default)]
 pub struct ApplyGate {
-    state: Mutex<GateState>,
+    state: CachePadded<Mutex<GateState>>,
     changed: Condvar,
     /// Somebody left by a panic.
     interrupted: AtomicBool,
@@ -37,6 +38,17 @@ impl ApplyGate {
         while state.closed {
             self.changed.wait(&mut state);
         }
+        self.enter_open(&mut state)
+    }
+
+    /// As [`ApplyGate::enter`], without waiting; `None`: a checkpoint cuts. The ticket is neither paused nor told its start,
+    /// so that it may be taken under the commit mutex.
+    pub fn try_enter(&self) -> Option<ApplyTicket<'_>> {
+        let mut state = self.state.lock();
+        if state.closed { None } else { Some(self.enter_open(&mut state)) }
+    }
+
+    fn enter_open(&self, state: &mut GateState) -> ApplyTicket<'_> {
         state.inside += 1;
         let place = state.free.pop().unwrap_or_else(|| {
             state.tickets.push(None);

@@ -12,6 +12,7 @@ use crate::common::memory::MemoryAccount;
 use crate::common::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::common::sync::{Arc, Mutex, MutexGuard};
 use crate::error::{Error, Result, SqlState};
+use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
 const FIRST_CHUNK_PAGES: u32 = 1024;
@@ -134,10 +135,40 @@ impl Chunk {
 pub(super) struct PageMap {
     chunks: [OnceLock<Chunk>; CHUNKS],
     ids: Mutex<PageIds>,
+    /// As `ids` says, for a look without the lock.
+    page_count: AtomicU32,
+    pages_in_use: AtomicU32,
     /// Level 0 maps pages, level n maps the nodes of level n - 1. The last level has one node once written.
     levels: Mutex<Vec<MapLevel>>,
     fanout: usize,
     memory: Arc<MemoryAccount>,
+}
+
+/// The ids, locked; what is told of them without the lock changes with them.
+struct LockedIds<'a> {
+    map: &'a PageMap,
+    ids: MutexGuard<'a, PageIds>,
+}
+
+impl Deref for LockedIds<'_> {
+    type Target = PageIds;
+    fn deref(&self) -> &PageIds {
+        &self.ids
+    }
+}
+
+impl DerefMut for LockedIds<'_> {
+    fn deref_mut(&mut self) -> &mut PageIds {
+        &mut self.ids
+    }
+}
+
+impl Drop for LockedIds<'_> {
+    fn drop(&mut self) {
+        let in_use = self.ids.count - 1 - self.ids.free.len() as u32;
+        self.map.page_count.store(self.ids.count, Ordering::Release);
+        self.map.pages_in_use.store(in_use, Ordering::Release);
+    }
 }
 
 impl std::fmt::Debug for PageMap {
@@ -164,10 +195,16 @@ impl PageMap {
         PageMap {
             chunks: [const { OnceLock::new() }; CHUNKS],
             ids: Mutex::new(PageIds { free: Vec::new(), count: 1, settled: 0, settling: 0 }),
+            page_count: AtomicU32::new(1),
+            pages_in_use: AtomicU32::new(0),
             levels: Mutex::new(vec![MapLevel::default()]),
             fanout: (page_size - MAP_HEADER_BYTES) / 8,
             memory,
         }
+    }
+
+    fn ids(&self) -> LockedIds<'_> {
+        LockedIds { map: self, ids: self.ids.lock() }
     }
 
     /// Entries of a map page.
@@ -208,13 +245,12 @@ impl PageMap {
 
     /// One past the highest page id in use.
     pub(super) fn page_count(&self) -> u32 {
-        self.ids.lock().count
+        self.page_count.load(Ordering::Acquire)
     }
 
     /// Pages in use.
     pub(super) fn pages_in_use(&self) -> u64 {
-        let ids = self.ids.lock();
-        u64::from(ids.count) - 1 - ids.free.len() as u64
+        u64::from(self.pages_in_use.load(Ordering::Acquire))
     }
 
     /// Makes entries for page ids below `count`.
@@ -251,7 +287,7 @@ impl PageMap {
     /// # Errors
     /// `53200`, `54000`; not after `ensure` made room.
     pub(super) fn allocate(&self) -> Result<PageId> {
-        let mut ids = self.ids.lock();
+        let mut ids = self.ids();
         if let Some(page) = ids.pop() {
             return Ok(PageId(page));
         }
@@ -267,7 +303,7 @@ impl PageMap {
     }
 
     pub(super) fn free(&self, page: PageId) {
-        self.ids.lock().free.push(page.0);
+        self.ids().free.push(page.0);
     }
 
     /// Page ids that nothing uses, nor did at any moment that the log goes back to: whoever replays it finds them free.
@@ -275,7 +311,7 @@ impl PageMap {
     /// # Errors
     /// `53200`, `54000`.
     pub(super) fn allocate_settled(&self, count: usize) -> Result<Vec<PageId>> {
-        let mut ids = self.ids.lock();
+        let mut ids = self.ids();
         let old = count.min(ids.settled);
         let fresh = (count - old) as u32;
         self.make_entries(u64::from(ids.count) + u64::from(fresh), |bytes| {
@@ -297,13 +333,13 @@ impl PageMap {
 
     /// A checkpoint begins.
     pub(super) fn begin_cut(&self) {
-        let mut ids = self.ids.lock();
+        let mut ids = self.ids();
         ids.settling = ids.free.len();
     }
 
     /// The checkpoint that began with the cut is durable.
     pub(super) fn publish(&self) {
-        let mut ids = self.ids.lock();
+        let mut ids = self.ids();
         ids.settled = ids.settling;
     }
 
@@ -318,7 +354,7 @@ impl PageMap {
             return Ok(false);
         }
         self.ensure(u64::from(last) + 1)?;
-        let mut ids = self.ids.lock();
+        let mut ids = self.ids();
         if ids.count <= last {
             let count = ids.count;
             ids.free.extend((count..=last).rev());
@@ -333,7 +369,7 @@ impl PageMap {
 
     /// Sets the state of the ids after the map was read: free are those without a block.
     pub(super) fn opened(&self, count: u32) {
-        let mut ids = self.ids.lock();
+        let mut ids = self.ids();
         ids.count = count;
         ids.free = (1..count)
             .rev()

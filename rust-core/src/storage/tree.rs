@@ -14,6 +14,7 @@ use crate::common::ids::{Lsn, PageId, TreeId};
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::error::{Error, Result, SqlState};
+use crossbeam::utils::CachePadded;
 
 /// What a key held before a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +64,9 @@ pub struct Tree {
     /// Level of the root when it was last seen.
     pub(super) height: AtomicU8,
     /// The last leaf, while keys arrive in ascending order; 0: they do not.
-    pub(super) append: AtomicU32,
+    pub(super) append: CachePadded<AtomicU32>,
     /// Live entries.
-    pub(super) entries: AtomicU64,
+    pub(super) entries: CachePadded<AtomicU64>,
     /// What the directory says about them.
     entries_saved: AtomicU64,
     pub(super) dropped: AtomicBool,
@@ -125,8 +126,8 @@ impl Tree {
             pool,
             gate,
             height: AtomicU8::new(0),
-            append: AtomicU32::new(0),
-            entries: AtomicU64::new(entries),
+            append: CachePadded::new(AtomicU32::new(0)),
+            entries: CachePadded::new(AtomicU64::new(entries)),
             entries_saved: AtomicU64::new(entries),
             dropped: AtomicBool::new(false),
             horizon,
@@ -465,7 +466,10 @@ impl Tree {
                     return self.change_after_cleaning(leaf, key, change, timestamp, sink);
                 }
                 if index == node.count() && !node.has_upper_fence() {
-                    self.append.store(leaf.page().0, Ordering::Relaxed);
+                    let page = leaf.page().0;
+                    if self.append.load(Ordering::Relaxed) != page {
+                        self.append.store(page, Ordering::Relaxed);
+                    }
                 }
                 if let Some(sink) = sink {
                     sink.replaced(self.id, key, timestamp, Before::Absent);

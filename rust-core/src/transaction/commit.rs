@@ -15,6 +15,10 @@
 //!
 //! The gate is entered before the mutex: a commit that streams chunks holds its ticket from the first chunk on
 //! and needs the mutex later, so nobody may wait for the gate inside the mutex.
+//!
+//! A small commit that does not wait for the disk keeps the mutex from 3 to 6, if all before it are published by then:
+//! it takes less time than putting those to sleep, and waking them, who would wait for its publication otherwise. It
+//! enters the gate inside the mutex, where it does not wait for it.
 
 use crate::common::cancel::CancelToken;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
@@ -28,7 +32,7 @@ use crate::storage::{ApplyReservation, ApplyTicket, Change, Tree};
 use crate::transaction::append_run::AppendRun;
 use crate::transaction::commit_history::{Footprint, SerializableReads};
 use crate::transaction::commit_space::{self, is_past_end};
-use crate::transaction::commit_stream::{FrameStream, OPERATIONS_A_BLOCK, Stretches};
+use crate::transaction::commit_stream::{FrameStream, OPERATIONS_A_BLOCK, Order, Stretches};
 use crate::transaction::garbage::{Garbage, purge, purge_some};
 use crate::transaction::held_locks::LockMark;
 use crate::transaction::manager::TransactionManager;
@@ -47,6 +51,11 @@ const BATCH_LENGTH_MIN: usize = 64;
 const RUN_COUNT_MAX: usize = 256;
 /// A commit that applies more changes than this at a time would keep a checkpoint, and so others, waiting.
 const CHANGES_BETWEEN_PAUSES: usize = OPERATIONS_A_BLOCK;
+/// A commit of more operations, or of more bytes of log, lets others append while it is applied.
+const SMALL_OPERATIONS_MAX: usize = 32;
+const SMALL_BYTES_MAX: usize = 16 << 10;
+/// Older versions of fewer bytes are charged when they are there, and not before.
+const UNCHARGED_BYTES_MAX: usize = 4 << 10;
 /// A planted mistake leaves others time to run into it.
 const PLANTED_YIELDS: u32 = 64;
 
@@ -74,7 +83,19 @@ struct Prepared {
     /// Trees, with writes in temporary files, that all of these lie behind the end of.
     past_end: SmallVec<[TreeId; 8]>,
     space: ApplyReservation,
-    _memory: Reservation,
+    _memory: Option<Reservation>,
+}
+
+impl Prepared {
+    /// Whether others may wait until it is applied: a few changes of trees that are there and stay.
+    fn is_small(&self, scratch: &Scratch) -> bool {
+        let Scratch { writes, links, operations, .. } = scratch;
+        writes.len() <= SMALL_OPERATIONS_MAX
+            && operations.len_bytes() <= SMALL_BYTES_MAX
+            && links.is_empty()
+            && self.batches.is_empty()
+            && writes.trees().all(|tree| !tree.is_spilled() && !tree.is_created() && !tree.is_dropped())
+    }
 }
 
 impl TransactionManager {
@@ -118,30 +139,63 @@ impl TransactionManager {
             self.locks.release_to(&scratch.owner, &mut scratch.locks, LockMark::default());
             (0..PLANTED_YIELDS).for_each(|_| std::thread::yield_now());
         }
-        let (timestamp, publication, ticket) = stream.append_last(scratch, reader, footprint)?;
+        let is_small = durability != Durability::Full
+            && stream.chunk_count == 0
+            && reader.is_none()
+            && footprint.is_none()
+            && prepared.is_small(scratch);
+        let alone = if is_small { stream.append_alone(scratch)? } else { None };
+        let appended = alone.map_or_else(|| stream.append_last(scratch, reader, footprint), Ok);
+        let (timestamp, ticket, order) = appended?;
         let mut in_doubt = InDoubt { manager: self, settled: false };
         scratch.links.keep(&scratch.writes);
-        let outcome = self.apply_writes(scratch, &prepared, timestamp, &ticket);
+        let pausing = matches!(order, Order::Queued(_)).then_some(&ticket);
+        let outcome = self.apply_writes(scratch, &prepared, timestamp, pausing);
         let outcome = outcome.map(|by_key| scratch.versions_by_key = by_key);
         if let Err(error) = &outcome {
             // Before the gate is left: no checkpoint may be of what is half applied.
             self.poison(error.clone());
         }
         drop(ticket);
+        let queued = match order {
+            Order::Alone(guard) => {
+                self.end_doubt(outcome, timestamp, durability, &mut in_doubt)?;
+                self.publish.publish_alone(timestamp, &self.snapshots);
+                drop(guard);
+                None
+            }
+            Order::Queued(publication) => Some((publication, outcome)),
+        };
         drop(prepared);
+        // Under no mutex: it may ask for memory back.
         self.versions.settle();
-        let outcome = outcome.and_then(|()| self.durability.wait(timestamp, durability));
-        in_doubt.settled = true;
-        if let Err(error) = outcome {
-            self.poison(error.clone());
-            return Err(self.unknown_outcome(&error));
-        }
-        if !self.publish.finish(publication, &self.snapshots, || self.poisoned().is_some()) {
-            let stopped = Error::internal("an earlier commit failed");
-            return Err(self.unknown_outcome(self.poisoned().unwrap_or(&stopped)));
+        if let Some((publication, outcome)) = queued {
+            self.end_doubt(outcome, timestamp, durability, &mut in_doubt)?;
+            if !self.publish.finish(publication, &self.snapshots, || self.poisoned().is_some()) {
+                let stopped = Error::internal("an earlier commit failed");
+                return Err(self.unknown_outcome(self.poisoned().unwrap_or(&stopped)));
+            }
         }
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(Some(timestamp))
+    }
+
+    /// Waits until an applied commit is as durable as it is to be.
+    /// # Errors
+    /// `08007`: of applying, or of waiting.
+    fn end_doubt(
+        &self,
+        applied: Result<()>,
+        timestamp: Lsn,
+        durability: Durability,
+        in_doubt: &mut InDoubt<'_>,
+    ) -> Result<()> {
+        let outcome = applied.and_then(|()| self.durability.wait(timestamp, durability));
+        in_doubt.settled = true;
+        outcome.map_err(|error| {
+            self.poison(error.clone());
+            self.unknown_outcome(&error)
+        })
     }
 
     /// Everything that can be refused, before anything is logged.
@@ -191,19 +245,26 @@ impl TransactionManager {
                 version_bytes += alone * (value_bytes + ENTRY_BYTES);
             }
         }
-        let mut memory = self.memory.reservation();
-        memory.grow(version_bytes)?;
+        // A few bytes for a moment are not worth it that all threads change one counter for them.
+        let memory = match version_bytes {
+            0..UNCHARGED_BYTES_MAX => None,
+            _ => {
+                let mut memory = self.memory.reservation();
+                memory.grow(version_bytes)?;
+                Some(memory)
+            }
+        };
         Ok(Prepared { trees, batches, past_end, space, _memory: memory })
     }
 
-    /// Applies every operation to its page, the replaced rows to the version store. Gives the trees with versions that
-    /// must be dropped key by key.
+    /// Applies every operation to its page, the replaced rows to the version store. `ticket`: the one to pause, of a commit
+    /// that may be long. Gives the trees with versions that must be dropped key by key.
     fn apply_writes(
         &self,
         scratch: &Scratch,
         prepared: &Prepared,
         timestamp: Lsn,
-        ticket: &ApplyTicket<'_>,
+        ticket: Option<&ApplyTicket<'_>>,
     ) -> Result<SmallVec<[TreeId; 8]>> {
         let Prepared { trees, batches, space, .. } = prepared;
         for (tree, first, last) in &scratch.runs {
@@ -237,7 +298,7 @@ impl TransactionManager {
                 if let Some(batch) = sink.batch(id) {
                     self.versions.flush_batch(batch);
                 }
-                ticket.pause();
+                ticket.inspect(|ticket| ticket.pause());
             };
             if writes.is_spilled() {
                 let mut operations = writes.spilled_operations()?;
@@ -280,7 +341,7 @@ impl TransactionManager {
         tree: &Tree,
         writes: TreeCommit<'_>,
         timestamp: Lsn,
-        (sink, ticket): (&CommitSink<'_>, &ApplyTicket<'_>),
+        (sink, ticket): (&CommitSink<'_>, Option<&ApplyTicket<'_>>),
         prepared: &Prepared,
     ) -> Result<()> {
         let Some(rows) = writes.appended() else { return Ok(()) };
@@ -290,7 +351,7 @@ impl TransactionManager {
             let (added, pages) =
                 tree.append(done..rows.len(), |row| writes.appended_entry(row), timestamp)?;
             prepared.space.used(pages);
-            ticket.pause();
+            ticket.inspect(|ticket| ticket.pause());
             if added == 0 {
                 break;
             }
@@ -303,7 +364,7 @@ impl TransactionManager {
         while done < rows.len() {
             let end = (done + CHANGES_BETWEEN_PAUSES).min(rows.len());
             prepared.space.used(tree.apply_sorted((done..end).map(entry), timestamp, Some(sink))?);
-            ticket.pause();
+            ticket.inspect(|ticket| ticket.pause());
             done = end;
         }
         Ok(())
@@ -312,7 +373,7 @@ impl TransactionManager {
     /// Drops the versions and ghosts of a published commit, or leaves them to the garbage queue while an older
     /// snapshot is registered. After the locks were released: neither needs them.
     pub(super) fn clean_up_after(&self, scratch: &Scratch, timestamp: Lsn) {
-        let horizon = self.snapshots.horizon();
+        let (mut horizon, oldest) = self.snapshots.horizon_and_oldest();
         let is_free = horizon >= timestamp;
         let mut garbage = Garbage::new(timestamp);
         if is_free {
@@ -323,9 +384,13 @@ impl TransactionManager {
             self.clean_up_tree(scratch, writes, horizon, is_free, &mut garbage);
         }
         if !garbage.is_empty() || (!is_free && self.versions.run_count() > 0) {
-            self.garbage.push(garbage, &self.versions);
+            self.garbage.push(garbage, scratch.owner.id(), &self.versions);
+            if !is_free && !oldest.is_some_and(|slot| slot.is_older_than(timestamp)) {
+                // Its end did not see this garbage.
+                horizon = self.snapshots.horizon();
+            }
         }
-        self.collect_some_garbage();
+        self.collect_garbage_below(horizon);
         self.limit_versions();
         self.versions.settle();
     }

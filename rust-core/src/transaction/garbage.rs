@@ -1,34 +1,43 @@
 //! Versions and ghosts that a commit left because an older snapshot was registered; collected by whoever comes
 //! by once the horizon has passed the commit.
 //! Knows keys and timestamps. Knows nothing of write sets or commit.
+//!
+//! Nothing stays for want of somebody who comes by: a commit notes its garbage, then looks whether the snapshot that was
+//! in the way still is; who gives a snapshot back looks for garbage after. One of the two sees the other.
 
 use crate::common::ids::{Lsn, TreeId};
-use crate::common::sync::Mutex;
 use crate::common::sync::atomic::{AtomicU64, Ordering};
+use crate::common::sync::{Mutex, RwLock};
 use crate::error::Result;
 use crate::storage::Storage;
 use crate::transaction::mvcc::VersionStore;
 use crate::transaction::tree_commit::SpilledOperations;
 use crate::wal::entry::Operation;
+use crossbeam::utils::CachePadded;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 
 const GHOST: u32 = 1 << 31;
 /// Keys purged at a time.
 const PURGED_KEYS: usize = 1024;
+/// Queues, so that threads do not meet at one of them.
+const QUEUE_COUNT: usize = 16;
+/// Bytes of keys that take no memory of their own.
+const KEY_BYTES_INLINE: usize = 64;
 
 /// Keys that one commit changed.
 #[derive(Debug)]
 pub(super) struct Garbage {
     timestamp: Lsn,
     /// For every key: tree u32, length u32 with the ghost's bit, key.
-    keys: Vec<u8>,
+    keys: SmallVec<[u8; KEY_BYTES_INLINE]>,
     /// Trees whose ghosts are those of deletions in temporary files.
     spilled: Vec<SpilledOperations>,
 }
 
 impl Garbage {
     pub(super) fn new(timestamp: Lsn) -> Garbage {
-        Garbage { timestamp, keys: Vec::new(), spilled: Vec::new() }
+        Garbage { timestamp, keys: SmallVec::new(), spilled: Vec::new() }
     }
 
     /// Adds the ghosts that the deletions among these left.
@@ -43,12 +52,17 @@ impl Garbage {
         self.keys.extend_from_slice(key);
     }
 
+    /// Bytes that count as the version store's.
+    fn counted_bytes(&self) -> usize {
+        size_of::<Garbage>() + if self.keys.spilled() { self.keys.capacity() } else { 0 }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.spilled.is_empty()
     }
 
     fn iter(&self) -> impl Iterator<Item = (TreeId, &[u8], bool)> {
-        let mut rest = self.keys.as_slice();
+        let mut rest = &self.keys[..];
         std::iter::from_fn(move || {
             let (tree, after) = rest.split_first_chunk::<4>()?;
             let (length, after) = after.split_first_chunk::<4>()?;
@@ -60,64 +74,57 @@ impl Garbage {
     }
 }
 
-/// Threads: any.
+/// Garbage by timestamp.
 #[derive(Debug)]
-pub(super) struct GarbageQueue {
-    queue: Mutex<VecDeque<Garbage>>,
-    /// Held by whoever collects.
-    collecting: Mutex<()>,
+struct Queue {
+    garbage: Mutex<VecDeque<Garbage>>,
+    /// Shared by those who collect; alone: all that was taken out is collected.
+    collecting: RwLock<()>,
     /// Timestamp of the oldest garbage; `u64::MAX`: none.
     oldest: AtomicU64,
 }
 
-impl Default for GarbageQueue {
-    fn default() -> GarbageQueue {
-        GarbageQueue {
-            queue: Mutex::default(),
-            collecting: Mutex::default(),
-            oldest: AtomicU64::new(u64::MAX),
-        }
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue { garbage: Mutex::default(), collecting: RwLock::new(()), oldest: AtomicU64::new(u64::MAX) }
     }
 }
 
-impl GarbageQueue {
-    /// Keeps garbage for later; its bytes count as the version store's.
-    pub(super) fn push(&self, garbage: Garbage, versions: &VersionStore) {
-        versions.add_bytes(garbage.keys.capacity());
-        let mut queue = self.queue.lock();
-        let at = queue.partition_point(|other| other.timestamp <= garbage.timestamp);
+impl Queue {
+    /// Adds garbage behind that of the same timestamp, or before it.
+    fn insert(&self, garbage: Garbage, behind: bool) {
+        let mut queue = self.garbage.lock();
+        let is_before = |other: &Garbage| {
+            other.timestamp < garbage.timestamp || (behind && other.timestamp == garbage.timestamp)
+        };
+        let at = queue.partition_point(is_before);
         queue.insert(at, garbage);
         self.note_oldest(&queue);
     }
 
-    /// Whether something may be there to collect at `visible`.
-    pub(super) fn is_due(&self, visible: Lsn) -> bool {
-        self.oldest.load(Ordering::Relaxed) <= visible.0
-    }
-
-    /// Whether something is kept, which after a full collection is so because a snapshot needs it.
-    pub(super) fn is_kept(&self) -> bool {
-        self.oldest.load(Ordering::Relaxed) != u64::MAX
-    }
-
-    /// Collects up to about `bytes` of keys whose commits are at or below `horizon`; `usize::MAX`: all of them, those
-    /// too that another thread is collecting, which is waited for. Not under a latch, nor with the apply gate entered.
-    pub(super) fn collect(&self, horizon: Lsn, bytes: usize, versions: &VersionStore, storage: &Storage) {
-        let collecting =
-            if bytes == usize::MAX { Some(self.collecting.lock()) } else { self.collecting.try_lock() };
-        if collecting.is_none() {
-            return;
+    /// The oldest garbage, if it is at or below `horizon`.
+    fn take(&self, horizon: Lsn) -> Option<Garbage> {
+        let mut queue = self.garbage.lock();
+        if queue.front().is_none_or(|garbage| garbage.timestamp > horizon) {
+            return None;
         }
-        versions.drop_runs(horizon);
+        let garbage = queue.pop_front();
+        self.note_oldest(&queue);
+        garbage
+    }
+
+    fn note_oldest(&self, queue: &VecDeque<Garbage>) {
+        let oldest = queue.front().map_or(u64::MAX, |garbage| garbage.timestamp.0);
+        self.oldest.store(oldest, Ordering::Release);
+    }
+
+    /// As [`GarbageQueue::collect`]; gives the bytes of what it collected.
+    fn collect(&self, horizon: Lsn, bytes: usize, versions: &VersionStore, storage: &Storage) -> usize {
+        let _collecting = self.collecting.read();
         let mut collected = 0;
-        while collected < bytes {
-            let mut queue = self.queue.lock();
-            if queue.front().is_none_or(|garbage| garbage.timestamp > horizon) {
-                return;
-            }
-            let Some(mut garbage) = queue.pop_front() else { return };
-            self.note_oldest(&queue);
-            drop(queue);
+        while collected < bytes
+            && let Some(mut garbage) = self.take(horizon)
+        {
             while let Some(operations) = garbage.spilled.last_mut() {
                 match purge_some(storage, operations, horizon) {
                     Ok(Some(purged)) => collected += purged,
@@ -125,11 +132,12 @@ impl GarbageQueue {
                     Ok(None) | Err(_) => drop(garbage.spilled.pop()),
                 }
                 if collected >= bytes {
-                    return self.put_back(garbage);
+                    self.insert(garbage, false);
+                    return collected;
                 }
             }
             collected += garbage.keys.len().max(1);
-            versions.remove_bytes(garbage.keys.capacity());
+            versions.remove_bytes(garbage.counted_bytes());
             let mut late = Garbage::new(garbage.timestamp);
             for (tree, key, ghost) in garbage.iter() {
                 versions.drop_key(tree, key, horizon);
@@ -139,22 +147,55 @@ impl GarbageQueue {
             }
             if !late.is_empty() {
                 // Somebody deleted the key again, later: that commit's horizon is what it waits for.
-                return self.push(late, versions);
+                versions.add_bytes(late.counted_bytes());
+                self.insert(late, true);
+                return collected;
             }
         }
+        collected
+    }
+}
+
+/// Threads: any.
+#[derive(Debug, Default)]
+pub(super) struct GarbageQueue {
+    queues: [CachePadded<Queue>; QUEUE_COUNT],
+}
+
+impl GarbageQueue {
+    /// Keeps garbage for later; its bytes count as the version store's. `owner`: a number of whoever left it.
+    pub(super) fn push(&self, garbage: Garbage, owner: u32, versions: &VersionStore) {
+        versions.add_bytes(garbage.counted_bytes());
+        self.queues[owner as usize % QUEUE_COUNT].insert(garbage, true);
     }
 
-    /// Keeps garbage that is counted already.
-    fn put_back(&self, garbage: Garbage) {
-        let mut queue = self.queue.lock();
-        let at = queue.partition_point(|other| other.timestamp < garbage.timestamp);
-        queue.insert(at, garbage);
-        self.note_oldest(&queue);
+    fn oldest(&self) -> u64 {
+        self.queues.iter().map(|queue| queue.oldest.load(Ordering::Acquire)).min().unwrap_or(u64::MAX)
     }
 
-    fn note_oldest(&self, queue: &VecDeque<Garbage>) {
-        let oldest = queue.front().map_or(u64::MAX, |garbage| garbage.timestamp.0);
-        self.oldest.store(oldest, Ordering::Relaxed);
+    /// Whether something may be there to collect at `horizon`.
+    pub(super) fn is_due(&self, horizon: Lsn) -> bool {
+        self.oldest() <= horizon.0
+    }
+
+    /// Whether something is kept, which after a full collection is so because a snapshot needs it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.oldest() != u64::MAX
+    }
+
+    /// Collects about `bytes` of keys of each queue whose commits are at or below `horizon`; `usize::MAX`: all of them,
+    /// those too that another thread is collecting, which is waited for. Not under a latch, nor with the apply gate
+    /// entered.
+    pub(super) fn collect(&self, horizon: Lsn, bytes: usize, versions: &VersionStore, storage: &Storage) {
+        versions.drop_runs(horizon);
+        for queue in &self.queues {
+            if bytes == usize::MAX {
+                drop(queue.collecting.write());
+            }
+            if queue.oldest.load(Ordering::Acquire) <= horizon.0 {
+                queue.collect(horizon, bytes, versions, storage);
+            }
+        }
     }
 }
 

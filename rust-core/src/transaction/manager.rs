@@ -6,7 +6,7 @@ use crate::common::clock::Clock;
 use crate::common::ids::{Lsn, TransactionId, TreeId};
 use crate::common::limits::BULK_ROWS;
 use crate::common::memory::MemoryAccount;
-use crate::common::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::common::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::common::sync::{Arc, Mutex};
 use crate::durability::manager::DurabilityManager;
 use crate::durability::policy::Durability;
@@ -405,8 +405,18 @@ impl TransactionManager {
 
     /// Drops versions and ghosts that no snapshot needs any more, if there are any; a bounded amount.
     pub(super) fn collect_some_garbage(&self) {
+        // What was given back before is seen to be, by those who look after they noted down what waits for it.
+        fence(Ordering::SeqCst);
         if self.garbage.is_due(self.snapshots.visible()) {
-            self.collect_garbage(COLLECT_BYTES);
+            self.collect_garbage_below(self.snapshots.horizon());
+        }
+    }
+
+    /// As [`TransactionManager::collect_some_garbage`], where the horizon is known.
+    pub(super) fn collect_garbage_below(&self, horizon: Lsn) {
+        if self.garbage.is_due(horizon) {
+            self.garbage.collect(horizon, COLLECT_BYTES, &self.versions, &self.storage);
+            self.versions.settle();
         }
     }
 

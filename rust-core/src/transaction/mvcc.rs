@@ -139,6 +139,14 @@ pub(super) enum Resolution {
     Value,
 }
 
+/// What nearly every commit changes, on a cache line of its own.
+#[derive(Default)]
+struct Totals {
+    /// Versions and runs; above zero from before a page shows the first change.
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
 /// See the module. Threads: any.
 pub(super) struct VersionStore {
     hasher: foldhash::fast::RandomState,
@@ -146,10 +154,12 @@ pub(super) struct VersionStore {
     runs: RwLock<Vec<Run>>,
     batches: RwLock<Vec<Arc<Batch>>>,
     sorted_runs: SortedRuns,
-    /// Versions and runs; above zero from before a page shows the first change.
-    count: AtomicUsize,
-    bytes: AtomicUsize,
+    /// Runs and batches: above zero from before a page shows the first change that one speaks for.
+    run_count: AtomicUsize,
+    totals: CachePadded<Totals>,
     charged: Mutex<Reservation>,
+    /// Bytes of `charged`, for a look without the lock.
+    charged_bytes: AtomicUsize,
 }
 
 impl std::fmt::Debug for VersionStore {
@@ -166,20 +176,21 @@ impl VersionStore {
             runs: RwLock::new(Vec::new()),
             batches: RwLock::new(Vec::new()),
             sorted_runs: sorted_runs.clone(),
-            count: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
+            run_count: AtomicUsize::new(0),
+            totals: CachePadded::default(),
+            charged_bytes: AtomicUsize::new(0),
             charged: Mutex::new(memory.reservation()),
         }
     }
 
     /// Versions held now; a run counts once.
     pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
+        self.totals.count.load(Ordering::SeqCst)
     }
 
     /// Bytes of all versions, about.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.totals.bytes.load(Ordering::Relaxed)
     }
 
     /// What `snapshot` sees of a key whose page holds something newer than the snapshot. To be asked **after**
@@ -199,12 +210,17 @@ impl VersionStore {
         let hash = self.hash(tree, key);
         let start = value.len();
         let mut oldest: Option<(Lsn, Resolution)> = None;
-        for run in self.runs.read().iter().filter(|run| run.timestamp > snapshot && run.holds(tree, key)) {
+        let has_runs = self.run_count() > 0;
+        let runs = has_runs.then(|| self.runs.read());
+        let newer = |run: &&Run| run.timestamp > snapshot && run.holds(tree, key);
+        for run in runs.iter().flat_map(|runs| runs.iter()).filter(newer) {
             if oldest.is_none_or(|(oldest, _)| run.timestamp < oldest) {
                 oldest = Some((run.timestamp, Resolution::Absent));
             }
         }
-        for batch in self.batches.read().iter() {
+        drop(runs);
+        let batches = has_runs.then(|| self.batches.read());
+        for batch in batches.iter().flat_map(|batches| batches.iter()) {
             if batch.timestamp <= snapshot || oldest.is_some_and(|(oldest, _)| batch.timestamp > oldest) {
                 continue;
             }
@@ -215,6 +231,7 @@ impl VersionStore {
                 oldest = Some((batch.timestamp, resolution));
             })?;
         }
+        drop(batches);
         let shard = self.shard(hash).lock();
         let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
         let version = chain.and_then(|chain| {
@@ -238,12 +255,14 @@ impl VersionStore {
     /// # Errors
     /// As [`VersionStore::resolve`].
     pub(super) fn changed_since(&self, tree: TreeId, key: &[u8], snapshot: Lsn) -> Result<bool> {
-        if self.runs.read().iter().any(|run| run.timestamp > snapshot && run.holds(tree, key)) {
-            return Ok(true);
-        }
-        for batch in self.batches.read().iter().filter(|batch| batch.timestamp > snapshot) {
-            if batch.holds(tree, key)? {
+        if self.run_count() > 0 {
+            if self.runs.read().iter().any(|run| run.timestamp > snapshot && run.holds(tree, key)) {
                 return Ok(true);
+            }
+            for batch in self.batches.read().iter().filter(|batch| batch.timestamp > snapshot) {
+                if batch.holds(tree, key)? {
+                    return Ok(true);
+                }
             }
         }
         let hash = self.hash(tree, key);
@@ -285,7 +304,8 @@ impl VersionStore {
     /// is in the tree.
     pub(super) fn add_run(&self, tree: TreeId, timestamp: Lsn, first: &[u8], last: &[u8]) {
         let run = Run { tree, timestamp, first: Key::from_slice(first), last: Key::from_slice(last) };
-        self.count.fetch_add(1, Ordering::SeqCst);
+        self.totals.count.fetch_add(1, Ordering::SeqCst);
+        self.run_count.fetch_add(1, Ordering::SeqCst);
         self.runs.write().push(run);
     }
 
@@ -294,7 +314,8 @@ impl VersionStore {
         let run = self.sorted_runs.plain();
         let (lost, counted) = (OnceLock::new(), AtomicUsize::new(0));
         let batch = Arc::new(Batch { tree, timestamp, run, lost, counted });
-        self.count.fetch_add(1, Ordering::SeqCst);
+        self.totals.count.fetch_add(1, Ordering::SeqCst);
+        self.run_count.fetch_add(1, Ordering::SeqCst);
         self.batches.write().push(Arc::clone(&batch));
         batch
     }
@@ -328,7 +349,7 @@ impl VersionStore {
 
     /// How many runs and batches there are: more than a few make look-ups slow.
     pub(super) fn run_count(&self) -> usize {
-        self.runs.read().len() + self.batches.read().len()
+        self.run_count.load(Ordering::SeqCst)
     }
 
     /// Drops the runs and batches of commits at or below `horizon`; they are published, so their batches are sealed.
@@ -339,7 +360,8 @@ impl VersionStore {
         let mut runs = self.runs.write();
         let before = runs.len();
         runs.retain(|run| run.timestamp > horizon);
-        self.count.fetch_sub(before - runs.len(), Ordering::SeqCst);
+        self.totals.count.fetch_sub(before - runs.len(), Ordering::SeqCst);
+        self.run_count.fetch_sub(before - runs.len(), Ordering::SeqCst);
         drop(runs);
         let mut old = Vec::new();
         self.batches.write().retain(|batch| {
@@ -350,7 +372,8 @@ impl VersionStore {
         });
         for batch in old {
             self.remove_bytes(batch.counted.load(Ordering::Relaxed));
-            self.count.fetch_sub(1, Ordering::SeqCst);
+            self.totals.count.fetch_sub(1, Ordering::SeqCst);
+            self.run_count.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
@@ -373,30 +396,34 @@ impl VersionStore {
             }
         }
         drop(shard);
-        self.count.fetch_sub(old, Ordering::SeqCst);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.totals.count.fetch_sub(old, Ordering::SeqCst);
+        self.totals.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Counts bytes that are kept on behalf of versions.
     pub(super) fn add_bytes(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.totals.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Undoes [`VersionStore::add_bytes`].
     pub(super) fn remove_bytes(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.totals.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Brings the memory account in line with the bytes held. Not under a latch: it may reclaim.
     /// What cannot be charged is tried again next time: the versions exist and must stay.
     pub(super) fn settle(&self) {
-        let bytes = self.bytes();
+        let is_settled = |bytes: usize, held: usize| bytes <= held && held <= bytes + 2 * CHARGE_STEP_BYTES;
+        if is_settled(self.bytes(), self.charged_bytes.load(Ordering::Relaxed)) {
+            return;
+        }
         let Some(mut charged) = self.charged.try_lock() else { return };
-        let held = charged.bytes();
-        if bytes > held || held > bytes + 2 * CHARGE_STEP_BYTES {
+        let bytes = self.bytes();
+        if !is_settled(bytes, charged.bytes()) {
             let wanted = bytes.next_multiple_of(CHARGE_STEP_BYTES);
             // An error leaves the charge as it was; see above.
             let _uncharged = charged.resize(wanted);
+            self.charged_bytes.store(charged.bytes(), Ordering::Relaxed);
         }
     }
 
@@ -415,8 +442,8 @@ impl VersionStore {
         let version = Version { timestamp, before: before.map(Box::from) };
         let bytes = version_bytes(key.len(), &version);
         let hash = self.hash(tree, key);
-        self.count.fetch_add(1, Ordering::SeqCst);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.totals.count.fetch_add(1, Ordering::SeqCst);
+        self.totals.bytes.fetch_add(bytes, Ordering::Relaxed);
         let mut shard = self.shard(hash).lock();
         match shard.find_mut(hash, |chain| chain.tree == tree && chain.key.as_slice() == key) {
             Some(chain) => {
@@ -432,8 +459,8 @@ impl VersionStore {
                     chain.versions.push(version);
                 } else {
                     drop(shard);
-                    self.count.fetch_sub(1, Ordering::SeqCst);
-                    self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                    self.totals.count.fetch_sub(1, Ordering::SeqCst);
+                    self.totals.bytes.fetch_sub(bytes, Ordering::Relaxed);
                 }
             }
             None => {

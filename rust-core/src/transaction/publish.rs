@@ -1,10 +1,15 @@
 //! Publication: commits become visible in LSN order, each only when it and all before it are finished.
 //! Knows timestamps. Knows nothing of pages or of what "finished" took.
+//!
+//! A small commit that finds all before it published, and finishes while it keeps everybody else from joining, needs
+//! no place in the queue: nobody ever waits for it here.
 
 use crate::common::ids::Lsn;
 use crate::common::planted::{PlantedFault, is_planted};
+use crate::common::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::sync::{Condvar, Mutex};
 use crate::transaction::snapshot::SnapshotRegistry;
+use crossbeam::utils::CachePadded;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -34,6 +39,8 @@ struct State {
 pub(super) struct PublishQueue {
     state: Mutex<State>,
     advanced: Condvar,
+    /// Commits in the queue; stored under the state's mutex, after what left it was published.
+    length: CachePadded<AtomicUsize>,
 }
 
 impl PublishQueue {
@@ -42,7 +49,20 @@ impl PublishQueue {
         let mut state = self.state.lock();
         assert!(state.frames.back().is_none_or(|(last, _)| *last < timestamp), "commits join in LSN order");
         state.frames.push_back((timestamp, false));
+        self.length.store(state.frames.len(), Ordering::Release);
         PublishTicket { number: state.first + state.frames.len() as u64 - 1, timestamp }
+    }
+
+    /// Whether every commit that joined is published; to be asked under the commit mutex, where nobody joins.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length.load(Ordering::Acquire) == 0
+    }
+
+    /// Publishes a commit that is finished and did not join. The caller holds the commit mutex since before the commit
+    /// was appended, and found the queue empty then.
+    pub(super) fn publish_alone(&self, timestamp: Lsn, snapshots: &SnapshotRegistry) {
+        assert!(self.is_empty(), "a commit is published alone only where none is before it");
+        snapshots.publish(timestamp);
     }
 
     /// Says that a commit is applied and durable, publishes what can be, and waits until this commit is.
@@ -100,6 +120,7 @@ impl PublishQueue {
         }
         if let Some(newest) = newest {
             snapshots.publish(newest);
+            self.length.store(state.frames.len(), Ordering::Release);
             if state.sleepers > 0 {
                 self.advanced.notify_all();
             }
@@ -127,6 +148,17 @@ mod tests {
         assert_eq!(snapshots.visible(), Lsn(20));
         assert!(queue.finish(tickets[2], &snapshots, || false));
         assert_eq!(snapshots.visible(), Lsn(30));
+    }
+
+    #[test]
+    fn a_commit_goes_alone_only_when_all_before_it_are_published() {
+        let (queue, snapshots) = (PublishQueue::default(), SnapshotRegistry::new(Lsn(1)));
+        assert!(queue.is_empty());
+        let (first, second) = (queue.join(Lsn(10)), queue.join(Lsn(20)));
+        assert!(!queue.finish(second, &snapshots, || true) && !queue.is_empty());
+        assert!(queue.finish(first, &snapshots, || false) && queue.is_empty());
+        queue.publish_alone(Lsn(30), &snapshots);
+        assert_eq!((snapshots.visible(), queue.last_joined(&snapshots)), (Lsn(30), Lsn(30)));
     }
 
     #[test]

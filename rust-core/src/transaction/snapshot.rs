@@ -12,15 +12,20 @@
 
 use crate::common::ids::Lsn;
 use crate::common::planted::{PlantedFault, is_planted};
-use crate::common::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use crate::common::sync::{Arc, RwLock, yield_now};
+use crate::common::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::common::sync::{Arc, Mutex, yield_now};
 use crossbeam::utils::CachePadded;
 use smallvec::SmallVec;
+use std::sync::OnceLock;
 
 /// Slot value: nobody reads through this slot.
 const FREE: u64 = u64::MAX;
 /// Slot value: a reader is about to store its timestamp.
 const STARTING: u64 = u64::MAX - 1;
+
+/// Slots of the first chunk; each next one has twice as many.
+const FIRST_CHUNK_SLOTS: usize = 64;
+const CHUNKS: usize = 26;
 
 /// One reader's place in the registry; reused from transaction to transaction.
 #[derive(Debug)]
@@ -55,9 +60,50 @@ impl SnapshotSlot {
         self.1.keeps.store(keeps, Ordering::Relaxed);
     }
 
+    /// Whether a snapshot older than `timestamp` is registered here. Who noted down before what waits for that one to end
+    /// is told yes, or the note is seen by whoever ends it and looks for notes.
+    pub(super) fn is_older_than(&self, timestamp: Lsn) -> bool {
+        fence(Ordering::SeqCst);
+        self.settled() < timestamp.0
+    }
+
     /// Whether a snapshot is registered here.
     pub fn is_held(&self) -> bool {
         self.0.load(Ordering::Relaxed) != FREE
+    }
+}
+
+/// Slots that are added and never taken away, so that many look at them while nobody locks anything.
+#[derive(Debug)]
+struct Slots {
+    chunks: [OnceLock<Box<[OnceLock<Arc<SnapshotSlot>>]>>; CHUNKS],
+    /// Slots below this are there.
+    count: AtomicUsize,
+    adding: Mutex<()>,
+}
+
+impl Slots {
+    fn place(index: usize) -> (usize, usize) {
+        let shifted = index + FIRST_CHUNK_SLOTS;
+        let chunk = shifted.ilog2() - FIRST_CHUNK_SLOTS.ilog2();
+        (chunk as usize, shifted - (FIRST_CHUNK_SLOTS << chunk))
+    }
+
+    fn add(&self, slot: Arc<SnapshotSlot>) {
+        let _alone = self.adding.lock();
+        let count = self.count.load(Ordering::Relaxed);
+        let (chunk, index) = Slots::place(count);
+        let empty = || (0..FIRST_CHUNK_SLOTS << chunk).map(|_| OnceLock::new()).collect();
+        let first = self.chunks[chunk].get_or_init(empty)[index].set(slot);
+        assert!(first.is_ok(), "slots are added one behind the other");
+        self.count.store(count + 1, Ordering::Release);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &SnapshotSlot> {
+        (0..self.count.load(Ordering::Acquire)).filter_map(|index| {
+            let (chunk, index) = Slots::place(index);
+            self.chunks[chunk].get()?[index].get().map(|slot| &**slot)
+        })
     }
 }
 
@@ -67,7 +113,7 @@ pub struct SnapshotRegistry {
     visible: CachePadded<AtomicU64>,
     /// Snapshots below this are too old.
     refused_below: CachePadded<AtomicU64>,
-    slots: RwLock<Vec<Arc<SnapshotSlot>>>,
+    slots: Slots,
 }
 
 impl SnapshotRegistry {
@@ -77,7 +123,11 @@ impl SnapshotRegistry {
         SnapshotRegistry {
             visible: CachePadded::new(AtomicU64::new(visible.0)),
             refused_below: CachePadded::new(AtomicU64::new(0)),
-            slots: RwLock::new(Vec::new()),
+            slots: Slots {
+                chunks: [const { OnceLock::new() }; CHUNKS],
+                count: AtomicUsize::new(0),
+                adding: Mutex::new(()),
+            },
         }
     }
 
@@ -90,7 +140,7 @@ impl SnapshotRegistry {
     pub(super) fn add_slot_of(&self, owner: u32) -> Arc<SnapshotSlot> {
         let keeps = AtomicBool::new(false);
         let slot = Arc::new(SnapshotSlot(CachePadded::new(AtomicU64::new(FREE)), SlotUse { owner, keeps }));
-        self.slots.write().push(Arc::clone(&slot));
+        self.slots.add(Arc::clone(&slot));
         slot
     }
 
@@ -116,16 +166,23 @@ impl SnapshotRegistry {
 
     /// No snapshot below this timestamp exists or can come to exist. Waits for snapshots being taken.
     pub fn horizon(&self) -> Lsn {
+        self.horizon_and_oldest().0
+    }
+
+    /// As [`SnapshotRegistry::horizon`], with the slot of the oldest snapshot, if that is below the newest commit.
+    pub(super) fn horizon_and_oldest(&self) -> (Lsn, Option<&SnapshotSlot>) {
         let mut horizon = self.visible.load(Ordering::Acquire);
+        let mut oldest = None;
         fence(Ordering::SeqCst);
         let refused_below = self.refused_below.load(Ordering::SeqCst);
-        for slot in self.slots.read().iter() {
+        for slot in self.slots.iter() {
             let value = slot.settled();
-            if value >= refused_below {
-                horizon = horizon.min(value);
+            if value >= refused_below && value < horizon {
+                horizon = value;
+                oldest = Some(slot);
             }
         }
-        Lsn(horizon)
+        (Lsn(horizon), oldest)
     }
 
     /// Whether the versions that a snapshot needs may be gone. To be asked after reading.
@@ -147,15 +204,14 @@ impl SnapshotRegistry {
 
     /// The owners of snapshots that do not see the commit `timestamp` and are kept from statement to statement.
     pub(super) fn keepers_below(&self, timestamp: Lsn) -> SmallVec<[u32; 8]> {
-        let slots = self.slots.read();
         let is_meant =
-            |slot: &&Arc<SnapshotSlot>| slot.1.keeps.load(Ordering::Relaxed) && slot.settled() < timestamp.0;
-        slots.iter().filter(is_meant).map(|slot| slot.1.owner).collect()
+            |slot: &&SnapshotSlot| slot.1.keeps.load(Ordering::Relaxed) && slot.settled() < timestamp.0;
+        self.slots.iter().filter(is_meant).map(|slot| slot.1.owner).collect()
     }
 
     /// Snapshots registered now.
     pub fn active_count(&self) -> usize {
-        self.slots.read().iter().filter(|slot| slot.is_held()).count()
+        self.slots.iter().filter(|slot| slot.is_held()).count()
     }
 }
 

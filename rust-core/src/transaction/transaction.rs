@@ -873,6 +873,10 @@ impl Transaction {
     pub fn commit(mut self, durability: Durability) -> Result<Option<Lsn>> {
         let Some(mut scratch) = self.scratch.take() else { return Ok(None) };
         let mut reader = self.serializable.take().map(|reader| reader.into_inner());
+        if !self.isolation.keeps_snapshot() {
+            // What it was read for is done: versions that only it would keep need not be kept.
+            scratch.slot.release();
+        }
         let result = match self.id {
             Some(id) if !scratch.writes.is_empty() || !scratch.links.is_empty() => {
                 self.manager.commit_writes(&mut scratch, id, durability, &self.cancel, reader.as_mut())

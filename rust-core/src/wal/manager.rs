@@ -16,6 +16,7 @@ use crate::io::vfs::Vfs;
 use crate::wal::entry::OperationBuffer;
 use crate::wal::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, frame_bytes};
 use crate::wal::segment::{SEGMENT_HEADER_BYTES, Segment, segment_path};
+use crossbeam::utils::CachePadded;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -26,6 +27,11 @@ const BUFFER_BYTES_MAX: usize = 4 << 20;
 /// The next segment is made when so small a part of the present one is left: whoever makes it is late for its own
 /// commit, and nobody else is.
 const SPARE_SHARE: u64 = 8;
+
+/// See [`SPARE_SHARE`].
+fn early_bytes(segment: &Segment) -> u64 {
+    segment.capacity_bytes() / SPARE_SHARE
+}
 
 /// Where a frame lies. Its end is the commit's timestamp.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,14 +67,16 @@ pub struct LogOptions {
 #[derive(Debug)]
 pub struct Log {
     options: LogOptions,
-    append: Mutex<Appender>,
+    append: CachePadded<Mutex<Appender>>,
     /// A segment was made, or could not be.
     made: Condvar,
-    writer: Mutex<Writer>,
-    tail: AtomicU64,
-    written: AtomicU64,
+    writer: CachePadded<Mutex<Writer>>,
+    tail: CachePadded<AtomicU64>,
+    written: CachePadded<AtomicU64>,
     durable: AtomicU64,
     sync_count: AtomicU64,
+    /// Up to here nobody needs to think of the next segment, as the appender says.
+    room_end: AtomicU64,
     buffer_bytes_max: AtomicUsize,
     poison: OnceLock<Error>,
 }
@@ -134,7 +142,7 @@ impl Log {
         let next_segment_bytes = options.first_segment_bytes.max(SEGMENT_HEADER_BYTES * 2);
         Log {
             options,
-            append: Mutex::new(Appender {
+            append: CachePadded::new(Mutex::new(Appender {
                 buffer: Vec::new(),
                 buffer_start: start,
                 current: None,
@@ -143,13 +151,14 @@ impl Log {
                 making: false,
                 next_sequence,
                 next_segment_bytes,
-            }),
+            })),
             made: Condvar::new(),
-            writer: Mutex::new(Writer { live: live.into(), ..Writer::default() }),
-            tail: AtomicU64::new(start.0),
-            written: AtomicU64::new(start.0),
+            writer: CachePadded::new(Mutex::new(Writer { live: live.into(), ..Writer::default() })),
+            tail: CachePadded::new(AtomicU64::new(start.0)),
+            written: CachePadded::new(AtomicU64::new(start.0)),
             durable: AtomicU64::new(start.0),
             sync_count: AtomicU64::new(0),
+            room_end: AtomicU64::new(0),
             buffer_bytes_max: AtomicUsize::new(BUFFER_BYTES_MAX),
             poison: OnceLock::new(),
         }
@@ -215,6 +224,13 @@ impl Log {
         if self.options.volatile {
             return Ok(());
         }
+        let (tail, bytes) = (self.tail().0, frame_bytes(payload_bytes) as u64);
+        let waiting = tail.saturating_sub(self.written().0);
+        if tail + 2 * bytes <= self.room_end.load(Ordering::Relaxed)
+            && waiting + bytes <= self.buffer_bytes_max.load(Ordering::Relaxed) as u64
+        {
+            return Ok(());
+        }
         let (buffered, room_wanted) = {
             let append = self.append.lock();
             (append.buffer.len(), self.wants_spare(&append, payload_bytes))
@@ -233,11 +249,21 @@ impl Log {
         append.current.as_ref().map_or(0, |(_, end)| end.0.saturating_sub(self.tail().0))
     }
 
+    /// To be called when the present segment or the spare one changed.
+    fn note_room(&self, append: &Appender) {
+        let end = match (&append.current, &append.spare) {
+            (None, _) => 0,
+            (Some(_), Some(_)) => u64::MAX,
+            (Some((segment, end)), None) => end.0.saturating_sub(early_bytes(segment)),
+        };
+        self.room_end.store(end, Ordering::Relaxed);
+    }
+
     fn wants_spare(&self, append: &Appender, payload_bytes: usize) -> bool {
         if append.spare.is_some() {
             return false;
         }
-        let early = append.current.as_ref().map_or(0, |(segment, _)| segment.capacity_bytes() / SPARE_SHARE);
+        let early = append.current.as_ref().map_or(0, |(segment, _)| early_bytes(segment));
         self.needs_spare(append, payload_bytes) || (self.rest(append) < early && !append.making)
     }
 
@@ -266,7 +292,10 @@ impl Log {
         self.made.notify_all();
         append.note_made(self.options.segment_bytes_max, &made);
         match made {
-            Ok(spare) => append.spare = Some(spare),
+            Ok(spare) => {
+                append.spare = Some(spare);
+                self.note_room(&append);
+            }
             Err(error) if self.needs_spare(&append, payload_bytes) => return Err(error),
             // It was early; those who need it try again, and are told.
             Err(_) => {}
@@ -304,6 +333,7 @@ impl Log {
         // The writer meets it as a switch; it writes the same header once more, which changes nothing.
         append.switches.push_back((start, segment.clone()));
         append.current = Some((segment, end));
+        self.note_room(append);
         Ok(())
     }
 
@@ -389,6 +419,7 @@ impl Log {
         let salt = segment.salt;
         append.switches.push_back((start, segment.clone()));
         append.current = Some((segment.clone(), Lsn(start.0 + segment.capacity_bytes())));
+        self.note_room(append);
         Ok(salt)
     }
 
@@ -506,6 +537,7 @@ impl Log {
                 let spare = segment.recycle(vfs, folder, sequence, self.salt(sequence))?;
                 append.next_sequence += 1;
                 append.spare = Some(spare.clone());
+                self.note_room(&append);
                 Some(spare)
             } else {
                 None
@@ -530,6 +562,7 @@ impl Log {
             self.made.wait(&mut append);
         }
         append.current = None;
+        self.note_room(&append);
         writer.current = None;
         let vfs = &self.options.vfs;
         for (start, segment) in std::mem::take(&mut append.switches) {

@@ -19,6 +19,7 @@ fn snapshots() {
 #[test]
 fn publication() {
     check("the publish queue", Some(3), transaction::models::commits_are_published_in_order);
+    check("a commit alone", Some(3), transaction::models::a_commit_alone_meets_one_in_the_queue);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The short path and the pipelines give the same rows, tags and errors for the same statements.
 
 use super::*;
+use crate::session::prepared::Prepared;
+use crate::session::result::TransactionStatus;
 use crate::sql::evaluate::row::{RowSink, RowSource};
 
 const SCHEMA: &str = "create table t (id bigint primary key, a integer, b text not null default 'd', \
@@ -124,4 +126,32 @@ fn the_short_path_runs_prepared_statements_again_and_again() {
     assert_eq!(rows(&mut session, "select count(*) from t"), ["0"]);
     assert_eq!(rows(&mut session, "select count(*) from u"), ["600"]);
     assert!(none.0.is_empty());
+}
+
+#[test]
+fn the_ends_of_a_block_take_the_short_path_where_their_names_are_their_tags() {
+    let (_fixture, mut session) = Fixture::session("create table t (id bigint primary key)");
+    let mut prepare = |sql: &str| session.prepare(sql).unwrap().0.unwrap();
+    let (begin, commit, rollback) = (prepare("begin"), prepare("commit"), prepare("rollback"));
+    let (insert, chain) = (prepare("insert into t values ($1)"), prepare("commit and chain"));
+    let mut none = Collect::default();
+    let mut run = |session: &mut Session, statement: &Arc<Prepared>, values: &[Datum]| {
+        session.run_point(statement, values, &mut none)
+    };
+    for (end, id) in [(&commit, 7), (&rollback, 8)] {
+        assert!(run(&mut session, end, &[]).unwrap().is_none(), "outside a block it warns");
+        let done = run(&mut session, &begin, &[]).unwrap().unwrap();
+        assert_eq!((done.rows, done.affected), (0, None));
+        assert_eq!(session.transaction_status(), TransactionStatus::Active);
+        assert!(run(&mut session, &begin, &[]).unwrap().is_none(), "a second BEGIN warns");
+        assert!(run(&mut session, &chain, &[]).unwrap().is_none());
+        run(&mut session, &insert, &[Datum::BigInt(id)]).unwrap().unwrap();
+        run(&mut session, end, &[]).unwrap().unwrap();
+        assert_eq!(session.transaction_status(), TransactionStatus::Idle);
+    }
+    assert_eq!(rows(&mut session, "select id from t"), ["7"]);
+    run(&mut session, &begin, &[]).unwrap().unwrap();
+    run(&mut session, &insert, &[Datum::BigInt(7)]).unwrap_err();
+    assert!(run(&mut session, &commit, &[]).unwrap().is_none(), "COMMIT of a failed block is a ROLLBACK");
+    session.rollback().unwrap();
 }

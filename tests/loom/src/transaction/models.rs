@@ -3,6 +3,7 @@
 use super::publish::PublishQueue;
 use super::snapshot::SnapshotRegistry;
 use crate::common::ids::Lsn;
+use crate::common::sync::Mutex;
 use crate::models::spawn;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -73,4 +74,47 @@ pub fn commits_are_published_in_order() {
     assert!(registry.visible() >= Lsn(2));
     other.join().expect("the second commit's checks");
     assert_eq!(registry.visible(), Lsn(3));
+}
+
+/// A small commit keeps the commit mutex until it is published, if nobody is in the queue, while another one joins the
+/// queue and finishes later: whoever comes first, each sees all before it when it is published.
+pub fn a_commit_alone_meets_one_in_the_queue() {
+    let registry = Arc::new(SnapshotRegistry::new(Lsn(1)));
+    let queue = Arc::new(PublishQueue::default());
+    // The commit mutex, with the end of the log; and the commits that are applied.
+    let order = Arc::new(Mutex::new(1));
+    let applied = Arc::new(AtomicU64::new(0));
+    let other = {
+        let (queue, registry, applied) = (Arc::clone(&queue), Arc::clone(&registry), Arc::clone(&applied));
+        let order = Arc::clone(&order);
+        spawn(move || {
+            let mut tail = order.lock();
+            *tail += 1;
+            let timestamp = Lsn(*tail);
+            let ticket = queue.join(timestamp);
+            drop(tail);
+            applied.fetch_add(1, Ordering::Relaxed);
+            assert!(queue.finish(ticket, &registry, || false));
+            let seen = registry.visible();
+            assert!(seen >= timestamp && applied.load(Ordering::Relaxed) >= seen.0 - 1);
+        })
+    };
+    let mut tail = order.lock();
+    *tail += 1;
+    let timestamp = Lsn(*tail);
+    if queue.is_empty() {
+        assert_eq!(registry.visible().0, timestamp.0 - 1, "a commit was passed over");
+        applied.fetch_add(1, Ordering::Relaxed);
+        queue.publish_alone(timestamp, &registry);
+        drop(tail);
+    } else {
+        let ticket = queue.join(timestamp);
+        drop(tail);
+        applied.fetch_add(1, Ordering::Relaxed);
+        assert!(queue.finish(ticket, &registry, || false));
+    }
+    let seen = registry.visible();
+    assert!(seen >= timestamp && applied.load(Ordering::Relaxed) >= seen.0 - 1);
+    other.join().expect("the other commit's checks");
+    assert_eq!((registry.visible(), queue.is_empty()), (Lsn(3), true));
 }
