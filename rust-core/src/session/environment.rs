@@ -7,6 +7,7 @@ use crate::common::random::Random;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::Ordering;
 use crate::error::{Error, Result};
+use crate::io::event_count::event_count;
 use crate::session::block::Modes;
 use crate::session::engine::Engine;
 use crate::session::notice::Notices;
@@ -59,6 +60,7 @@ pub(crate) struct SessionEnvironment {
 impl SessionEnvironment {
     pub(crate) fn new(settings: Settings, engine: &Arc<Engine>, session_id: u64) -> SessionEnvironment {
         let clock = Arc::clone(&engine.clock);
+        let cancel = CancelToken::new(event_count());
         let seed = (clock.unix_micros() as u64) ^ session_id.rotate_left(40) ^ clock.monotonic_nanos();
         SessionEnvironment {
             settings,
@@ -68,8 +70,8 @@ impl SessionEnvironment {
             transaction_time: Cell::new(None),
             random: RefCell::new(Random::new(seed)),
             engine: Arc::clone(engine),
-            presence: Arc::new(Presence::new(session_id, CancelToken::default())),
-            cancel: CancelToken::default(),
+            presence: Arc::new(Presence::new(session_id, cancel.clone())),
+            cancel,
             transaction_owner: Cell::new(0),
             warnings: RefCell::default(),
             own_catalog: RefCell::new(None),
