@@ -57,7 +57,7 @@ fn at_serializable_a_limit_depends_on_the_rows_before_it_alone() {
     let mut other = fixture.connect();
     for (changed, outcome) in [(2, "COMMIT"), (1, "40001")] {
         tag(&mut session, "begin isolation level serializable");
-        assert_eq!(rows(&mut session, "select id from t order by id limit 1"), ["1"]);
+        assert_eq!(rows(&mut session, "select s from t order by id limit 1"), ["text 1"]);
         tag(&mut session, "update t set s = 'own' where id = 4000");
         tag(&mut other, &format!("update t set s = 'other' where id = {changed}"));
         let committed = run_with(&mut session, "commit", &[]);
