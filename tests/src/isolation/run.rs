@@ -14,9 +14,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Looks at the locks before a statement that neither ends nor waits is given up; each look yields the processor.
 const LOOKS_MAX: u64 = 50_000_000;
+
+/// How long somebody is waited for who is to go on by himself: after a timeout.
+const LATE_MAX: Duration = Duration::from_secs(8);
 
 /// What a session's thread is sent.
 type Text = String;
@@ -78,8 +82,13 @@ fn steps(
         }
     }
     let mut found = Vec::new();
-    for step in &scenario.steps {
+    for (number, step) in scenario.steps.iter().enumerate() {
         let Step::Send { session, sql, .. } = step else { continue };
+        let late = scenario.steps[number + 1..].iter().map_while(|step| match step {
+            Step::Late { session, .. } => Some(session.as_str()),
+            Step::Send { .. } => None,
+        });
+        let late: Vec<&str> = late.collect();
         let client = clients.get_mut(session).ok_or("a session that is not there")?;
         if client.is_busy {
             return Err(format!("{session} is sent a statement while it waits"));
@@ -91,6 +100,17 @@ fn steps(
         {
             if let Some(outcome) = settle(client, None, watcher)? {
                 found.push(Step::Late { session: session.clone(), outcome });
+            }
+        }
+        for name in late {
+            let told = |step: &Step| matches!(step, Step::Late { session, .. } if session == name);
+            let Some(client) = clients.get_mut(name).filter(|client| client.is_busy) else { continue };
+            if found.last().is_some_and(told) {
+                continue;
+            }
+            if let Ok(outcome) = client.outcomes.recv_timeout(LATE_MAX) {
+                client.is_busy = false;
+                found.push(Step::Late { session: name.to_owned(), outcome });
             }
         }
         // It may have been let go by one that went on.

@@ -172,10 +172,30 @@ fn steps(block: &[&str], level: &str) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
+/// The outcomes of a text of several statements: each after the first begins with its kind.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut rest, mut from) = (Vec::new(), text, 0);
+    while let Some(at) = rest[from..].find(" / ").map(|at| from + at) {
+        let next = &rest[at + 3..];
+        if ["ok ", "rows: ", "error "].iter().any(|kind| next.starts_with(kind)) {
+            parts.push(&rest[..at]);
+            (rest, from) = (next, 0);
+        } else {
+            from = at + 3;
+        }
+    }
+    parts.push(rest);
+    parts
+}
+
 fn outcome(text: &str) -> Option<Outcome> {
     let text = text.trim();
     if text == "blocks" {
         return Some(Outcome::Blocks);
+    }
+    let parts = parts(text);
+    if parts.len() > 1 {
+        return parts.into_iter().map(outcome).collect::<Option<Vec<_>>>().map(Outcome::Several);
     }
     if let Some(rest) = text.strip_prefix("error ") {
         let (state, message) = rest.split_once(": ")?;
@@ -183,10 +203,6 @@ fn outcome(text: &str) -> Option<Outcome> {
     }
     if let Some(rows) = text.strip_prefix("rows: ") {
         return Some(Outcome::Rows(rows.to_owned()));
-    }
-    let parts: Vec<&str> = text.split(" / ").collect();
-    if parts.len() > 1 {
-        return parts.into_iter().map(outcome).collect::<Option<Vec<_>>>().map(Outcome::Several);
     }
     Some(Outcome::Ok(text.strip_prefix("ok ")?.to_owned()))
 }
@@ -228,6 +244,11 @@ mod tests {
 
     #[test]
     fn what_is_no_step_is_told() {
+        let Some(Outcome::Several(parts)) = outcome("rows: (a / b) / ok SAVEPOINT / error 23505: no / none")
+        else {
+            panic!("three outcomes")
+        };
+        assert_eq!(parts.len(), 3);
         assert!(runs("## x\n```iso\nnothing\n```\n").is_err());
         assert!(runs("## x\n```iso\nT1> select 1\n   = perhaps\n```\n").is_err());
     }
