@@ -218,6 +218,12 @@ impl Work<'_> {
         }
         transaction.end_statement();
         transaction.rollback();
+        if self.stand_ins.get(&CATALOG_TREE).is_some_and(|(older, gaps)| older + gaps > 0) {
+            lost.push(Finding::in_tree(
+                CATALOG_TREE,
+                "definitions in a damaged page are lost, or replaced by older ones",
+            ));
+        }
         self.damage.extend(lost);
         let names = TreeNames::of(&definitions);
         for finding in &self.damage {
