@@ -104,6 +104,12 @@ const fn setting(
     Definition { name, alias_of: None, default, description, assign, of_transaction: false }
 }
 
+/// What PostgreSQL's planner is told by, and ours is not: no answer depends on it.
+const fn planner(name: &'static str, default: &'static str, assign: Assign) -> Definition {
+    let description = "For programs that set it in PostgreSQL, where it bears on plans alone: here plans are chosen without it.";
+    setting(name, default, description, Some(assign))
+}
+
 /// Every setting, sorted by name without case.
 pub(crate) static DEFINITIONS: &[Definition] = &[
     setting(
@@ -113,6 +119,9 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         Some(application_name),
     ),
     setting("client_encoding", "UTF8", "Encoding of text that comes in and goes out.", Some(encoding)),
+    planner("cpu_index_tuple_cost", "0.005", planner_cost),
+    planner("cpu_operator_cost", "0.0025", planner_cost),
+    planner("cpu_tuple_cost", "0.01", planner_cost),
     setting(
         "DateStyle",
         "ISO, MDY",
@@ -149,12 +158,32 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "When a commit returns: full = after the flush to disk, normal = once the operating system has it, off = at once.",
         Some(durability),
     ),
+    planner("enable_bitmapscan", "on", planner_switch),
+    planner("enable_hashagg", "on", planner_switch),
+    planner("enable_hashjoin", "on", planner_switch),
+    planner("enable_incremental_sort", "on", planner_switch),
+    planner("enable_indexonlyscan", "on", planner_switch),
+    planner("enable_indexscan", "on", planner_switch),
+    planner("enable_material", "on", planner_switch),
+    planner("enable_memoize", "on", planner_switch),
+    planner("enable_mergejoin", "on", planner_switch),
+    planner("enable_nestloop", "on", planner_switch),
+    planner("enable_parallel_hash", "on", planner_switch),
+    planner("enable_seqscan", "on", planner_switch),
+    planner("enable_sort", "on", planner_switch),
+    planner("enable_tidscan", "on", planner_switch),
     setting(
         "extra_float_digits",
         "1",
         "Digits of floating-point output: above 0 means the shortest exact form, else digits beyond 15 (6 of real).",
         Some(float_digits),
     ),
+    planner("force_parallel_mode", "off", |definition, value, _| {
+        if value.trim().eq_ignore_ascii_case("regress") {
+            return Ok(String::from("regress"));
+        }
+        boolean(definition.name, value).map(on_off)
+    }),
     setting(
         "idle_in_transaction_session_timeout",
         "0",
@@ -188,12 +217,16 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "What an error in a transaction block undoes: transaction, which then takes nothing but its end, or statement.",
         Some(on_error),
     ),
+    planner("parallel_setup_cost", "1000", planner_cost),
+    planner("parallel_tuple_cost", "0.1", planner_cost),
+    planner("random_page_cost", "4", planner_cost),
     setting(
         "search_path",
         "\"$user\", public",
         "Schemas where unqualified names are looked for.",
         Some(search_path),
     ),
+    planner("seq_page_cost", "1", planner_cost),
     setting("server_encoding", "UTF8", "Encoding of stored text.", None),
     setting("server_version", "15.0", "The PostgreSQL version whose dialect is spoken.", None),
     setting("server_version_num", "150000", "The same as a number.", None),
@@ -533,6 +566,22 @@ fn time_between(definition: &Definition, value: &str, least: i64) -> Result<u32>
 fn timeout(definition: &Definition, value: &str, timeout: &mut u32) -> Result<String> {
     *timeout = time_between(definition, value, 0)?;
     Ok(time_text(*timeout))
+}
+
+fn planner_switch(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    boolean(definition.name, value).map(on_off)
+}
+
+fn planner_cost(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    let cost: f64 = value.trim().parse().map_err(|_| invalid(definition, value))?;
+    if !cost.is_finite() || cost < 0.0 {
+        let message = format!(
+            "{value} is outside the valid range for parameter \"{}\" (0 .. 1.79769e+308)",
+            definition.name
+        );
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    Ok(cost.to_string())
 }
 
 fn deadlock_timeout(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
