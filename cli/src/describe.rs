@@ -163,14 +163,16 @@ fn describe_table(catalog: &CatalogSnapshot, table: &TableDefinition, out: &mut 
         writeln!(out, "Check constraints:")?;
     }
     for check in &table.checks {
-        writeln!(out, "    \"{}\" CHECK ({})", check.name, check.condition)?;
+        let validity = validity_text(table, &check.name);
+        writeln!(out, "    \"{}\" CHECK ({}){validity}", check.name, check.condition)?;
     }
     if !table.foreign_keys.is_empty() {
         writeln!(out, "Foreign-key constraints:")?;
     }
     for key in &table.foreign_keys {
         if let Some(parent) = catalog.table_by_id(key.parent) {
-            writeln!(out, "    \"{}\" {}", key.name, foreign_key_text(table, key, &parent))?;
+            let validity = validity_text(table, &key.name);
+            writeln!(out, "    \"{}\" {}{validity}", key.name, foreign_key_text(table, key, &parent))?;
         }
     }
     let referring = catalog.referring(table.id);
@@ -180,9 +182,15 @@ fn describe_table(catalog: &CatalogSnapshot, table: &TableDefinition, out: &mut 
     for (child, position) in referring {
         let key = &child.foreign_keys[position];
         let text = foreign_key_text(&child, key, table);
-        writeln!(out, "    TABLE \"{}\" CONSTRAINT \"{}\" {text}", child.name, key.name)?;
+        let validity = validity_text(&child, &key.name);
+        writeln!(out, "    TABLE \"{}\" CONSTRAINT \"{}\" {text}{validity}", child.name, key.name)?;
     }
     writeln!(out)
+}
+
+/// Whether rows may break a constraint, as SQL says it.
+fn validity_text(table: &TableDefinition, constraint: &str) -> &'static str {
+    if table.is_valid(constraint) { "" } else { " NOT VALID" }
 }
 
 /// When a constraint is checked, as SQL says it.

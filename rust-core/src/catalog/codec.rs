@@ -3,7 +3,7 @@
 //! The only module that knows bincode. A change of one of the types or of what it holds is a new version, and what
 //! was written before stays readable.
 
-use crate::catalog::older_versions::{FirstTableDefinition, SecondTableDefinition};
+use crate::catalog::older_versions::{FirstTableDefinition, SecondTableDefinition, ThirdTableDefinition};
 use crate::catalog::sequence_definition::SequenceDefinition;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
@@ -38,15 +38,17 @@ pub trait Stored: Serialize + DeserializeOwned {
 
 impl Stored for TableDefinition {
     const NAME: &'static str = "table definition";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn decode_older(version: u8, bytes: &[u8]) -> Option<Result<Self, String>> {
-        let second = match version {
-            1 => from_bytes::<FirstTableDefinition>(bytes).map(SecondTableDefinition::from),
-            2 => from_bytes::<SecondTableDefinition>(bytes),
+        let third = match version {
+            1 => from_bytes::<FirstTableDefinition>(bytes)
+                .map(|first| ThirdTableDefinition::from(SecondTableDefinition::from(first))),
+            2 => from_bytes::<SecondTableDefinition>(bytes).map(ThirdTableDefinition::from),
+            3 => from_bytes::<ThirdTableDefinition>(bytes),
             _ => return None,
         };
-        Some(second.map(Into::into))
+        Some(third.map(Into::into))
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -237,10 +239,21 @@ mod tests {
         bytes
     }
 
+    /// The same as version 3, in which every constraint was valid.
+    fn in_third_version(table: &TableDefinition) -> Vec<u8> {
+        let stored = (
+            (table.id, &table.schema, &table.name, &table.columns, &table.checks, &table.indexes),
+            (&table.foreign_keys, &table.computed, &table.row_id_constraint, &table.layout),
+        );
+        let mut bytes = vec![3];
+        bincode::serde::encode_into_std_write(&stored, &mut bytes, bincode::config::standard()).unwrap();
+        bytes
+    }
+
     #[test]
     fn definitions_of_older_versions_are_still_read() {
         let table = definition(7, "t");
-        for bytes in [in_first_version(&table), in_second_version(&table)] {
+        for bytes in [in_first_version(&table), in_second_version(&table), in_third_version(&table)] {
             let read: TableDefinition = decode(&bytes).unwrap();
             assert_eq!(format!("{read:?}"), format!("{table:?}"));
         }

@@ -1,5 +1,5 @@
 //! Definitions of tables as older versions stored them. In version 1 indexes held columns alone, and every row; in
-//! version 2 there were no foreign keys, no identity columns and no deferrable keys.
+//! version 2 there were no foreign keys, no identity columns and no deferrable keys; in version 3 every constraint was valid.
 //! Knows how to make definitions of now of them. Nothing is written in these forms.
 
 use crate::catalog::table_definition as now;
@@ -8,6 +8,20 @@ use crate::sql::types::data_type::SqlType;
 use crate::table::layout::{self, IndexKey, RowIdSource};
 use serde::Deserialize;
 use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub(super) struct ThirdTableDefinition {
+    id: ObjectId,
+    schema: String,
+    name: String,
+    columns: Vec<now::ColumnDefinition>,
+    checks: Vec<now::CheckDefinition>,
+    indexes: Vec<now::IndexDefinition>,
+    foreign_keys: Vec<now::ForeignKeyDefinition>,
+    computed: Vec<now::ComputedDefinition>,
+    row_id_constraint: Option<String>,
+    layout: Arc<layout::TableLayout>,
+}
 
 #[derive(Deserialize)]
 pub(super) struct SecondTableDefinition {
@@ -105,9 +119,27 @@ impl From<FirstTableDefinition> for SecondTableDefinition {
     }
 }
 
-impl From<SecondTableDefinition> for now::TableDefinition {
-    fn from(old: SecondTableDefinition) -> now::TableDefinition {
+impl From<ThirdTableDefinition> for now::TableDefinition {
+    fn from(old: ThirdTableDefinition) -> now::TableDefinition {
         now::TableDefinition {
+            id: old.id,
+            schema: old.schema,
+            name: old.name,
+            columns: old.columns,
+            checks: old.checks,
+            indexes: old.indexes,
+            foreign_keys: old.foreign_keys,
+            computed: old.computed,
+            row_id_constraint: old.row_id_constraint,
+            not_valid: Vec::new(),
+            layout: old.layout,
+        }
+    }
+}
+
+impl From<SecondTableDefinition> for ThirdTableDefinition {
+    fn from(old: SecondTableDefinition) -> ThirdTableDefinition {
+        ThirdTableDefinition {
             id: old.id,
             schema: old.schema,
             name: old.name,

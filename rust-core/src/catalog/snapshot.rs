@@ -406,6 +406,7 @@ pub(super) mod tests {
             foreign_keys: Vec::new(),
             computed: Vec::new(),
             row_id_constraint: None,
+            not_valid: Vec::new(),
             layout: Arc::new(TableLayout {
                 tree: TreeId(id * 10),
                 value_tree: TreeId(id * 10 + 1),

@@ -28,6 +28,8 @@ pub struct TableDefinition {
     pub computed: Vec<ComputedDefinition>,
     /// The name of the primary key's constraint where the key is the row id and so has no index.
     pub row_id_constraint: Option<String>,
+    /// The names of foreign keys and checks that were added NOT VALID: rows from before may break them.
+    pub not_valid: Vec<String>,
     /// Trees and physical types.
     pub layout: Arc<TableLayout>,
 }
@@ -221,8 +223,16 @@ impl TableDefinition {
     /// The definition without the foreign key of this number.
     pub fn without_foreign_key(&self, id: ObjectId) -> TableDefinition {
         let mut table = self.clone();
-        table.foreign_keys.retain(|key| key.id != id);
+        if let Some(position) = table.foreign_keys.iter().position(|key| key.id == id) {
+            let gone = table.foreign_keys.remove(position);
+            table.not_valid.retain(|name| *name != gone.name);
+        }
         table
+    }
+
+    /// Whether all rows keep to a constraint: it was not added NOT VALID, or validated since.
+    pub fn is_valid(&self, constraint: &str) -> bool {
+        !self.not_valid.iter().any(|name| name == constraint)
     }
 
     /// The definition without the index `position`.

@@ -82,6 +82,7 @@ fn create(
         foreign_keys: Vec::new(),
         computed: Vec::new(),
         row_id_constraint: None,
+        not_valid: Vec::new(),
         layout: Arc::new(layout),
     });
     engine.catalog.write_table(&mut transaction, &table).unwrap();

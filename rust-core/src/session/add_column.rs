@@ -51,6 +51,7 @@ impl Session {
             foreign_keys: Vec::new(),
             computed: Vec::new(),
             row_id_constraint: old.row_id_constraint.clone(),
+            not_valid: Vec::new(),
             layout: Arc::new(layout),
         };
         let layout = Arc::clone(&under_way.layout);

@@ -1,8 +1,9 @@
-//! ALTER TABLE: columns are added; constraints are added, when every row has been looked at, and dropped.
+//! ALTER TABLE: columns are added; constraints are added, when every row has been looked at, or NOT VALID and validated
+//! later, and dropped.
 
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::{
-    ConstraintKind, ForeignKeyMatching, IndexDefinition, TableDefinition,
+    CheckDefinition, ConstraintKind, ForeignKeyMatching, IndexDefinition, TableDefinition,
 };
 use crate::common::arena::Arena;
 use crate::common::ids::ObjectId;
@@ -31,6 +32,13 @@ pub(super) fn quoted(name: &str) -> String {
 /// The columns' names, each behind `before`.
 pub(super) fn listed(table: &TableDefinition, columns: &[usize], before: &str) -> Vec<String> {
     columns.iter().map(|column| format!("{before}{}", quoted(&table.columns[*column].name))).collect()
+}
+
+/// A new statement begins, with a snapshot of its own where the level gives it one.
+fn start_anew(block: &mut Block) -> Result<()> {
+    block.transaction.end_statement();
+    block.transaction.start_statement()?;
+    Ok(())
 }
 
 impl Session {
@@ -68,26 +76,27 @@ impl Session {
                         self.notices.notice(notice);
                     }
                 }
-                ConstraintChange::AddForeignKey(key) => {
-                    self.add_foreign_key(&table, &key, &current, block)?
+                ConstraintChange::AddForeignKey { key, is_valid } => {
+                    self.add_foreign_key(&table, &key, is_valid, &current, block)?
                 }
-                ConstraintChange::AddCheck(check) => {
+                ConstraintChange::AddCheck { check, is_valid } => {
                     block.transaction.lock_table(id, TableLockMode::AccessExclusive)?;
-                    let name = quoted(&table.name);
-                    let broken = format!("SELECT 1 FROM {name} WHERE NOT ({}) LIMIT 1", check.condition);
-                    if self.first_row(&broken, &current, block)?.is_some() {
-                        let message = format!(
-                            "check constraint \"{}\" of relation \"{}\" is violated by some row",
-                            check.name, table.name
-                        );
-                        return Err(Error::new(SqlState::CHECK_VIOLATION, message)
-                            .schema(table.schema.as_str())
-                            .table(table.name.as_str())
-                            .constraint(check.name.as_str()));
+                    let mut changed = (*table).clone();
+                    if is_valid {
+                        self.look_for_broken_check(&table, &check, &current, block)?;
+                    } else {
+                        start_anew(block)?;
+                        changed.not_valid.push(check.name.clone());
                     }
-                    let mut table = (*table).clone();
-                    table.checks.push(check);
-                    self.put(Arc::new(table), &current, block)?;
+                    changed.checks.push(check);
+                    self.put(Arc::new(changed), &current, block)?;
+                }
+                ConstraintChange::Validate { name, position } => {
+                    let validated = self.validate_constraint(&table, &name, &current, block);
+                    validated.map_err(|error| match error.position() {
+                        None if error.state() == SqlState::UNDEFINED_OBJECT => error.at(position),
+                        _ => error,
+                    })?;
                 }
                 ConstraintChange::AddKey(index) => self.add_key(&table, &index, &current, block)?,
                 ConstraintChange::Drop { name, position, if_exists, cascade } => {
@@ -133,17 +142,109 @@ impl Session {
         columns.iter().zip(values).map(text).collect::<Vec<_>>().join(", ")
     }
 
+    /// Refuses a check that a row breaks.
+    fn look_for_broken_check(
+        &self,
+        table: &TableDefinition,
+        check: &CheckDefinition,
+        current: &Arc<CatalogSnapshot>,
+        block: &mut Block,
+    ) -> Result<()> {
+        let name = quoted(&table.name);
+        let broken = format!("SELECT 1 FROM {name} WHERE NOT ({}) LIMIT 1", check.condition);
+        if self.first_row(&broken, current, block)?.is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "check constraint \"{}\" of relation \"{}\" is violated by some row",
+            check.name, table.name
+        );
+        Err(Error::new(SqlState::CHECK_VIOLATION, message)
+            .schema(table.schema.as_str())
+            .table(table.name.as_str())
+            .constraint(check.name.as_str()))
+    }
+
     fn add_foreign_key(
         &mut self,
         table: &Arc<TableDefinition>,
+        key: &NewForeignKey,
+        is_valid: bool,
+        current: &Arc<CatalogSnapshot>,
+        block: &mut Block,
+    ) -> Result<()> {
+        let parent = key.parent.unwrap_or(table.id);
+        for id in [table.id, parent] {
+            block.transaction.lock_table(id, TableLockMode::ShareRowExclusive)?;
+        }
+        let mut changed = (**table).clone();
+        if is_valid {
+            self.look_for_broken_reference(table, key, current, block)?;
+        } else {
+            start_anew(block)?;
+            changed.not_valid.push(key.name.clone());
+        }
+        let id = self.engine.catalog.next_object_id(&mut block.transaction)?;
+        changed.foreign_keys.push(foreign_key(id, key, table.id));
+        self.put(Arc::new(changed), current, block)
+    }
+
+    /// VALIDATE CONSTRAINT: others go on reading and writing meanwhile, for what they write is checked already.
+    fn validate_constraint(
+        &mut self,
+        table: &Arc<TableDefinition>,
+        name: &str,
+        current: &Arc<CatalogSnapshot>,
+        block: &mut Block,
+    ) -> Result<()> {
+        block.transaction.lock_table(table.id, TableLockMode::ShareUpdateExclusive)?;
+        if !table.has_constraint(name) {
+            let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+        }
+        let key = table.foreign_keys.iter().find(|key| key.name == name);
+        let check = table.checks.iter().find(|check| check.name == name);
+        if key.is_none() && check.is_none() {
+            let message = format!(
+                "constraint \"{name}\" of relation \"{}\" is not a foreign key or check constraint",
+                table.name
+            );
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        if table.is_valid(name) {
+            return Ok(());
+        }
+        if let Some(key) = key {
+            block.transaction.lock_table(key.parent, TableLockMode::RowShare)?;
+            let key = NewForeignKey {
+                name: key.name.clone(),
+                columns: key.columns.clone(),
+                parent: Some(key.parent),
+                parent_columns: key.parent_columns.clone(),
+                matching: key.matching,
+                on_delete: key.on_delete.clone(),
+                on_update: key.on_update.clone(),
+                deferral: key.deferral,
+            };
+            self.look_for_broken_reference(table, &key, current, block)?;
+        }
+        if let Some(check) = check {
+            self.look_for_broken_check(table, check, current, block)?;
+        }
+        let mut changed = (**table).clone();
+        changed.not_valid.retain(|known| known != name);
+        self.put(Arc::new(changed), current, block)
+    }
+
+    /// Refuses a foreign key that a row breaks.
+    fn look_for_broken_reference(
+        &self,
+        table: &TableDefinition,
         key: &NewForeignKey,
         current: &Arc<CatalogSnapshot>,
         block: &mut Block,
     ) -> Result<()> {
         let parent_id = key.parent.unwrap_or(table.id);
-        for id in [table.id, parent_id] {
-            block.transaction.lock_table(id, TableLockMode::ShareRowExclusive)?;
-        }
         let missing = || Error::internal("a table that is referred to went away");
         let parent = current.table_by_id(parent_id).ok_or_else(missing)?;
         let own = listed(table, &key.columns, "fk.");
@@ -192,10 +293,7 @@ impl Session {
                 parent.name
             )));
         }
-        let id = self.engine.catalog.next_object_id(&mut block.transaction)?;
-        let mut changed = (**table).clone();
-        changed.foreign_keys.push(foreign_key(id, key, table.id));
-        self.put(Arc::new(changed), current, block)
+        Ok(())
     }
 
     fn add_key(
@@ -302,6 +400,7 @@ impl Session {
             let mut changed = (**table).clone();
             changed.checks.retain(|check| check.name != name);
             changed.foreign_keys.retain(|key| key.name != name);
+            changed.not_valid.retain(|known| known != name);
             return self.put(Arc::new(changed), current, block);
         };
         let changed = table.without_index(position);

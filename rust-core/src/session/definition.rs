@@ -17,8 +17,10 @@ use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::reindex::reindex_target;
 use crate::session::result::PreparedKind;
+use crate::session::sequence::alter_mode;
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
+use crate::sql::binder;
 use crate::sql::binder::bound::{
     BoundStatement, ConstraintChange, CreateIndex, CreateTable, NewForeignKey, ObjectName,
 };
@@ -60,6 +62,8 @@ pub(crate) fn skipping(name: &str) -> Error {
 fn tables_of(bound: &BoundStatement, catalog: &CatalogSnapshot) -> Vec<(ObjectId, TableLockMode)> {
     let table = |name: &ObjectName| catalog.table(name.schema.as_deref(), &name.name);
     let exclusive = |id: ObjectId| (id, TableLockMode::AccessExclusive);
+    let sequence =
+        |name: &ObjectName| binder::find_sequence(catalog, name.schema.as_deref(), &name.name).ok();
     match bound {
         BoundStatement::CreateTable(create) => {
             let parents = create.foreign_keys.iter().filter_map(|key| key.parent);
@@ -83,15 +87,22 @@ fn tables_of(bound: &BoundStatement, catalog: &CatalogSnapshot) -> Vec<(ObjectId
             let mut tables = Vec::new();
             for change in &alter.changes {
                 match change {
-                    ConstraintChange::AddForeignKey(key) => {
+                    ConstraintChange::AddForeignKey { key, .. } => {
                         let both = [id, key.parent.unwrap_or(id)];
                         tables.extend(both.map(|table| (table, TableLockMode::ShareRowExclusive)));
+                    }
+                    ConstraintChange::Validate { .. } => {
+                        tables.push((id, TableLockMode::ShareUpdateExclusive));
                     }
                     _ => tables.push(exclusive(id)),
                 }
             }
             tables
         }
+        BoundStatement::AlterSequence(alter) => {
+            sequence(&alter.name).map(|id| (id, alter_mode(alter))).into_iter().collect()
+        }
+        BoundStatement::DropSequence(drop) => drop.names.iter().filter_map(sequence).map(exclusive).collect(),
         BoundStatement::Truncate(targets) => {
             let mut tables: Vec<_> = targets.iter().map(|target| exclusive(target.table)).collect();
             tables.sort_unstable();
@@ -284,6 +295,7 @@ impl Session {
             foreign_keys,
             computed: Vec::new(),
             row_id_constraint: create.row_id_constraint.clone(),
+            not_valid: Vec::new(),
             layout: Arc::new(layout),
         });
         let base = sequences.into_iter().fold(base.clone(), |base, sequence| base.with_sequence(sequence));

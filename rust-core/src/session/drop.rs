@@ -217,6 +217,9 @@ impl Session {
         for (table, _) in &doomed.defaults {
             block.transaction.lock_table(*table, TableLockMode::AccessExclusive)?;
         }
+        for sequence in &doomed.sequences {
+            block.transaction.lock_table(sequence.id, TableLockMode::AccessExclusive)?;
+        }
         block.transaction.start_statement()?;
         let mut next = base.clone();
         for (table, key) in &doomed.foreign_keys {

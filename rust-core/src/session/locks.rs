@@ -7,11 +7,12 @@ use crate::sql::functions::locks::LockLine;
 use crate::table::key::row_id_of_key;
 use crate::transaction::lock_view::{LockState, LockedObject};
 
-/// Every table lock and every wait.
+/// Every lock on a table or a sequence, and every wait.
 pub(crate) fn lines(engine: &Engine) -> Vec<LockLine> {
     let catalog = engine.catalog.current();
-    let tables: Vec<ObjectId> = catalog.tables().map(|table| table.id).collect();
-    let states = engine.manager.lock_manager().states(&tables);
+    let tables = catalog.tables().map(|table| table.id);
+    let relations: Vec<ObjectId> = tables.chain(catalog.sequences().map(|sequence| sequence.id)).collect();
+    let states = engine.manager.lock_manager().states(&relations);
     states.into_iter().map(|state| line(state, &catalog)).collect()
 }
 
@@ -28,10 +29,14 @@ fn line(state: LockState, catalog: &CatalogSnapshot) -> LockLine {
     };
     match state.object {
         LockedObject::Table(id) => {
-            let Some(table) = catalog.table_by_id(id) else { return line };
-            line.schema = Some(table.schema.clone());
-            line.table = Some(table.name.clone());
-            line.object = Some(table.name.clone());
+            if let Some(table) = catalog.table_by_id(id) {
+                line.schema = Some(table.schema.clone());
+                line.table = Some(table.name.clone());
+                line.object = Some(table.name.clone());
+            } else if let Some(sequence) = catalog.sequence_by_id(id) {
+                line.schema = Some(sequence.schema.clone());
+                line.object = Some(sequence.name.clone());
+            }
         }
         LockedObject::Row { tree, key } => {
             line.kind = "row";
@@ -57,7 +62,9 @@ pub(crate) fn name(object: &LockedObject, catalog: &CatalogSnapshot) -> Option<S
     let mut line = LockLine::default();
     match object {
         LockedObject::Table(id) => {
-            return Some(format!("relation \"{}\"", catalog.table_by_id(*id)?.name));
+            let table = catalog.table_by_id(*id).map(|table| table.name.clone());
+            let sequence = || Some(catalog.sequence_by_id(*id)?.name.clone());
+            return Some(format!("relation \"{}\"", table.or_else(sequence)?));
         }
         LockedObject::Advisory(_) => return None,
         LockedObject::Row { tree, key } => name_tree(*tree, Some(key), catalog, &mut line),

@@ -12,6 +12,7 @@ use crate::session::definition::duplicate_relation;
 use crate::session::session::Session;
 use crate::sql::binder;
 use crate::sql::binder::bound::{AlterSequence, ColumnSequence, CreateSequence, CreateTable};
+use crate::transaction::types::TableLockMode;
 
 /// The defaults that draw from a sequence: table and column.
 pub(crate) fn defaults_over(
@@ -30,6 +31,14 @@ pub(crate) fn defaults_over(
         }
     }
     found
+}
+
+/// How ALTER SEQUENCE locks: who draws waits for it, and it for whoever drew.
+pub(crate) fn alter_mode(alter: &AlterSequence) -> TableLockMode {
+    match alter.rename {
+        Some(_) => TableLockMode::AccessExclusive,
+        None => TableLockMode::ShareRowExclusive,
+    }
 }
 
 impl Session {
@@ -95,6 +104,7 @@ impl Session {
         }
         let id = binder::find_sequence(base, schema, name).map_err(|error| error.at(position))?;
         let old = base.sequence_by_id(id).ok_or_else(|| Error::internal("a sequence that was just there"))?;
+        block.transaction.lock_table(id, alter_mode(alter))?;
         block.transaction.start_statement()?;
         if let Some((new_name, position)) = &alter.rename {
             return self.rename_sequence(old, new_name, *position, base, block);
@@ -104,8 +114,8 @@ impl Session {
         let before = (values.last_value, values.is_called);
         let after = alter.change.position(&options, Some(before))?;
         let mut sequence = SequenceDefinition { options, ..(**old).clone() };
-        if alter.change.restart.is_some() {
-            // Others go on with the old one until this commits.
+        if alter.change.restart.is_some() || options != old.options {
+            // What is drawn from it counts if this commits.
             sequence.runtime = Arc::new(SequenceRuntime::private(after.0, after.1));
         }
         if let Some(owner) = alter.change.owner {
@@ -195,10 +205,16 @@ impl Session {
     }
 
     /// TRUNCATE … RESTART IDENTITY: the sequences of a table's columns begin anew.
-    pub(crate) fn restart_identities(&self, table: ObjectId, base: &CatalogSnapshot, block: &mut Block) {
+    pub(crate) fn restart_identities(
+        &self,
+        table: ObjectId,
+        base: &CatalogSnapshot,
+        block: &mut Block,
+    ) -> Result<()> {
         let current = block.catalog.as_deref().unwrap_or(base);
         let mut next: Option<CatalogSnapshot> = None;
         for sequence in current.sequences_owned_by(table) {
+            block.transaction.lock_table(sequence.id, TableLockMode::AccessExclusive)?;
             let SequenceOptions { start, .. } = sequence.options;
             let runtime = Arc::new(SequenceRuntime::private(start, false));
             let anew = Arc::new(SequenceDefinition { runtime, ..(**sequence).clone() });
@@ -207,6 +223,7 @@ impl Session {
         if let Some(next) = next {
             block.catalog = Some(Arc::new(next));
         }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::session::environment::SessionEnvironment;
 use crate::sql::binder;
 use crate::sql::functions::sequences::Sequences;
+use crate::transaction::types::{LockOutcome, TableLockMode};
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
 
@@ -93,6 +94,20 @@ impl SessionEnvironment {
         Ok(())
     }
 
+    /// Locks the sequence until the transaction ends, as PostgreSQL does: who changes it waits for that.
+    fn lock_sequence(&self, number: i64) -> Result<()> {
+        let locks = self.engine().manager.lock_manager();
+        let owner = locks.transaction_owner(self.transaction_owner.get());
+        let owner = owner.ok_or_else(|| Error::internal("a sequence is drawn from outside a transaction"))?;
+        let sequence = self.sequence(number)?.id;
+        let outcome = locks.lock_beside(&owner, sequence, TableLockMode::RowExclusive, &self.cancel)?;
+        if outcome == LockOutcome::GrantedAfterWait {
+            // Who changed it may still be publishing that.
+            self.engine().definitions.stable_epoch();
+        }
+        Ok(())
+    }
+
     /// Runs `act` with the sequence until it is not outdated.
     fn with_sequence<R>(
         &self,
@@ -117,6 +132,7 @@ impl Sequences for SessionEnvironment {
 
     fn next(&self, sequence: i64, values: &mut [i64]) -> Result<()> {
         self.refuse_writes("nextval()")?;
+        self.lock_sequence(sequence)?;
         let mut done = 0;
         while done < values.len() {
             let wanted = (values.len() - done) as i64;
@@ -164,6 +180,7 @@ impl Sequences for SessionEnvironment {
     }
 
     fn current(&self, sequence: i64) -> Result<i64> {
+        self.lock_sequence(sequence)?;
         let definition = self.sequence(sequence)?;
         let kept = self.sequence_values.by_sequence.borrow();
         kept.get(&definition.id).and_then(|kept| kept.last).ok_or_else(|| {
@@ -176,6 +193,9 @@ impl Sequences for SessionEnvironment {
     fn last(&self) -> Result<i64> {
         let id = self.sequence_values.last.get();
         let id = id.filter(|id| self.definitions().sequence_by_id(*id).is_some());
+        if let Some(id) = id {
+            self.lock_sequence(i64::from(id.0))?;
+        }
         let kept = self.sequence_values.by_sequence.borrow();
         id.and_then(|id| kept.get(&id)).and_then(|kept| kept.last).ok_or_else(|| {
             let message = "lastval is not yet defined in this session";
@@ -185,6 +205,7 @@ impl Sequences for SessionEnvironment {
 
     fn set(&self, sequence: i64, value: i64, is_called: bool) -> Result<()> {
         self.refuse_writes("setval()")?;
+        self.lock_sequence(sequence)?;
         self.with_sequence(sequence, |definition| {
             let Some(logged) = definition.set_value(&self.engine().manager, value, is_called)? else {
                 return Ok(None);

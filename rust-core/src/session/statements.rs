@@ -59,17 +59,18 @@ deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
         "ALTER TABLE",
         "ALTER TABLE [ IF EXISTS ] name
     { ADD [ COLUMN ] [ IF NOT EXISTS ] column type [ NOT NULL | NULL ] [ DEFAULT expression ]
-      | ADD [ CONSTRAINT name ] { CHECK ... | UNIQUE ... | PRIMARY KEY ... | FOREIGN KEY ... }
+      | ADD [ CONSTRAINT name ] { CHECK ... | UNIQUE ... | PRIMARY KEY ... | FOREIGN KEY ... } [ NOT VALID ]
+      | VALIDATE CONSTRAINT name
       | DROP CONSTRAINT [ IF EXISTS ] name [ CASCADE | RESTRICT ] }, ...",
-        "Adds columns, constraints, when every row has been looked at, and drops constraints. ADD COLUMN writes the rows anew: an older snapshot cannot read them any more (40001).",
+        "Adds columns, constraints, when every row has been looked at, and drops constraints. A check or foreign key that is NOT VALID holds for what is written from then on; VALIDATE CONSTRAINT looks at the rows from before while others read and write. ADD COLUMN writes the rows anew: an older snapshot cannot read them any more (40001).",
         "ALTER TABLE people ADD CONSTRAINT people_name_key UNIQUE (name, born)",
     ),
     works(
         "CREATE INDEX",
-        "CREATE [ UNIQUE ] INDEX [ CONCURRENTLY ] [ [ IF NOT EXISTS ] name ] ON table
+        "CREATE [ UNIQUE ] INDEX [ CONCURRENTLY ] [ [ IF NOT EXISTS ] name ] ON table [ USING { btree | hash } ]
     ( { column | function ( ... ) | ( expression ) } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... )
     [ WHERE condition ]",
-        "Makes an index and fills it from the table. With a condition only the rows for which it holds are in it. CONCURRENTLY: others go on writing the table meanwhile; not inside a transaction block; a build that fails or is cancelled leaves nothing.",
+        "Makes an index and fills it from the table. With a condition only the rows for which it holds are in it. USING hash, for one column, makes the same kind of index. CONCURRENTLY: others go on writing the table meanwhile; not inside a transaction block; a build that fails or is cancelled leaves nothing.",
         "CREATE INDEX people_name ON people (lower(name), born DESC) WHERE born IS NOT NULL",
     ),
     works(
@@ -167,10 +168,10 @@ option: { ANALYZE | VERBOSE | COSTS | TIMING | SUMMARY } [ boolean ], FORMAT { T
     ),
     works(
         "VACUUM",
-        "VACUUM [ FULL ] [ ANALYZE ] [ name [ ( column, ... ) ], ... ]
-VACUUM [ ( { FULL | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], ... ]",
+        "VACUUM [ FULL ] [ FREEZE ] [ ANALYZE ] [ name [ ( column, ... ) ], ... ]
+VACUUM [ ( { FULL | FREEZE | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], ... ]",
         "Merges pages that are not full and makes the file shorter, beside readers and writers. Not in a transaction \
-         block. With FULL it does the same. lumos_stat_space shows what tables, indexes and the file take up.",
+         block. With FULL or FREEZE it does the same. lumos_stat_space shows what tables, indexes and the file take up.",
         "VACUUM",
     ),
     works(

@@ -44,7 +44,7 @@ impl Session {
             let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
             while execution.next(&mut context)?.is_some() {}
             if target.restart_identity {
-                self.restart_identities(target.table, base, block);
+                self.restart_identities(target.table, base, block)?;
             }
         }
         Ok(())

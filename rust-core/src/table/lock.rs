@@ -4,7 +4,7 @@
 use crate::common::ids::RowId;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::types::compare::equal;
-use crate::table::key::row_id_key;
+use crate::table::key::{row_id_key, row_id_of_key};
 use crate::table::layout::{IndexKey, RowIdSource, TableLayout};
 use crate::table::table::{LockedRow, Table, concurrent_update};
 use crate::transaction::transaction::Transaction;
@@ -60,10 +60,7 @@ impl Table {
         mode: RowLockMode,
         purpose: LockPurpose,
     ) -> Result<Option<LockedRow>> {
-        if !transaction.try_lock_row(self.layout().tree, &row_id_key(row), mode)? {
-            return Ok(None);
-        }
-        self.locked(transaction, row, mode, purpose).map(Some)
+        self.lock_followed(transaction, row, mode, (purpose, false))
     }
 
     /// As [`Table::lock`], for a query that wants to hold the row.
@@ -75,12 +72,53 @@ impl Table {
         row: RowId,
         mode: RowLockMode,
     ) -> Result<LockedRow> {
-        transaction.lock_row(self.layout().tree, &row_id_key(row), mode)?;
-        self.locked(transaction, row, mode, LockPurpose::Query)
+        let locked = self.lock_followed(transaction, row, mode, (LockPurpose::Query, true))?;
+        locked.ok_or_else(|| Error::internal("a wait for a row ended without its lock"))
     }
 
-    /// What became of a row that is locked now.
-    pub(super) fn locked(
+    /// Locks a row whose newest version is meant, whatever the statement's snapshot shows under its id.
+    /// # Errors
+    /// `40P01`; `57014`; `53200`.
+    pub fn lock_newest(&self, transaction: &mut Transaction, row: RowId, mode: RowLockMode) -> Result<()> {
+        transaction.lock_row(self.layout().tree, &row_id_key(row), mode).map(drop)
+    }
+
+    /// Locks a row, under its new id where that changed; `None`: somebody is in the way, and it is not waited for.
+    pub(super) fn lock_followed(
+        &self,
+        transaction: &mut Transaction,
+        row: RowId,
+        mode: RowLockMode,
+        (purpose, waits): (LockPurpose, bool),
+    ) -> Result<Option<LockedRow>> {
+        let (mut key, mut since) = (row_id_key(row), None);
+        loop {
+            let mark = transaction.lock_mark();
+            if waits {
+                transaction.lock_row(self.layout().tree, &key, mode)?;
+            } else if !transaction.try_lock_row(self.layout().tree, &key, mode)? {
+                return Ok(None);
+            }
+            if since.is_none() && !transaction.changed_since_snapshot(self.rows(), &key)? {
+                return Ok(Some(LockedRow::Unchanged));
+            }
+            let Some((to, time)) = transaction.moved(self.rows(), key, since)? else { break };
+            if transaction.isolation().keeps_snapshot() {
+                return Err(if to.is_none() { purpose.gone() } else { concurrent_update() });
+            }
+            // Nothing is here any more that this was about.
+            transaction.release_locks(mark);
+            let Some(to) = to else { return Ok(Some(LockedRow::Gone)) };
+            (key, since) = (to, Some(time));
+        }
+        let Some(since) = since else { return self.locked(transaction, row, mode, purpose).map(Some) };
+        let stayed = transaction.stayed_since(self.rows(), key, since)?;
+        let now = row_id_of_key(&key).filter(|_| stayed);
+        Ok(Some(now.map_or(LockedRow::Gone, LockedRow::Changed)))
+    }
+
+    /// What became of a row that is locked now, was changed since the snapshot and got no other id.
+    fn locked(
         &self,
         transaction: &Transaction,
         row: RowId,
@@ -88,9 +126,6 @@ impl Table {
         purpose: LockPurpose,
     ) -> Result<LockedRow> {
         let key = row_id_key(row);
-        if !transaction.changed_since_snapshot(self.rows(), &key)? {
-            return Ok(LockedRow::Unchanged);
-        }
         let exists = transaction.exists(self.rows(), &key, ReadView::Latest)?;
         // Another row under the same key is not the row that the statement saw.
         let is_gone = !exists || transaction.replaced_since_snapshot(self.rows(), &key)?;
@@ -101,7 +136,7 @@ impl Table {
         if transaction.isolation().keeps_snapshot() {
             return Err(if is_gone { purpose.gone() } else { concurrent_update() });
         }
-        Ok(if is_gone { LockedRow::Gone } else { LockedRow::Changed })
+        Ok(if is_gone { LockedRow::Gone } else { LockedRow::Changed(row) })
     }
 
     /// Whether the newest version of a row has the keys that the snapshot shows.

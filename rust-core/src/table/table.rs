@@ -118,8 +118,9 @@ pub enum UpdateOutcome {
 pub enum LockedRow {
     /// As the statement's snapshot has it.
     Unchanged,
-    /// Others changed it since (read committed only): `get_datums` with the latest view has the new values.
-    Changed,
+    /// Others changed it since (read committed only): `get_datums` with the latest view has the new values, under this
+    /// id: another one where the primary key is the row id and changed. That one is locked then.
+    Changed(RowId),
     /// Others deleted it since (read committed only), and perhaps added another one under its id.
     Gone,
 }
@@ -556,9 +557,8 @@ impl Table {
     /// # Errors
     /// `40001` at repeatable read when the row changed; `40P01`; `57014`.
     pub fn lock(&self, transaction: &mut Transaction, row: RowId, mode: RowLockMode) -> Result<LockedRow> {
-        let key = row_id_key(row);
-        transaction.lock_row(self.layout.tree, &key, mode)?;
-        self.locked(transaction, row, mode, LockPurpose::Change)
+        let locked = self.lock_followed(transaction, row, mode, (LockPurpose::Change, true))?;
+        locked.ok_or_else(|| Error::internal("a wait for a row ended without its lock"))
     }
 
     /// Locks a key that a write adds and tells whether another row has it.
@@ -584,6 +584,17 @@ impl Table {
         Ok(exists)
     }
 
+    /// The same for the id of a row.
+    fn lock_new_row_id(&self, transaction: &mut Transaction, row: RowId) -> Result<bool> {
+        let key = row_id_key(row);
+        let is_taken = self.lock_new_key(transaction, &self.rows, &key)?;
+        if !is_taken && transaction.has_deleted(&self.rows, &key)? {
+            // Who waits for the row that was there must not take this one for it.
+            transaction.note_move(self.layout.tree, key, None)?;
+        }
+        Ok(is_taken)
+    }
+
     /// Adds a row (a value a column, in table order, then the computed values) with its index entries.
     /// # Errors
     /// `40001`, `40P01`, `57014` while locking; `54000` for a row or key that is too long; `53200`.
@@ -592,7 +603,7 @@ impl Table {
             RowIdSource::Counter => self.next_row_id(transaction)?,
             RowIdSource::Column(column) => {
                 let row_id = row_id_of_value(row[column])?;
-                if self.lock_new_key(transaction, &self.rows, &row_id_key(row_id))? {
+                if self.lock_new_row_id(transaction, row_id)? {
                     return Ok(InsertOutcome::Duplicate { index: None });
                 }
                 row_id
@@ -667,12 +678,13 @@ impl Table {
             RowIdSource::Counter => row,
             RowIdSource::Column(column) => row_id_of_value(new[column])?,
         };
-        if new_row != row && self.lock_new_key(transaction, &self.rows, &row_id_key(new_row))? {
+        if new_row != row && self.lock_new_row_id(transaction, new_row)? {
             let Some(pending) = pending else { return Ok(UpdateOutcome::Duplicate { index: None }) };
             if !unread.columns.is_empty() {
                 return Err(Error::internal("a row that waits was not read"));
             }
             self.delete(transaction, row, old)?;
+            transaction.note_move(self.layout.tree, row_id_key(row), Some(row_id_key(new_row)))?;
             pending.keep_row(new_row, new);
             return Ok(UpdateOutcome::Updated(new_row));
         }
@@ -720,6 +732,7 @@ impl Table {
         }
         if new_row != row {
             transaction.delete(self.layout.tree, &row_id_key(row))?;
+            transaction.note_move(self.layout.tree, row_id_key(row), Some(row_id_key(new_row)))?;
         }
         for pointer in old_large.unused() {
             self.remove_value(transaction, pointer)?;

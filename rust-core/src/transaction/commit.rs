@@ -149,6 +149,7 @@ impl TransactionManager {
         let (timestamp, ticket, order) = appended?;
         let mut in_doubt = InDoubt { manager: self, settled: false };
         scratch.links.keep(&scratch.writes);
+        self.moves.publish(timestamp, &mut scratch.moves, &self.memory);
         let pausing = matches!(order, Order::Queued(_)).then_some(&ticket);
         let outcome = self.apply_writes(scratch, &prepared, timestamp, pausing);
         let outcome = outcome.map(|by_key| scratch.versions_by_key = by_key);
@@ -379,6 +380,7 @@ impl TransactionManager {
         if is_free {
             self.versions.drop_runs(horizon);
         }
+        self.moves.prune(horizon);
         for writes in scratch.writes.trees().filter(|writes| scratch.versions_by_key.contains(&writes.tree()))
         {
             self.clean_up_tree(scratch, writes, horizon, is_free, &mut garbage);

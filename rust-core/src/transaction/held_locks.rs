@@ -35,6 +35,8 @@ pub struct LockMark {
     pub(super) run_end: u64,
     /// Advisory locks, which the session's owner holds for the transaction.
     pub(super) advisory: u32,
+    /// What functions locked stays; it goes with the whole transaction alone.
+    pub(super) keeps_beside: bool,
 }
 
 /// The locks of one transaction in the order they were taken; reused by the next.
@@ -100,7 +102,7 @@ impl HeldLocks {
 
     /// What is held now, besides `advisory` locks: [`super::lock_manager::LockManager::release_to`] returns to it.
     pub(super) fn mark(&self, advisory: u32) -> LockMark {
-        LockMark { len: self.locks.len(), run_end: self.run_end, advisory }
+        LockMark { len: self.locks.len(), run_end: self.run_end, advisory, keeps_beside: true }
     }
 
     /// What is held now of rows and tables: advisory locks stay where it is returned to.

@@ -74,6 +74,9 @@ pub struct LockOwner {
     pub(super) advisory: Mutex<AdvisoryHolds>,
     /// Advisory locks of the transaction.
     pub(super) advisory_count: AtomicU32,
+    /// See `lock_beside`.
+    pub(super) beside: Mutex<HeldLocks>,
+    pub(super) beside_count: AtomicU32,
 }
 
 impl LockOwner {
@@ -184,6 +187,8 @@ impl LockManager {
             fast: Mutex::default(),
             advisory: Mutex::default(),
             advisory_count: AtomicU32::new(0),
+            beside: Mutex::new(HeldLocks::new(&self.memory)),
+            beside_count: AtomicU32::new(0),
         });
         owners.push(Arc::clone(&owner));
         owner
@@ -374,6 +379,9 @@ impl LockManager {
         }
         if owner.advisory_count.load(Ordering::Relaxed) > mark.advisory {
             self.release_advisory_to(owner, mark.advisory);
+        }
+        if !mark.keeps_beside && owner.beside_count.load(Ordering::Relaxed) > 0 {
+            self.release_beside(owner);
         }
     }
 

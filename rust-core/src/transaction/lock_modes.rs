@@ -88,6 +88,11 @@ impl Mode {
         CONFLICTS[self.0 as usize] & !held.conflicts() == 0
     }
 
+    /// Modes of rows.
+    pub(super) fn is_of_row(self) -> bool {
+        (8..FIRST_ADVISORY).contains(&self.0)
+    }
+
     /// Table modes that never meet each other: they are kept beside the lock table (see `fast_path`).
     pub(super) fn is_weak(self) -> bool {
         self.0 <= 2

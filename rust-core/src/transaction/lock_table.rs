@@ -18,6 +18,8 @@ use std::hash::{BuildHasher, Hasher};
 const ENTRY_BYTES: usize = size_of::<(u64, Entry)>() + 1;
 /// A shard's table above this size is given back when it becomes empty.
 const KEPT_BYTES: usize = 16 << 10;
+/// So many may share a row past those who wait for it; then they stand in line like everybody, so that nobody starves.
+pub(super) const PASSES_MAX: u32 = 16;
 
 #[derive(Debug)]
 pub(super) struct Waiter {
@@ -54,6 +56,8 @@ pub(super) struct Queue {
     pub(super) place: Place,
     pub(super) holders: SmallVec<[(u32, ModeSet); 4]>,
     pub(super) waiters: VecDeque<Waiter>,
+    /// How many went past those who wait, since one of these was granted.
+    passes: u32,
 }
 
 impl Queue {
@@ -93,6 +97,7 @@ impl Queue {
 
     pub(super) fn grant(&mut self, index: usize) {
         let waiter = self.waiters.remove(index).expect("the caller found it there");
+        self.passes = 0;
         self.add_holder(waiter.owner.id, waiter.mode);
         waiter.owner.granted.store(true, Ordering::Release);
         waiter.events.advance();
@@ -223,11 +228,18 @@ impl Entry {
                 if mode.is_covered_by(own) {
                     return Answer::Held;
                 }
-                // First come, first served: but whoever holds the lock already need not stand in line.
-                let behind = own.is_empty()
-                    && queue.waiters.iter().any(|waiter| mode.conflicts_with(waiter.mode.set()));
-                if behind || queue.meets_holder(owner, mode) {
+                if queue.meets_holder(owner, mode) {
                     return Answer::Wait;
+                }
+                // First come, first served: but whoever holds the lock already need not stand in line, nor whoever wants a
+                // row that those who hold it share with him, as in PostgreSQL.
+                let passes = own.is_empty()
+                    && queue.waiters.iter().any(|waiter| mode.conflicts_with(waiter.mode.set()));
+                if passes {
+                    if !mode.is_of_row() || queue.passes >= PASSES_MAX {
+                        return Answer::Wait;
+                    }
+                    queue.passes += 1;
                 }
                 queue.add_holder(owner, mode);
                 Answer::Granted

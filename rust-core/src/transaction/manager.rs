@@ -17,6 +17,7 @@ use crate::transaction::commit_history::CommitHistory;
 use crate::transaction::garbage::GarbageQueue;
 use crate::transaction::held_locks::LockMark;
 use crate::transaction::lock_manager::{LockManager, LockStatistics};
+use crate::transaction::moves::Moves;
 use crate::transaction::mvcc::VersionStore;
 use crate::transaction::publish::PublishQueue;
 use crate::transaction::scratch::{Scratch, ScratchPool};
@@ -62,6 +63,7 @@ pub struct TransactionManager {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) locks: LockManager,
     pub(super) versions: VersionStore,
+    pub(super) moves: Moves,
     pub(super) snapshots: SnapshotRegistry,
     /// Orders commits: log position and place in the publish queue are taken under it.
     pub(super) commit_mutex: Mutex<()>,
@@ -136,6 +138,7 @@ impl TransactionManager {
         Arc::new(TransactionManager {
             locks: LockManager::new(&memory, Arc::clone(&clock)),
             versions: VersionStore::new(&memory, storage.sorted_runs()),
+            moves: Moves::default(),
             snapshots: SnapshotRegistry::new(visible),
             commit_mutex: Mutex::new(()),
             publish: PublishQueue::default(),

@@ -300,6 +300,25 @@ impl VersionStore {
         Ok(first_change.is_some() && last_absent > first_change)
     }
 
+    /// Whether a commit after `after`, and none after `last`, added the key where it was not.
+    /// # Errors
+    /// As [`VersionStore::resolve`].
+    pub(super) fn appeared_between(&self, tree: TreeId, key: &[u8], after: Lsn, last: Lsn) -> Result<bool> {
+        let is_meant = |timestamp: Lsn| after < timestamp && timestamp <= last;
+        if self.runs.read().iter().any(|run| is_meant(run.timestamp) && run.holds(tree, key)) {
+            return Ok(true);
+        }
+        let mut appeared = false;
+        for batch in self.batches.read().iter().filter(|batch| is_meant(batch.timestamp)) {
+            batch.find(tree, key, |before| appeared |= before.is_none())?;
+        }
+        let hash = self.hash(tree, key);
+        let shard = self.shard(hash).lock();
+        let chain = shard.find(hash, |chain| chain.tree == tree && chain.key.as_slice() == key);
+        let mut versions = chain.iter().flat_map(|chain| &chain.versions);
+        Ok(appeared || versions.any(|one| is_meant(one.timestamp) && one.before.is_none()))
+    }
+
     /// Declares that commit `timestamp` is about to add the keys from `first` to `last` and that none of them
     /// is in the tree.
     pub(super) fn add_run(&self, tree: TreeId, timestamp: Lsn, first: &[u8], last: &[u8]) {

@@ -10,6 +10,7 @@ use crate::transaction::held_locks::HeldLocks;
 use crate::transaction::links::Links;
 use crate::transaction::lock_manager::LockOwner;
 use crate::transaction::manager::TransactionManager;
+use crate::transaction::moves::OwnMoves;
 use crate::transaction::mvcc::DeclaredRun;
 use crate::transaction::snapshot::SnapshotSlot;
 use crate::transaction::write_set::WriteSet;
@@ -34,6 +35,8 @@ pub(super) struct Scratch {
     pub(super) writes: WriteSet,
     /// Trees that were built, to be linked by the commit.
     pub(super) links: Links,
+    /// Rows that got another key.
+    pub(super) moves: OwnMoves,
     pub(super) operations: OperationBuffer,
     pub(super) runs: Vec<DeclaredRun>,
     /// Trees in which the last commit left versions or ghosts to be dropped key by key.
@@ -60,6 +63,7 @@ impl Scratch {
             escalation: Escalation::new(&manager.memory),
             writes: WriteSet::new(&manager.memory, manager.storage.sorted_runs()),
             links: Links::default(),
+            moves: OwnMoves::new(&manager.memory),
             operations: OperationBuffer::new(),
             runs: Vec::new(),
             versions_by_key: SmallVec::new(),
@@ -70,6 +74,7 @@ impl Scratch {
     fn clear(&mut self) {
         self.writes.clear();
         self.links.truncate(0);
+        self.moves.truncate(0);
         self.operations.clear();
         self.operations.shrink();
         self.runs.clear();

@@ -24,6 +24,7 @@ use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::lock_manager::LockOwner;
 use crate::transaction::lockers::Awaited;
 use crate::transaction::manager::{ManagerReference, TransactionManager};
+use crate::transaction::moves::MoveTime;
 use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
 use crate::transaction::scratch::Scratch;
@@ -207,6 +208,7 @@ impl Transaction {
             writes: scratch.writes.mark(),
             locks: locks(&scratch.owner, &scratch.locks),
             links: scratch.links.len(),
+            moves: scratch.moves.len(),
         }
     }
 
@@ -219,6 +221,7 @@ impl Transaction {
         let scratch = self.scratch_mut();
         scratch.writes.undo_to(mark.writes);
         scratch.links.truncate(mark.links);
+        scratch.moves.truncate(mark.moves);
         manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark.locks);
         scratch.escalation.released_to(scratch.locks.len());
     }
@@ -575,6 +578,43 @@ impl Transaction {
         Ok(replaced)
     }
 
+    /// Notes that a row comes under another key, so that those who wait for it find it there; `None`: another row comes
+    /// under its key.
+    /// # Errors
+    /// `53200`.
+    pub fn note_move(&mut self, tree: TreeId, from: [u8; 8], to: Option<[u8; 8]>) -> Result<()> {
+        self.scratch_mut().moves.add(tree, from, to)
+    }
+
+    /// Where commits since the snapshot, or since `since`, first moved the row that was under a key then. Nowhere: it
+    /// went away, and another one is there.
+    /// # Errors
+    /// `XX000` outside a statement.
+    pub fn moved(
+        &self,
+        tree: &TreeHandle,
+        key: [u8; 8],
+        since: Option<MoveTime>,
+    ) -> Result<Option<(Option<[u8; 8]>, MoveTime)>> {
+        let since = match since {
+            Some(since) => since,
+            None => MoveTime::of_snapshot(self.snapshot()?.timestamp()),
+        };
+        let Some((to, time)) = self.manager.moves.find(tree.id, key, since) else { return Ok(None) };
+        // Another row had come under the key by then.
+        let appeared =
+            self.manager.versions.appeared_between(tree.id, &key, since.timestamp, time.timestamp)?;
+        Ok((!appeared).then_some((to, time)))
+    }
+
+    /// Whether the row that commit `since` brought under the key is there, and no other one.
+    /// # Errors
+    /// I/O errors and damage.
+    pub fn stayed_since(&self, tree: &TreeHandle, key: [u8; 8], since: MoveTime) -> Result<bool> {
+        let exists = self.get(tree, &key, ReadView::Latest, |value| value.is_some())?;
+        Ok(exists && !self.manager.versions.was_absent_since(tree.id, &key, since.timestamp)?)
+    }
+
     /// The error of a repeatable read transaction that would overwrite what it cannot see.
     pub fn serialization_failure(&self) -> Error {
         Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
@@ -809,6 +849,19 @@ impl Transaction {
         let scratch = self.scratch_mut();
         manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark);
         scratch.escalation.released_to(scratch.locks.len());
+    }
+
+    /// Whether this transaction has deleted the key.
+    /// # Errors
+    /// I/O errors of a write set in temporary files.
+    pub fn has_deleted(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
+        let writes = &self.scratch().writes;
+        if matches!(writes.get(tree.id, key, None), Some(OwnWrite::Delete)) {
+            return Ok(true);
+        }
+        let mut buffer = Vec::new();
+        Ok(writes.is_spilled()
+            && matches!(writes.get_spilled(tree.id, key, None, &mut buffer)?, Some(OwnWrite::Delete)))
     }
 
     /// Whether the command that runs has written the key itself.

@@ -176,4 +176,6 @@ pub struct Savemark {
     pub(in crate::transaction) locks: crate::transaction::held_locks::LockMark,
     /// Trees built so far.
     pub(in crate::transaction) links: usize,
+    /// Rows that got another key so far.
+    pub(in crate::transaction) moves: usize,
 }

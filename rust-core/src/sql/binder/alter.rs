@@ -11,6 +11,7 @@ use crate::sql::binder::bound::{
 use crate::sql::binder::define::{check_index_columns, check_index_options, check_nulls_distinct};
 use crate::sql::binder::foreign_key::{
     ForeignKeyDraft, Parent, bind_foreign_key, deferral_of, is_constraint_name_free, key_columns,
+    refuse_not_valid,
 };
 use crate::sql::binder::from::table_relation;
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
@@ -29,6 +30,7 @@ impl Binder<'_> {
                 AlterActionKind::AddColumn { .. }
                     | AlterActionKind::AddConstraint(_)
                     | AlterActionKind::DropConstraint { .. }
+                    | AlterActionKind::ValidateConstraint(_)
             )
         };
         if let Some(other) = alter.actions.iter().find(|action| !is_known(&action.kind)) {
@@ -70,6 +72,9 @@ impl Binder<'_> {
                     if_exists: *if_exists,
                     cascade: *cascade,
                 },
+                AlterActionKind::ValidateConstraint(name) => {
+                    ConstraintChange::Validate { name: name.text.to_owned(), position: name.position() }
+                }
                 _ => return refuse(action.span),
             });
         }
@@ -82,6 +87,7 @@ impl Binder<'_> {
         constraint: &ast::TableConstraint<'_>,
     ) -> Result<ConstraintChange> {
         let deferral = deferral_of(&constraint.deferral)?;
+        let is_valid = !constraint.deferral.not_valid;
         let position = constraint.span.position();
         if let Some(name) = constraint.name
             && table.has_constraint(name.text)
@@ -116,13 +122,15 @@ impl Binder<'_> {
                     }
                 };
                 let condition = condition.span.text(self.options.text).to_owned();
-                Ok(ConstraintChange::AddCheck(CheckDefinition { name, condition }))
+                Ok(ConstraintChange::AddCheck { check: CheckDefinition { name, condition }, is_valid })
             }
             TableConstraintKind::PrimaryKey { columns, options } => {
+                refuse_not_valid(&constraint.deferral, "PRIMARY KEY")?;
                 check_index_options(options)?;
                 self.bind_new_key(table, constraint, columns, true, deferral)
             }
             TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
+                refuse_not_valid(&constraint.deferral, "UNIQUE")?;
                 check_nulls_distinct(*nulls_not_distinct, position)?;
                 check_index_options(options)?;
                 self.bind_new_key(table, constraint, columns, false, deferral)
@@ -139,7 +147,7 @@ impl Binder<'_> {
                 let is_free = |name: &str| is_constraint_name_free(self.catalog, name);
                 let key =
                     bind_foreign_key(&table.name, &table.columns, &draft, &Parent::of(&parent), &is_free)?;
-                Ok(ConstraintChange::AddForeignKey(key))
+                Ok(ConstraintChange::AddForeignKey { key, is_valid })
             }
             TableConstraintKind::UsingIndex { .. } => {
                 Err(Error::not_supported("a constraint USING INDEX").at(position))

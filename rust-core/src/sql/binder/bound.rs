@@ -331,9 +331,26 @@ pub enum ConstraintChange {
         position: usize,
     },
     /// A foreign key comes.
-    AddForeignKey(NewForeignKey),
+    AddForeignKey {
+        /// The key.
+        key: NewForeignKey,
+        /// Rows that are there are looked at; false: NOT VALID.
+        is_valid: bool,
+    },
     /// A check comes.
-    AddCheck(CheckDefinition),
+    AddCheck {
+        /// The check.
+        check: CheckDefinition,
+        /// As of a foreign key.
+        is_valid: bool,
+    },
+    /// The rows from before a constraint came NOT VALID are looked at.
+    Validate {
+        /// Its name.
+        name: String,
+        /// Where the name stands.
+        position: usize,
+    },
     /// A primary key or unique constraint comes.
     AddKey(NewIndex),
     /// A constraint goes.

@@ -21,6 +21,7 @@ use crate::sql::binder::control::unsupported_statement;
 use crate::sql::binder::expression::check_collation;
 use crate::sql::binder::foreign_key::{
     ForeignKeyDraft, Parent, ParentKey, bind_foreign_key, deferral_of, is_constraint_name_free, key_columns,
+    refuse_not_valid,
 };
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
@@ -537,6 +538,7 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
     }
 }
 
+/// A constraint of a table to be made. NOT VALID says nothing there: no row can break it.
 fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstraint<'a>) -> Result<()> {
     let deferral = deferral_of(&constraint.deferral)?;
     let (name, position) = (constraint.name, constraint.span.position());
@@ -551,10 +553,12 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
             return Ok(());
         }
         TableConstraintKind::PrimaryKey { columns, options } => {
+            refuse_not_valid(&constraint.deferral, "PRIMARY KEY")?;
             check_index_options(options)?;
             (*columns, true)
         }
         TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
+            refuse_not_valid(&constraint.deferral, "UNIQUE")?;
             check_nulls_distinct(*nulls_not_distinct, position)?;
             check_index_options(options)?;
             (*columns, false)

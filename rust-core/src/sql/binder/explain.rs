@@ -110,7 +110,7 @@ impl Binder<'_> {
         Ok(BoundStatement::Analyze(self.maintenance_targets(analyze.targets)?))
     }
 
-    /// VACUUM and VACUUM FULL do the same, beside readers and writers.
+    /// VACUUM, VACUUM FULL and VACUUM FREEZE do the same, beside readers and writers.
     pub(super) fn bind_vacuum(&self, vacuum: &Vacuum<'_>) -> Result<BoundStatement> {
         let mut analyze = false;
         for option in vacuum.options {
@@ -120,9 +120,10 @@ impl Binder<'_> {
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(option.name.position()));
             }
             match name {
-                "full" => _ = boolean(option)?,
+                // No row is ever in need of freezing.
+                "full" | "freeze" => _ = boolean(option)?,
                 "analyze" => analyze = boolean(option)?,
-                "freeze" | "verbose" | "skip_locked" | "disable_page_skipping"
+                "verbose" | "skip_locked" | "disable_page_skipping"
                     if option.value.is_some() && !boolean(option)? => {}
                 _ => {
                     let what = format!("VACUUM with {}", name.to_ascii_uppercase());

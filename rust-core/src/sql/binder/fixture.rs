@@ -55,6 +55,7 @@ pub(in crate::sql) fn catalog(definitions: &[&str]) -> CatalogSnapshot {
                     foreign_keys: Vec::new(),
                     computed: Vec::new(),
                     row_id_constraint: create.row_id_constraint,
+                    not_valid: Vec::new(),
                     layout: Arc::new(TableLayout {
                         tree: TreeId(0),
                         value_tree: TreeId(0),

@@ -90,12 +90,19 @@ pub(super) fn key_columns(columns: &[ColumnDefinition], names: &[Name<'_>]) -> R
     names.iter().map(find).collect()
 }
 
-/// When a constraint is checked.
+/// Refuses NOT VALID for a constraint that an index keeps.
+pub(super) fn refuse_not_valid(written: &ast::Deferral, constraint: &str) -> Result<()> {
+    if written.not_valid {
+        let message = format!("{constraint} constraints cannot be marked NOT VALID");
+        let position = written.span.map_or(0, Span::position);
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position));
+    }
+    Ok(())
+}
+
+/// When a constraint is checked. Whether it is said to be valid is for the caller.
 pub(super) fn deferral_of(written: &ast::Deferral) -> Result<Deferral> {
     let position = written.span.map_or(0, Span::position);
-    if written.not_valid {
-        return Err(Error::not_supported("NOT VALID").at(position));
-    }
     match (written.deferrable, written.initially_deferred) {
         (Some(false), Some(true)) => Err(Error::new(
             SqlState::SYNTAX_ERROR,

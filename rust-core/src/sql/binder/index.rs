@@ -235,13 +235,38 @@ fn is_immutable(expression: &Expression) -> bool {
 }
 
 fn check_index_form(create: &ast::CreateIndex<'_>) -> Result<()> {
-    if let Some(method) = create.method
-        && method.text != "btree"
-    {
-        return Err(Error::not_supported(format!("index method {}", method.text)).at(method.position()));
+    match create.method {
+        Some(method) if method.text == "hash" => check_hash_index(create)?,
+        Some(method) if method.text != "btree" => {
+            return Err(Error::not_supported(format!("index method {}", method.text)).at(method.position()));
+        }
+        _ => {}
     }
     check_nulls_distinct(create.nulls_not_distinct, create.span.position())?;
     check_index_options(&create.options)
+}
+
+/// USING hash: an index that finds equal values, which every index does. What PostgreSQL's cannot do is refused here too.
+fn check_hash_index(create: &ast::CreateIndex<'_>) -> Result<()> {
+    let refuse = |what: &str, position: usize| {
+        let message = format!("access method \"hash\" does not support {what}");
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(position))
+    };
+    let position = create.span.position();
+    if create.unique {
+        return refuse("unique indexes", position);
+    }
+    if !create.options.include.is_empty() {
+        return refuse("included columns", position);
+    }
+    if create.elements.len() > 1 {
+        return refuse("multicolumn indexes", position);
+    }
+    match create.elements.iter().find(|element| element.descending || element.nulls_first.is_some()) {
+        Some(element) if element.descending => refuse("ASC/DESC options", element.value.span.position()),
+        Some(element) => refuse("NULLS FIRST/LAST options", element.value.span.position()),
+        None => Ok(()),
+    }
 }
 
 /// The columns of an index whose parts are all columns.

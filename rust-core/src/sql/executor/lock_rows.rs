@@ -6,6 +6,7 @@
 
 use crate::batch::batch::{Batch, Selection};
 use crate::batch::builder::ColumnBuilder;
+use crate::common::ids::RowId;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::executor::ExecutionContext;
@@ -21,6 +22,7 @@ use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::lock::LockPurpose;
 use crate::table::table::{LockedRow, Table};
 use crate::transaction::types::{ReadView, RowLockMode};
+use smallvec::SmallVec;
 
 /// Locked rows between two looks at the cancel flag.
 const ROWS_PER_CANCEL_CHECK: usize = 1000;
@@ -31,8 +33,8 @@ pub(super) enum RowOutcome {
     Unchanged,
     /// It is left out: somebody else has it, or it is gone.
     Skip,
-    /// One of its tables' rows changed.
-    Changed,
+    /// One of its tables' rows changed; its id now.
+    Changed(RowId),
 }
 
 pub(super) fn mode_of(strength: LockStrength) -> RowLockMode {
@@ -77,7 +79,7 @@ pub(super) fn lock_one(
     };
     match locked {
         Some(LockedRow::Unchanged) => Ok(RowOutcome::Unchanged),
-        Some(LockedRow::Changed) => Ok(RowOutcome::Changed),
+        Some(LockedRow::Changed(id)) => Ok(RowOutcome::Changed(id)),
         Some(LockedRow::Gone) => Ok(RowOutcome::Skip),
         None if target.wait == LockWait::Fail => {
             let message = format!("could not obtain lock on row in relation \"{}\"", target.table.name);
@@ -149,19 +151,20 @@ impl LockRows {
         if self.seen.is_multiple_of(ROWS_PER_CANCEL_CHECK) {
             context.cancel.check()?;
         }
-        let mut changed = false;
+        let mut changed: SmallVec<[(usize, RowId); 2]> = SmallVec::new();
         for (target, table) in targets.iter().zip(&self.tables) {
             match lock_one(target, table, batch.columns[target.row_id].datum(number), context)? {
                 RowOutcome::Unchanged => {}
-                RowOutcome::Changed => changed = true,
+                RowOutcome::Changed(id) => changed.push((target.row_id, id)),
                 RowOutcome::Skip => return Ok(RowOutcome::Skip),
             }
         }
-        if !changed {
-            return Ok(RowOutcome::Unchanged);
-        }
+        let Some((_, first)) = changed.first().copied() else { return Ok(RowOutcome::Unchanged) };
         let mut row: Vec<Datum> =
             batch.columns.iter().map(|column| column.datum(number).to_owned()).collect();
+        for (position, id) in changed {
+            row[position] = Datum::BigInt(id.0);
+        }
         for (target, table) in targets.iter().zip(&self.tables) {
             // KEY SHARE looks at the row as the snapshot shows it where its keys stay.
             if !take_newest(target, table, &mut row, context)? {
@@ -172,7 +175,7 @@ impl LockRows {
             return Ok(RowOutcome::Skip);
         }
         self.changed = Some(row);
-        Ok(RowOutcome::Changed)
+        Ok(RowOutcome::Changed(first))
     }
 
     /// Counts rows that go out; what comes after them.
@@ -263,7 +266,7 @@ impl Transform for LockRows {
             match self.lock(targets, &batch, number, context)? {
                 RowOutcome::Unchanged => kept.push(number as u16),
                 RowOutcome::Skip => {}
-                RowOutcome::Changed => break,
+                RowOutcome::Changed(_) => break,
             }
         }
         if kept.is_empty() {

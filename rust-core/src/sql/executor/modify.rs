@@ -67,8 +67,8 @@ pub(super) struct Target {
 pub(super) enum Locked {
     /// It is as the statement's snapshot shows it.
     Unchanged,
-    /// It changed: its newest values.
-    Changed(Vec<Datum>),
+    /// It changed: its id now, and its newest values.
+    Changed(RowId, Vec<Datum>),
     /// It is gone.
     Skip,
 }
@@ -311,7 +311,7 @@ impl Target {
 
     /// Locks a row whose newest version gets a key that was not known when it was locked.
     pub(super) fn lock_keys(&self, id: RowId, context: &mut ExecutionContext<'_>) -> Result<()> {
-        self.table.lock(context.transaction, id, self.lock).map(drop)
+        self.table.lock_newest(context.transaction, id, self.lock)
     }
 
     /// Locks a row that the snapshot shows, and reads it again if it changed since.
@@ -324,9 +324,9 @@ impl Target {
         match self.table.lock(context.transaction, id, mode)? {
             LockedRow::Unchanged => Ok(Locked::Unchanged),
             LockedRow::Gone => Ok(Locked::Skip),
-            LockedRow::Changed => {
+            LockedRow::Changed(id) => {
                 let newest = self.table.get_datums(context.transaction, id, ReadView::Latest)?;
-                Ok(newest.map_or(Locked::Skip, Locked::Changed))
+                Ok(newest.map_or(Locked::Skip, |newest| Locked::Changed(id, newest)))
             }
         }
     }
@@ -559,17 +559,18 @@ impl Modify {
         (batch, row): (&Batch, usize),
         context: &mut ExecutionContext<'_>,
     ) -> Result<Locked> {
-        let mut newest = match self.target.lock(id, mode, context)? {
-            Locked::Changed(newest) => newest,
+        let (id, mut newest) = match self.target.lock(id, mode, context)? {
+            Locked::Changed(id, newest) => (id, newest),
             other => return Ok(other),
         };
+        newest.push(Datum::BigInt(id.0));
         let others = batch.columns.iter().skip(newest.len());
         newest.extend(others.map(|column| column.datum(row).to_owned()));
         let qualifies = match &mut self.rechecker {
             Some(rechecker) => rechecker.qualifies(&mut newest, context)?,
             None => return Err(Error::internal("a changed row that nobody can check")),
         };
-        Ok(if qualifies { Locked::Changed(newest) } else { Locked::Skip })
+        Ok(if qualifies { Locked::Changed(id, newest) } else { Locked::Skip })
     }
 
     /// Whether the row was changed already.
@@ -814,7 +815,7 @@ impl Modify {
                         kept.push(&new, others, row);
                     }
                 }
-                Locked::Changed(latest) => {
+                Locked::Changed(id, latest) => {
                     let mut values = latest[..width].to_vec();
                     for (column, expression) in assignments {
                         values[*column] = row::evaluate(expression, &latest, &evaluation)?;
@@ -871,7 +872,7 @@ impl Modify {
                         kept.push(&old, others, row);
                     }
                 }
-                Locked::Changed(latest) => {
+                Locked::Changed(id, latest) => {
                     let old: Vec<DatumRef<'_>> = latest[..width].iter().map(Datum::as_ref).collect();
                     self.target.delete(id, &old, &ComputedRows::default(), context)?;
                     if let Some(kept) = &mut kept {

@@ -384,8 +384,9 @@ impl Run<'_> {
         )? {
             RowOutcome::Unchanged => emit(context, row, width),
             RowOutcome::Skip => Ok(true),
-            RowOutcome::Changed => {
+            RowOutcome::Changed(id) => {
                 let mut newest: Vec<Datum> = (0..width).map(|index| row.datum(index).to_owned()).collect();
+                newest[target.row_id] = Datum::BigInt(id.0);
                 let is_there = lock_rows::take_newest(target, &table, &mut newest, context)?;
                 if is_there && qualifies(recheck, &newest, context)? {
                     emit(context, &newest, width)
@@ -530,16 +531,16 @@ impl Run<'_> {
             let latest;
             let mode = lock_mode(&target, assignments, row, context)?;
             let mut is_as_read = true;
-            let row: &dyn RowSource = match target.lock(id, mode, context)? {
+            let (id, row): (RowId, &dyn RowSource) = match target.lock(id, mode, context)? {
                 Locked::Skip => return Ok(true),
-                Locked::Unchanged => row,
-                Locked::Changed(values) => {
+                Locked::Unchanged => (id, row),
+                Locked::Changed(id, values) => {
                     if !qualifies(recheck, &values, context)? {
                         return Ok(true);
                     }
                     latest = values;
                     is_as_read = false;
-                    &latest
+                    (id, &latest)
                 }
             };
             let old: SmallVec<[DatumRef<'_>; 16]> = (0..width).map(|index| row.datum(index)).collect();

@@ -56,6 +56,7 @@ fn table() -> Arc<TableDefinition> {
         foreign_keys: Vec::new(),
         computed: Vec::new(),
         row_id_constraint: Some("t_pkey".into()),
+        not_valid: Vec::new(),
         layout: Arc::new(TableLayout {
             tree: TreeId(1),
             value_tree: TreeId(2),

@@ -306,18 +306,24 @@ impl Reached {
         loop {
             found.clear();
             table.find_now(context.transaction, wanted, OwnWrites::All, wanted_count, &mut found)?;
+            let mut went_away = false;
             for row in &found {
                 // Somebody may be removing it: then it is not in the way.
                 let now = table.lock_now(context.transaction, *row, RowLockMode::KeyShare)?;
+                went_away |= now.is_none();
                 if now.is_some_and(|values| table.has_values(&values, wanted)) {
                     let (parent, child) = (&plan.tables[number].table, &plan.tables[by.child].table);
                     return Err(message::still_referenced(parent, child, key, old, &evaluation_of(context)));
                 }
             }
-            if found.len() < wanted_count {
+            if went_away {
+                // Perhaps to another id, under which it is found now.
+                context.cancel.check()?;
+            } else if found.len() < wanted_count {
                 return Ok(());
+            } else {
+                wanted_count = wanted_count.saturating_mul(2);
             }
-            wanted_count = wanted_count.saturating_mul(2);
         }
     }
 
@@ -341,15 +347,20 @@ impl Reached {
             let wanted = Wanted { columns: &key.columns, values: &values };
             let child = self.target(by.child, context)?;
             child.escalate(context)?;
-            rows.clear();
-            let own = OwnWrites::OfEarlierCommands;
-            child.table().find_now(context.transaction, wanted, own, usize::MAX, &mut rows)?;
-            memory.resize(rows.capacity() * size_of::<RowId>())?;
-            for (count, row) in rows.iter().enumerate() {
-                if count % 1024 == 1023 {
-                    context.cancel.check()?;
+            let mut went_away = true;
+            while went_away {
+                went_away = false;
+                rows.clear();
+                let own = OwnWrites::OfEarlierCommands;
+                child.table().find_now(context.transaction, wanted, own, usize::MAX, &mut rows)?;
+                memory.resize(rows.capacity() * size_of::<RowId>())?;
+                for (count, row) in rows.iter().enumerate() {
+                    if count % 1024 == 1023 {
+                        context.cancel.check()?;
+                    }
+                    // Perhaps to another id, under which it is found by another look.
+                    went_away |= !self.act_on(by, action, *row, wanted, new.as_deref(), context)?;
                 }
-                self.act_on(by, action, *row, wanted, new.as_deref(), context)?;
             }
         }
         self.target(by.child, context)?.settle(context)?;
@@ -365,6 +376,7 @@ impl Reached {
         Ok(())
     }
 
+    /// False: the row went away while it was waited for.
     fn act_on(
         &self,
         by: &ReferredBy,
@@ -373,7 +385,7 @@ impl Reached {
         wanted: Wanted<'_>,
         new_key: Option<&[Datum]>,
         context: &mut ExecutionContext<'_>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let key = self.plan.key_to(by);
         let child = self.target(by.child, context)?;
         let removes = matches!((action, new_key), (ReferentialAction::Cascade, None));
@@ -391,14 +403,16 @@ impl Reached {
             RowLockMode::NoKeyUpdate
         };
         let table = child.table();
-        let Some(current) = table.lock_now(context.transaction, id, mode)? else { return Ok(()) };
+        let Some(current) = table.lock_now(context.transaction, id, mode)? else {
+            return table.is_written_by_command(context.transaction, id);
+        };
         if !table.has_values(&current, wanted) {
-            return Ok(());
+            return Ok(true);
         }
         let old = borrowed(&current);
         let within = Some((self, by.child));
         if removes {
-            return child.delete_within(within, id, &old, &ComputedRows::default(), context);
+            return child.delete_within(within, id, &old, &ComputedRows::default(), context).map(|()| true);
         }
         let mut changed = current.clone();
         for column in columns {
@@ -425,7 +439,8 @@ impl Reached {
         }
         let new = borrowed(&changed);
         let checks = &self.plan.tables[by.child].checks;
-        child.update_within(within, id, &old, &new, &ComputedRows::default(), checks, context)
+        child.update_within(within, id, &old, &new, &ComputedRows::default(), checks, context)?;
+        Ok(true)
     }
 }
 
