@@ -8,6 +8,11 @@ pub const INLINE_BYTES_MAX: usize = 12;
 /// Bytes of one buffer; offsets in views have 32 bits.
 const BUFFER_BYTES_MAX: usize = 1 << 31;
 
+/// Room that is made for long strings at once, at most.
+const EXPECTED_BYTES_MAX: usize = 32 << 10;
+/// A buffer may stay larger than twice its bytes by this.
+const SPARE_BYTES: usize = 4 << 10;
+
 /// 16 bytes for a string: up to 12 bytes inline, else length, 4-byte prefix, buffer number and offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
@@ -260,6 +265,11 @@ impl StringColumn {
         if self.tail.len() + bytes.len() > BUFFER_BYTES_MAX {
             self.seal();
         }
+        if self.tail.capacity() == 0 {
+            // As if all were as long as the first one.
+            let expected = bytes.len().saturating_mul(self.views.capacity()).min(EXPECTED_BYTES_MAX);
+            self.tail.reserve(expected.max(bytes.len()));
+        }
         let offset = self.tail.len() as u32;
         self.tail.extend_from_slice(bytes);
         StringView::long(bytes, self.buffers.len() as u32, offset)
@@ -269,7 +279,9 @@ impl StringColumn {
     pub fn seal(&mut self) {
         if !self.tail.is_empty() {
             let mut buffer = std::mem::take(&mut self.tail);
-            buffer.shrink_to_fit();
+            if buffer.capacity() > 2 * buffer.len() + SPARE_BYTES {
+                buffer.shrink_to_fit();
+            }
             self.buffers.push(Arc::new(buffer));
         }
     }

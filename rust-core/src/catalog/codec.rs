@@ -246,7 +246,7 @@ mod tests {
             (&table.foreign_keys, &table.computed, &table.row_id_constraint, &table.layout),
         );
         let mut bytes = vec![3];
-        bincode::serde::encode_into_std_write(&stored, &mut bytes, bincode::config::standard()).unwrap();
+        bincode::serde::encode_into_std_write(stored, &mut bytes, bincode::config::standard()).unwrap();
         bytes
     }
 

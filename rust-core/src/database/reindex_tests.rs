@@ -163,7 +163,7 @@ fn beside<R>(
         until(|| waiting(database) > 0);
         let result = then(&mut other, &cancel);
         let outcome = statement.join().unwrap();
-        assert_eq!(outcome.as_ref().map(|()| ()).map_err(String::as_str), expected, "{sql}");
+        assert_eq!(outcome.as_ref().copied().map_err(String::as_str), expected, "{sql}");
         result
     })
 }

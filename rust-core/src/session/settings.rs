@@ -70,6 +70,8 @@ pub(crate) struct Definition {
     assign: Option<Assign>,
     /// Whether it tells of the running transaction and so is kept by the session, not here.
     pub(crate) of_transaction: bool,
+    /// Whether it changes anything but what SHOW gives.
+    pub(crate) has_effect: bool,
 }
 
 /// A setting as the documentation lists it.
@@ -101,13 +103,13 @@ const fn setting(
     description: &'static str,
     assign: Option<Assign>,
 ) -> Definition {
-    Definition { name, alias_of: None, default, description, assign, of_transaction: false }
+    Definition { name, alias_of: None, default, description, assign, of_transaction: false, has_effect: true }
 }
 
 /// What PostgreSQL's planner is told by, and ours is not: no answer depends on it.
 const fn planner(name: &'static str, default: &'static str, assign: Assign) -> Definition {
-    let description = "For programs that set it in PostgreSQL, where it bears on plans alone: here plans are chosen without it.";
-    setting(name, default, description, Some(assign))
+    let description = "For programs that set it in PostgreSQL, where it bears on plans alone: here plans are chosen without it, and SET warns of that.";
+    Definition { has_effect: false, ..setting(name, default, description, Some(assign)) }
 }
 
 /// Every setting, sorted by name without case.
@@ -249,6 +251,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         description: "PostgreSQL's name for durability: on = full, off = normal.",
         assign: Some(synchronous_commit),
         of_transaction: false,
+        has_effect: true,
     },
     setting("TimeZone", "UTC", "Time zone for timestamps with time zone.", Some(time_zone)),
     Definition {
@@ -258,6 +261,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         description: "Whether the running transaction is deferrable.",
         assign: None,
         of_transaction: true,
+        has_effect: true,
     },
     Definition {
         name: "transaction_isolation",
@@ -266,6 +270,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         description: "Isolation level of the running transaction.",
         assign: None,
         of_transaction: true,
+        has_effect: true,
     },
     Definition {
         name: "transaction_read_only",
@@ -274,6 +279,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         description: "Whether the running transaction is read-only.",
         assign: None,
         of_transaction: true,
+        has_effect: true,
     },
     setting(
         "transaction_timeout",

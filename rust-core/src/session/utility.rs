@@ -247,7 +247,8 @@ impl Session {
 
     /// Sets a setting; those of the running transaction change its modes.
     pub(crate) fn set_setting(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
-        match DEFINITIONS[settings::find(name)?].name {
+        let definition = &DEFINITIONS[settings::find(name)?];
+        match definition.name {
             "transaction_isolation" => {
                 let isolation = value.map(|value| settings::isolation(name, value)).transpose()?;
                 self.set_block_modes(WantedModes { isolation, ..WantedModes::default() })
@@ -263,6 +264,11 @@ impl Session {
             _ => {
                 let in_block = self.block.is_some();
                 self.environment.settings.set(name, value, local, in_block)?;
+                if value.is_some() && !definition.has_effect {
+                    let message = format!("setting \"{}\" has no effect here", definition.name);
+                    let warning = Error::new(SqlState::WARNING, message);
+                    self.notices.warning(warning.hint("Plans are chosen from statistics alone."));
+                }
                 if self.block.is_none() {
                     self.environment.modes = self.environment.settings.effects().modes_default;
                 }

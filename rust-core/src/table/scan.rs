@@ -34,7 +34,7 @@ const ROWS_BETWEEN_LOOKS: usize = 32;
 /// By how much a batch may be larger than the one before it, where the first ones are small.
 const BATCH_GROWTH: usize = 4;
 /// Room made for rows before the first batch tells how many come.
-const FIRST_CAPACITY: usize = 64;
+const FIRST_CAPACITY: usize = 128;
 
 /// What a scan collects from rows.
 #[derive(Debug)]

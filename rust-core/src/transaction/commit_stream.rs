@@ -288,11 +288,13 @@ impl<'a> FrameStream<'a> {
 
 /// Locks what is mostly held for less time than it takes to sleep and to be woken.
 fn lock_soon(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
-    for _ in 0..SPINS {
+    let mut spins = SPINS;
+    while spins > 0 {
         if let Some(guard) = mutex.try_lock() {
             return guard;
         }
         std::hint::spin_loop();
+        spins -= 1;
     }
     mutex.lock()
 }

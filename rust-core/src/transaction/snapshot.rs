@@ -73,10 +73,13 @@ impl SnapshotSlot {
     }
 }
 
+/// Places for slots, filled from the first on.
+type Chunk = Box<[OnceLock<Arc<SnapshotSlot>>]>;
+
 /// Slots that are added and never taken away, so that many look at them while nobody locks anything.
 #[derive(Debug)]
 struct Slots {
-    chunks: [OnceLock<Box<[OnceLock<Arc<SnapshotSlot>>]>>; CHUNKS],
+    chunks: [OnceLock<Chunk>; CHUNKS],
     /// Slots below this are there.
     count: AtomicUsize,
     adding: Mutex<()>,

@@ -361,3 +361,19 @@ fn others_see_what_a_session_is_called_what_it_does_and_which_rows_it_has_locked
     tag(&mut one, "ROLLBACK");
     assert_eq!(rows(&mut two, "SELECT open_transactions, waiting FROM lumos_stat_transactions"), ["0|0"]);
 }
+
+#[test]
+fn a_setting_for_postgresqls_planner_is_kept_and_its_set_warns_that_it_does_nothing() {
+    let (_fixture, mut session) = Fixture::session("");
+    session.take_notices();
+    assert_eq!(tag(&mut session, "SET enable_seqscan = off"), "SET");
+    let warnings = session.take_notices();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].report.message(), "setting \"enable_seqscan\" has no effect here");
+    assert_eq!(warnings[0].report.state().as_str(), "01000");
+    assert_eq!(rows(&mut session, "SHOW enable_seqscan"), ["off"]);
+    tag(&mut session, "RESET enable_seqscan");
+    tag(&mut session, "SET TimeZone = 'UTC'");
+    assert!(session.take_notices().is_empty());
+    assert_eq!(code(&mut session, "SET seq_page_cost = -1"), "22023");
+}
