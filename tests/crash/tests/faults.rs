@@ -17,7 +17,7 @@ const STRIDE: u64 = 3;
 #[test]
 fn no_failing_call_loses_an_acknowledged_commit() {
     let mut tasks = Vec::new();
-    let page_sizes: &[Option<usize>] = if is_long() { &[None, Some(2048)] } else { &[None] };
+    let page_sizes: &[Option<usize>] = if is_long() { &[None, Some(2048), Some(4096)] } else { &[None] };
     for (page_size, mut scenario) in
         page_sizes.iter().flat_map(|size| workloads().into_iter().map(|one| (*size, one)))
     {
