@@ -51,6 +51,17 @@ pub(super) fn assert_sound(database: &Database) {
     assert_eq!(count, 0, "{lines:?}");
 }
 
+pub(super) fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
+    }
+}
+
+/// Requests that wait for a lock.
+pub(super) fn waiting(database: &Database) -> usize {
+    database.engine().manager.lock_manager().waiting_count()
+}
+
 /// Whether a session may run into it and go on.
 pub(super) fn is_retried(error: &Error) -> bool {
     matches!(code(error).as_str(), "40P01" | "40001" | "23505")
@@ -181,12 +192,8 @@ fn a_crash_in_a_build_beside_writers_leaves_no_index() {
         let cancel = session.cancel_token();
         let build = scope.spawn(|| run(&mut session, "CREATE INDEX CONCURRENTLY t_n ON t (n)"));
         let observer = database.connect().unwrap();
-        while !observer.definitions().index_names().any(|name| name == "t_n") {
-            std::thread::yield_now();
-        }
-        while database.engine().manager.lock_manager().waiting_count() == 0 {
-            std::thread::yield_now();
-        }
+        until(|| observer.definitions().index_names().any(|name| name == "t_n"));
+        until(|| waiting(&database) > 0);
         let image = vfs.image_after_power_loss(Survival::Everything, 1);
         cancel.cancel(0);
         assert_eq!(code(&build.join().unwrap().unwrap_err()), "57014");

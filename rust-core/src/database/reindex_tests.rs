@@ -3,7 +3,9 @@
 use crate::common::random::Random;
 use crate::common::sync::Arc;
 use crate::database::Database;
-use crate::database::concurrent_index_tests::{assert_sound, code, is_retried, open, rows, run, write};
+use crate::database::concurrent_index_tests::{
+    assert_sound, code, is_retried, open, rows, run, until, waiting, write,
+};
 use crate::database::damage_tests::{
     PAGE, PATH, check, made, open as open_made, run as run_made, used_blocks, verify, with_entries,
 };
@@ -11,16 +13,6 @@ use crate::io::fault::{FaultVfs, Survival};
 use crate::session::Session;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        std::thread::yield_now();
-    }
-}
-
-fn waiting(database: &Database) -> usize {
-    database.engine().manager.lock_manager().waiting_count()
-}
 
 fn index_names(session: &Session) -> Vec<String> {
     session.definitions().index_names().map(str::to_owned).collect()

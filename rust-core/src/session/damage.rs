@@ -22,7 +22,7 @@ impl Session {
             if tree == layout.value_tree {
                 return Some((name.clone(), format!("the large values of table \"{name}\"")));
             }
-            let index = layout.indexes.iter().position(|index| index.tree == tree)?;
+            let index = layout.index_of_tree(tree)?;
             Some((name.clone(), format!("index \"{}\" of table \"{name}\"", table.indexes[index].name)))
         });
         let detail = error.detail_text().unwrap_or("").to_owned();

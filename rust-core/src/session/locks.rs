@@ -80,7 +80,7 @@ pub(crate) fn name(object: &LockedObject, catalog: &CatalogSnapshot) -> Option<S
 
 fn name_tree(tree: TreeId, key: Option<&[u8]>, catalog: &CatalogSnapshot, line: &mut LockLine) {
     for table in catalog.tables() {
-        let index = table.layout.indexes.iter().position(|index| index.tree == tree);
+        let index = table.layout.index_of_tree(tree);
         let object = match index {
             Some(index) => &table.indexes[index].name,
             None if table.layout.tree == tree => {

@@ -265,8 +265,7 @@ impl Session {
         let mut layout = (*before.layout).clone();
         let mut replaced = Vec::with_capacity(old.len());
         for tree in old {
-            let of_tree = |index: &IndexLayout| index.tree == *tree;
-            let position = before.layout.indexes.iter().position(of_tree).ok_or_else(gone)?;
+            let position = before.layout.index_of_tree(*tree).ok_or_else(gone)?;
             let copy = copied(&mut table, &mut layout, position);
             let mut new =
                 build::create_index_tree(&mut block.transaction, copy.columns, copy.unique, copy.predicate)?;
@@ -300,8 +299,7 @@ impl Session {
         let mut layout = (*before.layout).clone();
         for Replaced { old, new } in replaced {
             let hidden = position_of(&before, *new).ok_or_else(gone)?;
-            let of_old = |index: &IndexLayout| index.tree == *old;
-            let shown = before.layout.indexes.iter().position(of_old).ok_or_else(gone)?;
+            let shown = before.layout.index_of_tree(*old).ok_or_else(gone)?;
             layout.indexes[shown].tree = *new;
             layout.indexes[shown].runtime = Arc::new(IndexRuntime::of_usable_from(whole_from));
             layout.indexes[hidden].tree = *old;

@@ -45,6 +45,11 @@ impl TableLayout {
         self.runtime.format(&self.columns)
     }
 
+    /// The position of the index whose entries are in `tree`.
+    pub fn index_of_tree(&self, tree: TreeId) -> Option<usize> {
+        self.indexes.iter().position(|index| index.tree == tree)
+    }
+
     /// Where the value of a key part stands in a row whose computed values follow its columns.
     pub fn position(&self, key: IndexKey) -> usize {
         match key {
