@@ -74,11 +74,11 @@ test-c: tools-c build-rust
 	@mkdir -p target && set -o pipefail; ./tests/c_abi/run.sh 2>&1 | tee target/test-c.log
 
 test-long: tools-rust ## The tests that take long: limits of memory, space, crashes and faults, a million transactions
-	LUMOS_LONG=1 cargo test --release -p lumos-tests --test memory --test space --test queue -- --nocapture
-	LUMOS_LONG=1 LUMOS_ROUNDS=400 cargo test --release -p lumos-crash
-	LUMOS_LONG=1 cargo test --release -p lumos-history --test histories --test disk_faults --test crowd -- --nocapture
-	LUMOS_LONG=1 cargo test --release -p lumos-shuttle -- --nocapture
-	cargo run --release --quiet -p lumos-tests --bin lumos-large
+	LUMOS_LONG=1 cargo test --profile long -p lumos-tests --test memory --test space --test queue -- --nocapture
+	LUMOS_LONG=1 LUMOS_ROUNDS=400 cargo test --profile long -p lumos-crash
+	LUMOS_LONG=1 cargo test --profile long -p lumos-history --test histories --test disk_faults --test crowd -- --nocapture
+	LUMOS_LONG=1 cargo test --profile long -p lumos-shuttle -- --nocapture
+	cargo run --profile long --quiet -p lumos-tests --bin lumos-large
 
 slt: tools-rust ## Run sqllogictest files: make slt FILES="…" [ARGS="--path=vectorised --on-disk"]
 	@cargo run --release --quiet -p lumos-tests --bin slt -- $(ARGS) $(FILES)
@@ -96,7 +96,7 @@ crash-planted: tools-rust ## See that the crash harness reports mistakes planted
 	@cargo test -p lumos-crash --features planted --test planted --test readers
 
 history: tools-rust ## Look for anomalies in a million concurrent transactions: make history [SEED=2]
-	@LUMOS_LONG=1 LUMOS_SEED=$(SEED) cargo test --release -q -p lumos-history --test histories -- --nocapture
+	@LUMOS_LONG=1 LUMOS_SEED=$(SEED) cargo test --profile long -q -p lumos-history --test histories -- --nocapture
 
 history-planted: tools-rust ## See that the history checker reports mistakes planted in the engine
 	@cargo test -p lumos-history --features planted --test planted -- --nocapture
