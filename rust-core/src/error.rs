@@ -120,6 +120,7 @@ states! {
     RESERVED_NAME = "42939", "reserved name";
     UNDEFINED_TABLE = "42P01", "table does not exist";
     UNDEFINED_PARAMETER = "42P02", "parameter does not exist";
+    DUPLICATE_PREPARED_STATEMENT = "42P05", "prepared statement exists already";
     DUPLICATE_TABLE = "42P07", "table or index exists already";
     AMBIGUOUS_PARAMETER = "42P08", "conflicting types for a parameter";
     AMBIGUOUS_ALIAS = "42P09", "table name or alias means several";

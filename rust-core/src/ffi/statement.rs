@@ -263,7 +263,10 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::DiscardAll
         | PreparedKind::DiscardPlans
         | PreparedKind::DiscardSequences
-        | PreparedKind::DiscardTemporary => LUMOS_STMT_SETTING,
+        | PreparedKind::DiscardTemporary
+        | PreparedKind::Prepare
+        | PreparedKind::Deallocate
+        | PreparedKind::DeallocateAll => LUMOS_STMT_SETTING,
         PreparedKind::Notify
         | PreparedKind::Checkpoint
         | PreparedKind::Explain

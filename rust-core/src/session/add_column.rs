@@ -99,7 +99,7 @@ impl Session {
         let copy =
             format!("INSERT INTO {schema}.\"{UNDER_WAY}\" ({names}) SELECT {names} FROM {schema}.{name}");
         let arena = Arena::new();
-        let (Some(bound), _) = prepared::bind_first(&copy, with_both, &arena)? else {
+        let (Some(bound), _) = prepared::bind_own(&copy, with_both, &arena)? else {
             return Err(Error::internal("a statement of our own is none"));
         };
         let stamp = Stamp::Own(Arc::clone(with_both));

@@ -119,7 +119,7 @@ impl Session {
         block: &mut Block,
     ) -> Result<Option<Vec<Datum>>> {
         let arena = Arena::new();
-        let (Some(bound), _) = prepared::bind_first(sql, catalog, &arena)? else { return Ok(None) };
+        let (Some(bound), _) = prepared::bind_own(sql, catalog, &arena)? else { return Ok(None) };
         let stamp = Stamp::Own(Arc::clone(catalog));
         let plan = prepared::plan(bound.statement, stamp, catalog, &self.engine)?;
         // After the locks, so that the snapshot has every row.

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::io::event_count::event_count;
 use crate::session::block::Modes;
 use crate::session::engine::Engine;
+use crate::session::named::NamedStatements;
 use crate::session::notice::Notices;
 use crate::session::notifications::SaidByBlock;
 use crate::session::presence::Presence;
@@ -19,6 +20,7 @@ use crate::session::{locks, vacuum};
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
 use crate::sql::functions::notifications::Notifications;
+use crate::sql::functions::prepared::PreparedLine;
 use crate::sql::functions::registry::Environment;
 use crate::sql::functions::sequences::Sequences;
 use crate::sql::functions::space::SpaceLine;
@@ -53,6 +55,8 @@ pub(crate) struct SessionEnvironment {
     pub(crate) running_block: Cell<u64>,
     /// Numbers blocks, those of portals outside a block too.
     blocks: Cell<u64>,
+    /// Statements of PREPARE.
+    pub(crate) named: NamedStatements,
     /// Modes of the running transaction, as SHOW prints them.
     pub(crate) modes: Modes,
 }
@@ -79,6 +83,7 @@ impl SessionEnvironment {
             said: SaidByBlock::default(),
             running_block: Cell::new(0),
             blocks: Cell::new(0),
+            named: NamedStatements::default(),
             modes: Modes::default(),
         }
     }
@@ -164,6 +169,10 @@ impl Environment for SessionEnvironment {
 
     fn sessions(&self) -> Option<&dyn Sessions> {
         Some(self)
+    }
+
+    fn prepared_statements(&self) -> Vec<PreparedLine> {
+        self.named.lines()
     }
 
     fn statement_time(&self) -> i64 {

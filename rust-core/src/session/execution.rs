@@ -42,7 +42,20 @@ impl Session {
         self.go_on()?;
         self.start_statement(statement)?;
         let mark = self.statement_mark(statement.kind());
-        let result = match &statement.body {
+        let result = match statement.executed() {
+            None => self.execute_body(statement, parameters),
+            Some(_) => {
+                self.renewed(statement).and_then(|statement| self.execute_body(&statement, parameters))
+            }
+        };
+        if result.is_err() {
+            self.fail_statement(mark);
+        }
+        result.map_err(|error| self.with_object(error))
+    }
+
+    fn execute_body(&mut self, statement: &Arc<Prepared>, parameters: &[Datum]) -> Result<Portal> {
+        match &statement.body {
             Body::Query(plan) => self.execute_query(statement, plan, parameters),
             Body::Definition => self.execute_definition(statement, parameters),
             Body::Analyze => self.execute_analyze(statement),
@@ -53,12 +66,9 @@ impl Session {
             Body::Control(bound) if let BoundStatement::Notification(what) = &**bound => {
                 self.execute_notification(statement, what)
             }
+            Body::Execute(arguments) => self.execute_named(statement, arguments),
             Body::Control(bound) => self.execute_control(statement, bound),
-        };
-        if result.is_err() {
-            self.fail_statement(mark);
         }
-        result.map_err(|error| self.with_object(error))
     }
 
     /// What comes before every statement.
@@ -127,7 +137,7 @@ impl Session {
         self.portals.iter().filter_map(Weak::upgrade).any(|portal| portal.lock().execution.is_some())
     }
 
-    fn execute_query(
+    pub(crate) fn execute_query(
         &mut self,
         statement: &Arc<Prepared>,
         plan: &Mutex<Plan>,

@@ -51,6 +51,14 @@ impl Session {
         let described = if explain.analyze {
             refuse_if_read_only(block, explain.kind.into())?;
             block.transaction.start_statement()?;
+            let values;
+            let parameters = match &explain.arguments {
+                Some(arguments) => {
+                    values = self.argument_values(arguments, block)?;
+                    &values
+                }
+                None => parameters,
+            };
             let started = self.engine.clock.monotonic_nanos();
             let mut context = self.context(block, parameters);
             let mut execution = executor::start_instrumented(Arc::clone(&plan.physical), &mut context)?;

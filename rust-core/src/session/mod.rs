@@ -30,6 +30,7 @@ mod leavings;
 mod listening;
 mod lock;
 mod locks;
+mod named;
 mod notice;
 mod notifications;
 mod parameters;

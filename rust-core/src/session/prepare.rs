@@ -46,12 +46,12 @@ impl Session {
         }
         check_sql_text(sql.as_bytes())?;
         let (stamp, catalog) = self.current_catalog();
-        let bound = prepared::bind_first(sql, &catalog, &self.arena);
+        let bound = prepared::bind_first(sql, &catalog, &self.environment.named, &self.arena);
         self.arena.reset();
         let (bound, taken) = match bound {
             Ok(bound) => bound,
             // In a failed block everything but its end is refused, whatever it means.
-            Err(error) if error.state().class() != "42" || error.state() == SqlState::SYNTAX_ERROR => {
+            Err(error) if !is_about_names(error.state()) || error.state() == SqlState::SYNTAX_ERROR => {
                 return Err(error);
             }
             Err(error) => return Err(self.refuse_if_failed().err().unwrap_or(error)),
@@ -62,7 +62,7 @@ impl Session {
         }
         let statement = Arc::new(Prepared::new(&sql[..taken], bound, stamp, &catalog, &self.engine)?);
         self.note_prepared(&statement);
-        if !has_own && taken == sql.len() {
+        if !has_own && taken == sql.len() && statement.executed().is_none() {
             self.cache.insert(sql, &statement);
         }
         Ok((Some(statement), taken))
@@ -138,6 +138,11 @@ impl Session {
         *plan = Plan { snapshot, ..new };
         Ok(())
     }
+}
+
+/// Whether an error is about what a statement means.
+fn is_about_names(state: SqlState) -> bool {
+    state.class() == "42" || state == SqlState::INVALID_SQL_STATEMENT_NAME
 }
 
 fn is_end(statement: &BoundStatement) -> bool {

@@ -8,12 +8,16 @@ use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::session::copy::{self, CopyDirection};
 use crate::session::engine::Engine;
+use crate::session::named::NamedStatements;
 use crate::session::result::{PreparedKind, ResultColumn};
-use crate::sql::ast::StatementWithSpan;
+use crate::sql::ast::Statement;
 use crate::sql::ast::control::DiscardKind;
-use crate::sql::binder::bound::{BindOptions, BoundStatement, NotificationStatement, TransactionStatement};
+use crate::sql::binder::bound::{
+    BindOptions, BoundStatement, ExecutedStatement, NotificationStatement, TransactionStatement,
+};
 use crate::sql::executor::point::{self, PointScratch};
 use crate::sql::parser;
+use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::LockStrength;
 use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan};
 use crate::sql::types::data_type::DataType;
@@ -28,7 +32,16 @@ pub struct Prepared {
     columns: Arc<[ResultColumn]>,
     parameters: Box<[DataType]>,
     parameter_names: Box<[String]>,
+    /// The statement that an EXECUTE in it means.
+    executed: Option<Executed>,
     pub(crate) body: Body,
+}
+
+/// A name and what it stood for when EXECUTE was prepared.
+#[derive(Clone)]
+pub(crate) struct Executed {
+    pub(crate) name: Box<str>,
+    pub(crate) statement: Arc<Prepared>,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -53,6 +66,8 @@ pub(crate) enum Body {
     Explain,
     /// COPY: likewise; with the caller in this direction, or with a file.
     Copy(Option<CopyDirection>),
+    /// EXECUTE with these arguments.
+    Execute(Vec<Expression>),
     /// Transaction control, settings, maintenance: nothing in it depends on the catalog.
     Control(Box<BoundStatement>),
 }
@@ -86,16 +101,54 @@ pub(crate) struct Plan {
 pub(crate) struct Bound {
     pub(crate) statement: BoundStatement,
     parameter_names: Box<[String]>,
+    executed: Option<Executed>,
 }
 
 /// Parses the first statement of `text` and binds it; `None` when there is none, with the bytes taken.
 pub(crate) fn bind_first(
     text: &str,
     catalog: &CatalogSnapshot,
+    named: &NamedStatements,
     arena: &Arena,
 ) -> Result<(Option<Bound>, usize)> {
     let Some((statement, taken)) = parser::parse_first(text, arena)? else { return Ok((None, text.len())) };
-    Ok((Some(bind(text, &statement, catalog, None)?), taken))
+    let executed = match binder::execute_in(&statement.statement) {
+        Some(execute) => Some(named.require(execute.name.text)?),
+        None => None,
+    };
+    let options = BindOptions::new(text);
+    Ok((Some(bind(&statement.statement, statement.parameter_names, catalog, options, executed)?), taken))
+}
+
+/// [`bind_first`] of a statement that the session itself writes.
+pub(crate) fn bind_own(
+    text: &str,
+    catalog: &CatalogSnapshot,
+    arena: &Arena,
+) -> Result<(Option<Bound>, usize)> {
+    bind_first(text, catalog, &NamedStatements::default(), arena)
+}
+
+/// Binds what the PREPARE in `text` prepares.
+pub(crate) fn bind_prepared(
+    text: &str,
+    types: &[DataType],
+    catalog: &CatalogSnapshot,
+    arena: &Arena,
+) -> Result<Bound> {
+    let Some((statement, _)) = parser::parse_first(text, arena)? else {
+        return Err(Error::internal("PREPARE lost its text"));
+    };
+    let options = BindOptions { parameter_types: types, ..BindOptions::new(text) };
+    bind(in_prepare(&statement.statement), &[], catalog, options, None)
+}
+
+/// What a PREPARE prepares; any other statement itself.
+fn in_prepare<'s, 'a>(statement: &'s Statement<'a>) -> &'s Statement<'a> {
+    match statement {
+        Statement::Prepare(prepare) => &prepare.statement,
+        other => other,
+    }
 }
 
 /// What a prepared statement means under the definitions that are in force when it runs.
@@ -116,21 +169,34 @@ pub(crate) fn bind_again_for(
 ) -> Result<BoundStatement> {
     let text = statement.text();
     match parser::parse_first(text, arena)? {
-        Some((parsed, _)) => bind(text, &parsed, catalog, snapshot).map(|bound| bound.statement),
+        Some((parsed, _)) => {
+            let options =
+                BindOptions { snapshot, parameter_types: &statement.parameters, ..BindOptions::new(text) };
+            let executed = statement.executed.clone();
+            bind(in_prepare(&parsed.statement), &[], catalog, options, executed).map(|bound| bound.statement)
+        }
         None => Err(Error::internal("a prepared statement lost its text")),
     }
 }
 
 fn bind(
-    text: &str,
-    statement: &StatementWithSpan<'_>,
+    statement: &Statement<'_>,
+    parameter_names: &[&str],
     catalog: &CatalogSnapshot,
-    snapshot: Option<Lsn>,
+    options: BindOptions<'_>,
+    executed: Option<Executed>,
 ) -> Result<Bound> {
-    let options = BindOptions { snapshot, ..BindOptions::new(text) };
+    let means = executed.as_ref().map(|executed| ExecutedStatement {
+        text: executed.statement.text(),
+        parameters: executed.statement.parameters(),
+    });
+    let options = BindOptions { executed: means, ..options };
+    // The parameters in a PREPARE are not its own.
+    let names = if matches!(statement, Statement::Prepare(_)) { &[] } else { parameter_names };
     Ok(Bound {
-        statement: binder::bind(&statement.statement, catalog, &options)?,
-        parameter_names: statement.parameter_names.iter().map(|name| (*name).to_string()).collect(),
+        statement: binder::bind(statement, catalog, &options)?,
+        parameter_names: names.iter().map(|name| (*name).to_string()).collect(),
+        executed,
     })
 }
 
@@ -228,8 +294,8 @@ fn collect_locks(node: &PhysicalNode, locks: &mut Vec<(ObjectId, TableLockMode)>
     node.inputs().into_iter().for_each(|input| collect_locks(input, locks));
 }
 
-fn kind_of(statement: &BoundStatement) -> PreparedKind {
-    match statement {
+fn kind_of(bound: &Bound) -> PreparedKind {
+    match &bound.statement {
         BoundStatement::Query { kind, .. } => (*kind).into(),
         BoundStatement::CreateTable(_) => PreparedKind::CreateTable,
         BoundStatement::DropTable(_) => PreparedKind::DropTable,
@@ -272,6 +338,13 @@ fn kind_of(statement: &BoundStatement) -> PreparedKind {
         BoundStatement::Discard(DiscardKind::Plans) => PreparedKind::DiscardPlans,
         BoundStatement::Discard(DiscardKind::Sequences) => PreparedKind::DiscardSequences,
         BoundStatement::Discard(DiscardKind::Temporary) => PreparedKind::DiscardTemporary,
+        BoundStatement::Prepare(_) => PreparedKind::Prepare,
+        BoundStatement::Deallocate(Some(_)) => PreparedKind::Deallocate,
+        BoundStatement::Deallocate(None) => PreparedKind::DeallocateAll,
+        // It does what the statement does.
+        BoundStatement::Execute(_) => {
+            bound.executed.as_ref().map_or(PreparedKind::Select, |executed| executed.statement.kind)
+        }
     }
 }
 
@@ -291,8 +364,9 @@ impl Prepared {
         catalog: &CatalogSnapshot,
         engine: &Engine,
     ) -> Result<Prepared> {
-        let kind = kind_of(&bound.statement);
+        let kind = kind_of(&bound);
         let mut columns = Vec::new();
+        let mut executed_columns = None;
         let mut parameters = Box::default();
         let body = match bound.statement {
             query @ BoundStatement::Query { .. } => {
@@ -314,7 +388,9 @@ impl Prepared {
             | BoundStatement::DropSequence(_)
             | BoundStatement::DropView(_) => Body::Definition,
             BoundStatement::CreateTableAs(create) => {
-                parameters = create.parameters.into_boxed_slice();
+                if create.arguments.is_none() {
+                    parameters = create.parameters.into_boxed_slice();
+                }
                 Body::Definition
             }
             BoundStatement::Analyze(_) => Body::Analyze,
@@ -322,10 +398,17 @@ impl Prepared {
             BoundStatement::Lock(_) => Body::Lock,
             BoundStatement::Explain(explain) => {
                 columns.push(ResultColumn::text("QUERY PLAN"));
-                parameters = explain.parameters.into_boxed_slice();
+                if explain.arguments.is_none() {
+                    parameters = explain.parameters.into_boxed_slice();
+                }
                 Body::Explain
             }
             BoundStatement::Copy(copy) => Body::Copy(copy::direction(&copy)),
+            BoundStatement::Execute(arguments) => {
+                executed_columns =
+                    bound.executed.as_ref().map(|executed| Arc::clone(&executed.statement.columns));
+                Body::Execute(arguments)
+            }
             control => {
                 columns = super::utility::result_columns(&control)?;
                 Body::Control(Box::new(control))
@@ -334,9 +417,10 @@ impl Prepared {
         Ok(Prepared {
             text: text.into(),
             kind,
-            columns: columns.into(),
+            columns: executed_columns.unwrap_or_else(|| columns.into()),
             parameters,
             parameter_names: bound.parameter_names,
+            executed: bound.executed,
             body,
         })
     }
@@ -391,7 +475,14 @@ impl Prepared {
             | Body::Explain
             | Body::Copy(_)
             | Body::Control(_) => true,
+            Body::Execute(_) => false,
         }
+    }
+
+    /// The statement that an EXECUTE in it means.
+    #[inline]
+    pub(crate) fn executed(&self) -> Option<&Executed> {
+        self.executed.as_ref()
     }
 
     /// That a new plan gives what was promised when the statement was prepared.
@@ -407,7 +498,12 @@ impl Prepared {
         if same {
             return Ok(());
         }
-        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
-            .hint("Prepare the statement again."))
+        Err(changed_result())
     }
+}
+
+/// A statement gives something else than what was promised of it.
+pub(crate) fn changed_result() -> Error {
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
+        .hint("Prepare the statement again.")
 }

@@ -132,6 +132,12 @@ pub enum PreparedKind {
     DiscardSequences,
     /// DISCARD TEMP.
     DiscardTemporary,
+    /// PREPARE.
+    Prepare,
+    /// DEALLOCATE of one name.
+    Deallocate,
+    /// DEALLOCATE ALL.
+    DeallocateAll,
 }
 
 impl PreparedKind {
@@ -189,6 +195,9 @@ impl PreparedKind {
             PreparedKind::DiscardPlans => "DISCARD PLANS",
             PreparedKind::DiscardSequences => "DISCARD SEQUENCES",
             PreparedKind::DiscardTemporary => "DISCARD TEMP",
+            PreparedKind::Prepare => "PREPARE",
+            PreparedKind::Deallocate => "DEALLOCATE",
+            PreparedKind::DeallocateAll => "DEALLOCATE ALL",
         }
     }
 

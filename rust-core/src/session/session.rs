@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// As good as new, for pools: an open block is rolled back, advisory locks are given back, every setting has its
-    /// default again. Cached plans stay.
+    /// default again, names of PREPARE are forgotten. Cached plans stay.
     /// # Errors
     /// `57P01` once it was terminated.
     pub fn discard(&mut self) -> Result<()> {
@@ -137,6 +137,7 @@ impl Session {
         self.notices.take();
         self.environment.sequence_values.discard();
         self.engine.notifications.leave(self.id);
+        self.environment.named.clear();
         self.environment.settings.reset_all(false)?;
         self.leave(None, false);
         self.refuse_if_terminated()

@@ -137,7 +137,7 @@ SELECT [ ALL | DISTINCT [ ON ( expression, ... ) ] ] { * | table.* | expression 
     ),
     works(
         "CREATE TABLE AS",
-        "CREATE TABLE [ IF NOT EXISTS ] name [ ( column, ... ) ] AS query [ WITH [ NO ] DATA ]",
+        "CREATE TABLE [ IF NOT EXISTS ] name [ ( column, ... ) ] AS { query | EXECUTE ... } [ WITH [ NO ] DATA ]",
         "Makes a table of a query's columns and fills it with its rows. SELECT ... INTO name FROM ... does the same.",
         "CREATE TABLE names AS SELECT id, name FROM people",
     ),
@@ -247,10 +247,31 @@ option: as in CREATE SEQUENCE, and RESTART [ [ WITH ] n ]",
         "UNLISTEN *",
     ),
     works(
+        "PREPARE",
+        "PREPARE name [ ( type, ... ) ] AS { SELECT ... | VALUES ... | INSERT ... | UPDATE ... | DELETE ... }",
+        "Gives a statement a name in this session: its plan is made once, and again when definitions have changed. Types that \
+         are not given, or are unknown, follow from how the parameters are used. The name stays until DEALLOCATE, DISCARD ALL \
+         or the end of the session, also where the transaction is rolled back. pg_prepared_statements shows the names.",
+        "PREPARE one_of_them (bigint) AS SELECT * FROM people WHERE id = $1",
+    ),
+    works(
+        "EXECUTE",
+        "EXECUTE name [ ( expression, ... ) ]",
+        "Runs a statement of PREPARE with these values of its parameters; its result and its tag are those of the statement. \
+         Also in EXPLAIN EXECUTE and CREATE TABLE ... AS EXECUTE. The expressions hold no queries and no parameters.",
+        "EXECUTE one_of_them (1)",
+    ),
+    works(
+        "DEALLOCATE",
+        "DEALLOCATE [ PREPARE ] { name | ALL }",
+        "Forgets a statement of PREPARE, or all of them.",
+        "DEALLOCATE one_of_them",
+    ),
+    works(
         "DISCARD",
         "DISCARD { ALL | PLANS | SEQUENCES | TEMP }",
-        "Forgets what the session keeps: its plans, the values that it drew of sequences; with ALL also its settings and what \
-         it listens to.",
+        "Forgets what the session keeps: its plans, the values that it drew of sequences; with ALL also its settings, its \
+         names of PREPARE and what it listens to.",
         "DISCARD SEQUENCES",
     ),
     works(
@@ -333,17 +354,14 @@ SET [ SESSION | LOCAL ] TIME ZONE { 'zone' | LOCAL | DEFAULT }",
     refused("CLOSE", "CLOSE c"),
     refused("CLUSTER", "CLUSTER people"),
     refused("COMMENT", "COMMENT ON TABLE people IS 'x'"),
-    refused("DEALLOCATE", "DEALLOCATE p"),
     refused("DECLARE", "DECLARE c CURSOR FOR SELECT 1"),
     refused("DO", "DO 'x'"),
-    refused("EXECUTE", "EXECUTE p"),
     refused("FETCH", "FETCH c"),
     refused("GRANT", "GRANT SELECT ON people TO somebody"),
     refused("IMPORT FOREIGN SCHEMA", "IMPORT FOREIGN SCHEMA x FROM SERVER y INTO z"),
     refused("LOAD", "LOAD 'x'"),
     refused("MERGE", "MERGE INTO people USING people AS p ON people.id = p.id WHEN MATCHED THEN DELETE"),
     refused("MOVE", "MOVE c"),
-    refused("PREPARE", "PREPARE p AS SELECT 1"),
     refused("REASSIGN OWNED", "REASSIGN OWNED BY a TO b"),
     refused("REFRESH MATERIALIZED VIEW", "REFRESH MATERIALIZED VIEW v"),
     refused("REVOKE", "REVOKE SELECT ON people FROM somebody"),

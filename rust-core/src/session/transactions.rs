@@ -263,6 +263,7 @@ impl Session {
             state.ready.clear();
         }
         self.cache.clear();
+        self.environment.named.clear();
         self.arena.reset();
         if let Some(block) = self.block.take() {
             let implicit = block.implicit;

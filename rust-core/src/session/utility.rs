@@ -104,6 +104,8 @@ impl Session {
                 rows = text_rows(3, &all);
             }
             BoundStatement::Discard(kind) => self.discard_statement(*kind)?,
+            BoundStatement::Prepare(prepare) => self.prepare_named(statement, prepare)?,
+            BoundStatement::Deallocate(name) => self.environment.named.forget(name.as_deref())?,
             BoundStatement::Checkpoint => {
                 self.engine.checkpoint()?;
             }
@@ -226,6 +228,7 @@ impl Session {
                 self.environment.sequence_values.discard();
                 self.engine.notifications.leave(self.id());
                 self.cache.clear();
+                self.environment.named.clear();
             }
         }
         Ok(())

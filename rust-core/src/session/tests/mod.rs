@@ -8,6 +8,7 @@ mod indexes;
 mod large_values;
 mod limits;
 mod paths;
+mod prepared_names;
 mod queries;
 mod rewrites;
 mod savepoints;

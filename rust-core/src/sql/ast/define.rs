@@ -1,5 +1,6 @@
 //! Definitions as written: CREATE, ALTER, DROP, TRUNCATE.
 
+use crate::sql::ast::control::Execute;
 use crate::sql::ast::expression::{Expr, Literal, Operator};
 use crate::sql::ast::query::Query;
 use crate::sql::ast::{Name, ObjectName, Span, TypeName};
@@ -311,11 +312,20 @@ pub struct CreateTableAs<'a> {
     /// WITH (…), ON COMMIT and the like.
     pub options: TableOptions<'a>,
     /// The query.
-    pub query: &'a Query<'a>,
+    pub source: TableSource<'a>,
     /// WITH DATA; false: WITH NO DATA.
     pub with_data: bool,
     /// Its text.
     pub span: Span,
+}
+
+/// What a table is made of.
+#[derive(Clone, Copy, Debug)]
+pub enum TableSource<'a> {
+    /// AS query.
+    Query(&'a Query<'a>),
+    /// AS EXECUTE.
+    Execute(&'a Execute<'a>),
 }
 
 /// CREATE INDEX.

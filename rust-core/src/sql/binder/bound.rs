@@ -24,12 +24,23 @@ pub struct BindOptions<'a> {
     pub parameter_types: &'a [DataType],
     /// The snapshot that the statement will run with, where it is an older one: indexes made since are not read.
     pub snapshot: Option<Lsn>,
+    /// The statement of PREPARE that an EXECUTE in it means.
+    pub executed: Option<ExecutedStatement<'a>>,
+}
+
+/// A statement of PREPARE as EXECUTE finds it.
+#[derive(Clone, Copy, Debug)]
+pub struct ExecutedStatement<'a> {
+    /// The text of the PREPARE.
+    pub text: &'a str,
+    /// The types of its parameters.
+    pub parameters: &'a [DataType],
 }
 
 impl<'a> BindOptions<'a> {
     /// Options with defaults: schema `public`, no declared parameter types.
     pub fn new(text: &'a str) -> BindOptions<'a> {
-        BindOptions { text, schema: "public", parameter_types: &[], snapshot: None }
+        BindOptions { text, schema: "public", parameter_types: &[], snapshot: None, executed: None }
     }
 }
 
@@ -110,6 +121,21 @@ pub enum BoundStatement {
     Notification(NotificationStatement),
     /// DISCARD.
     Discard(DiscardKind),
+    /// PREPARE.
+    Prepare(PrepareStatement),
+    /// EXECUTE with its arguments, of the types of the statement's parameters.
+    Execute(Vec<Expression>),
+    /// DEALLOCATE; `None`: ALL.
+    Deallocate(Option<String>),
+}
+
+/// PREPARE. What it prepares is bound when it runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PrepareStatement {
+    /// The name.
+    pub name: String,
+    /// The types that were written for the first parameters; `Unknown` leaves one to inference.
+    pub types: Vec<DataType>,
 }
 
 /// LOCK TABLE.
@@ -152,6 +178,8 @@ pub struct ExplainStatement {
     pub plan: LogicalPlan,
     /// Types of its parameters.
     pub parameters: Vec<DataType>,
+    /// Their values, where it is EXECUTE that is explained.
+    pub arguments: Option<Vec<Expression>>,
     /// What it does.
     pub kind: StatementKind,
     /// ANALYZE: it is run, and the plan shows what came of it.
@@ -265,6 +293,8 @@ pub struct CreateTableAs {
     pub plan: LogicalPlan,
     /// Types of the query's parameters.
     pub parameters: Vec<DataType>,
+    /// Their values, in CREATE TABLE AS EXECUTE.
+    pub arguments: Option<Vec<Expression>>,
     /// WITH DATA.
     pub with_data: bool,
 }

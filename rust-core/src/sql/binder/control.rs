@@ -159,9 +159,6 @@ pub(super) fn unsupported_statement(statement: &Statement<'_>) -> Error {
     let (what, span) = match statement {
         Statement::Merge(merge) => ("MERGE", merge.span),
         Statement::CreateSchema(create) => ("CREATE SCHEMA", create.span),
-        Statement::Prepare(prepare) => ("PREPARE", prepare.span),
-        Statement::Execute(execute) => ("EXECUTE", execute.span),
-        Statement::Deallocate(deallocate) => ("DEALLOCATE", deallocate.span),
         Statement::Comment(comment) => ("COMMENT", comment.span),
         Statement::Drop(drop) => ("DROP of this kind of object", drop.span),
         _ => ("this statement", Span::default()),

@@ -3,14 +3,15 @@
 use crate::catalog::table_definition::ColumnDefinition;
 use crate::common::limits::TABLE_COLUMNS_MAX;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::define::{self as ast, Persistence};
+use crate::sql::ast::control::Execute;
+use crate::sql::ast::define::{self as ast, Persistence, TableSource};
 use crate::sql::ast::query::{Into, Query, QueryBody};
-use crate::sql::ast::{Name, ObjectName};
+use crate::sql::ast::{Name, ObjectName, Statement};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{BoundStatement, CreateTable, CreateTableAs, CreateView};
 use crate::sql::binder::define::check_table_options;
-use crate::sql::binder::query::Untyped;
-use crate::sql::plan::expression::OutputColumn;
+use crate::sql::binder::query::{BoundQuery, Untyped};
+use crate::sql::plan::expression::{Expression, OutputColumn};
 
 /// A table to be made of a query.
 struct TableOfQuery<'a> {
@@ -70,7 +71,10 @@ impl Binder<'_> {
             columns: create.columns,
             with_data: create.with_data,
         };
-        self.bind_table_of_query(&table, create.query)
+        match create.source {
+            TableSource::Query(query) => self.bind_table_of_query(&table, query),
+            TableSource::Execute(execute) => self.bind_table_of_execute(&table, execute),
+        }
     }
 
     /// `SELECT … INTO name …`.
@@ -84,6 +88,34 @@ impl Binder<'_> {
     fn bind_table_of_query(mut self, table: &TableOfQuery<'_>, query: &Query<'_>) -> Result<BoundStatement> {
         let schema = self.creation_schema(&table.name)?;
         let bound = self.bind_query(query, Untyped::BecomesText)?;
+        self.table_of(schema, table, bound, None)
+    }
+
+    /// `CREATE TABLE … AS EXECUTE …`.
+    fn bind_table_of_execute(
+        mut self,
+        table: &TableOfQuery<'_>,
+        execute: &Execute<'_>,
+    ) -> Result<BoundStatement> {
+        let schema = self.creation_schema(&table.name)?;
+        let arguments = self.bind_arguments(execute)?;
+        self.with_executed(execute, |mut binder, statement| {
+            let Statement::Query(query) = statement else {
+                let message = "prepared statement is not a SELECT";
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            };
+            let bound = binder.bind_query(query, Untyped::BecomesText)?;
+            binder.table_of(schema, table, bound, Some(arguments))
+        })
+    }
+
+    fn table_of(
+        self,
+        schema: String,
+        table: &TableOfQuery<'_>,
+        bound: BoundQuery,
+        arguments: Option<Vec<Expression>>,
+    ) -> Result<BoundStatement> {
         let names = column_names(
             &bound.columns,
             table.columns,
@@ -114,6 +146,7 @@ impl Binder<'_> {
             },
             plan,
             parameters,
+            arguments,
             with_data: table.with_data,
         })))
     }

@@ -6,10 +6,11 @@ use crate::sql::ast::control::{Analyze, Explain, MaintenanceTarget, UtilityOptio
 use crate::sql::ast::define::{CreateTableAs, OptionValue};
 use crate::sql::ast::expression::Literal;
 use crate::sql::binder::binder::Binder;
-use crate::sql::binder::bound::{AnalyzeTarget, BoundStatement, ExplainFormat, ExplainStatement, ObjectName};
+use crate::sql::binder::bound::{
+    self, AnalyzeTarget, BoundStatement, ExplainFormat, ExplainStatement, ObjectName,
+};
 use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
-use crate::sql::types::data_type::DataType;
 
 /// What the options of an EXPLAIN say; `None`: nothing.
 #[derive(Default)]
@@ -47,9 +48,20 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
         let start = explain.span.position();
+        let mut arguments = None;
         let (plan, parameters, kind) = if let Statement::CreateTableAs(create) = &explain.statement {
-            let (plan, parameters) = self.bind_explained_table(create, options.analyze, start)?;
-            (plan, parameters, StatementKind::Select)
+            let create = self.bind_explained_table(create, options.analyze, start)?;
+            arguments = create.arguments;
+            (create.plan, create.parameters, StatementKind::Select)
+        } else if let Statement::Execute(execute) = &explain.statement {
+            arguments = Some(self.bind_arguments(execute)?);
+            self.with_executed(execute, |mut binder, statement| {
+                let Some((mut plan, kind)) = binder.bind_planned(statement)? else {
+                    return Err(Error::internal("a prepared statement without a plan"));
+                };
+                let parameters = super::type_all_parameters(binder.parameters, &mut plan)?;
+                Ok((plan, parameters, kind))
+            })?
         } else {
             let Some((mut plan, kind)) = self.bind_planned(&explain.statement)? else {
                 return Err(Error::not_supported("EXPLAIN of this kind of statement").at(start));
@@ -60,6 +72,7 @@ impl Binder<'_> {
         Ok(BoundStatement::Explain(Box::new(ExplainStatement {
             plan,
             parameters,
+            arguments,
             kind,
             analyze: options.analyze,
             verbose: options.verbose,
@@ -76,7 +89,7 @@ impl Binder<'_> {
         create: &CreateTableAs<'_>,
         analyze: bool,
         start: usize,
-    ) -> Result<(LogicalPlan, Vec<DataType>)> {
+    ) -> Result<bound::CreateTableAs> {
         if analyze {
             return Err(Error::not_supported("EXPLAIN ANALYZE of CREATE TABLE AS").at(start));
         }
@@ -90,7 +103,7 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::DUPLICATE_TABLE, message).at(create.name.position()));
         }
         match self.bind_create_table_as(create)? {
-            BoundStatement::CreateTableAs(create) => Ok((create.plan, create.parameters)),
+            BoundStatement::CreateTableAs(create) => Ok(*create),
             _ => Err(Error::internal("CREATE TABLE AS bound as something else")),
         }
     }

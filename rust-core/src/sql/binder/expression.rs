@@ -11,7 +11,7 @@ use crate::sql::ast::{IntervalField, ObjectName};
 use crate::sql::binder::binder::{Binder, null_constant};
 use crate::sql::binder::coercion::Bound;
 use crate::sql::binder::overload::{Choice, Signature, choose_operator};
-use crate::sql::binder::scope::Context;
+use crate::sql::binder::scope::{Context, Place};
 use crate::sql::binder::subquery::row_fields;
 use crate::sql::binder::type_name;
 use crate::sql::functions::registry::{Registry, ScalarFunction};
@@ -130,7 +130,7 @@ impl Binder<'_> {
 
     #[inline(never)]
     fn bind_parameter(&mut self, index: usize, position: usize, context: &Context) -> Result<Box<Bound>> {
-        if self.parameters_refused || context.place.is_stored() {
+        if self.parameters_refused || context.place.is_stored() || context.place == Place::ExecuteArgument {
             let message = format!("there is no parameter ${}", index + 1);
             return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message).at(position));
         }

@@ -22,6 +22,7 @@ mod control;
 mod copy;
 mod define;
 mod define_query;
+mod execute;
 mod explain;
 mod expression;
 mod foreign_key;
@@ -57,6 +58,7 @@ use crate::sql::plan::logical::LogicalPlan;
 use crate::sql::plan::physical::StatementKind;
 use crate::sql::types::data_type::DataType;
 
+pub use execute::{execute_in, unknown_statement};
 pub use index::computed_of;
 pub use sequence::{find_sequence, sequences_of_default, serial_default};
 
@@ -102,6 +104,11 @@ pub fn bind(
             Ok(BoundStatement::Show { name, position })
         }
         Statement::Checkpoint { .. } => Ok(BoundStatement::Checkpoint),
+        Statement::Prepare(prepare) => execute::bind_prepare(prepare),
+        Statement::Execute(execute) => binder.bind_execute(execute),
+        Statement::Deallocate(deallocate) => {
+            Ok(BoundStatement::Deallocate(deallocate.name.map(|name| name.text.to_owned())))
+        }
         Statement::Discard(discard) => Ok(BoundStatement::Discard(discard.kind)),
         Statement::Notify(notify) => Ok(BoundStatement::Notification(control::bind_notification(notify))),
         other => Err(control::unsupported_statement(other)),

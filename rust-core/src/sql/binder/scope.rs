@@ -33,6 +33,8 @@ pub(super) enum Place {
     FromFunction,
     /// WHERE of COPY FROM.
     CopyFilter,
+    /// An argument of EXECUTE.
+    ExecuteArgument,
     /// What CREATE INDEX indexes.
     IndexExpression,
     /// WHERE of CREATE INDEX.
@@ -61,6 +63,7 @@ impl Place {
             Place::FromQuery => "FROM clause of their own query level",
             Place::FromFunction => "functions in FROM",
             Place::CopyFilter => "COPY FROM WHERE conditions",
+            Place::ExecuteArgument => "EXECUTE parameters",
             Place::IndexExpression => "index expressions",
             Place::IndexPredicate => "index predicates",
         }

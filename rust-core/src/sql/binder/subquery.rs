@@ -396,6 +396,7 @@ fn check_place(place: Place, position: usize) -> Result<()> {
         Place::Check => "cannot use subquery in check constraint",
         Place::IndexExpression => "cannot use subquery in index expression",
         Place::IndexPredicate => "cannot use subquery in index predicate",
+        Place::ExecuteArgument => "cannot use subquery in EXECUTE parameter",
         Place::CopyFilter => "cannot use subquery in COPY FROM WHERE condition",
         _ => return Ok(()),
     };

@@ -19,6 +19,7 @@ pub mod notifications;
 mod numeric;
 pub mod part;
 mod pattern;
+pub mod prepared;
 pub mod registry;
 mod regular_expression;
 pub mod sequences;
@@ -69,6 +70,7 @@ fn aggregate_tables() -> Vec<&'static [AggregateFunction]> {
 fn table_function_tables() -> Vec<&'static [TableFunction]> {
     vec![
         activity::TABLE,
+        prepared::TABLE,
         locks::TABLE,
         notifications::TABLE,
         series::TABLE,

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
 use crate::sql::functions::notifications::Notifications;
+use crate::sql::functions::prepared::PreparedLine;
 use crate::sql::functions::sequences::Sequences;
 use crate::sql::functions::space::SpaceLine;
 use crate::sql::types::cast::CastEnvironment;
@@ -63,6 +64,10 @@ pub trait Environment {
     /// The sessions of the database, and this one's advisory locks; `None` where there is no session.
     fn sessions(&self) -> Option<&dyn Sessions> {
         None
+    }
+    /// The session's statements of PREPARE, by name.
+    fn prepared_statements(&self) -> Vec<PreparedLine> {
+        Vec::new()
     }
     /// The session's messages; `None` where there is no session.
     fn notifications(&self) -> Option<&dyn Notifications> {
@@ -159,7 +164,7 @@ impl std::fmt::Debug for AggregateFunction {
 pub type StartTableFunction = fn(&[Datum], &dyn Environment) -> Result<Box<dyn TableFunctionRows>>;
 
 /// How the names of the system's relations begin.
-const SYSTEM_PREFIX: &str = "lumos_";
+const SYSTEM_PREFIXES: [&str; 2] = ["lumos_", "pg_prepared_"];
 
 /// A function of FROM with one signature: gives rows.
 pub struct TableFunction {
@@ -260,7 +265,8 @@ impl Registry {
     /// The function without arguments that is a relation of the system: named in FROM without parentheses.
     pub fn system_relation(&'static self, name: &str) -> Option<&'static TableFunction> {
         let function = *self.table_functions_named(name).first()?;
-        (name.starts_with(SYSTEM_PREFIX) && function.arguments.is_empty()).then_some(function)
+        let is_system = SYSTEM_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        (is_system && function.arguments.is_empty()).then_some(function)
     }
 
     /// Every function of FROM, in the order of the tables.

@@ -588,6 +588,10 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn execute(&mut self) -> Result<Statement<'a>> {
+        Ok(Statement::Execute(self.execute_call()?))
+    }
+
+    pub(super) fn execute_call(&mut self) -> Result<&'a Execute<'a>> {
         let start = self.advance().start;
         let name = self.name()?;
         let arguments = if self.is(TokenKind::LeftParenthesis) {
@@ -595,7 +599,7 @@ impl<'a> Parser<'a> {
         } else {
             &[]
         };
-        Ok(Statement::Execute(self.arena.alloc(Execute { name, arguments, span: self.span_from(start) })))
+        Ok(self.arena.alloc(Execute { name, arguments, span: self.span_from(start) }))
     }
 
     pub(super) fn deallocate(&mut self) -> Result<Statement<'a>> {

@@ -6,7 +6,7 @@ use crate::sql::ast::define::{
     ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateSchema, CreateSequence,
     CreateTable, CreateTableAs, CreateView, Deferral, IndexElement, IndexOptions, Matching, OnCommit,
     OptionValue, Persistence, References, ReferentialAction, SequenceOption, SequenceOptionKind,
-    StorageOption, TableConstraint, TableConstraintKind, TableElement, TableOptions,
+    StorageOption, TableConstraint, TableConstraintKind, TableElement, TableOptions, TableSource,
 };
 use crate::sql::ast::expression::Literal;
 use crate::sql::ast::{Name, ObjectName};
@@ -177,10 +177,11 @@ impl<'a> Parser<'a> {
         start: u32,
     ) -> Result<Statement<'a>> {
         self.expect_word(Keyword::As)?;
-        if self.is_word(Keyword::Execute) {
-            return Err(Error::not_supported("CREATE TABLE AS EXECUTE").at(self.token.start as usize));
-        }
-        let query = self.query()?;
+        let source = if self.is_word(Keyword::Execute) && !materialized_view {
+            TableSource::Execute(self.execute_call()?)
+        } else {
+            TableSource::Query(self.query()?)
+        };
         let mut with_data = true;
         if self.accept_word(Keyword::With) {
             with_data = !self.accept_word(Keyword::No);
@@ -194,7 +195,7 @@ impl<'a> Parser<'a> {
             name,
             columns,
             options,
-            query,
+            source,
             with_data,
             span,
         })))
