@@ -17,7 +17,8 @@ pub trait Reclaim: Send + Sync {
 const CHARGE_ROUNDS_MAX: usize = 64;
 /// At least so much is asked for back at a time, so that a reservation that grows in small steps does not ask each time.
 const RECLAIM_BYTES_MIN: usize = 64 << 10;
-/// Caches leave this share of the limit free, up to so many bytes.
+/// This share of the limit, up to so many bytes, is kept free while caches can give way: what is too small to be charged,
+/// and what the allocator cannot use again at once, has its place there.
 const KEPT_FREE_SHARE: usize = 16;
 const KEPT_FREE_BYTES_MAX: usize = 16 << 20;
 /// Reservations that give back less do not count as large.
@@ -34,6 +35,10 @@ thread_local! {
 /// other; 0: none. Says which one would have been the next to be refused: 0 when it was.
 pub fn refuse_reservation(number: u64) -> u64 {
     REFUSED_IN.replace(number)
+}
+
+fn kept_free(limit: usize) -> usize {
+    (limit / KEPT_FREE_SHARE).min(KEPT_FREE_BYTES_MAX)
 }
 
 fn is_refused() -> bool {
@@ -53,6 +58,9 @@ pub struct MemoryAccount {
     used: CachePadded<AtomicUsize>,
     /// Bytes that reservations are waiting for: caches do not grow into them.
     wanted: AtomicUsize,
+    /// Above so many bytes in use a reservation asks for memory back before it takes what is kept free. Where nobody
+    /// had anything to give it lies a step higher than what is in use, so that not every reservation asks in vain.
+    asks_above: AtomicUsize,
     /// Bytes that large reservations gave back since [`MemoryAccount::take_returned`] was true.
     returned: AtomicUsize,
     reclaimers: Mutex<Vec<Weak<dyn Reclaim>>>,
@@ -71,6 +79,7 @@ impl MemoryAccount {
             limit: AtomicUsize::new(limit),
             used: CachePadded::new(AtomicUsize::new(0)),
             wanted: AtomicUsize::new(0),
+            asks_above: AtomicUsize::new(limit - kept_free(limit)),
             returned: AtomicUsize::new(0),
             reclaimers: Mutex::new(Vec::new()),
         })
@@ -98,7 +107,7 @@ impl MemoryAccount {
     /// `53200` when the limit would be passed even after reclaiming.
     pub fn charge(&self, bytes: usize) -> Result<()> {
         if !is_refused() {
-            if self.try_charge(bytes) {
+            if self.try_charge_below(bytes, self.asks_above.load(Ordering::Relaxed)) || self.charge_kept_free(bytes) {
                 return Ok(());
             }
             self.wanted.fetch_add(bytes, Ordering::Relaxed);
@@ -113,9 +122,28 @@ impl MemoryAccount {
             .hint("Raise memory_limit, or let the statement touch less data."))
     }
 
+    /// Takes from what is kept free, after caches were asked to give as much back.
+    fn charge_kept_free(&self, bytes: usize) -> bool {
+        let asked = bytes.max(self.step());
+        let freed: usize = self.reclaimers().iter().map(|reclaimer| reclaimer.reclaim(asked)).sum();
+        let kept_free_from = self.limit() - kept_free(self.limit());
+        let level = if freed > 0 { kept_free_from } else { kept_free_from.max(self.used()) + self.step() };
+        self.asks_above.store(level.min(self.limit()), Ordering::Relaxed);
+        self.try_charge(bytes)
+    }
+
+    fn reclaimers(&self) -> Vec<Arc<dyn Reclaim>> {
+        self.reclaimers.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// So much is asked for back at a time at least.
+    fn step(&self) -> usize {
+        RECLAIM_BYTES_MIN.min(self.limit() / RECLAIM_SHARE_MAX)
+    }
+
     fn charge_reclaimed(&self, bytes: usize) -> bool {
-        let reclaimers: Vec<_> = self.reclaimers.lock().iter().filter_map(Weak::upgrade).collect();
-        let asked = bytes.max(RECLAIM_BYTES_MIN.min(self.limit() / RECLAIM_SHARE_MAX));
+        let reclaimers = self.reclaimers();
+        let asked = bytes.max(self.step());
         for round in 0..CHARGE_ROUNDS_MAX {
             let mut freed = 0;
             for reclaimer in &reclaimers {
@@ -133,12 +161,12 @@ impl MemoryAccount {
         false
     }
 
-    /// As [`MemoryAccount::try_charge`], for caches: what reservations are waiting for counts as used, and a part stays
-    /// free, so that small reservations find room at once and what is too small to be charged has its place.
+    /// As [`MemoryAccount::try_charge`], for caches: what reservations are waiting for counts as used, and beside what is
+    /// kept free they leave half as much, so that small reservations find room without asking for any.
     pub fn try_charge_spare(&self, bytes: usize) -> bool {
         let limit = self.limit();
-        let kept_free = (limit / KEPT_FREE_SHARE).min(KEPT_FREE_BYTES_MAX);
-        let limit = limit.saturating_sub(self.wanted.load(Ordering::Relaxed) + kept_free);
+        let left = kept_free(limit) + kept_free(limit) / 2;
+        let limit = limit.saturating_sub(self.wanted.load(Ordering::Relaxed) + left);
         self.try_charge_below(bytes, limit)
     }
 
@@ -170,6 +198,7 @@ impl MemoryAccount {
     fn release_reserved(&self, bytes: usize) {
         if bytes >= LARGE_RETURN_BYTES {
             self.returned.fetch_add(bytes, Ordering::Relaxed);
+            self.asks_above.store(self.limit() - kept_free(self.limit()), Ordering::Relaxed);
         }
         self.release(bytes);
     }
@@ -254,6 +283,22 @@ mod tests {
         account.register(Arc::downgrade(&hoard));
         account.charge(90).unwrap();
         assert_eq!(account.used(), 90);
+    }
+
+    #[test]
+    fn a_share_stays_free_while_caches_can_give_way() {
+        let account = MemoryAccount::new(1600);
+        assert!(account.try_charge_spare(1450));
+        assert!(!account.try_charge_spare(1));
+        let cache: Arc<dyn Reclaim> = Arc::new(Hoard(Arc::clone(&account), AtomicUsize::new(1450)));
+        account.register(Arc::downgrade(&cache));
+        account.charge(50).unwrap();
+        assert_eq!(account.used(), 1500, "what caches leave is there without asking");
+        account.charge(100).unwrap();
+        assert_eq!(account.used(), 150, "what is kept free is not");
+        account.charge(1450).unwrap();
+        assert_eq!(account.used(), 1600, "it is there in the end");
+        assert_eq!(account.charge(1).unwrap_err().state(), SqlState::OUT_OF_MEMORY);
     }
 
     #[test]
