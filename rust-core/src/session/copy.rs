@@ -14,6 +14,7 @@ use crate::io::vfs::{File, OpenMode};
 use crate::session::block::Block;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Body, Plan, Prepared, Stamp};
+use crate::session::result::PreparedKind;
 use crate::session::session::Session;
 use crate::session::transactions::refuse_read_only;
 use crate::sql::binder::bound::{BoundStatement, CopyFile, CopyFormat, CopyHeader, CopyStatement};
@@ -159,8 +160,8 @@ impl Session {
         let (copy, relation, plan) = self.plan_copy(statement, block)?;
         if copy.from {
             refuse_read_only(block, "COPY FROM")?;
-        } else if plan.physical.kind != StatementKind::Select {
-            refuse_read_only(block, "COPY")?;
+        } else if plan.physical.kind != StatementKind::Select || plan.physical.changes_in_with {
+            refuse_read_only(block, PreparedKind::from(plan.physical.kind).name())?;
         }
         block.transaction.start_statement()?;
         match (channel, &copy.file) {

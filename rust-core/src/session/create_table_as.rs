@@ -90,6 +90,7 @@ fn above_columns(plan: &mut LogicalPlan, next: &mut u32) -> Result<()> {
     for column in plan.output_columns() {
         *next = (*next).max(column.id.0 + 1);
     }
+    plan.each_made(&mut |column| *next = (*next).max(column.id.0 + 1));
     plan.each_own_expression_mut(&mut |expression| above_columns_of(expression, next))?;
     plan.inputs_mut().into_iter().try_for_each(|input| above_columns(input, next))
 }

@@ -11,7 +11,7 @@ use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{Body, Plan, Prepared};
 use crate::session::session::Session;
 use crate::session::short_path::{BatchSink, takes_short_path};
-use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only};
+use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only, refuse_read_only};
 use crate::sql::binder::bound::BoundStatement;
 use crate::sql::executor::{self, Execution, ExecutionContext, point};
 use crate::sql::functions::registry::Environment;
@@ -208,6 +208,9 @@ impl Session {
         refuse_if_read_only(block, statement.kind())?;
         let mut plan = plan.lock();
         self.make_current(statement, &mut plan, block)?;
+        if plan.physical.changes_in_with {
+            refuse_read_only(block, statement.kind().name())?;
+        }
         refuse_locks_if_read_only(block, plan.locks_rows)?;
         block.transaction.start_statement()?;
         block.started = true;
@@ -220,15 +223,17 @@ impl Session {
             return self.complete(rows.finish(), result.affected);
         }
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
-        // Rows are locked when the statement has run, not when somebody fetches them.
-        if !statement.kind().changes_rows() && plan.locks_rows.is_none() {
+        // Rows are changed and locked when the statement has run, not when somebody fetches them.
+        if !statement.kind().changes_rows() && plan.locks_rows.is_none() && !plan.physical.changes_in_with {
             return Ok(Started::Streaming(execution));
         }
         let mut ready = VecDeque::new();
+        let mut memory = self.engine.memory.reservation();
         while let Some(batch) = execution.next(&mut context)? {
+            memory.grow(batch.memory_bytes())?;
             ready.push_back(batch);
         }
-        self.complete(ready, execution.affected())
+        Ok(Started::Complete(ready, execution.affected(), memory))
     }
 
     /// A result that waits to be fetched is charged until it is.

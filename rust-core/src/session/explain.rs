@@ -7,8 +7,9 @@ use crate::session::block::Block;
 use crate::session::parameters;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Plan, Prepared, Stamp};
+use crate::session::result::PreparedKind;
 use crate::session::session::Session;
-use crate::session::transactions::refuse_if_read_only;
+use crate::session::transactions::{refuse_if_read_only, refuse_read_only};
 use crate::session::utility::text_rows;
 use crate::sql::binder::bound::{BoundStatement, ExplainFormat, ExplainStatement};
 use crate::sql::executor;
@@ -49,7 +50,11 @@ impl Session {
         };
         let casts = self.environment.casts();
         let described = if explain.analyze {
-            refuse_if_read_only(block, explain.kind.into())?;
+            let kind = PreparedKind::from(explain.kind);
+            refuse_if_read_only(block, kind)?;
+            if plan.physical.changes_in_with {
+                refuse_read_only(block, kind.name())?;
+            }
             block.transaction.start_statement()?;
             let values;
             let parameters = match &explain.arguments {

@@ -34,6 +34,8 @@ pub struct Prepared {
     parameter_names: Box<[String]>,
     /// The statement that an EXECUTE in it means.
     executed: Option<Executed>,
+    /// Whether a query changes rows in its WITH.
+    changes_in_with: bool,
     pub(crate) body: Body,
 }
 
@@ -368,11 +370,13 @@ impl Prepared {
         let mut columns = Vec::new();
         let mut executed_columns = None;
         let mut parameters = Box::default();
+        let mut changes_in_with = false;
         let body = match bound.statement {
             query @ BoundStatement::Query { .. } => {
                 let plan = plan(query, stamp, catalog, engine)?;
                 columns = plan.physical.columns.iter().map(ResultColumn::from_output).collect();
                 parameters = plan.physical.parameters.clone().into_boxed_slice();
+                changes_in_with = plan.physical.changes_in_with;
                 Body::Query(Box::new(Mutex::new(plan)))
             }
             BoundStatement::CreateTable(_)
@@ -407,6 +411,8 @@ impl Prepared {
             BoundStatement::Execute(arguments) => {
                 executed_columns =
                     bound.executed.as_ref().map(|executed| Arc::clone(&executed.statement.columns));
+                changes_in_with =
+                    bound.executed.as_ref().is_some_and(|executed| executed.statement.changes_in_with);
                 Body::Execute(arguments)
             }
             control => {
@@ -421,6 +427,7 @@ impl Prepared {
             parameters,
             parameter_names: bound.parameter_names,
             executed: bound.executed,
+            changes_in_with,
             body,
         })
     }
@@ -457,7 +464,7 @@ impl Prepared {
 
     /// Whether it changes neither tables nor definitions.
     pub fn is_read_only(&self) -> bool {
-        !self.kind.writes()
+        !self.kind.writes() && !self.changes_in_with
     }
 
     /// Whether its plan was made with the definitions of `epoch`: one who prepares the text anew expects to

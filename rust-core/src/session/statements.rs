@@ -83,7 +83,8 @@ deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
     ),
     works(
         "SELECT",
-        "[ WITH [ RECURSIVE ] name [ ( column, ... ) ] AS [ [ NOT ] MATERIALIZED ] ( query ), ... ]
+        "[ WITH [ RECURSIVE ] name [ ( column, ... ) ] AS [ [ NOT ] MATERIALIZED ]
+    ( { query | insert | update | delete } ), ... ]
 SELECT [ ALL | DISTINCT [ ON ( expression, ... ) ] ] { * | table.* | expression [ [ AS ] name ] }, ...
     [ FROM { table [ [ AS ] alias [ ( column, ... ) ] ] | [ LATERAL ] ( query ) [ AS ] alias [ ( column, ... ) ]
              | function ( ... ) [ WITH ORDINALITY ] [ [ AS ] alias [ ( column, ... ) ] ]
@@ -96,7 +97,9 @@ SELECT [ ALL | DISTINCT [ ON ( expression, ... ) ] ] { * | table.* | expression 
     [ ORDER BY { expression | position | name } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... ]
     [ LIMIT { count | ALL } ] [ OFFSET start [ ROWS ] ] [ FETCH { FIRST | NEXT } [ count ] ROWS { ONLY | WITH TIES } ]
     [ FOR { UPDATE | NO KEY UPDATE | SHARE | KEY SHARE } [ OF table, ... ] [ NOWAIT | SKIP LOCKED ] ] ...",
-        "Computes rows. Subqueries may stand wherever an expression or a table may, correlated or not. FOR UPDATE and \
+        "Computes rows. Subqueries may stand wherever an expression or a table may, correlated or not. INSERT, UPDATE and \
+         DELETE in the WITH of a statement run once and to their end, read or not; no part of the statement sees what another \
+         one changes but by its RETURNING, and a row that one part has changed the others leave alone. FOR UPDATE and \
          the like lock the rows of tables to the end of the transaction; LIMIT counts rows that could be locked, and a row \
          that changed meanwhile is asked again whether it qualifies.",
         "SELECT name, extract(year FROM born) AS year FROM people WHERE born IS NOT NULL ORDER BY name LIMIT 10",
@@ -144,7 +147,7 @@ SELECT [ ALL | DISTINCT [ ON ( expression, ... ) ] ] { * | table.* | expression 
     works(
         "COPY",
         "COPY table [ ( column, ... ) ] FROM { 'file' | STDIN } [ [ WITH ] ( option, ... ) ] [ WHERE condition ]
-COPY { table [ ( column, ... ) ] | ( query ) } TO { 'file' | STDOUT } [ [ WITH ] ( option, ... ) ]
+COPY { table [ ( column, ... ) ] | ( query | insert | update | delete ) } TO { 'file' | STDOUT } [ [ WITH ] ( option, ... ) ]
 
 option: FORMAT { text | csv }, DELIMITER 'c', NULL 'text', HEADER [ boolean | MATCH ], QUOTE 'c', ESCAPE 'c',
     FORCE_QUOTE { ( column, ... ) | * }, FORCE_NOT_NULL ( column, ... ), FORCE_NULL ( column, ... )",

@@ -66,6 +66,8 @@ pub(super) struct Binder<'b> {
     pub(super) working_scans: usize,
     /// Whether parameters may not be used: in what is stored, and in COPY.
     pub(super) parameters_refused: bool,
+    /// Whether the statement's own WITH is behind: those that follow stand inside of it.
+    pub(super) is_inside: bool,
     /// The INTO that makes the statement a CREATE TABLE AS.
     pub(super) into_allowed: Option<Span>,
     /// What the query at hand locks; `None`: nothing.
@@ -94,6 +96,7 @@ impl<'b> Binder<'b> {
             recursion: RecursionPlace::Allowed,
             working_scans: 0,
             parameters_refused: false,
+            is_inside: false,
             into_allowed: None,
             locks: None,
             inherited_lock: None,

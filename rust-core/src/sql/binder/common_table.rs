@@ -1,9 +1,10 @@
-//! WITH: queries with a name, and those that refer to themselves.
+//! WITH: queries and data changes with a name, and queries that refer to themselves.
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::query::{CommonTable, Query, QueryBody, SetOperations, SetOperator, With};
 use crate::sql::ast::{Name, Statement};
 use crate::sql::binder::binder::Binder;
+use crate::sql::binder::control::unsupported_statement;
 use crate::sql::binder::query::{BoundQuery, Untyped};
 use crate::sql::binder::scope::ScopeRelation;
 use crate::sql::plan::expression::OutputColumn;
@@ -24,6 +25,10 @@ enum CommonState {
     Working { id: CommonTableId, columns: Vec<OutputColumn>, scans: usize },
     /// It must not be referred to yet.
     Refused(&'static str),
+    /// A data change of WITH RECURSIVE is being bound, whose name stands here: it must not refer to itself.
+    Changing(usize),
+    /// A data change without RETURNING: there is nothing to read.
+    Silent,
     /// What stands around a recursive union is being bound.
     Around,
     /// Stands further down in a WITH RECURSIVE.
@@ -56,6 +61,8 @@ impl RecursionPlace {
 pub(super) struct Definitions {
     /// How many names were in force before.
     first: usize,
+    /// Whether it is the statement's own WITH, which may change rows.
+    is_top: bool,
     /// Each after those that it uses.
     list: Vec<Definition>,
 }
@@ -67,8 +74,20 @@ struct Definition {
     id: CommonTableId,
     name: String,
     materialized: Option<bool>,
+    /// It changes rows, so it runs whether it is read or not.
+    changes: bool,
     plan: Box<LogicalPlan>,
 }
+
+impl Definitions {
+    /// Whether some of them change rows.
+    pub(super) fn change_rows(&self) -> bool {
+        self.list.iter().any(|definition| definition.changes)
+    }
+}
+
+/// What a data change of WITH counts towards the nesting of a statement.
+const CHANGE_DEPTH: usize = 16;
 
 const NOT_IN_FIRST_TERM: &str = "must not appear within its non-recursive term";
 const NO_UNION: &str = "does not have the form non-recursive-term UNION [ALL] recursive-term";
@@ -76,7 +95,8 @@ const NO_UNION: &str = "does not have the form non-recursive-term UNION [ALL] re
 impl Binder<'_> {
     /// Binds the queries of WITH and puts their names in force until [`Binder::finish_with`].
     pub(super) fn bind_with(&mut self, with: Option<&With<'_>>) -> Result<Definitions> {
-        let mut definitions = Definitions { first: self.common_tables.len(), list: Vec::new() };
+        let is_top = !std::mem::replace(&mut self.is_inside, true);
+        let mut definitions = Definitions { first: self.common_tables.len(), is_top, list: Vec::new() };
         let Some(with) = with else { return Ok(definitions) };
         for (index, table) in with.tables.iter().enumerate() {
             if with.tables[..index].iter().any(|other| other.name.text == table.name.text) {
@@ -87,8 +107,7 @@ impl Binder<'_> {
         if !with.recursive {
             for table in with.tables {
                 let entry = self.common_tables.len();
-                let (definition, columns) = self.bind_common_table(table, false, entry)?;
-                let state = CommonState::Ready { id: definition.id, columns, scans: 0 };
+                let (definition, state) = self.bind_common_table(table, (false, is_top), entry)?;
                 self.common_tables.push(CommonEntry { name: definition.name.clone(), state });
                 definitions.list.push(definition);
             }
@@ -118,9 +137,8 @@ impl Binder<'_> {
         self.enter(1, table.span.position())?;
         while matches!(self.common_tables[first + index].state, CommonState::Later) {
             let mark = self.mark();
-            let error = match self.bind_common_table(table, true, first + index) {
-                Ok((definition, columns)) => {
-                    let state = CommonState::Ready { id: definition.id, columns, scans: 0 };
+            let error = match self.bind_common_table(table, (true, definitions.is_top), first + index) {
+                Ok((definition, state)) => {
                     self.common_tables[first + index].state = state;
                     definitions.list.push(definition);
                     break;
@@ -157,8 +175,8 @@ impl Binder<'_> {
                 self.common_tables[definition.entry].state,
                 CommonState::Ready { scans, .. } if scans > 0
             );
-            // What nobody reads is not run, as in PostgreSQL.
-            if is_used {
+            // A query that nobody reads is not run, as in PostgreSQL; a data change is.
+            if is_used || definition.changes {
                 let Definition { id, name, materialized, plan: definition, .. } = definition;
                 plan = Box::new(LogicalPlan::With { id, name, materialized, definition, input: plan });
             }
@@ -171,27 +189,64 @@ impl Binder<'_> {
     fn bind_common_table(
         &mut self,
         table: &CommonTable<'_>,
-        recursive: bool,
+        (recursive, is_top): (bool, bool),
         entry: usize,
-    ) -> Result<(Definition, Vec<OutputColumn>)> {
-        let Statement::Query(query) = table.statement else {
-            return Err(Error::not_supported("a data change in WITH").at(table.span.position()));
+    ) -> Result<(Definition, CommonState)> {
+        let bound = match table.statement {
+            Statement::Query(query) if recursive => self.bind_recursive(table, query, entry),
+            Statement::Query(query) => self.bind_query(query, Untyped::BecomesText),
+            _ => self.bind_change(table, (recursive, is_top), entry),
         };
-        let bound = if recursive {
-            self.bind_recursive(table, query, entry)?
-        } else {
-            self.bind_query(query, Untyped::BecomesText)?
-        };
-        let mut columns = bound.columns;
+        self.define(table, entry, bound)
+    }
+
+    /// What a query or a data change of WITH defines.
+    #[inline(never)]
+    fn define(
+        &mut self,
+        table: &CommonTable<'_>,
+        entry: usize,
+        bound: Result<BoundQuery>,
+    ) -> Result<(Definition, CommonState)> {
+        let BoundQuery { plan, mut columns, .. } = bound?;
+        let changes = !matches!(table.statement, Statement::Query(_));
         name_columns(&mut columns, table)?;
-        let definition = Definition {
-            entry,
-            id: self.new_common_table_id(),
-            name: table.name.text.to_owned(),
-            materialized: table.materialized,
-            plan: bound.plan,
+        let id = self.new_common_table_id();
+        let state = match changes && columns.is_empty() {
+            true => CommonState::Silent,
+            false => CommonState::Ready { id, columns, scans: 0 },
         };
-        Ok((definition, columns))
+        let (name, materialized) = (table.name.text.to_owned(), table.materialized);
+        Ok((Definition { entry, id, name, materialized, changes, plan }, state))
+    }
+
+    /// INSERT, UPDATE or DELETE as a part of WITH: what is outside of it is no part of it.
+    #[inline(never)]
+    fn bind_change(
+        &mut self,
+        table: &CommonTable<'_>,
+        (recursive, is_top): (bool, bool),
+        entry: usize,
+    ) -> Result<BoundQuery> {
+        if recursive {
+            self.common_tables[entry].state = CommonState::Changing(table.name.position());
+        }
+        self.enter(CHANGE_DEPTH, table.span.position())?;
+        let place = std::mem::replace(&mut self.recursion, RecursionPlace::Allowed);
+        let (scans, names) = (self.working_scans, self.range_names.len());
+        let plan = match self.bind_planned(&table.statement)? {
+            Some((plan, _)) => plan,
+            None => return Err(unsupported_statement(&table.statement)),
+        };
+        self.range_names.truncate(names);
+        (self.recursion, self.working_scans) = (place, scans);
+        self.leave(CHANGE_DEPTH);
+        if !is_top {
+            let message = "WITH clause containing a data-modifying statement must be at the top level";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(table.name.position()));
+        }
+        let columns = plan.output_columns();
+        Ok(BoundQuery { plan: Box::new(plan), columns, positions: Vec::new() })
     }
 
     fn bind_recursive(
@@ -330,6 +385,15 @@ impl Binder<'_> {
                 *scans += 1;
                 self.working_scans += 1;
                 (*id, columns.clone())
+            }
+            CommonState::Changing(position) => {
+                let message =
+                    format!("recursive query \"{}\" must not contain data-modifying statements", name.text);
+                return Err(Error::new(SqlState::INVALID_RECURSION, message).at(*position));
+            }
+            CommonState::Silent => {
+                let message = format!("WITH query \"{}\" does not have a RETURNING clause", name.text);
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(name.position()));
             }
             CommonState::Refused(NO_UNION) => {
                 let message = format!("recursive query \"{}\" {NO_UNION}", name.text);

@@ -8,6 +8,7 @@ use crate::sql::ast::expression::Literal;
 use crate::sql::ast::{Name, ObjectName, Statement};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{BoundStatement, CopyFile, CopyFormat, CopyHeader, CopyStatement};
+use crate::sql::binder::control::unsupported_statement;
 use crate::sql::binder::explain::{boolean, word};
 use crate::sql::binder::from::table_relation;
 use crate::sql::binder::query::Untyped;
@@ -54,8 +55,16 @@ impl Binder<'_> {
                 let bound = self.bind_query(query, Untyped::BecomesText)?;
                 (*bound.plan, bound.columns, query.span.position())
             }
-            (CopySource::Statement(_), _) => {
-                return Err(Error::not_supported("COPY of a data change").at(start));
+            (CopySource::Statement(statement), _) => {
+                let Some((plan, _)) = self.bind_planned(statement)? else {
+                    return Err(unsupported_statement(statement));
+                };
+                let columns = plan.output_columns();
+                if columns.is_empty() {
+                    let message = "COPY query must have a RETURNING clause";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+                }
+                (plan, columns, start)
             }
         };
         let format = read_format(copy, &columns)?;

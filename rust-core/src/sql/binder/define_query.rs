@@ -41,6 +41,10 @@ impl Binder<'_> {
         let schema = self.creation_schema(&create.name)?;
         self.parameters_refused = true;
         let bound = self.bind_query(create.query, Untyped::BecomesText)?;
+        if bound.plan.changes_rows() {
+            let message = "views must not contain data-modifying statements in WITH";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         let names = column_names(
             &bound.columns,
             create.columns,

@@ -52,9 +52,10 @@ impl Binder<'_> {
             Some(clause) => Some(Box::new(self.bind_on_conflict(&table, insert.alias, clause)?)),
             None => None,
         };
-        // DO UPDATE may read what WITH defines.
+        // DO UPDATE and RETURNING may read what WITH defines, and what changes rows stands around everything.
         let updates = conflict.as_ref().is_some_and(|conflict| conflict.update.is_some());
-        let (definitions, input) = match updates {
+        let is_around = updates || !insert.returning.is_empty() || definitions.change_rows();
+        let (definitions, input) = match is_around {
             true => (Some(definitions), input),
             false => (None, self.finish_with(definitions, input)),
         };
@@ -318,7 +319,6 @@ impl Binder<'_> {
         for (_, value) in &mut assignments {
             input = self.join_subqueries(input, value)?;
         }
-        let input = self.finish_with(definitions, input);
         let start = update.span.position();
         let new_columns = self.table_columns(&table);
         let checks = self.bind_checks(&table, &new_columns, start)?;
@@ -330,7 +330,7 @@ impl Binder<'_> {
         let computed = self.bind_computed(&table, start)?;
         let changed = RowChange::Changed(assignments.iter().map(|(column, _)| *column).collect());
         let references = self.bind_references(&table, &[changed], start)?;
-        Ok(LogicalPlan::Update {
+        let plan = LogicalPlan::Update {
             table,
             input,
             old_columns,
@@ -342,7 +342,8 @@ impl Binder<'_> {
             returning,
             computed,
             references,
-        })
+        };
+        Ok(*self.finish_with(definitions, Box::new(plan)))
     }
 
     pub(super) fn bind_delete(&mut self, delete: &Delete<'_>) -> Result<LogicalPlan> {
@@ -350,21 +351,22 @@ impl Binder<'_> {
         let change =
             self.bind_changed_rows(&delete.table, "delete from", delete.using, delete.filter.as_ref())?;
         let ChangedRows { table, old_columns, row_id, input, items } = change;
-        let input = self.finish_with(definitions, input);
         let returning = self.bind_returning(delete.returning, items)?;
         let position = delete.span.position();
         let computed = self.bind_computed(&table, position)?;
         let references = self.bind_references(&table, &[RowChange::Removed], position)?;
-        Ok(LogicalPlan::Delete {
+        let recheck = Recheck::default();
+        let plan = LogicalPlan::Delete {
             table,
             input,
             old_columns,
             row_id,
-            recheck: Recheck::default(),
+            recheck,
             returning,
             computed,
             references,
-        })
+        };
+        Ok(*self.finish_with(definitions, Box::new(plan)))
     }
 
     /// A table that others refer to is emptied with them: they are listed too, or CASCADE adds them.

@@ -39,7 +39,13 @@ impl Binder<'_> {
     pub(super) fn bind_query(&mut self, query: &Query<'_>, untyped: Untyped) -> Result<BoundQuery> {
         self.enter(QUERY_DEPTH, query.span.position())?;
         let inherited = self.inherited_lock.take();
+        // The WITH of a statement in parentheses is the statement's own.
+        let is_only_around = query.with.is_none() && matches!(query.body, QueryBody::Query(_));
+        let is_inside = self.is_inside;
         let definitions = self.bind_with(query.with)?;
+        if is_only_around {
+            self.is_inside = is_inside;
+        }
         self.inherited_lock = inherited;
         let bound = self.with_locks_of(query, |binder| match &query.body {
             QueryBody::Select(select) => binder.bind_select(select, query, untyped),

@@ -2,10 +2,11 @@
 //!
 //! The way along left and only inputs is a loop, so that the stack grows with bushy plans alone.
 
+use crate::common::ids::ObjectId;
 use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::executor::ExecutionContext;
-use crate::sql::executor::common_table::{CommonScan, RecursiveUnion, SharedRows, With};
+use crate::sql::executor::common_table::{CommonScan, DefinitionUse, RecursiveUnion, SharedRows, With};
 use crate::sql::executor::initial::InitialPlans;
 use crate::sql::executor::instrument::{self, Observer};
 use crate::sql::executor::join::apply::Apply;
@@ -22,7 +23,7 @@ use crate::sql::executor::set_operation::{Append, DistinctOn, SetOperation};
 use crate::sql::executor::stage::Stage;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::CommonTableId;
-use crate::sql::plan::physical::{Operator, PhysicalAggregate, PhysicalJoinKind, PhysicalNode};
+use crate::sql::plan::physical::{Operator, PhysicalAggregate, PhysicalJoinKind, PhysicalNode, PhysicalPlan};
 use hashbrown::HashMap;
 use std::sync::atomic::AtomicU64;
 
@@ -40,6 +41,8 @@ pub(super) struct Assembler {
     /// The first parameter that is not the user's.
     first_run_time: usize,
     common: HashMap<CommonTableId, Arc<Mutex<SharedRows>>>,
+    /// Where common tables change rows too: the tables that may lose rows or keys.
+    losing: Option<Arc<[ObjectId]>>,
     depth: usize,
 }
 
@@ -104,9 +107,21 @@ impl Assembler {
     pub(super) fn new(
         affected: Arc<AtomicU64>,
         observer: Option<Arc<Observer>>,
-        first_run_time: usize,
+        plan: &PhysicalPlan,
     ) -> Assembler {
-        Assembler { affected, observer, first_run_time, common: HashMap::new(), depth: 0 }
+        let losing = plan.changes_in_with.then(|| {
+            let mut losing = Vec::new();
+            note_losing(&plan.root, &mut losing);
+            losing.into()
+        });
+        Assembler {
+            affected,
+            observer,
+            first_run_time: plan.parameters.len(),
+            common: HashMap::new(),
+            losing,
+            depth: 0,
+        }
     }
 
     fn source(&self, node: &NodeRef, source: Box<dyn Source>) -> Pipeline {
@@ -182,7 +197,8 @@ impl Assembler {
             Operator::Limit { .. } => Box::new(Limit::new(node.clone())),
             Operator::DistinctOn { .. } => Box::new(DistinctOn::new(node.clone(), context)),
             Operator::LockRows { .. } => {
-                Box::new(LockRows::new(node.clone(), self.rechecker(&node, context)?))
+                let rechecker = self.rechecker(&node, context)?;
+                Box::new(LockRows::new(node.clone(), rechecker, self.losing.is_some()))
             }
             Operator::HashJoin { .. } | Operator::NestedLoopJoin { .. } => {
                 let right = self.right(&node, wanted, context)?;
@@ -203,7 +219,8 @@ impl Assembler {
                 Box::new(SetOperation::new(&node, right, context))
             }
             operator => {
-                let mut stage = Stage::new(node.clone(), pipeline, Arc::clone(&self.affected));
+                let affected = Arc::clone(&self.affected);
+                let mut stage = Stage::new(node.clone(), pipeline, affected, self.losing.clone());
                 if matches!(operator, Operator::Insert { conflict: Some(conflict), .. } if conflict.plan().is_some())
                 {
                     stage.set_conflict_values(self.pipeline(node.child(1), None, context)?);
@@ -258,13 +275,22 @@ impl Assembler {
                 Box::new(InitialPlans::new(node.clone(), plans, input))
             }
             Operator::With { id, definition, .. } => {
-                let definition_is_stable = self.is_stable(definition);
+                let use_of_definition = if self.losing.is_some() && changes_rows(definition) {
+                    DefinitionUse::ToItsEnd
+                } else if self.is_stable(definition) {
+                    DefinitionUse::Once
+                } else {
+                    DefinitionUse::EachTime
+                };
                 let table = SharedRows::new(context);
-                let definition = self.pipeline(node.child(0), None, context)?;
-                table.lock().set_definition(definition);
+                // Rows that it changes are not those that the statement counts.
+                let affected = std::mem::take(&mut self.affected);
+                let definition = self.pipeline(node.child(0), None, context);
+                self.affected = affected;
+                table.lock().set_definition(definition?);
                 self.common.insert(*id, Arc::clone(&table));
                 let input = self.pipeline(node.child(1), wanted, context)?;
-                Box::new(With::new(table, input, definition_is_stable))
+                Box::new(With::new(table, input, use_of_definition))
             }
             Operator::RecursiveUnion { id, all, .. } => {
                 let working = SharedRows::new(context);
@@ -304,6 +330,28 @@ fn has_left_input(operator: &Operator) -> bool {
             | Operator::Update { .. }
             | Operator::Delete { .. }
     )
+}
+
+/// Notes the tables that may lose rows or keys by the plan under `node`.
+fn note_losing(node: &PhysicalNode, losing: &mut Vec<ObjectId>) {
+    match &node.operator {
+        Operator::Insert { conflict: None, .. } => {}
+        Operator::Insert { table, references, .. }
+        | Operator::Update { table, references, .. }
+        | Operator::Delete { table, references, .. } => {
+            losing.push(table.id);
+            let reached = references.iter().flat_map(|references| &references.tables);
+            losing.extend(reached.filter(|reached| reached.is_changed).map(|reached| reached.table.id));
+        }
+        _ => {}
+    }
+    node.inputs().into_iter().for_each(|input| note_losing(input, losing));
+}
+
+/// Whether something in the plan under `node` changes rows of tables.
+fn changes_rows(node: &PhysicalNode) -> bool {
+    matches!(node.operator, Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. })
+        || node.inputs().into_iter().any(changes_rows)
 }
 
 /// Whether rows of a table may come out of the node more than once each.

@@ -1,5 +1,5 @@
 //! Common tables: computed as far as they are read, kept while what reads them runs; and recursive unions, whose
-//! working table is read in the same way.
+//! working table is read in the same way. Those that change rows run to their end once what reads them has.
 
 use crate::batch::batch::{Batch, Selection};
 use crate::batch::column::Column;
@@ -47,6 +47,15 @@ impl SharedRows {
         Ok(self.batches.get(number).cloned())
     }
 
+    /// Computes what nobody has read, and keeps none of it.
+    fn complete(&mut self, context: &mut ExecutionContext<'_>) -> Result<()> {
+        let Some(definition) = &mut self.definition else { return Ok(()) };
+        while !self.at_end {
+            self.at_end = definition.next(context)?.is_none();
+        }
+        Ok(())
+    }
+
     fn restart(&mut self) {
         self.batches.clear();
         self.at_end = false;
@@ -62,19 +71,37 @@ impl SharedRows {
 pub(super) struct With {
     table: Arc<Mutex<SharedRows>>,
     input: Pipeline,
-    /// The definition gives the same rows each time.
-    is_stable: bool,
+    use_of_definition: DefinitionUse,
+}
+
+/// When the definition of a common table runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum DefinitionUse {
+    /// Once, as far as it is read: it gives the same rows each time.
+    Once,
+    /// As far as it is read, and again after a restart.
+    EachTime,
+    /// Once, to its end, read or not: it changes rows.
+    ToItsEnd,
 }
 
 impl With {
-    pub(super) fn new(table: Arc<Mutex<SharedRows>>, input: Pipeline, is_stable: bool) -> With {
-        With { table, input, is_stable }
+    pub(super) fn new(
+        table: Arc<Mutex<SharedRows>>,
+        input: Pipeline,
+        use_of_definition: DefinitionUse,
+    ) -> With {
+        With { table, input, use_of_definition }
     }
 }
 
 impl Source for With {
     fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
-        self.input.next(context)
+        let batch = self.input.next(context)?;
+        if batch.is_none() && self.use_of_definition == DefinitionUse::ToItsEnd {
+            self.table.lock().complete(context)?;
+        }
+        Ok(batch)
     }
 
     fn expect(&mut self, rows: Option<u64>) {
@@ -82,7 +109,7 @@ impl Source for With {
     }
 
     fn restart(&mut self) {
-        if !self.is_stable {
+        if self.use_of_definition == DefinitionUse::EachTime {
             self.table.lock().restart();
         }
         self.input.restart();

@@ -5,6 +5,7 @@ use crate::common::sync::Arc;
 use crate::error::Result;
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::assemble::Assembler;
+use crate::sql::executor::constraint;
 use crate::sql::executor::instrument::{NodeStatistics, Observer};
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::Pipeline;
@@ -23,6 +24,8 @@ pub struct Execution {
     parameter_count: usize,
     /// Rows changed, for a data change.
     affected: Option<Arc<AtomicU64>>,
+    /// Common tables change rows too: what waits for the statement's end is done when all of them are complete.
+    ends_statement: bool,
     observer: Option<Arc<Observer>>,
     statistics: Vec<NodeStatistics>,
     finished: bool,
@@ -55,7 +58,7 @@ fn assemble(
     context: &mut ExecutionContext<'_>,
 ) -> Result<Execution> {
     let affected = Arc::new(AtomicU64::new(0));
-    let mut assembler = Assembler::new(Arc::clone(&affected), observer.clone(), plan.parameters.len());
+    let mut assembler = Assembler::new(Arc::clone(&affected), observer.clone(), &plan);
     let pipeline = assembler.pipeline(NodeRef::root(Arc::clone(&plan)), None, context)?;
     Ok(Execution {
         pipeline,
@@ -63,6 +66,7 @@ fn assemble(
         run_time_parameters: plan.run_time_parameters.len(),
         parameter_count: plan.parameters.len() + plan.run_time_parameters.len(),
         affected: (plan.kind != StatementKind::Select).then_some(affected),
+        ends_statement: plan.changes_in_with,
         observer,
         statistics: Vec::new(),
         finished: false,
@@ -71,14 +75,14 @@ fn assemble(
 
 impl Execution {
     /// The next batch of the result, never an empty one; `None` at the end. A data change is complete when the
-    /// first call returns.
+    /// first call returns; with others in WITH, at the end.
     /// # Errors
     /// Whatever the statement raises; the execution is then over and its effects are the caller's to undo.
     pub fn next(&mut self, context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
         if self.finished {
             return Ok(None);
         }
-        let result = if self.run_time_parameters == 0 {
+        let mut result = if self.run_time_parameters == 0 {
             self.pipeline.next(context)
         } else {
             if self.parameters.is_empty() {
@@ -88,6 +92,9 @@ impl Execution {
             self.pipeline.next(&mut context.with_parameters(&self.parameters))
         };
         self.finished = !matches!(result, Ok(Some(_)));
+        if self.ends_statement && matches!(result, Ok(None)) {
+            result = constraint::end_statement(None, context).map(|()| None);
+        }
         if let Some(observer) = &self.observer {
             observer.statistics(&mut self.statistics);
         }

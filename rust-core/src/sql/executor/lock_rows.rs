@@ -120,11 +120,13 @@ pub(super) struct LockRows {
     /// Rows that are still wanted; `None`: all.
     wanted: Option<u64>,
     one_by_one: bool,
+    /// Common tables of the statement change rows: those are left out, as in PostgreSQL.
+    changes_in_with: bool,
     seen: usize,
 }
 
 impl LockRows {
-    pub(super) fn new(node: NodeRef, rechecker: Rechecker) -> LockRows {
+    pub(super) fn new(node: NodeRef, rechecker: Rechecker, changes_in_with: bool) -> LockRows {
         let types = output_types(node.node()).into_iter().map(SqlType::plain).collect();
         LockRows {
             node,
@@ -136,6 +138,7 @@ impl LockRows {
             changed: None,
             wanted: None,
             one_by_one: false,
+            changes_in_with,
             seen: 0,
         }
     }
@@ -153,7 +156,16 @@ impl LockRows {
         }
         let mut changed: SmallVec<[(usize, RowId); 2]> = SmallVec::new();
         for (target, table) in targets.iter().zip(&self.tables) {
-            match lock_one(target, table, batch.columns[target.row_id].datum(number), context)? {
+            let id = batch.columns[target.row_id].datum(number);
+            let outcome = lock_one(target, table, id, context)?;
+            let now = if let RowOutcome::Changed(id) = outcome { Some(id) } else { scan::row_id(id)? };
+            if self.changes_in_with
+                && let Some(now) = now
+                && table.is_written_by_command(context.transaction, now)?
+            {
+                return Ok(RowOutcome::Skip);
+            }
+            match outcome {
                 RowOutcome::Unchanged => {}
                 RowOutcome::Changed(id) => changed.push((target.row_id, id)),
                 RowOutcome::Skip => return Ok(RowOutcome::Skip),

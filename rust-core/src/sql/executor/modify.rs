@@ -5,7 +5,7 @@ use crate::batch::batch::{Batch, Selection};
 use crate::batch::builder::ColumnBuilder;
 use crate::batch::column::Column;
 use crate::catalog::table_definition::{Deferral, TableDefinition};
-use crate::common::ids::RowId;
+use crate::common::ids::{ObjectId, RowId};
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
@@ -138,7 +138,7 @@ impl Target {
     /// To be called when the statement has changed all its rows: what waited for that is done or looked at.
     #[inline]
     pub(super) fn end_statement(&self, context: &mut ExecutionContext<'_>) -> Result<()> {
-        if context.pending.is_settled() { Ok(()) } else { constraint::end_statement(self, context) }
+        if context.pending.is_settled() { Ok(()) } else { constraint::end_statement(Some(self), context) }
     }
 
     /// Writes the keys that waited.
@@ -518,6 +518,8 @@ pub(super) struct Modify {
     /// Rows changed so far, where the source may give one again.
     changed: Option<HashSet<RowId>>,
     changed_memory: Reservation,
+    /// Other parts of the statement change rows too, under the same command number.
+    shares_command: bool,
     /// For ON CONFLICT.
     pub(super) conflict: ConflictScratch,
 }
@@ -547,8 +549,19 @@ impl Modify {
             rows_seen: 0,
             changed: repeats.then(HashSet::new),
             changed_memory: context.memory.reservation(),
+            shares_command: false,
             conflict: ConflictScratch::new(conflict_values),
         })
+    }
+
+    /// Tells it that other parts of the statement change rows too: what one of them has changed is left alone, and what
+    /// waits for the end of the statement waits for all of them. `losing`: tables that may lose rows or keys meanwhile.
+    pub(super) fn share_command(&mut self, losing: &Arc<[ObjectId]>) {
+        self.shares_command = true;
+        if let Some(reached) = &mut self.target.reached {
+            reached.set_losing(losing);
+        }
+        self.loading = Loading::Off;
     }
 
     /// Locks a row of a batch. Where it changed and still qualifies: the whole row of the batch, with what it is now.
@@ -559,7 +572,14 @@ impl Modify {
         (batch, row): (&Batch, usize),
         context: &mut ExecutionContext<'_>,
     ) -> Result<Locked> {
-        let (id, mut newest) = match self.target.lock(id, mode, context)? {
+        let locked = self.target.lock(id, mode, context)?;
+        if self.shares_command {
+            let id = if let Locked::Changed(id, _) = &locked { *id } else { id };
+            if self.target.table.is_written_by_command(context.transaction, id)? {
+                return Ok(Locked::Skip);
+            }
+        }
+        let (id, mut newest) = match locked {
             Locked::Changed(id, newest) => (id, newest),
             other => return Ok(other),
         };
@@ -952,7 +972,11 @@ impl Sink for Modify {
     fn finish(mut self: Box<Self>, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
         self.end_waiting(false, context)?;
         self.end_load(context)?;
-        self.target.end_statement(context)?;
+        if self.shares_command {
+            self.target.settle(context)?;
+        } else {
+            self.target.end_statement(context)?;
+        }
         Ok(Box::new(Returned { batches: self.returned, memory: self.memory }))
     }
 }
@@ -973,6 +997,11 @@ impl Source for Returned {
     }
 
     fn next(&mut self, _context: &mut ExecutionContext<'_>) -> Result<Option<Batch>> {
-        Ok(self.batches.pop_front())
+        let batch = self.batches.pop_front();
+        if let Some(batch) = &batch {
+            // Whoever keeps it charges it; giving back never fails.
+            let _ = self.memory.resize(self.memory.bytes().saturating_sub(batch.memory_bytes()));
+        }
+        Ok(batch)
     }
 }

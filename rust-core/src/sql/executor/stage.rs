@@ -1,6 +1,7 @@
 //! A breaker as a source: it first runs the pipeline before it into its sink.
 
 use crate::batch::batch::Batch;
+use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sql::executor::ExecutionContext;
@@ -26,13 +27,29 @@ pub(super) struct Stage {
     output: Option<Box<dyn Source>>,
     /// The query that an ON CONFLICT DO UPDATE runs for each conflict.
     conflict_values: Option<Pipeline>,
+    /// Where common tables change rows too: the tables that may lose rows or keys.
+    losing: Option<Arc<[ObjectId]>>,
     /// Bytes held by the sink when all input was there.
     sink_bytes: usize,
 }
 
 impl Stage {
-    pub(super) fn new(node: NodeRef, input: Pipeline, affected: Arc<AtomicU64>) -> Stage {
-        Stage { node, input, affected, rechecker: None, output: None, conflict_values: None, sink_bytes: 0 }
+    pub(super) fn new(
+        node: NodeRef,
+        input: Pipeline,
+        affected: Arc<AtomicU64>,
+        losing: Option<Arc<[ObjectId]>>,
+    ) -> Stage {
+        Stage {
+            node,
+            input,
+            affected,
+            rechecker: None,
+            output: None,
+            conflict_values: None,
+            losing,
+            sink_bytes: 0,
+        }
     }
 
     /// Gives it the query that an ON CONFLICT DO UPDATE runs for each conflict.
@@ -53,13 +70,12 @@ impl Stage {
             Operator::TopN { .. } => Box::new(TopN::new(node, context)?),
             Operator::Insert { .. } | Operator::Update { .. } | Operator::Delete { .. } => {
                 let values = self.conflict_values.take();
-                Box::new(Modify::new(
-                    node,
-                    Arc::clone(&self.affected),
-                    values,
-                    self.rechecker.take(),
-                    context,
-                )?)
+                let affected = Arc::clone(&self.affected);
+                let mut modify = Modify::new(node, affected, values, self.rechecker.take(), context)?;
+                if let Some(losing) = &self.losing {
+                    modify.share_command(losing);
+                }
+                Box::new(modify)
             }
             _ => return Err(Error::internal("an operator that takes no whole input")),
         })
@@ -67,6 +83,17 @@ impl Stage {
 
     #[inline(never)]
     fn run(&mut self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
+        if self.losing.is_none() {
+            return self.run_input(context);
+        }
+        // It may run in the middle of another change, whose keys wait.
+        let waiting = std::mem::take(&mut context.pending.keys);
+        let output = self.run_input(context)?;
+        context.pending.keys = waiting;
+        Ok(output)
+    }
+
+    fn run_input(&mut self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
         let mut sink = self.sink(context)?;
         self.input.drain_into(sink.as_mut(), context)?;
         self.sink_bytes = sink.memory_bytes();

@@ -259,7 +259,9 @@ pub enum LogicalPlan {
         /// The columns.
         columns: Vec<OutputColumn>,
     },
-    /// A common table: `definition` is computed at most once, `input` reads it with any number of `CommonScan`s.
+    /// A common table: `definition` is computed at most once, `input` reads it with any number of `CommonScan`s. One
+    /// that changes rows runs exactly once and to its end, read or not; it stands at the root or below nothing but
+    /// others of the kind, `Initial` and the data change of CREATE TABLE AS.
     With {
         /// Its number in the statement.
         id: CommonTableId,
@@ -573,6 +575,19 @@ impl LogicalPlan {
             LogicalPlan::RecursiveUnion { initial, recursive, .. } => vec![initial, recursive],
             LogicalPlan::Append { inputs, .. } => inputs.iter_mut().collect(),
         }
+    }
+
+    /// Whether something in it changes rows of tables.
+    pub fn changes_rows(&self) -> bool {
+        let mut waiting = vec![self];
+        while let Some(plan) = waiting.pop() {
+            if let LogicalPlan::Insert { .. } | LogicalPlan::Update { .. } | LogicalPlan::Delete { .. } = plan
+            {
+                return true;
+            }
+            waiting.extend(plan.inputs());
+        }
+        false
     }
 
     /// Calls `visit` with each expression of this node alone (also checks and RETURNING): not of its inputs, not of

@@ -27,6 +27,8 @@ pub struct PhysicalPlan {
     pub short_path: bool,
     /// What the statement does, for its tag.
     pub kind: StatementKind,
+    /// Whether common tables change rows, beside what the statement itself does: all of it is one command.
+    pub changes_in_with: bool,
 }
 
 /// What a planned statement does.
@@ -643,6 +645,16 @@ impl PhysicalNode {
     /// before they were locked.
     pub fn recheck_plan(&self) -> Option<&PhysicalNode> {
         match &self.operator {
+            Operator::LockRows { recheck: PhysicalRecheck::Plan { plan, .. }, .. }
+            | Operator::Update { recheck: PhysicalRecheck::Plan { plan, .. }, .. }
+            | Operator::Delete { recheck: PhysicalRecheck::Plan { plan, .. }, .. } => Some(plan),
+            _ => None,
+        }
+    }
+
+    /// [`PhysicalNode::recheck_plan`] for changing it.
+    pub fn recheck_plan_mut(&mut self) -> Option<&mut PhysicalNode> {
+        match &mut self.operator {
             Operator::LockRows { recheck: PhysicalRecheck::Plan { plan, .. }, .. }
             | Operator::Update { recheck: PhysicalRecheck::Plan { plan, .. }, .. }
             | Operator::Delete { recheck: PhysicalRecheck::Plan { plan, .. }, .. } => Some(plan),

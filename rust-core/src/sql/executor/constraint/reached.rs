@@ -10,7 +10,7 @@
 //! Sources: the referential actions of SQL; order and answers are PostgreSQL's.
 
 use crate::catalog::table_definition::{ForeignKeyMatching, ReferentialAction};
-use crate::common::ids::RowId;
+use crate::common::ids::{ObjectId, RowId};
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::evaluate::context::EvaluationContext;
@@ -35,6 +35,8 @@ const CHILDREN_AT_ONCE: usize = 16;
 pub(in crate::sql::executor) struct Reached {
     plan: Arc<References>,
     tables: Box<[OnceCell<Target>]>,
+    /// Tables that other parts of the statement may take rows or keys from: whether a key is there is known at its end.
+    losing: Arc<[ObjectId]>,
 }
 
 /// A key of a row by its columns; `None`: a NULL is among them.
@@ -77,7 +79,13 @@ fn is_same(left: DatumRef<'_>, right: DatumRef<'_>) -> bool {
 
 impl Reached {
     pub(in crate::sql::executor) fn new(plan: &Arc<References>) -> Reached {
-        Reached { plan: Arc::clone(plan), tables: plan.tables.iter().map(|_| OnceCell::new()).collect() }
+        let tables = plan.tables.iter().map(|_| OnceCell::new()).collect();
+        Reached { plan: Arc::clone(plan), tables, losing: Arc::default() }
+    }
+
+    /// Tells it which tables other parts of the statement may take rows or keys from.
+    pub(in crate::sql::executor) fn set_losing(&mut self, losing: &Arc<[ObjectId]>) {
+        self.losing = Arc::clone(losing);
     }
 
     /// Whether rows of the changed table refer to others.
@@ -159,7 +167,8 @@ impl Reached {
         if nulls == key.columns.len() || (nulls > 0 && key.matching == ForeignKeyMatching::Simple) {
             return Ok(());
         }
-        let put_off = context.pending.is_deferred((key.id, key.deferral));
+        let put_off = context.pending.is_deferred((key.id, key.deferral))
+            || self.losing.contains(&plan.tables[plan.tables[number].refers[refers].parent].table.id);
         if nulls == 0 && !put_off && self.has_parent(number, refers, row, context)? {
             return Ok(());
         }
@@ -488,27 +497,52 @@ fn lock_parent_now(
     }
 }
 
+/// The tables that events lead to, opened once for each change that they come from.
+#[derive(Default)]
+struct Opened(Vec<Reached>);
+
+impl Opened {
+    fn of(&mut self, plan: &Arc<References>) -> &Reached {
+        let known = self.0.iter().position(|reached| Arc::ptr_eq(&reached.plan, plan));
+        let place = known.unwrap_or_else(|| {
+            self.0.push(Reached::new(plan));
+            self.0.len() - 1
+        });
+        &self.0[place]
+    }
+}
+
 /// At the end of a statement: unique keys that waited, then events, until nothing is left. `target`: what the statement
-/// changed.
+/// changed; `None` where that are several tables, whose keys do not wait any more.
 pub(in crate::sql::executor) fn end_statement(
-    target: &Target,
+    target: Option<&Target>,
     context: &mut ExecutionContext<'_>,
 ) -> Result<()> {
     if context.pending.is_settled() {
-        return Ok(());
+        return context.pending.charge_all();
     }
     context.transaction.next_command();
-    target.settle(context)?;
+    if let Some(target) = target {
+        target.settle(context)?;
+    }
+    let mut opened = Opened::default();
     while !context.pending.events.is_empty() {
         let mut events: Vec<Event> = std::mem::take(&mut context.pending.events).into();
         let mut at = 0;
         while at < events.len() {
             let event = events[at].clone();
             at += 1;
-            match (&event, event.action(), target.reached()) {
+            let reached = match &event {
+                Event::Unique { .. } => None,
+                Event::Child { plan, .. } | Event::Parent { plan, .. } => {
+                    let own = target.and_then(Target::reached).filter(|own| Arc::ptr_eq(&own.plan, plan));
+                    Some(own.unwrap_or_else(|| opened.of(plan)))
+                }
+            };
+            match (&event, event.action(), reached) {
                 (Event::Unique { .. }, ..) => check_unique(&event, context)?,
                 (
-                    Event::Parent { table, referred, .. },
+                    Event::Parent { plan, table, referred, .. },
                     Some(
                         ReferentialAction::Cascade
                         | ReferentialAction::SetNull(_)
@@ -518,8 +552,8 @@ pub(in crate::sql::executor) fn end_statement(
                 ) => {
                     // With it all others of its foreign key.
                     let is_of_key = |other: &Event| {
-                        matches!(other, Event::Parent { table: other_table, referred: other_referred, .. }
-                            if other_table == table && other_referred == referred)
+                        matches!(other, Event::Parent { plan: other_plan, table: other_table, referred: other_referred, .. }
+                            if Arc::ptr_eq(other_plan, plan) && other_table == table && other_referred == referred)
                             && !matches!(
                                 other.action(),
                                 Some(ReferentialAction::NoAction | ReferentialAction::Restrict)

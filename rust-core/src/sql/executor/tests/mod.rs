@@ -143,6 +143,7 @@ pub(super) fn plan(
         run_time_parameters: run_time_parameters.to_vec(),
         short_path: false,
         kind: StatementKind::Select,
+        changes_in_with: false,
     })
 }
 

@@ -32,8 +32,11 @@ impl Lowering<'_> {
     ) -> Result<PhysicalNode> {
         let used = self.common_tables.0.remove(&id).unwrap_or_default();
         let columns = definition.output_columns();
+        // What a data change returns is computed, read or not.
+        let changes = definition.changes_rows();
+        self.changes_in_with |= changes;
         let mut kept: Vec<usize> =
-            (0..columns.len()).filter(|position| used.get(*position) == Some(&true)).collect();
+            (0..columns.len()).filter(|position| changes || used.get(*position) == Some(&true)).collect();
         if kept.is_empty() {
             // Rows without columns are counted all the same.
             kept.extend((!columns.is_empty()).then_some(0));
@@ -100,6 +103,9 @@ fn renumber(plan: &mut PhysicalNode, id: CommonTableId, kept: &[usize]) -> Resul
             let place = kept.iter().position(|known| known == position);
             *position = place.ok_or_else(|| Error::internal("a common table lacks a column that is read"))?;
         }
+    }
+    if let Some(checked) = plan.recheck_plan_mut() {
+        renumber(checked, id, kept)?;
     }
     plan.inputs_mut().into_iter().try_for_each(|input| renumber(input, id, kept))
 }

@@ -65,6 +65,8 @@ struct Lowering<'s> {
     /// Types of the parameters that the plan computes.
     run_time_parameters: Vec<DataType>,
     common_tables: CommonTables,
+    /// Whether one of them changes rows.
+    changes_in_with: bool,
 }
 
 /// The physical plan of a rewritten logical one.
@@ -81,11 +83,13 @@ pub(super) fn lower_root(
         user_parameters: parameters.len(),
         run_time_parameters,
         common_tables: CommonTables::default(),
+        changes_in_with: false,
     };
     let root = lowering.statement(plan)?;
     let short_path = is_short(&root);
-    let run_time_parameters = lowering.run_time_parameters;
-    Ok(PhysicalPlan { root, columns, parameters: parameters.to_vec(), run_time_parameters, short_path, kind })
+    let Lowering { run_time_parameters, changes_in_with, .. } = lowering;
+    let parameters = parameters.to_vec();
+    Ok(PhysicalPlan { root, columns, parameters, run_time_parameters, short_path, kind, changes_in_with })
 }
 
 fn statement_kind(plan: &LogicalPlan) -> StatementKind {

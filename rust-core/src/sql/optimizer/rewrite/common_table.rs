@@ -1,5 +1,6 @@
 //! Common tables that need not be kept: one that nothing reads goes, and one that is read once (or is NOT
-//! MATERIALIZED) stands where it is read. Volatile and recursive definitions, and those read in a recursion, stay.
+//! MATERIALIZED) stands where it is read. Volatile and recursive definitions, those read in a recursion, and those that
+//! change rows stay.
 
 use crate::error::Result;
 use crate::sql::optimizer::rewrite::numbering::Numbering;
@@ -22,6 +23,9 @@ pub(super) fn inline(plan: &mut LogicalPlan, numbering: &mut Numbering) -> Resul
 #[inline(never)]
 fn inline_here(plan: &mut LogicalPlan, numbering: &mut Numbering) -> Result<()> {
     let LogicalPlan::With { id, materialized, definition, input, .. } = plan else { return Ok(()) };
+    if definition.changes_rows() {
+        return Ok(());
+    }
     let scans = scans_of(input, *id);
     if scans.count == 0 {
         *plan = take(input);

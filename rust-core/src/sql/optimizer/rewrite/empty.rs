@@ -47,10 +47,12 @@ fn of_node(plan: &mut LogicalPlan) {
         | LogicalPlan::Distinct { input }
         | LogicalPlan::DistinctOn { input, .. }
         | LogicalPlan::LockRows { input, .. }
-        | LogicalPlan::With { input, .. }
         | LogicalPlan::Initial { input, .. }
             if is_empty(input) =>
         {
+            clear(plan);
+        }
+        LogicalPlan::With { definition, input, .. } if is_empty(input) && !definition.changes_rows() => {
             clear(plan);
         }
         LogicalPlan::Aggregate { input, groups, .. } if !groups.is_empty() && is_empty(input) => clear(plan),

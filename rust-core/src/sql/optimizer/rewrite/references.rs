@@ -171,7 +171,13 @@ pub(super) fn plan_is_volatile(plan: &LogicalPlan) -> bool {
     let mut volatile = false;
     each_node(plan, &mut |node| {
         // What is locked twice may have changed between.
-        volatile |= matches!(node, LogicalPlan::LockRows { .. });
+        volatile |= matches!(
+            node,
+            LogicalPlan::LockRows { .. }
+                | LogicalPlan::Insert { .. }
+                | LogicalPlan::Update { .. }
+                | LogicalPlan::Delete { .. }
+        );
         node.each_own_expression(&mut |expression| volatile = volatile || is_volatile_alone(expression));
     });
     volatile
