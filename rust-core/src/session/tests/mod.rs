@@ -17,6 +17,7 @@ mod sessions;
 mod statements;
 mod transactions;
 mod vacuum;
+mod with_changes;
 
 use super::engine::{Engine, EngineOptions};
 use super::{Portal, Session};

@@ -7,6 +7,7 @@ use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::common_table::{CommonScan, DefinitionUse, RecursiveUnion, SharedRows, With};
+use crate::sql::executor::constraint::ChangedTables;
 use crate::sql::executor::initial::InitialPlans;
 use crate::sql::executor::instrument::{self, Observer};
 use crate::sql::executor::join::apply::Apply;
@@ -41,8 +42,8 @@ pub(super) struct Assembler {
     /// The first parameter that is not the user's.
     first_run_time: usize,
     common: HashMap<CommonTableId, Arc<Mutex<SharedRows>>>,
-    /// Where common tables change rows too: the tables that may lose rows or keys.
-    losing: Option<Arc<[ObjectId]>>,
+    /// Where common tables change rows too: all that the statement changes.
+    changed: Option<Arc<ChangedTables>>,
     depth: usize,
 }
 
@@ -109,17 +110,17 @@ impl Assembler {
         observer: Option<Arc<Observer>>,
         plan: &PhysicalPlan,
     ) -> Assembler {
-        let losing = plan.changes_in_with.then(|| {
-            let mut losing = Vec::new();
-            note_losing(&plan.root, &mut losing);
-            losing.into()
+        let changed = plan.changes_in_with.then(|| {
+            let mut changed = ChangedTables::default();
+            note_changed(&plan.root, &mut changed);
+            Arc::new(changed)
         });
         Assembler {
             affected,
             observer,
             first_run_time: plan.parameters.len(),
             common: HashMap::new(),
-            losing,
+            changed,
             depth: 0,
         }
     }
@@ -198,7 +199,7 @@ impl Assembler {
             Operator::DistinctOn { .. } => Box::new(DistinctOn::new(node.clone(), context)),
             Operator::LockRows { .. } => {
                 let rechecker = self.rechecker(&node, context)?;
-                Box::new(LockRows::new(node.clone(), rechecker, self.losing.is_some()))
+                Box::new(LockRows::new(node.clone(), rechecker, self.changed.is_some()))
             }
             Operator::HashJoin { .. } | Operator::NestedLoopJoin { .. } => {
                 let right = self.right(&node, wanted, context)?;
@@ -220,7 +221,7 @@ impl Assembler {
             }
             operator => {
                 let affected = Arc::clone(&self.affected);
-                let mut stage = Stage::new(node.clone(), pipeline, affected, self.losing.clone());
+                let mut stage = Stage::new(node.clone(), pipeline, affected, self.changed.clone());
                 if matches!(operator, Operator::Insert { conflict: Some(conflict), .. } if conflict.plan().is_some())
                 {
                     stage.set_conflict_values(self.pipeline(node.child(1), None, context)?);
@@ -275,7 +276,7 @@ impl Assembler {
                 Box::new(InitialPlans::new(node.clone(), plans, input))
             }
             Operator::With { id, definition, .. } => {
-                let use_of_definition = if self.losing.is_some() && changes_rows(definition) {
+                let use_of_definition = if self.changed.is_some() && changes_rows(definition) {
                     DefinitionUse::ToItsEnd
                 } else if self.is_stable(definition) {
                     DefinitionUse::Once
@@ -332,20 +333,25 @@ fn has_left_input(operator: &Operator) -> bool {
     )
 }
 
-/// Notes the tables that may lose rows or keys by the plan under `node`.
-fn note_losing(node: &PhysicalNode, losing: &mut Vec<ObjectId>) {
-    match &node.operator {
-        Operator::Insert { conflict: None, .. } => {}
-        Operator::Insert { table, references, .. }
-        | Operator::Update { table, references, .. }
-        | Operator::Delete { table, references, .. } => {
-            losing.push(table.id);
-            let reached = references.iter().flat_map(|references| &references.tables);
-            losing.extend(reached.filter(|reached| reached.is_changed).map(|reached| reached.table.id));
+/// Notes which tables the plan under `node` changes, and how.
+fn note_changed(node: &PhysicalNode, changed: &mut ChangedTables) {
+    if let Operator::Insert { table, references, .. }
+    | Operator::Update { table, references, .. }
+    | Operator::Delete { table, references, .. } = &node.operator
+    {
+        let reached = references.iter().flat_map(|references| &references.tables);
+        let others = reached.filter(|reached| reached.is_changed).map(|reached| reached.table.id);
+        let others: Vec<ObjectId> = others.collect();
+        if !matches!(node.operator, Operator::Delete { .. }) {
+            changed.gaining.push(table.id);
         }
-        _ => {}
+        if !matches!(node.operator, Operator::Insert { conflict: None, .. }) {
+            changed.losing.push(table.id);
+        }
+        changed.gaining.extend(&others);
+        changed.losing.extend(&others);
     }
-    node.inputs().into_iter().for_each(|input| note_losing(input, losing));
+    node.inputs().into_iter().for_each(|input| note_changed(input, changed));
 }
 
 /// Whether something in the plan under `node` changes rows of tables.

@@ -7,7 +7,7 @@ mod reached;
 
 pub use pending::{PendingChecks, PendingMark};
 pub use reached::check_deferred;
-pub(super) use reached::{Reached, end_statement};
+pub(super) use reached::{ChangedTables, Reached, end_statement};
 
 use crate::catalog::table_definition::TableDefinition;
 use crate::error::{Error, Result, SqlState};

@@ -5,7 +5,7 @@ use crate::batch::batch::{Batch, Selection};
 use crate::batch::builder::ColumnBuilder;
 use crate::batch::column::Column;
 use crate::catalog::table_definition::{Deferral, TableDefinition};
-use crate::common::ids::{ObjectId, RowId};
+use crate::common::ids::RowId;
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
@@ -18,7 +18,7 @@ use crate::sql::executor::assemble::may_repeat_rows;
 use crate::sql::executor::computed::ComputedValues;
 use crate::sql::executor::conflict::ConflictScratch;
 use crate::sql::executor::constraint::pending::Event;
-use crate::sql::executor::constraint::{self, Reached};
+use crate::sql::executor::constraint::{self, ChangedTables, Reached};
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Flow, Pipeline, Sink, Source};
 use crate::sql::executor::recheck::Rechecker;
@@ -555,11 +555,11 @@ impl Modify {
     }
 
     /// Tells it that other parts of the statement change rows too: what one of them has changed is left alone, and what
-    /// waits for the end of the statement waits for all of them. `losing`: tables that may lose rows or keys meanwhile.
-    pub(super) fn share_command(&mut self, losing: &Arc<[ObjectId]>) {
+    /// waits for the end of the statement waits for all of them. `changed`: all that the statement changes.
+    pub(super) fn share_command(&mut self, changed: &Arc<ChangedTables>) {
         self.shares_command = true;
         if let Some(reached) = &mut self.target.reached {
-            reached.set_losing(losing);
+            reached.set_changed_beside(changed);
         }
         self.loading = Loading::Off;
     }

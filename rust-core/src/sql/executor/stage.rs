@@ -1,11 +1,11 @@
 //! A breaker as a source: it first runs the pipeline before it into its sink.
 
 use crate::batch::batch::Batch;
-use crate::common::ids::ObjectId;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::aggregate::HashAggregate;
+use crate::sql::executor::constraint::ChangedTables;
 use crate::sql::executor::modify::Modify;
 use crate::sql::executor::node::NodeRef;
 use crate::sql::executor::pipeline::{Pipeline, Sink, Source};
@@ -27,8 +27,8 @@ pub(super) struct Stage {
     output: Option<Box<dyn Source>>,
     /// The query that an ON CONFLICT DO UPDATE runs for each conflict.
     conflict_values: Option<Pipeline>,
-    /// Where common tables change rows too: the tables that may lose rows or keys.
-    losing: Option<Arc<[ObjectId]>>,
+    /// Where common tables change rows too: all that the statement changes.
+    changed: Option<Arc<ChangedTables>>,
     /// Bytes held by the sink when all input was there.
     sink_bytes: usize,
 }
@@ -38,7 +38,7 @@ impl Stage {
         node: NodeRef,
         input: Pipeline,
         affected: Arc<AtomicU64>,
-        losing: Option<Arc<[ObjectId]>>,
+        changed: Option<Arc<ChangedTables>>,
     ) -> Stage {
         Stage {
             node,
@@ -47,7 +47,7 @@ impl Stage {
             rechecker: None,
             output: None,
             conflict_values: None,
-            losing,
+            changed,
             sink_bytes: 0,
         }
     }
@@ -72,8 +72,8 @@ impl Stage {
                 let values = self.conflict_values.take();
                 let affected = Arc::clone(&self.affected);
                 let mut modify = Modify::new(node, affected, values, self.rechecker.take(), context)?;
-                if let Some(losing) = &self.losing {
-                    modify.share_command(losing);
+                if let Some(changed) = &self.changed {
+                    modify.share_command(changed);
                 }
                 Box::new(modify)
             }
@@ -83,7 +83,7 @@ impl Stage {
 
     #[inline(never)]
     fn run(&mut self, context: &mut ExecutionContext<'_>) -> Result<Box<dyn Source>> {
-        if self.losing.is_none() {
+        if self.changed.is_none() {
             return self.run_input(context);
         }
         // It may run in the middle of another change, whose keys wait.

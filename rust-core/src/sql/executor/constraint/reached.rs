@@ -35,8 +35,18 @@ const CHILDREN_AT_ONCE: usize = 16;
 pub(in crate::sql::executor) struct Reached {
     plan: Arc<References>,
     tables: Box<[OnceCell<Target>]>,
-    /// Tables that other parts of the statement may take rows or keys from: whether a key is there is known at its end.
-    losing: Arc<[ObjectId]>,
+    /// What other parts of the statement change as well.
+    beside: Arc<ChangedTables>,
+}
+
+/// The tables that a statement changes in its parts: what the references between them come to is known at its end, and
+/// looked at in the order of the changes.
+#[derive(Debug, Default)]
+pub(in crate::sql::executor) struct ChangedTables {
+    /// Those that may get rows, or rows other keys.
+    pub(in crate::sql::executor) gaining: Vec<ObjectId>,
+    /// Those that may lose rows or keys.
+    pub(in crate::sql::executor) losing: Vec<ObjectId>,
 }
 
 /// A key of a row by its columns; `None`: a NULL is among them.
@@ -80,12 +90,12 @@ fn is_same(left: DatumRef<'_>, right: DatumRef<'_>) -> bool {
 impl Reached {
     pub(in crate::sql::executor) fn new(plan: &Arc<References>) -> Reached {
         let tables = plan.tables.iter().map(|_| OnceCell::new()).collect();
-        Reached { plan: Arc::clone(plan), tables, losing: Arc::default() }
+        Reached { plan: Arc::clone(plan), tables, beside: Arc::default() }
     }
 
-    /// Tells it which tables other parts of the statement may take rows or keys from.
-    pub(in crate::sql::executor) fn set_losing(&mut self, losing: &Arc<[ObjectId]>) {
-        self.losing = Arc::clone(losing);
+    /// Tells it what the parts of the statement change.
+    pub(in crate::sql::executor) fn set_changed_beside(&mut self, changed: &Arc<ChangedTables>) {
+        self.beside = Arc::clone(changed);
     }
 
     /// Whether rows of the changed table refer to others.
@@ -168,7 +178,7 @@ impl Reached {
             return Ok(());
         }
         let put_off = context.pending.is_deferred((key.id, key.deferral))
-            || self.losing.contains(&plan.tables[plan.tables[number].refers[refers].parent].table.id);
+            || self.beside.losing.contains(&plan.tables[plan.tables[number].refers[refers].parent].table.id);
         if nulls == 0 && !put_off && self.has_parent(number, refers, row, context)? {
             return Ok(());
         }
@@ -219,7 +229,8 @@ impl Reached {
         }
         // Rows of the table that is being changed may come to refer to it, or are kept aside.
         let is_own = plan.tables[by.child].table.id == plan.tables[number].table.id;
-        if !is_own && context.pending.keys.is_empty() {
+        let may_gain = is_own || self.beside.gaining.contains(&plan.tables[by.child].table.id);
+        if !may_gain && context.pending.keys.is_empty() {
             let Some(values) = self.in_child_types(by, &old_key) else { return Ok(()) };
             let values = borrowed(&values);
             let wanted = Wanted { columns: &key.columns, values: &values };
