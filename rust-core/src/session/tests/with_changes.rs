@@ -53,7 +53,7 @@ fn every_changed_table_is_locked_before_anything_runs() {
     let sql = "with a as (insert into log values (1, 'x')), b as (delete from t where id = 9) select 1";
     assert_eq!(tag(&mut session, sql), "SELECT 1");
     let held = "select table_name, mode from lumos_locks where lock_type = 'relation' order by 1";
-    assert_eq!(rows(&mut other, held), ["log|ROW EXCLUSIVE", "t|ROW EXCLUSIVE"]);
+    assert_eq!(rows(&mut other, held), ["log|RowExclusiveLock", "t|RowExclusiveLock"]);
     session.execute_script("rollback; begin; lock table t in share mode").unwrap();
     let waiter = std::thread::spawn(move || tag(&mut other, sql));
     until_somebody_waits(&fixture);
