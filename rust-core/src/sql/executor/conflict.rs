@@ -173,6 +173,10 @@ impl Target {
                 if *has_filter && !matches!(computed.last(), Some(Datum::Boolean(true))) {
                     return Ok(Some(false));
                 }
+                // The query may have run a change in WITH, of this very row: that one counts, as in PostgreSQL.
+                if self.table.is_written_by_command(context.transaction, found.row)? {
+                    return Ok(Some(false));
+                }
                 let mut new: Borrowed<'_> = old.iter().copied().collect();
                 for (column, value) in update.columns.iter().zip(&computed) {
                     new[*column] = value.as_ref();

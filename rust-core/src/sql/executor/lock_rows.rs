@@ -159,10 +159,7 @@ impl LockRows {
             let id = batch.columns[target.row_id].datum(number);
             let outcome = lock_one(target, table, id, context)?;
             let now = if let RowOutcome::Changed(id) = outcome { Some(id) } else { scan::row_id(id)? };
-            if self.changes_in_with
-                && let Some(now) = now
-                && table.is_written_by_command(context.transaction, now)?
-            {
+            if self.is_changed_by_statement(table, now, context)? {
                 return Ok(RowOutcome::Skip);
             }
             match outcome {
@@ -186,8 +183,26 @@ impl LockRows {
         if !self.rechecker.qualifies(&mut row, context)? {
             return Ok(RowOutcome::Skip);
         }
+        // The check may have run a part of the statement that changed one of them.
+        for (target, table) in targets.iter().zip(&self.tables) {
+            if self.is_changed_by_statement(table, scan::row_id(row[target.row_id].as_ref())?, context)? {
+                return Ok(RowOutcome::Skip);
+            }
+        }
         self.changed = Some(row);
         Ok(RowOutcome::Changed(first))
+    }
+
+    fn is_changed_by_statement(
+        &self,
+        table: &Table,
+        id: Option<RowId>,
+        context: &ExecutionContext<'_>,
+    ) -> Result<bool> {
+        match id {
+            Some(id) if self.changes_in_with => table.is_written_by_command(context.transaction, id),
+            _ => Ok(false),
+        }
     }
 
     /// Counts rows that go out; what comes after them.

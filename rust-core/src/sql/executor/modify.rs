@@ -573,11 +573,9 @@ impl Modify {
         context: &mut ExecutionContext<'_>,
     ) -> Result<Locked> {
         let locked = self.target.lock(id, mode, context)?;
-        if self.shares_command {
-            let id = if let Locked::Changed(id, _) = &locked { *id } else { id };
-            if self.target.table.is_written_by_command(context.transaction, id)? {
-                return Ok(Locked::Skip);
-            }
+        let now = if let Locked::Changed(id, _) = &locked { *id } else { id };
+        if self.is_changed_beside(now, context)? {
+            return Ok(Locked::Skip);
         }
         let (id, mut newest) = match locked {
             Locked::Changed(id, newest) => (id, newest),
@@ -590,7 +588,16 @@ impl Modify {
             Some(rechecker) => rechecker.qualifies(&mut newest, context)?,
             None => return Err(Error::internal("a changed row that nobody can check")),
         };
-        Ok(if qualifies { Locked::Changed(id, newest) } else { Locked::Skip })
+        // The check may have run a part that changed it.
+        if !qualifies || self.is_changed_beside(id, context)? {
+            return Ok(Locked::Skip);
+        }
+        Ok(Locked::Changed(id, newest))
+    }
+
+    /// Whether another part of the statement has changed the row.
+    fn is_changed_beside(&self, id: RowId, context: &ExecutionContext<'_>) -> Result<bool> {
+        Ok(self.shares_command && self.target.table.is_written_by_command(context.transaction, id)?)
     }
 
     /// Whether the row was changed already.
