@@ -24,6 +24,7 @@ use crate::sql::binder::foreign_key::{
     refuse_not_valid,
 };
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
+use crate::sql::binder::like::Copied;
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
 use crate::sql::binder::sequence::serial_default;
 use crate::sql::binder::{type_name, walk};
@@ -32,12 +33,13 @@ use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
 
 /// A PRIMARY KEY or UNIQUE as written.
-struct Key<'a> {
-    name: Option<Name<'a>>,
-    primary: bool,
-    columns: Vec<usize>,
-    deferral: Deferral,
-    position: usize,
+pub(super) struct Key<'a> {
+    pub(super) name: Option<Name<'a>>,
+    pub(super) primary: bool,
+    pub(super) columns: Vec<usize>,
+    pub(super) include: Vec<usize>,
+    pub(super) deferral: Deferral,
+    pub(super) position: usize,
 }
 
 /// A CHECK as written.
@@ -47,13 +49,14 @@ struct Check<'a> {
 }
 
 /// A table on its way.
-struct TableDraft<'a> {
-    name: &'a str,
-    columns: Vec<ColumnDefinition>,
-    keys: Vec<Key<'a>>,
+pub(super) struct TableDraft<'a> {
+    pub(super) name: &'a str,
+    pub(super) columns: Vec<ColumnDefinition>,
+    pub(super) keys: Vec<Key<'a>>,
     checks: Vec<Check<'a>>,
     foreign_keys: Vec<ForeignKeyDraft<'a>>,
-    sequences: Vec<ColumnSequence>,
+    pub(super) sequences: Vec<ColumnSequence>,
+    pub(super) copied: Copied,
 }
 
 impl Binder<'_> {
@@ -73,14 +76,13 @@ impl Binder<'_> {
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             sequences: Vec::new(),
+            copied: Copied::default(),
         };
         // Columns first: a constraint may name one that stands behind it.
         for element in create.elements {
             match element {
                 TableElement::Column(column) => self.add_column(&mut draft, column)?,
-                TableElement::Like { span, .. } => {
-                    return Err(Error::not_supported("LIKE in CREATE TABLE").at(span.position()));
-                }
+                TableElement::Like { table, options, .. } => self.copy_like(&mut draft, table, *options)?,
                 TableElement::Constraint(_) => {}
             }
         }
@@ -186,15 +188,19 @@ impl Binder<'_> {
                     draft.checks.push(Check { name: constraint.name, condition: *condition });
                 }
                 ColumnConstraintKind::PrimaryKey(options) => {
+                    refuse_include(options)?;
                     check_index_options(options)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    draft.keys.push(Key { name, primary: true, columns, deferral, position: at });
+                    let include = Vec::new();
+                    draft.keys.push(Key { name, primary: true, columns, include, deferral, position: at });
                 }
                 ColumnConstraintKind::Unique { nulls_not_distinct, options } => {
                     check_nulls_distinct(*nulls_not_distinct, at)?;
+                    refuse_include(options)?;
                     check_index_options(options)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    draft.keys.push(Key { name, primary: false, columns, deferral, position: at });
+                    let include = Vec::new();
+                    draft.keys.push(Key { name, primary: false, columns, include, deferral, position: at });
                 }
                 ColumnConstraintKind::References(references) => {
                     draft.foreign_keys.push(ForeignKeyDraft {
@@ -277,6 +283,7 @@ impl Binder<'_> {
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             sequences: Vec::new(),
+            copied: Copied::default(),
         };
         self.add_column(&mut draft, column)?;
         match draft.columns.pop() {
@@ -326,6 +333,9 @@ impl Binder<'_> {
             })
             .collect();
         let (row_id, indexes) = self.name_keys(&draft, keys)?;
+        let taken = indexes.iter().map(|index: &NewIndex| index.name.clone());
+        let taken = taken.chain(row_id.iter().map(|(_, name)| name.clone())).collect();
+        let other_indexes = self.copied_indexes(&draft, taken)?;
         let foreign_keys = self.name_foreign_keys(&draft, &schema, own_keys, &checks)?;
         let (row_id_column, row_id_constraint) = row_id.unzip();
         Ok(BoundStatement::CreateTable(CreateTable {
@@ -338,8 +348,10 @@ impl Binder<'_> {
             row_id_column,
             row_id_constraint,
             indexes,
+            other_indexes,
             foreign_keys,
             sequences: draft.sequences,
+            copied_tables: draft.copied.tables,
         }))
     }
 
@@ -404,7 +416,7 @@ impl Binder<'_> {
         let scope = Scope::of(relation);
         let explicit: Vec<&str> =
             draft.checks.iter().filter_map(|check| check.name).map(|name| name.text).collect();
-        let mut checks: Vec<CheckDefinition> = Vec::with_capacity(draft.checks.len());
+        let mut checks = self.copied_checks(draft, &scope)?;
         for check in &draft.checks {
             let mut context = Context::new(&scope, Place::Check);
             let bound = self.bind_condition(&check.condition, "CHECK", &mut context)?;
@@ -453,8 +465,9 @@ impl Binder<'_> {
         let mut kept: Vec<Key<'_>> = Vec::new();
         for key in primary.into_iter().chain(rest) {
             // A second key over the same columns says nothing new.
-            match kept.iter_mut().find(|known| known.columns == key.columns && known.deferral == key.deferral)
-            {
+            match kept.iter_mut().find(|known| {
+                (&known.columns, &known.include, known.deferral) == (&key.columns, &key.include, key.deferral)
+            }) {
                 Some(known) if known.name.is_none() || key.name.is_none() => {
                     known.name = known.name.or(key.name);
                 }
@@ -478,8 +491,8 @@ impl Binder<'_> {
                 Some(name) => name.text.to_owned(),
                 None if key.primary => index_name(self.catalog, draft.name, None, "pkey", &taken),
                 None => {
-                    let columns =
-                        joined_columns(key.columns.iter().map(|&column| &*draft.columns[column].name));
+                    let columns = key.columns.iter().chain(&key.include);
+                    let columns = joined_columns(columns.map(|&column| &*draft.columns[column].name));
                     index_name(self.catalog, draft.name, Some(&columns), "key", &taken)
                 }
             };
@@ -542,7 +555,7 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
 fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstraint<'a>) -> Result<()> {
     let deferral = deferral_of(&constraint.deferral)?;
     let (name, position) = (constraint.name, constraint.span.position());
-    let (columns, primary) = match &constraint.kind {
+    let (columns, options, primary) = match &constraint.kind {
         TableConstraintKind::Check { condition, .. } => {
             if deferral != Deferral::NotDeferrable {
                 let message = "CHECK constraints cannot be marked DEFERRABLE";
@@ -555,13 +568,13 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         TableConstraintKind::PrimaryKey { columns, options } => {
             refuse_not_valid(&constraint.deferral, "PRIMARY KEY")?;
             check_index_options(options)?;
-            (*columns, true)
+            (*columns, options, true)
         }
         TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
             refuse_not_valid(&constraint.deferral, "UNIQUE")?;
             check_nulls_distinct(*nulls_not_distinct, position)?;
             check_index_options(options)?;
-            (*columns, false)
+            (*columns, options, false)
         }
         TableConstraintKind::UsingIndex { .. } => {
             return Err(Error::not_supported("a constraint USING INDEX").at(position));
@@ -589,8 +602,9 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         }
         key.push(index);
     }
-    check_index_columns(key.len(), position)?;
-    draft.keys.push(Key { name, primary, columns: key, deferral, position });
+    let include = included_columns(options, &draft.columns, no_key_column)?;
+    check_index_columns(key.len() + include.len(), position)?;
+    draft.keys.push(Key { name, primary, columns: key, include, deferral, position });
     Ok(())
 }
 
@@ -639,9 +653,6 @@ pub(super) fn check_table_options(options: &ast::TableOptions<'_>) -> Result<()>
 }
 
 pub(super) fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
-    if let Some(column) = options.include.first() {
-        return Err(Error::not_supported("INCLUDE").at(column.position()));
-    }
     if let Some(option) = options.storage.first() {
         return Err(Error::not_supported("a storage parameter").at(option.name.position()));
     }
@@ -649,6 +660,38 @@ pub(super) fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
         return Err(Error::not_supported("TABLESPACE").at(tablespace.position()));
     }
     Ok(())
+}
+
+/// The columns of INCLUDE. An index leads to the row, where they are, and keeps no copy of them; they count in its name.
+pub(super) fn included_columns(
+    options: &IndexOptions<'_>,
+    columns: &[ColumnDefinition],
+    told: impl Fn(&str) -> String,
+) -> Result<Vec<usize>> {
+    let find = |column: &Name<'_>| {
+        columns.iter().position(|known| known.name == column.text).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_COLUMN, told(column.text))
+                .hint_near_miss(column.text, columns.iter().map(|known| &*known.name))
+                .at(column.position())
+        })
+    };
+    options.include.iter().map(find).collect()
+}
+
+/// A column's own constraint has no INCLUDE.
+fn refuse_include(options: &IndexOptions<'_>) -> Result<()> {
+    match options.include.first() {
+        Some(column) => {
+            let error = Error::new(SqlState::SYNTAX_ERROR, "INCLUDE stands in a table's constraints alone");
+            Err(error.at(column.position()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// How a key's constraint says that there is no such column.
+pub(super) fn no_key_column(name: &str) -> String {
+    format!("column \"{name}\" named in key does not exist")
 }
 
 pub(super) fn check_nulls_distinct(nulls_not_distinct: bool, position: usize) -> Result<()> {
