@@ -185,6 +185,9 @@ fn describe_table(catalog: &CatalogSnapshot, table: &TableDefinition, out: &mut 
         let validity = validity_text(&child, &key.name);
         writeln!(out, "    TABLE \"{}\" CONSTRAINT \"{}\" {text}{validity}", child.name, key.name)?;
     }
+    if let Some(percent) = table.layout.fill_percent {
+        writeln!(out, "Options: fillfactor={percent}")?;
+    }
     writeln!(out)
 }
 
@@ -301,10 +304,13 @@ fn describe_index(table: &TableDefinition, position: usize, out: &mut dyn Write)
     if let Some(predicate) = layout.predicate {
         write!(out, ", predicate ({})", table.computed[predicate].shown)?;
     }
+    if let Some(percent) = layout.fill_percent {
+        write!(out, "\nOptions: fillfactor={percent}")?;
+    }
     writeln!(out, "\n")
 }
 
-/// `(a, lower(b) DESC) WHERE c > 0`.
+/// `(a, lower(b) DESC) WITH (fillfactor=70) WHERE c > 0`.
 fn index_text(table: &TableDefinition, position: usize) -> String {
     let index = &table.layout.indexes[position];
     let part = |part: &IndexColumn| match part.key {
@@ -313,7 +319,8 @@ fn index_text(table: &TableDefinition, position: usize) -> String {
     };
     let parts: Vec<String> = index.columns.iter().map(part).collect();
     let predicate = index.predicate.map(|value| format!(" WHERE {}", table.computed[value].shown));
-    format!("({}){}", parts.join(", "), predicate.unwrap_or_default())
+    let options = index.fill_percent.map(|percent| format!(" WITH (fillfactor={percent})"));
+    format!("({}){}{}", parts.join(", "), options.unwrap_or_default(), predicate.unwrap_or_default())
 }
 
 /// What differs from the default order, after a blank.

@@ -235,6 +235,22 @@ fn tables_and_indexes_are_described() {
 }
 
 #[test]
+fn storage_parameters_are_shown() {
+    let input =
+        "CREATE TABLE t (a int PRIMARY KEY, b int UNIQUE WITH (fillfactor = 60)) WITH (fillfactor = 50);
+        CREATE INDEX t_b ON t (b) WITH (fillfactor = 70) WHERE b > 0;\n\\d t\n\\d t_b\n";
+    let out = succeeds(&["--format", "csv"], input);
+    for line in [
+        "    \"t_b_key\" UNIQUE CONSTRAINT (b) WITH (fillfactor=60)\n",
+        "    \"t_b\" (b) WITH (fillfactor=70) WHERE b > 0\n",
+        "Options: fillfactor=50\n\n",
+        "on table \"public.t\", predicate (b > 0)\nOptions: fillfactor=70\n\n",
+    ] {
+        assert!(out.contains(line), "{line} in {out}");
+    }
+}
+
+#[test]
 fn relations_are_listed_by_pattern() {
     let input = format!("{PEOPLE}CREATE TABLE pets (name text);\n\\d\n\\dt pe?s\n\\di *born\n");
     let out = succeeds(&["--format", "csv"], &input);

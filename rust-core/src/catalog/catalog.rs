@@ -50,8 +50,14 @@ impl Catalog {
         let snapshot = read_definitions(&transaction);
         transaction.end_statement();
         transaction.rollback();
+        let snapshot = snapshot?;
+        let fills = snapshot.tables().flat_map(|table| table.layout.fill_percents());
+        for (tree, percent) in fills.filter(|(_, percent)| percent.is_some()) {
+            // Who uses a tree that cannot be found will be told; others need not be.
+            let _ = manager.storage().set_fill_percent(tree, percent);
+        }
         Ok(Catalog {
-            current: RwLock::new(Arc::new(snapshot?)),
+            current: RwLock::new(Arc::new(snapshot)),
             publishing: Mutex::new(()),
             object_ids: Counter::default(),
         })
@@ -60,6 +66,26 @@ impl Catalog {
     /// The newest committed definitions.
     pub fn current(&self) -> Arc<CatalogSnapshot> {
         Arc::clone(&self.current.read())
+    }
+
+    /// How far trees are to be filled once `own` is everybody's: those for which it is not what it was.
+    pub fn changed_fills(&self, own: &CatalogSnapshot) -> Vec<(TreeId, Option<u8>)> {
+        let before = self.current();
+        let mut changed = Vec::new();
+        for change in own.changes() {
+            let CatalogChange::PutTable(table) = change else { continue };
+            // The last of several definitions counts, and a table may be gone again.
+            let Some(table) = own.table_by_id(table.id) else { continue };
+            let old = before.table_by_id(table.id);
+            for (tree, percent) in table.layout.fill_percents() {
+                let mut known = old.iter().flat_map(|old| old.layout.fill_percents());
+                let was = known.find(|(known, _)| *known == tree).and_then(|(_, percent)| percent);
+                if was != percent && !changed.contains(&(tree, percent)) {
+                    changed.push((tree, percent));
+                }
+            }
+        }
+        changed
     }
 
     /// Makes what the commit `timestamp` changed (`own`: its transaction's snapshot) the newest definitions.

@@ -3,11 +3,14 @@
 //! The only module that knows bincode. A change of one of the types or of what it holds is a new version, and what
 //! was written before stays readable.
 
-use crate::catalog::older_versions::{FirstTableDefinition, SecondTableDefinition, ThirdTableDefinition};
+use crate::catalog::older_versions::{
+    FirstTableDefinition, FourthTableDefinition, SecondTableDefinition, ThirdTableDefinition,
+};
 use crate::catalog::sequence_definition::SequenceDefinition;
 use crate::catalog::table_definition::TableDefinition;
 use crate::catalog::view_definition::ViewDefinition;
 use crate::common::ids::{COUNTER_TREE, TreeId};
+use crate::common::limits::FILL_PERCENTS;
 use crate::error::{Error, SqlState};
 use crate::sql::types::data_type::DataType;
 use crate::statistics::table_statistics::TableStatistics;
@@ -38,7 +41,7 @@ pub trait Stored: Serialize + DeserializeOwned {
 
 impl Stored for TableDefinition {
     const NAME: &'static str = "table definition";
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
 
     fn decode_older(version: u8, bytes: &[u8]) -> Option<Result<Self, String>> {
         let third = match version {
@@ -46,9 +49,10 @@ impl Stored for TableDefinition {
                 .map(|first| ThirdTableDefinition::from(SecondTableDefinition::from(first))),
             2 => from_bytes::<SecondTableDefinition>(bytes).map(ThirdTableDefinition::from),
             3 => from_bytes::<ThirdTableDefinition>(bytes),
+            4 => return Some(from_bytes::<FourthTableDefinition>(bytes).map(Into::into)),
             _ => return None,
         };
-        Some(third.map(Into::into))
+        Some(third.map(|third| FourthTableDefinition::from(third).into()))
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -62,6 +66,12 @@ impl Stored for TableDefinition {
         }
         if layout.computed.len() != self.computed.len() {
             return Err("Its layout has other computed values than their definitions.");
+        }
+        if layout
+            .fill_percents()
+            .any(|(_, percent)| percent.is_some_and(|percent| !FILL_PERCENTS.contains(&percent)))
+        {
+            return Err("It says how far pages are filled, and no page can be.");
         }
         let is_there = |key: IndexKey| match key {
             IndexKey::Column(column) => column < columns,
@@ -205,12 +215,26 @@ mod tests {
         table.indexes.iter().map(|index| (index.id, &*index.name, index.constraint)).collect()
     }
 
+    type PlainLayout<'t> = (
+        (TreeId, TreeId, RowIdSource, &'t [SqlType], &'t [SqlType]),
+        Vec<(TreeId, &'t [IndexColumn], bool, Option<usize>)>,
+    );
+
+    /// A layout as versions 2 to 4 wrote it.
+    fn plain_layout(layout: &TableLayout) -> PlainLayout<'_> {
+        let mut indexes = Vec::new();
+        for index in &layout.indexes {
+            indexes.push((index.tree, index.columns.as_slice(), index.unique, index.predicate));
+        }
+        ((layout.tree, layout.value_tree, layout.row_id, &layout.columns, &layout.computed), indexes)
+    }
+
     /// The bytes of a definition as the second version wrote them.
     fn in_second_version(table: &TableDefinition) -> Vec<u8> {
         let stored = (
             (table.id, &table.schema, &table.name, plain_columns(table)),
             (&table.checks, plain_indexes(table), &table.computed, &table.row_id_constraint),
-            &table.layout,
+            plain_layout(&table.layout),
         );
         let mut bytes = vec![2];
         bincode::serde::encode_into_std_write(&stored, &mut bytes, bincode::config::standard()).unwrap();
@@ -243,9 +267,21 @@ mod tests {
     fn in_third_version(table: &TableDefinition) -> Vec<u8> {
         let stored = (
             (table.id, &table.schema, &table.name, &table.columns, &table.checks, &table.indexes),
-            (&table.foreign_keys, &table.computed, &table.row_id_constraint, &table.layout),
+            (&table.foreign_keys, &table.computed, &table.row_id_constraint, plain_layout(&table.layout)),
         );
         let mut bytes = vec![3];
+        bincode::serde::encode_into_std_write(stored, &mut bytes, bincode::config::standard()).unwrap();
+        bytes
+    }
+
+    /// The same as version 4, in which nothing was said of how far pages are filled.
+    fn in_fourth_version(table: &TableDefinition) -> Vec<u8> {
+        let stored = (
+            (table.id, &table.schema, &table.name, &table.columns, &table.checks, &table.indexes),
+            (&table.foreign_keys, &table.computed, &table.row_id_constraint, &table.not_valid),
+            plain_layout(&table.layout),
+        );
+        let mut bytes = vec![4];
         bincode::serde::encode_into_std_write(stored, &mut bytes, bincode::config::standard()).unwrap();
         bytes
     }
@@ -253,9 +289,35 @@ mod tests {
     #[test]
     fn definitions_of_older_versions_are_still_read() {
         let table = definition(7, "t");
-        for bytes in [in_first_version(&table), in_second_version(&table), in_third_version(&table)] {
+        let mut with_check = table.clone();
+        with_check.not_valid.push("t_check".to_owned());
+        let older = [in_first_version(&table), in_second_version(&table), in_third_version(&table)];
+        for (bytes, table) in older
+            .into_iter()
+            .map(|bytes| (bytes, &table))
+            .chain([(in_fourth_version(&with_check), &with_check)])
+        {
             let read: TableDefinition = decode(&bytes).unwrap();
             assert_eq!(format!("{read:?}"), format!("{table:?}"));
+        }
+    }
+
+    #[test]
+    fn how_far_pages_are_filled_is_stored_and_must_be_possible() {
+        let filled = |rows: Option<u8>, entries: Option<u8>| {
+            let mut table = definition(7, "t");
+            let mut layout = TableLayout::clone(&table.layout);
+            layout.fill_percent = rows;
+            layout.indexes[0].fill_percent = entries;
+            table.layout = Arc::new(layout);
+            encode(&table).unwrap()
+        };
+        for (rows, entries) in [(None, Some(10)), (Some(100), None), (Some(55), Some(66))] {
+            let layout = decode::<TableDefinition>(&filled(rows, entries)).unwrap().layout;
+            assert_eq!((layout.fill_percent, layout.indexes[0].fill_percent), (rows, entries));
+        }
+        for (rows, entries) in [(Some(9), None), (None, Some(101)), (Some(0), None)] {
+            decode::<TableDefinition>(&filled(rows, entries)).unwrap_err();
         }
     }
 

@@ -1,5 +1,6 @@
 //! Definitions of tables as older versions stored them. In version 1 indexes held columns alone, and every row; in
-//! version 2 there were no foreign keys, no identity columns and no deferrable keys; in version 3 every constraint was valid.
+//! version 2 there were no foreign keys, no identity columns and no deferrable keys; in version 3 every constraint was valid;
+//! in version 4 nothing was said of how far pages are filled.
 //! Knows how to make definitions of now of them. Nothing is written in these forms.
 
 use crate::catalog::table_definition as now;
@@ -8,6 +9,21 @@ use crate::sql::types::data_type::SqlType;
 use crate::table::layout::{self, IndexKey, RowIdSource};
 use serde::Deserialize;
 use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub(super) struct FourthTableDefinition {
+    id: ObjectId,
+    schema: String,
+    name: String,
+    columns: Vec<now::ColumnDefinition>,
+    checks: Vec<now::CheckDefinition>,
+    indexes: Vec<now::IndexDefinition>,
+    foreign_keys: Vec<now::ForeignKeyDefinition>,
+    computed: Vec<now::ComputedDefinition>,
+    row_id_constraint: Option<String>,
+    not_valid: Vec<String>,
+    layout: FourthTableLayout,
+}
 
 #[derive(Deserialize)]
 pub(super) struct ThirdTableDefinition {
@@ -20,7 +36,7 @@ pub(super) struct ThirdTableDefinition {
     foreign_keys: Vec<now::ForeignKeyDefinition>,
     computed: Vec<now::ComputedDefinition>,
     row_id_constraint: Option<String>,
-    layout: Arc<layout::TableLayout>,
+    layout: FourthTableLayout,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +49,7 @@ pub(super) struct SecondTableDefinition {
     indexes: Vec<IndexDefinition>,
     computed: Vec<now::ComputedDefinition>,
     row_id_constraint: Option<String>,
-    layout: layout::TableLayout,
+    layout: FourthTableLayout,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +79,25 @@ struct IndexDefinition {
     constraint: Option<now::ConstraintKind>,
 }
 
+/// That of versions 2 to 4.
+#[derive(Deserialize)]
+struct FourthTableLayout {
+    tree: TreeId,
+    value_tree: TreeId,
+    row_id: RowIdSource,
+    columns: Vec<SqlType>,
+    computed: Vec<SqlType>,
+    indexes: Vec<FourthIndexLayout>,
+}
+
+#[derive(Deserialize)]
+struct FourthIndexLayout {
+    tree: TreeId,
+    columns: Vec<layout::IndexColumn>,
+    unique: bool,
+    predicate: Option<usize>,
+}
+
 #[derive(Deserialize)]
 struct TableLayout {
     tree: TreeId,
@@ -89,22 +124,14 @@ struct IndexColumn {
 impl From<FirstTableDefinition> for SecondTableDefinition {
     fn from(old: FirstTableDefinition) -> SecondTableDefinition {
         let TableLayout { tree, value_tree, row_id, columns, indexes } = old.layout;
-        let indexes = indexes.into_iter().map(|index| layout::IndexLayout {
+        let indexes = indexes.into_iter().map(|index| FourthIndexLayout {
             tree: index.tree,
             columns: index.columns.into_iter().map(Into::into).collect(),
             unique: index.unique,
             predicate: None,
-            runtime: Arc::default(),
         });
-        let layout = layout::TableLayout {
-            tree,
-            value_tree,
-            row_id,
-            columns,
-            computed: Vec::new(),
-            indexes: indexes.collect(),
-            runtime: Arc::default(),
-        };
+        let (computed, indexes) = (Vec::new(), indexes.collect());
+        let layout = FourthTableLayout { tree, value_tree, row_id, columns, computed, indexes };
         SecondTableDefinition {
             id: old.id,
             schema: old.schema,
@@ -119,9 +146,55 @@ impl From<FirstTableDefinition> for SecondTableDefinition {
     }
 }
 
-impl From<ThirdTableDefinition> for now::TableDefinition {
-    fn from(old: ThirdTableDefinition) -> now::TableDefinition {
+impl From<FourthTableDefinition> for now::TableDefinition {
+    fn from(old: FourthTableDefinition) -> now::TableDefinition {
         now::TableDefinition {
+            id: old.id,
+            schema: old.schema,
+            name: old.name,
+            columns: old.columns,
+            checks: old.checks,
+            indexes: old.indexes,
+            foreign_keys: old.foreign_keys,
+            computed: old.computed,
+            row_id_constraint: old.row_id_constraint,
+            not_valid: old.not_valid,
+            layout: Arc::new(old.layout.into()),
+        }
+    }
+}
+
+impl From<FourthTableLayout> for layout::TableLayout {
+    fn from(old: FourthTableLayout) -> layout::TableLayout {
+        layout::TableLayout {
+            tree: old.tree,
+            value_tree: old.value_tree,
+            row_id: old.row_id,
+            columns: old.columns,
+            computed: old.computed,
+            indexes: old.indexes.into_iter().map(Into::into).collect(),
+            fill_percent: None,
+            runtime: Arc::default(),
+        }
+    }
+}
+
+impl From<FourthIndexLayout> for layout::IndexLayout {
+    fn from(old: FourthIndexLayout) -> layout::IndexLayout {
+        layout::IndexLayout {
+            tree: old.tree,
+            columns: old.columns,
+            unique: old.unique,
+            predicate: old.predicate,
+            fill_percent: None,
+            runtime: Arc::default(),
+        }
+    }
+}
+
+impl From<ThirdTableDefinition> for FourthTableDefinition {
+    fn from(old: ThirdTableDefinition) -> FourthTableDefinition {
+        FourthTableDefinition {
             id: old.id,
             schema: old.schema,
             name: old.name,
@@ -149,7 +222,7 @@ impl From<SecondTableDefinition> for ThirdTableDefinition {
             foreign_keys: Vec::new(),
             computed: old.computed,
             row_id_constraint: old.row_id_constraint,
-            layout: Arc::new(old.layout),
+            layout: old.layout,
         }
     }
 }

@@ -422,8 +422,10 @@ pub(super) mod tests {
                     }],
                     unique: false,
                     predicate: None,
+                    fill_percent: None,
                     runtime: Arc::default(),
                 }],
+                fill_percent: None,
                 runtime: Arc::default(),
             }),
         }

@@ -1,5 +1,7 @@
 //! Every bound that keeps a loop, a queue, a recursion or a size finite, in one place.
 
+use std::ops::RangeInclusive;
+
 /// Rows of a batch.
 pub const BATCH_ROWS: usize = 2048;
 /// Bytes of an identifier, as in PostgreSQL.
@@ -13,6 +15,8 @@ pub const NESTING_DEPTH_MAX: usize = 200;
 pub const PLAN_DEPTH_MAX: usize = 500;
 /// Columns of a table.
 pub const TABLE_COLUMNS_MAX: usize = 1600;
+/// How far pages may be told to be filled, in hundredths.
+pub const FILL_PERCENTS: RangeInclusive<u8> = 10..=100;
 /// Columns of an index.
 pub const INDEX_COLUMNS_MAX: usize = 32;
 /// Expressions of a select list.

@@ -34,7 +34,8 @@ pub struct Backup {
     transaction: Option<Transaction>,
     file: Option<NewFile>,
     snapshot: Lsn,
-    trees: VecDeque<TreeId>,
+    /// Those to come, and how far their pages are to be filled.
+    trees: VecDeque<(TreeId, Option<u8>)>,
     current: Option<(TreeId, TransactionScan)>,
     pages_total: u64,
     pages_done: u64,
@@ -119,10 +120,10 @@ impl Backup {
         let mut memory = opened.engine.memory.reservation();
         memory.grow(MEMORY_BYTES)?;
         let (transaction, definitions) = snapshot_of_tables(&opened.engine)?;
-        let mut trees = VecDeque::from([CATALOG_TREE, COUNTER_TREE]);
+        let mut trees = VecDeque::from([(CATALOG_TREE, None), (COUNTER_TREE, None)]);
         for table in definitions.tables() {
-            trees.extend([table.layout.tree, table.layout.value_tree]);
-            trees.extend(table.layout.indexes.iter().map(|index| index.tree));
+            trees.push_back((table.layout.value_tree, None));
+            trees.extend(table.layout.fill_percents());
         }
         let storage = &opened.instance.storage;
         let file = NewFile::create(vfs, target, storage.page_size())?;
@@ -195,9 +196,10 @@ impl Backup {
         let mut entries: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
         for _ in 0..pages {
             if self.current.is_none() {
-                let Some(tree) = self.trees.pop_front() else { return self.finish() };
+                let Some((tree, percent)) = self.trees.pop_front() else { return self.finish() };
                 if tree >= FIRST_USER_TREE {
                     file.create_tree(tree, self.snapshot)?;
+                    file.storage().set_fill_percent(tree, percent)?;
                 }
                 let handle = transaction.tree_handle(tree)?;
                 let scan = transaction.scan(&handle, Bound::Unbounded, Bound::Unbounded, false);

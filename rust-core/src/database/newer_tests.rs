@@ -15,7 +15,7 @@ use std::path::Path;
 fn catalog_entries_of_a_newer_version_are_refused_by_name() {
     let object = |kind: u8| [&[kind][..], &16_500_u32.to_be_bytes(), &0_u32.to_be_bytes()].concat();
     for (key, value, message) in [
-        (object(b'd'), &[5, 1, 2][..], "version 5 of a table definition is not supported"),
+        (object(b'd'), &[6, 1, 2][..], "version 6 of a table definition is not supported"),
         (object(b'v'), &[2, 1, 2], "version 2 of a view definition is not supported"),
         (object(b's'), &[9, 1, 2], "version 9 of a table's statistics entry is not supported"),
         (object(b'f'), &[1], "catalog entry of kind 'f' is not supported"),

@@ -243,6 +243,7 @@ pub extern "C" fn lumos_stmt_kind(stmt: *const lumos_stmt) -> i32 {
         | PreparedKind::Truncate
         | PreparedKind::DropView
         | PreparedKind::AlterTable
+        | PreparedKind::AlterIndex
         | PreparedKind::CreateSequence
         | PreparedKind::AlterSequence
         | PreparedKind::DropSequence

@@ -13,6 +13,7 @@ use crate::session::prepared::{self, Stamp};
 use crate::session::session::Session;
 use crate::sql::executor;
 use crate::table::build::{self, BuildOutcome};
+use crate::table::layout::IndexLayout;
 use crate::transaction::types::TableLockMode;
 
 /// What the table is called while its rows are on their way; no SQL text can name it, as it is in no snapshot but ours.
@@ -37,7 +38,8 @@ impl Session {
         block.transaction.start_statement()?;
         let mut types = old.layout.columns.clone();
         types.push(column.sql_type);
-        let layout = build::create_trees(&mut block.transaction, old.layout.row_id, types, Vec::new())?;
+        let mut layout = build::create_trees(&mut block.transaction, old.layout.row_id, types, Vec::new())?;
+        layout.fill_percent = old.layout.fill_percent;
         let mut columns = old.columns.clone();
         // Whether it may be NULL is looked at when the rows are there.
         columns.push(ColumnDefinition { not_null: false, ..column.clone() });
@@ -76,7 +78,7 @@ impl Session {
         for index in &old.layout.indexes {
             let (parts, unique, predicate) = (index.columns.clone(), index.unique, index.predicate);
             let tree = build::create_index_tree(&mut block.transaction, parts, unique, predicate)?;
-            layout.indexes.push(tree);
+            layout.indexes.push(IndexLayout { fill_percent: index.fill_percent, ..tree });
         }
         table.layout = Arc::new(layout);
         let computed = computed_values(&table)?;

@@ -1,4 +1,4 @@
-//! ALTER TABLE: columns are added; constraints are added, when every row has been looked at, or NOT VALID and validated
+//! ALTER TABLE: columns are added; storage parameters change; constraints are added, when every row has been looked at, or NOT VALID and validated
 //! later, and dropped.
 
 use crate::catalog::snapshot::CatalogSnapshot;
@@ -14,13 +14,16 @@ use crate::session::computed::{computed_values, plain_key};
 use crate::session::definition::foreign_key;
 use crate::session::prepared::{self, Stamp};
 use crate::session::session::Session;
-use crate::sql::binder::bound::{AlterTable, ConstraintChange, NewForeignKey, NewIndex, NewIndexKey};
+use crate::sql::binder::bound::{
+    AlterTable, ConstraintChange, NewForeignKey, NewIndex, NewIndexKey, StorageOwner,
+};
 use crate::sql::executor;
 use crate::sql::functions::quote_identifier;
 use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
 use crate::sql::types::text_form::datum_to_text;
 use crate::table::build::{self, BuildOutcome};
+use crate::table::layout::IndexLayout;
 use crate::transaction::types::TableLockMode;
 
 pub(super) fn quoted(name: &str) -> String {
@@ -99,6 +102,20 @@ impl Session {
                     })?;
                 }
                 ConstraintChange::AddKey(index) => self.add_key(&table, &index, &current, block)?,
+                ConstraintChange::SetStorage(owner, parameters) => {
+                    if owner == StorageOwner::RowId {
+                        let name = table.row_id_constraint.as_deref().unwrap_or_default();
+                        self.notices.warn_of_row_id(name, &parameters);
+                    } else {
+                        self.notices.warn_without_effect(&parameters);
+                    }
+                    if parameters.fill_percent.is_some() {
+                        self.set_fill_percent(&table, owner, parameters.fill_percent, &current, block)?;
+                    }
+                }
+                ConstraintChange::ResetFillFactor(owner) => {
+                    self.set_fill_percent(&table, owner, None, &current, block)?;
+                }
                 ConstraintChange::Drop { name, position, if_exists, cascade } => {
                     self.drop_constraint(&table, &name, (if_exists, cascade), &current, block)
                         .map_err(|error| error.at(position))?;
@@ -109,6 +126,32 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Another fillfactor of a table or an index: of what is written from the commit on. Others go on meanwhile.
+    fn set_fill_percent(
+        &mut self,
+        table: &Arc<TableDefinition>,
+        owner: StorageOwner,
+        percent: Option<u8>,
+        current: &Arc<CatalogSnapshot>,
+        block: &mut Block,
+    ) -> Result<()> {
+        block.transaction.lock_table(table.id, TableLockMode::ShareUpdateExclusive)?;
+        let mut layout = (*table.layout).clone();
+        match owner {
+            StorageOwner::Table => layout.fill_percent = percent,
+            StorageOwner::Index(id) => {
+                let position = table.indexes.iter().position(|index| index.id == id);
+                let position = position.ok_or_else(|| Error::internal("an index went away"))?;
+                layout.indexes[position].fill_percent = percent;
+            }
+            StorageOwner::RowId => return Ok(()),
+        }
+        start_anew(block)?;
+        let mut changed = (**table).clone();
+        changed.layout = Arc::new(layout);
+        self.put(Arc::new(changed), current, block)
     }
 
     /// The first row of a query about what is there, after the locks were taken.
@@ -340,7 +383,8 @@ impl Session {
         block.transaction.start_statement()?;
         let mut layout = (*old.layout).clone();
         let tree = build::create_index_tree(&mut block.transaction, plain_key(index), index.unique, None)?;
-        layout.indexes.push(tree);
+        layout.indexes.push(IndexLayout { fill_percent: index.storage.fill_percent, ..tree });
+        self.notices.warn_without_effect(&index.storage);
         table.layout = Arc::new(layout);
         let id = self.engine.catalog.next_object_id(&mut block.transaction)?;
         let definition = IndexDefinition::new(id, index.name.clone(), index.constraint);

@@ -86,6 +86,7 @@ impl Block {
             Some(own) => engine.definitions.publish(|| {
                 let current = engine.catalog.current();
                 let sequences = CommitGuard::take(&own, &current, &engine.manager, &mut transaction)?;
+                transaction.set_fill_percents(engine.catalog.changed_fills(&own).into_iter());
                 let committed = transaction.commit(durability)?;
                 if let Some(timestamp) = committed {
                     sequences.committed(timestamp);

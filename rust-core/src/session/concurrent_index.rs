@@ -83,7 +83,9 @@ impl Session {
         let mut layout = (*old.layout).clone();
         let (parts, predicate) = add_computed(&mut table, &mut layout, &index);
         let mut index_layout = build::create_index_tree(transaction, parts, index.unique, predicate)?;
+        index_layout.fill_percent = index.storage.fill_percent;
         index_layout.runtime = Arc::new(IndexRuntime::of_unfinished());
+        self.notices.warn_without_effect(&index.storage);
         let tree = index_layout.tree;
         self.engine.catalog.note_unfinished(transaction, tree)?;
         layout.indexes.push(index_layout);

@@ -28,7 +28,7 @@ use crate::sql::functions::registry::Environment;
 use crate::sql::types::datum::Datum;
 use crate::sql::types::text_form::datum_to_text;
 use crate::table::build::{self, BuildOutcome};
-use crate::table::layout::RowIdSource;
+use crate::table::layout::{IndexLayout, RowIdSource};
 use crate::transaction::types::{LockOutcome, TableLockMode};
 use std::collections::VecDeque;
 
@@ -67,9 +67,7 @@ fn tables_of(bound: &BoundStatement, catalog: &CatalogSnapshot) -> Vec<(ObjectId
     match bound {
         BoundStatement::CreateTable(create) => {
             let parents = create.foreign_keys.iter().filter_map(|key| key.parent);
-            let parents = parents.map(|parent| (parent, TableLockMode::ShareRowExclusive));
-            let copied = create.copied_tables.iter().map(|table| (*table, TableLockMode::AccessShare));
-            parents.chain(copied).collect()
+            parents.map(|parent| (parent, TableLockMode::ShareRowExclusive)).collect()
         }
         BoundStatement::CreateIndex(create) => catalog
             .table(Some(&create.schema), &create.table)
@@ -93,7 +91,9 @@ fn tables_of(bound: &BoundStatement, catalog: &CatalogSnapshot) -> Vec<(ObjectId
                         let both = [id, key.parent.unwrap_or(id)];
                         tables.extend(both.map(|table| (table, TableLockMode::ShareRowExclusive)));
                     }
-                    ConstraintChange::Validate { .. } => {
+                    ConstraintChange::Validate { .. }
+                    | ConstraintChange::SetStorage(..)
+                    | ConstraintChange::ResetFillFactor(_) => {
                         tables.push((id, TableLockMode::ShareUpdateExclusive));
                     }
                     _ => tables.push(exclusive(id)),
@@ -263,15 +263,22 @@ impl Session {
         Session::check_sequence_names(create, base)?;
         let transaction = &mut block.transaction;
         transaction.start_statement()?;
-        let layout = build::create_trees(
+        let mut layout = build::create_trees(
             transaction,
             create.row_id_column.map_or(RowIdSource::Counter, RowIdSource::Column),
             create.columns.iter().map(|column| column.sql_type).collect(),
             create.indexes.iter().map(|index| (plain_key(index), index.unique)).collect(),
         )?;
+        layout.fill_percent = create.storage.fill_percent;
+        self.notices.warn_without_effect(&create.storage);
+        if let Some(name) = &create.row_id_constraint {
+            self.notices.warn_of_row_id(name, &create.row_id_storage);
+        }
         let id = self.engine.catalog.next_object_id(transaction)?;
         let mut indexes = Vec::with_capacity(create.indexes.len());
-        for index in &create.indexes {
+        for (index, layout) in create.indexes.iter().zip(&mut layout.indexes) {
+            layout.fill_percent = index.storage.fill_percent;
+            self.notices.warn_without_effect(&index.storage);
             let id = self.engine.catalog.next_object_id(transaction)?;
             let deferral = index.deferral;
             let index = IndexDefinition::new(id, index.name.clone(), index.constraint);
@@ -302,18 +309,6 @@ impl Session {
         });
         let base = sequences.into_iter().fold(base.clone(), |base, sequence| base.with_sequence(sequence));
         self.put(Arc::clone(&table), &base, block)?;
-        for index in &create.other_indexes {
-            let index = CreateIndex {
-                schema: create.schema.clone(),
-                table: create.name.clone(),
-                index: index.clone(),
-                position: create.position,
-                if_not_exists: false,
-                concurrently: false,
-            };
-            let own = self.catalog_of(block).1;
-            self.create_index(index, &own, block)?;
-        }
         Ok(Some(table))
     }
 
@@ -346,9 +341,9 @@ impl Session {
         let mut table = (*old).clone();
         let mut layout = (*old.layout).clone();
         let (parts, predicate) = add_computed(&mut table, &mut layout, &create.index);
-        let index_layout =
-            build::create_index_tree(&mut block.transaction, parts, create.index.unique, predicate)?;
-        layout.indexes.push(index_layout);
+        self.notices.warn_without_effect(&create.index.storage);
+        let tree = build::create_index_tree(&mut block.transaction, parts, create.index.unique, predicate)?;
+        layout.indexes.push(IndexLayout { fill_percent: create.index.storage.fill_percent, ..tree });
         table.layout = Arc::new(layout);
         let id = self.engine.catalog.next_object_id(&mut block.transaction)?;
         table.indexes.push(IndexDefinition::new(id, create.index.name.clone(), create.index.constraint));

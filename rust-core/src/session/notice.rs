@@ -1,6 +1,7 @@
 //! What a statement has to say besides its result: warnings and notices, kept until they are fetched.
 
-use crate::error::Error;
+use crate::error::{Error, SqlState};
+use crate::sql::binder::bound::StorageParameters;
 use std::collections::VecDeque;
 
 /// Notices kept when nobody fetches them; the oldest go first.
@@ -35,6 +36,26 @@ impl Notices {
 
     pub(crate) fn warning(&mut self, report: Error) {
         self.push(Notice { severity: Severity::Warning, report });
+    }
+
+    /// Says which storage parameters have no effect.
+    pub(crate) fn warn_without_effect(&mut self, parameters: &StorageParameters) {
+        for name in &parameters.without_effect {
+            let message = format!("storage parameter \"{name}\" has no effect here");
+            let warning = Error::new(SqlState::WARNING, message);
+            self.warning(warning.hint("It is not kept: there is nothing that it could control."));
+        }
+    }
+
+    /// The same of an integer primary key, where no parameter has any.
+    pub(crate) fn warn_of_row_id(&mut self, key: &str, parameters: &StorageParameters) {
+        self.warn_without_effect(parameters);
+        if parameters.fill_percent.is_some() {
+            let message = format!("storage parameter \"fillfactor\" of \"{key}\" has no effect here");
+            let warning = Error::new(SqlState::WARNING, message);
+            let hint = "It is not kept: an integer primary key is the rows' place in their table. Set it for the table.";
+            self.warning(warning.hint(hint));
+        }
     }
 
     fn push(&mut self, notice: Notice) {

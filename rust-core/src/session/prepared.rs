@@ -301,6 +301,7 @@ fn kind_of(bound: &Bound) -> PreparedKind {
         BoundStatement::Query { kind, .. } => (*kind).into(),
         BoundStatement::CreateTable(_) => PreparedKind::CreateTable,
         BoundStatement::DropTable(_) => PreparedKind::DropTable,
+        BoundStatement::AlterTable(alter) if alter.of_index => PreparedKind::AlterIndex,
         BoundStatement::AlterTable(_) => PreparedKind::AlterTable,
         BoundStatement::CreateIndex(_) => PreparedKind::CreateIndex,
         BoundStatement::DropIndex(_) => PreparedKind::DropIndex,
@@ -323,7 +324,7 @@ fn kind_of(bound: &Bound) -> PreparedKind {
         BoundStatement::Checkpoint => PreparedKind::Checkpoint,
         BoundStatement::Explain(_) => PreparedKind::Explain,
         BoundStatement::Copy(_) => PreparedKind::Copy,
-        BoundStatement::Analyze { .. } => PreparedKind::Analyze,
+        BoundStatement::Analyze(_) => PreparedKind::Analyze,
         BoundStatement::Vacuum { .. } => PreparedKind::Vacuum,
         BoundStatement::Lock(_) => PreparedKind::Lock,
         BoundStatement::Truncate(_) => PreparedKind::Truncate,
@@ -397,7 +398,7 @@ impl Prepared {
                 }
                 Body::Definition
             }
-            BoundStatement::Analyze { .. } => Body::Analyze,
+            BoundStatement::Analyze(_) => Body::Analyze,
             BoundStatement::Vacuum { .. } => Body::Vacuum,
             BoundStatement::Lock(_) => Body::Lock,
             BoundStatement::Explain(explain) => {

@@ -134,9 +134,10 @@ impl Session {
         let mut table = (**old).clone();
         let mut layout = (*old.layout).clone();
         for position in &target.positions {
-            let IndexLayout { columns, unique, predicate, .. } = layout.indexes[*position].clone();
-            layout.indexes[*position] =
-                build::create_index_tree(&mut block.transaction, columns, unique, predicate)?;
+            let IndexLayout { columns, unique, predicate, fill_percent, .. } =
+                layout.indexes[*position].clone();
+            let tree = build::create_index_tree(&mut block.transaction, columns, unique, predicate)?;
+            layout.indexes[*position] = IndexLayout { fill_percent, ..tree };
         }
         table.layout = Arc::new(layout);
         let computed = computed_values(&table)?;
@@ -269,6 +270,7 @@ impl Session {
             let copy = copied(&mut table, &mut layout, position);
             let mut new =
                 build::create_index_tree(&mut block.transaction, copy.columns, copy.unique, copy.predicate)?;
+            new.fill_percent = copy.fill_percent;
             new.runtime = Arc::new(IndexRuntime::of_unfinished());
             self.engine.catalog.note_unfinished(&mut block.transaction, new.tree)?;
             replaced.push(Replaced { old: *tree, new: new.tree });

@@ -112,6 +112,8 @@ pub enum PreparedKind {
     SetConstraints,
     /// ALTER TABLE.
     AlterTable,
+    /// ALTER INDEX.
+    AlterIndex,
     /// CREATE SEQUENCE.
     CreateSequence,
     /// ALTER SEQUENCE.
@@ -185,6 +187,7 @@ impl PreparedKind {
             PreparedKind::Truncate => "TRUNCATE TABLE",
             PreparedKind::SetConstraints => "SET CONSTRAINTS",
             PreparedKind::AlterTable => "ALTER TABLE",
+            PreparedKind::AlterIndex => "ALTER INDEX",
             PreparedKind::CreateSequence => "CREATE SEQUENCE",
             PreparedKind::AlterSequence => "ALTER SEQUENCE",
             PreparedKind::DropSequence => "DROP SEQUENCE",
@@ -218,6 +221,7 @@ impl PreparedKind {
                 | PreparedKind::CreateTableAs
                 | PreparedKind::Truncate
                 | PreparedKind::AlterTable
+                | PreparedKind::AlterIndex
                 | PreparedKind::CreateSequence
                 | PreparedKind::AlterSequence
                 | PreparedKind::DropSequence

@@ -48,7 +48,7 @@ pub use verify::{Finding, Verified};
 
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, Lsn, PageId, TransactionId, TreeId};
 use crate::common::memory::MemoryAccount;
-use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::common::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::common::sync::{Arc, Mutex, RwLock};
 use crate::error::{Error, Result, SqlState};
 use crate::io::temporary::TemporaryFiles;
@@ -152,6 +152,8 @@ pub struct Storage {
     /// Held while a tree leaves the directory, and while its entry is changed: none comes back.
     dropping: Mutex<()>,
     next_tree: AtomicU32,
+    /// The most that leaves of some tree leave free.
+    spare_bytes_max: AtomicUsize,
     /// The last durable checkpoint.
     slot: Mutex<Slot>,
     /// It cut through commits: part of what they change is in the pages, the rest is in the log.
@@ -362,6 +364,7 @@ impl Storage {
             trees: RwLock::new(HashMap::new()),
             dropping: Mutex::new(()),
             next_tree: AtomicU32::new(slot.next_tree.0.max(FIRST_USER_TREE.0)),
+            spare_bytes_max: AtomicUsize::new(0),
             slot: Mutex::new(slot),
             cuts_through: AtomicBool::new(!slot.is_whole()),
             beside_writer: AtomicBool::new(false),
@@ -524,6 +527,29 @@ impl Storage {
     fn new_tree(&self, id: TreeId, root: PageId, entries: u64) -> Tree {
         let (pool, gate, horizon) = (&self.pool, &self.gate, &self.horizon);
         Tree::new(id, root, entries, Arc::clone(pool), Arc::clone(gate), Arc::clone(horizon))
+    }
+
+    /// How far a tree's leaves are filled, in hundredths (10 to 100), where keys come in ascending order or leaves are
+    /// merged; `None`: as far as each of these ways likes. What is on pages already stays. It is not kept in the file:
+    /// whoever opens the tree knows. Nothing happens when the tree does not exist.
+    /// # Errors
+    /// `58030`, `XX001`.
+    pub fn set_fill_percent(&self, id: TreeId, percent: Option<u8>) -> Result<()> {
+        self.expect_fill_percent(percent);
+        if let Some(tree) = self.find_tree(id)? {
+            tree.fill_percent.store(percent.unwrap_or(0), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Some tree's leaves will be filled so far: from now on space is set aside for as many as that makes.
+    pub fn expect_fill_percent(&self, percent: Option<u8>) {
+        self.spare_bytes_max.fetch_max(self.spare_bytes(percent), Ordering::Relaxed);
+    }
+
+    /// Bytes that stay free on a page that is filled so far.
+    pub fn spare_bytes(&self, percent: Option<u8>) -> usize {
+        percent.map_or(0, |percent| tree::spare_bytes(self.page_size(), percent))
     }
 
     /// A tree id that was never given out before.

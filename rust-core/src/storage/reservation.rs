@@ -10,6 +10,7 @@ use super::page::{HEADER_BYTES, Node, RECORD_HEADER_BYTES, SLOT_BYTES};
 use super::{Storage, Tree};
 use crate::common::ids::PageId;
 use crate::common::sync::Arc;
+use crate::common::sync::atomic::Ordering;
 use crate::error::Result;
 use std::cell::Cell;
 use std::ops::AddAssign;
@@ -130,17 +131,19 @@ impl ApplyEstimate {
         }
     }
 
-    /// Of entries that are added behind all others of a tree, in key order: leaves become full.
-    pub fn of_appending(page_size: usize, size: ChangeSize) -> ApplyEstimate {
+    /// Of entries that are added behind all others of a tree, in key order: leaves become full, but for `spare` bytes.
+    pub fn of_appending(page_size: usize, size: ChangeSize, spare: usize) -> ApplyEstimate {
         // The entry that comes next did not fit, nor would the fence.
-        pages_of(page_size, 1, leaves_for(page_size, size, size.longest_key) + 2, size.longest_key)
+        let leaves = leaves_for(page_size, size, size.longest_key + spare);
+        pages_of(page_size, 1, leaves + 2, size.longest_key)
     }
 
     /// Of changes anywhere in a tree of which no more is known than that the file has so many pages.
-    fn of_changes(page_size: usize, pages: u64, size: ChangeSize) -> ApplyEstimate {
+    fn of_changes(page_size: usize, pages: u64, size: ChangeSize, spare: usize) -> ApplyEstimate {
         let changed = (size.puts as u64 + size.deletes as u64).min(pages);
-        // A leaf that splits leaves both halves half full, but for an entry; one that was full may split for little.
-        let splits = leaves_for(page_size, size, page_size / 2) + changed;
+        // A leaf that splits leaves both halves half full, but for an entry, and one that is filled no further than its
+        // tree wants has half of that at least; one that was full may split for little.
+        let splits = leaves_for(page_size, size, (page_size + spare) / 2) + changed;
         pages_of(page_size, changed, splits.min(2 * size.puts as u64), size.longest_key)
     }
 }
@@ -178,7 +181,8 @@ impl Drop for ApplyReservation {
 impl Storage {
     /// What changes anywhere in a tree need at most, without a look at the tree.
     pub fn change_estimate(&self, size: ChangeSize) -> ApplyEstimate {
-        ApplyEstimate::of_changes(self.page_size(), self.pool.map.pages_in_use(), size)
+        let spare = self.spare_bytes_max.load(Ordering::Relaxed);
+        ApplyEstimate::of_changes(self.page_size(), self.pool.map.pages_in_use(), size, spare)
     }
 
     /// Blocks and page ids that an estimate comes to.
@@ -220,6 +224,7 @@ impl Storage {
 /// meanwhile: their reservations are their own.
 pub struct ChangeSurvey<'t> {
     tree: &'t Tree,
+    spare: usize,
     leaf: Option<Surveyed>,
     leaves: u64,
     made: u64,
@@ -245,9 +250,9 @@ struct Surveyed {
 }
 
 impl<'t> ChangeSurvey<'t> {
-    /// Of no changes yet.
-    pub fn new(tree: &'t Tree) -> ChangeSurvey<'t> {
-        ChangeSurvey { tree, leaf: None, leaves: 0, made: 0, longest_key: 0 }
+    /// Of no changes yet. `spare`: bytes that the tree's leaves leave free.
+    pub fn new(tree: &'t Tree, spare: usize) -> ChangeSurvey<'t> {
+        ChangeSurvey { tree, spare, leaf: None, leaves: 0, made: 0, longest_key: 0 }
     }
 
     /// Adds changes in ascending key order, behind those of earlier calls: the key, and the value's bytes if it gets one.
@@ -302,9 +307,10 @@ impl<'t> ChangeSurvey<'t> {
     /// What becomes of the leaf is known.
     fn leave(&mut self) {
         let Some(leaf) = self.leaf.take() else { return };
-        if leaf.grows && leaf.bytes > leaf.room {
-            // Each part is half full but for an entry, and the last one may hold little.
-            let part = (leaf.room / 2).saturating_sub(leaf.longest).max(1);
+        if leaf.grows && leaf.bytes + self.spare > leaf.room {
+            // Each part is half full but for an entry, or as full as it should be, and the last one may hold little.
+            let part = (leaf.room / 2).min(leaf.room.saturating_sub(self.spare));
+            let part = part.saturating_sub(leaf.longest).max(1);
             self.made += (leaf.bytes.div_ceil(part) as u64 + 1).min(2 * leaf.puts);
         }
     }

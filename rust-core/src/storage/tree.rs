@@ -6,6 +6,7 @@
 //! node that has room. Latches are taken downwards and to the right, and none is held between two calls.
 //! Source: Graefe, "Modern B-Tree Techniques", 2011.
 
+use super::btree::split::can_end_before;
 use super::buffer_pool::{BufferPool, ExclusivePage, SharedPage};
 use super::bulk::pages::BuiltPages;
 use super::gate::ApplyGate;
@@ -63,6 +64,8 @@ pub struct Tree {
     pub(super) gate: Arc<ApplyGate>,
     /// Level of the root when it was last seen.
     pub(super) height: AtomicU8,
+    /// How far leaves are filled whose keys come in ascending order, in hundredths; 0: nothing was said.
+    pub(super) fill_percent: AtomicU8,
     /// The last leaf, while keys arrive in ascending order; 0: they do not.
     pub(super) append: CachePadded<AtomicU32>,
     /// Live entries.
@@ -126,6 +129,7 @@ impl Tree {
             pool,
             gate,
             height: AtomicU8::new(0),
+            fill_percent: AtomicU8::new(0),
             append: CachePadded::new(AtomicU32::new(0)),
             entries: CachePadded::new(AtomicU64::new(entries)),
             entries_saved: AtomicU64::new(entries),
@@ -165,6 +169,23 @@ impl Tree {
     /// The directory says so.
     pub(super) fn count_saved(&self, count: u64) {
         self.entries_saved.store(count, Ordering::Relaxed);
+    }
+
+    /// Bytes that stay free on leaves for entries that grow, as the tree was told ([`super::Storage::set_fill_percent`]).
+    #[inline]
+    pub fn spare_bytes(&self) -> usize {
+        match self.fill_percent.load(Ordering::Relaxed) {
+            0 => 0,
+            percent => spare_bytes(self.pool.page_size(), percent),
+        }
+    }
+
+    /// Whether another entry behind all others, with a record of so many bytes, would leave less free than it should, and
+    /// can begin a leaf of its own. To be asked of a tree's last leaf.
+    #[inline]
+    pub(super) fn is_filled(&self, leaf: Node<'_>, key: &[u8], record_bytes: usize) -> bool {
+        let spare = self.spare_bytes();
+        spare > 0 && leaf.count() > 0 && !leaf.has_room(record_bytes + spare) && can_end_before(leaf, key)
     }
 
     /// The longest key that this database's page size allows: a quarter of a page.
@@ -461,11 +482,12 @@ impl Tree {
             }
             Err(index) => {
                 let node = leaf.node();
-                let suffix_len = key.len() - node.prefix_len();
-                if !node.has_room(RECORD_HEADER_BYTES + suffix_len + value.len()) {
+                let record_bytes = RECORD_HEADER_BYTES + key.len() - node.prefix_len() + value.len();
+                let is_last = index == node.count() && !node.has_upper_fence();
+                if !node.has_room(record_bytes) || (is_last && self.is_filled(node, key, record_bytes)) {
                     return self.change_after_cleaning(leaf, key, change, timestamp, sink);
                 }
-                if index == node.count() && !node.has_upper_fence() {
+                if is_last {
                     let page = leaf.page().0;
                     if self.append.load(Ordering::Relaxed) != page {
                         self.append.store(page, Ordering::Relaxed);
@@ -675,6 +697,11 @@ impl Tree {
         let found = self.visit(&mut cursor, |leaf, range| leaf.key_into(range.end - 1, key))?;
         Ok(found.is_some())
     }
+}
+
+/// Bytes that stay free on pages of this size that are filled so far.
+pub(super) fn spare_bytes(page_size: usize, fill_percent: u8) -> usize {
+    page_size * usize::from(100 - fill_percent.min(100)) / 100
 }
 
 fn entry_of<'n>(node: Node<'n>, key: &[u8]) -> Option<Entry<'n>> {

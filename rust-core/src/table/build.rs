@@ -2,7 +2,7 @@
 //! Knows layouts and transactions. Knows no names.
 
 use crate::batch::batch::Batch;
-use crate::common::ids::{RowId, TreeId};
+use crate::common::ids::RowId;
 use crate::error::Result;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
@@ -39,7 +39,8 @@ pub fn create_trees(
         layouts.push(create_index_tree(transaction, index_columns, unique, None)?);
     }
     let (computed, runtime) = (Vec::new(), Arc::default());
-    Ok(TableLayout { tree, value_tree, row_id, columns, computed, indexes: layouts, runtime })
+    let (indexes, fill_percent) = (layouts, None);
+    Ok(TableLayout { tree, value_tree, row_id, columns, computed, indexes, fill_percent, runtime })
 }
 
 /// The layout of a new index, with its tree made in `transaction`.
@@ -52,7 +53,7 @@ pub fn create_index_tree(
     predicate: Option<usize>,
 ) -> Result<IndexLayout> {
     let tree = transaction.create_tree()?;
-    Ok(IndexLayout { tree, columns, unique, predicate, runtime: Arc::default() })
+    Ok(IndexLayout { tree, columns, unique, predicate, fill_percent: None, runtime: Arc::default() })
 }
 
 /// Drops every tree of a table at commit. The caller holds ACCESS EXCLUSIVE.
@@ -137,7 +138,7 @@ pub fn build_index(
         }
     }
     drop(scan);
-    match fill_index(transaction, index_layout.tree, sorter, entries)? {
+    match fill_index(transaction, index_layout, sorter, entries)? {
         None => Ok(BuildOutcome::Built),
         Some(row) => {
             let stored = table.get_datums(transaction, row, ReadView::Snapshot)?.ok_or_else(damaged_entry)?;
@@ -162,14 +163,15 @@ pub fn build_index(
 /// `53100`, `53200`, `57014`, I/O errors.
 pub(super) fn fill_index(
     transaction: &mut Transaction,
-    tree: TreeId,
+    index: &IndexLayout,
     sorter: EntrySorter,
     count: u64,
 ) -> Result<Option<RowId>> {
     let mut entries = sorter.finish()?;
+    let tree = index.tree;
     let handle = transaction.tree_handle(tree)?;
     let mut builder = match count >= transaction.bulk_rows() && transaction.can_build(&handle)? {
-        true => Some(transaction.build(tree)?),
+        true => Some(transaction.build(tree)?.filled_to(index.fill_percent)),
         false => None,
     };
     let mut last = Vec::new();

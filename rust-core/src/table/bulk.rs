@@ -68,7 +68,7 @@ impl Table {
     /// # Errors
     /// `25006`, `53200`.
     pub fn begin_load(&self, transaction: &mut Transaction) -> Result<TableLoad> {
-        let rows = transaction.build(self.layout().tree)?;
+        let rows = transaction.build(self.layout().tree)?.filled_to(self.layout().fill_percent);
         let indexes = self.layout().indexes.iter().map(|_| (transaction.entry_sorter(), 0)).collect();
         let (encoder, keys) = (RowEncoder::default(), EntryKeys::default());
         Ok(TableLoad { rows, values: None, indexes, encoder, keys })
@@ -136,8 +136,7 @@ impl Table {
             }
         }
         for (index, (sorter, count)) in indexes.into_iter().enumerate() {
-            let tree = self.layout().indexes[index].tree;
-            if let Some(row) = fill_index(transaction, tree, sorter, count)? {
+            if let Some(row) = fill_index(transaction, &self.layout().indexes[index], sorter, count)? {
                 return Ok(Some((index, row)));
             }
         }

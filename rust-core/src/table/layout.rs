@@ -33,6 +33,9 @@ pub struct TableLayout {
     pub computed: Vec<SqlType>,
     /// The indexes, also those that are still being built.
     pub indexes: Vec<IndexLayout>,
+    /// How far pages of rows are filled that come in ascending order, or are merged, in hundredths (10 to 100); `None`: as
+    /// it is convenient.
+    pub fill_percent: Option<u8>,
     /// Counters and derived forms of the running process; `Default` for a new table. Every later layout of the
     /// same table shares it, so a clone keeps it. Not stored.
     #[serde(skip)]
@@ -43,6 +46,12 @@ impl TableLayout {
     /// Where the columns are in the table's rows; made at the first call.
     pub fn format(&self) -> &RowFormat {
         self.runtime.format(&self.columns)
+    }
+
+    /// The trees of rows and of indexes, and how far their pages are filled.
+    pub fn fill_percents(&self) -> impl Iterator<Item = (TreeId, Option<u8>)> + '_ {
+        let indexes = self.indexes.iter().map(|index| (index.tree, index.fill_percent));
+        std::iter::once((self.tree, self.fill_percent)).chain(indexes)
     }
 
     /// The position of the index whose entries are in `tree`.
@@ -103,6 +112,8 @@ pub struct IndexLayout {
     /// Of a partial index: the computed value (by position among those) that is true for the rows that have an
     /// entry. `None`: every row has one.
     pub predicate: Option<usize>,
+    /// The same of its entries.
+    pub fill_percent: Option<u8>,
     /// What the running process knows of it; `Default` for a new index. Not stored.
     #[serde(skip)]
     pub runtime: Arc<IndexRuntime>,

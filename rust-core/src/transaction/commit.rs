@@ -38,6 +38,7 @@ use crate::transaction::held_locks::LockMark;
 use crate::transaction::manager::TransactionManager;
 use crate::transaction::mvcc::{BATCH_BYTES_IN_MEMORY, Batch, CommitSink, ENTRY_BYTES, is_declared};
 use crate::transaction::scratch::Scratch;
+use crate::transaction::transaction::Transaction;
 use crate::transaction::tree_commit::TreeCommit;
 use crate::transaction::write_set::decode_number;
 use crate::wal::entry::Operation;
@@ -95,6 +96,18 @@ impl Prepared {
             && links.is_empty()
             && self.batches.is_empty()
             && writes.trees().all(|tree| !tree.is_spilled() && !tree.is_created() && !tree.is_dropped())
+    }
+}
+
+impl Transaction {
+    /// How far leaves of some trees are filled from the commit on, in hundredths (10 to 100), where keys come in ascending
+    /// order or leaves are merged; `None`: as far as each of these ways likes. It is not logged: whoever opens the database
+    /// says it again ([`crate::storage::Storage::set_fill_percent`]).
+    pub fn set_fill_percents(&mut self, fills: impl Iterator<Item = (TreeId, Option<u8>)>) {
+        if let Some(mut scratch) = self.take_scratch() {
+            scratch.fills.extend(fills);
+            self.put_scratch(scratch);
+        }
     }
 }
 
@@ -201,13 +214,13 @@ impl TransactionManager {
 
     /// Everything that can be refused, before anything is logged.
     fn prepare_commit(&self, scratch: &mut Scratch) -> Result<Prepared> {
-        let Scratch { writes, links, runs, .. } = scratch;
+        let Scratch { writes, links, runs, fills, .. } = scratch;
         writes.spill_rest()?;
         let mut trees: SmallVec<[Arc<Tree>; 8]> = SmallVec::new();
         for tree in writes.committed_trees() {
             trees.push(self.storage.tree(tree)?);
         }
-        let space = commit_space::reserve(&self.storage, writes, links, &trees)?;
+        let space = commit_space::reserve(&self.storage, writes, links, &trees, fills)?;
         runs.clear();
         let mut in_runs: SmallVec<[(TreeId, usize); 8]> = SmallVec::new();
         let is_crowded = self.versions.run_count() >= RUN_COUNT_MAX;
@@ -278,6 +291,10 @@ impl TransactionManager {
         for built in scratch.links.of_existing_trees(&scratch.writes) {
             self.storage.link_tree(built, timestamp)?;
         }
+        // Those that this commit makes hear it when they are there.
+        for (tree, percent) in &scratch.fills {
+            self.storage.set_fill_percent(*tree, *percent)?;
+        }
         for writes in scratch.writes.trees() {
             let id = writes.tree();
             if writes.is_dropped() {
@@ -286,6 +303,9 @@ impl TransactionManager {
             }
             if writes.is_created() {
                 self.storage.create_tree(id, timestamp)?;
+                if let Some((_, percent)) = scratch.fills.iter().find(|(tree, _)| *tree == id) {
+                    self.storage.set_fill_percent(id, *percent)?;
+                }
                 if let Some(built) = scratch.links.find(id) {
                     self.storage.link_tree(built, timestamp)?;
                 }

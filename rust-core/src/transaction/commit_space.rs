@@ -9,6 +9,7 @@ use crate::storage::bulk::BuiltTree;
 use crate::storage::{ApplyEstimate, ApplyReservation, ChangeSurvey, Storage, Tree};
 use crate::transaction::commit_stream::OPERATIONS_A_BLOCK;
 use crate::transaction::links::Links;
+use crate::transaction::scratch::Fills;
 use crate::transaction::tree_commit::TreeCommit;
 use crate::transaction::write_set::WriteSet;
 use crate::wal::entry::Operation;
@@ -37,7 +38,9 @@ pub(super) fn reserve(
     writes: &WriteSet,
     links: &Links,
     trees: &[Arc<Tree>],
+    fills: &Fills,
 ) -> Result<ApplyReservation> {
+    fills.iter().for_each(|(_, percent)| storage.expect_fill_percent(*percent));
     if writes.len() < COUNTED_MIN {
         let estimate = ApplyEstimate {
             operations: writes.len() + links.change_count(),
@@ -65,7 +68,8 @@ pub(super) fn reserve(
             (None, Some(first)) => commit.is_created() || is_past_end(trees, tree, &first, &mut last_key)?,
         };
         if is_appended {
-            known += ApplyEstimate::of_appending(storage.page_size(), size);
+            let spare = spare_bytes(storage, fills, trees, tree);
+            known += ApplyEstimate::of_appending(storage.page_size(), size, spare);
         } else {
             rough += storage.change_estimate(size);
             unknown.push((commit, size));
@@ -82,16 +86,24 @@ pub(super) fn reserve(
         let built = links.find(commit.tree()).map(BuiltTree::tree);
         let tree = built.or_else(|| trees.iter().find(|tree| tree.id() == commit.tree()));
         known += match tree {
-            Some(tree) => survey(tree, commit)?,
+            Some(tree) => survey(tree, commit, spare_bytes(storage, fills, trees, tree.id()))?,
             None => storage.change_estimate(size),
         };
     }
     storage.reserve(known.min(rough))
 }
 
+/// Bytes that leaves of a tree leave free, as this commit tells it or as it was told before.
+fn spare_bytes(storage: &Storage, fills: &Fills, trees: &[Arc<Tree>], id: TreeId) -> usize {
+    match fills.iter().find(|(tree, _)| *tree == id) {
+        Some((_, percent)) => storage.spare_bytes(*percent),
+        None => trees.iter().find(|tree| tree.id() == id).map_or(0, |tree| tree.spare_bytes()),
+    }
+}
+
 /// What the changes of a tree need, leaf by leaf.
-fn survey(tree: &Tree, commit: TreeCommit<'_>) -> Result<ApplyEstimate> {
-    let mut survey = ChangeSurvey::new(tree);
+fn survey(tree: &Tree, commit: TreeCommit<'_>, spare: usize) -> Result<ApplyEstimate> {
+    let mut survey = ChangeSurvey::new(tree, spare);
     if commit.is_spilled() {
         let mut operations = commit.spilled_operations()?;
         while operations.next_block(OPERATIONS_A_BLOCK)? {

@@ -25,6 +25,9 @@ const SHELF_COUNT: usize = 64;
 /// lines are in its processor's cache and in no other.
 const SHELF_SIZE: usize = 4;
 
+/// Trees and how far their leaves are filled, in hundredths; `None`: as it is convenient.
+pub(super) type Fills = SmallVec<[(TreeId, Option<u8>); 4]>;
+
 /// See the module.
 pub(super) struct Scratch {
     pub(super) slot: Arc<SnapshotSlot>,
@@ -35,6 +38,8 @@ pub(super) struct Scratch {
     pub(super) writes: WriteSet,
     /// Trees that were built, to be linked by the commit.
     pub(super) links: Links,
+    /// How far trees are to be filled from this commit on.
+    pub(super) fills: Fills,
     /// Rows that got another key.
     pub(super) moves: OwnMoves,
     pub(super) operations: OperationBuffer,
@@ -63,6 +68,7 @@ impl Scratch {
             escalation: Escalation::new(&manager.memory),
             writes: WriteSet::new(&manager.memory, manager.storage.sorted_runs()),
             links: Links::default(),
+            fills: Fills::default(),
             moves: OwnMoves::new(&manager.memory),
             operations: OperationBuffer::new(),
             runs: Vec::new(),
@@ -74,6 +80,7 @@ impl Scratch {
     fn clear(&mut self) {
         self.writes.clear();
         self.links.truncate(0);
+        self.fills.clear();
         self.moves.truncate(0);
         self.operations.clear();
         self.operations.shrink();

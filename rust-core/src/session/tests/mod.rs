@@ -3,6 +3,7 @@
 mod changes;
 mod definitions;
 mod files_and_plans;
+mod fill;
 mod foreign_keys;
 mod indexes;
 mod large_values;

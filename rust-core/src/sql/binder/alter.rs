@@ -1,16 +1,17 @@
-//! ALTER TABLE: columns added, constraints added and dropped, as plain data. Other changes are not there yet.
+//! ALTER TABLE: columns added, constraints added and dropped, storage parameters of tables and indexes, as plain data.
+//! Other changes are not there yet.
 
+use crate::catalog::snapshot::Relation;
 use crate::catalog::table_definition::{CheckDefinition, ConstraintKind, Deferral, TableDefinition};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::Span;
 use crate::sql::ast::define::{self as ast, AlterActionKind, ObjectKind, TableConstraintKind};
-use crate::sql::ast::{Name, Span};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{
     AlterTable, BoundStatement, ConstraintChange, NewIndex, NewIndexColumn, NewIndexKey, ObjectName,
+    StorageOwner, StorageParameters,
 };
-use crate::sql::binder::define::{
-    check_index_columns, check_index_options, check_nulls_distinct, included_columns, no_key_column,
-};
+use crate::sql::binder::define::{bind_index_options, check_index_columns, check_nulls_distinct};
 use crate::sql::binder::foreign_key::{
     ForeignKeyDraft, Parent, bind_foreign_key, deferral_of, is_constraint_name_free, key_columns,
     refuse_not_valid,
@@ -18,12 +19,18 @@ use crate::sql::binder::foreign_key::{
 use crate::sql::binder::from::table_relation;
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
 use crate::sql::binder::scope::{Context, Place, Scope};
+use crate::sql::binder::storage_parameter::{StorageOf, bind_storage_parameters, resets_fill_factor};
 use crate::sql::binder::walk;
+use std::sync::Arc;
 
 impl Binder<'_> {
     pub(super) fn bind_alter_table(&mut self, alter: &ast::AlterTable<'_>) -> Result<BoundStatement> {
         let refuse = |span: Span| Err(Error::not_supported("ALTER").at(span.position()));
-        if alter.kind != ObjectKind::Table {
+        let is_storage = |action: &ast::AlterAction<'_>| {
+            matches!(action.kind, AlterActionKind::SetStorage(_) | AlterActionKind::ResetStorage(_))
+        };
+        let is_all_storage = alter.actions.iter().all(is_storage);
+        if alter.kind != ObjectKind::Table && !(alter.kind == ObjectKind::Index && is_all_storage) {
             return refuse(alter.span);
         }
         let is_known = |kind: &AlterActionKind<'_>| {
@@ -33,6 +40,8 @@ impl Binder<'_> {
                     | AlterActionKind::AddConstraint(_)
                     | AlterActionKind::DropConstraint { .. }
                     | AlterActionKind::ValidateConstraint(_)
+                    | AlterActionKind::SetStorage(_)
+                    | AlterActionKind::ResetStorage(_)
             )
         };
         if let Some(other) = alter.actions.iter().find(|action| !is_known(&action.kind)) {
@@ -41,8 +50,9 @@ impl Binder<'_> {
         // A constraint may name a column that comes in the same statement; it would have to be bound after that.
         let is_column =
             |action: &&ast::AlterAction<'_>| matches!(action.kind, AlterActionKind::AddColumn { .. });
+        let is_constraint = |action: &&ast::AlterAction<'_>| !is_column(action) && !is_storage(action);
         if let (Some(column), Some(_)) =
-            (alter.actions.iter().find(is_column), alter.actions.iter().find(|action| !is_column(action)))
+            (alter.actions.iter().find(is_column), alter.actions.iter().find(is_constraint))
         {
             let what = "ADD COLUMN and changes of constraints in one ALTER TABLE";
             return Err(Error::not_supported(what).at(column.span.position()));
@@ -56,7 +66,11 @@ impl Binder<'_> {
             && alter.name.parts.len() <= 2
             && self.catalog.relation(name.schema.as_deref(), &name.name).is_none()
         {
-            return Ok(BoundStatement::AlterTable(AlterTable { name, table: None, changes: Vec::new() }));
+            let (table, of_index, changes) = (None, alter.kind == ObjectKind::Index, Vec::new());
+            return Ok(BoundStatement::AlterTable(AlterTable { name, table, of_index, changes }));
+        }
+        if is_all_storage && let Some(altered) = self.bind_alter_index(alter, &name)? {
+            return Ok(altered);
         }
         let table = self.find_target(&alter.name, "alter")?;
         let mut changes = Vec::with_capacity(alter.actions.len());
@@ -77,10 +91,54 @@ impl Binder<'_> {
                 AlterActionKind::ValidateConstraint(name) => {
                     ConstraintChange::Validate { name: name.text.to_owned(), position: name.position() }
                 }
+                AlterActionKind::SetStorage(_) | AlterActionKind::ResetStorage(_) => {
+                    changes.extend(storage_change(action, StorageOwner::Table)?);
+                    continue;
+                }
                 _ => return refuse(action.span),
             });
         }
-        Ok(BoundStatement::AlterTable(AlterTable { name, table: Some(table.id), changes }))
+        let (table, of_index) = (Some(table.id), false);
+        Ok(BoundStatement::AlterTable(AlterTable { name, table, of_index, changes }))
+    }
+
+    /// SET (…) and RESET (…) of an index, which ALTER TABLE may name too. `None`: the statement is about a table.
+    fn bind_alter_index(
+        &self,
+        alter: &ast::AlterTable<'_>,
+        name: &ObjectName,
+    ) -> Result<Option<BoundStatement>> {
+        let of_index = alter.kind == ObjectKind::Index;
+        let schema = name.schema.as_deref();
+        let is_here = alter.name.parts.len() <= 2 && self.catalog.check_schema(schema).is_ok();
+        let found = if is_here { self.catalog.relation(schema, &name.name) } else { None };
+        let is_key = |table: &&Arc<TableDefinition>| table.row_id_constraint.as_ref() == Some(&name.name);
+        let (table, owner) = match found {
+            Some(Relation::Index(table, position)) => {
+                let owner = StorageOwner::Index(table.indexes[position].id);
+                (table, owner)
+            }
+            None if is_here && let Some(table) = self.catalog.tables().find(is_key) => {
+                (Arc::clone(table), StorageOwner::RowId)
+            }
+            Some(_) if of_index => {
+                let message = format!("\"{}\" is not an index", name.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(name.position));
+            }
+            None if of_index && is_here => {
+                let message = format!("relation \"{}\" does not exist", name.name);
+                return Err(Error::new(SqlState::UNDEFINED_TABLE, message)
+                    .hint_near_miss(&name.name, self.catalog.index_names())
+                    .at(name.position));
+            }
+            _ => return Ok(None),
+        };
+        let mut changes = Vec::with_capacity(alter.actions.len());
+        for action in alter.actions {
+            changes.extend(storage_change(action, owner)?);
+        }
+        let (name, table) = (name.clone(), Some(table.id));
+        Ok(Some(BoundStatement::AlterTable(AlterTable { name, table, of_index, changes })))
     }
 
     fn bind_new_constraint(
@@ -128,14 +186,14 @@ impl Binder<'_> {
             }
             TableConstraintKind::PrimaryKey { columns, options } => {
                 refuse_not_valid(&constraint.deferral, "PRIMARY KEY")?;
-                check_index_options(options)?;
-                self.bind_new_key(table, constraint, (columns, options), true, deferral)
+                let storage = bind_index_options(options, StorageOf::Index)?;
+                self.bind_new_key(table, constraint, (columns, true), deferral, storage)
             }
             TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
                 refuse_not_valid(&constraint.deferral, "UNIQUE")?;
                 check_nulls_distinct(*nulls_not_distinct, position)?;
-                check_index_options(options)?;
-                self.bind_new_key(table, constraint, (columns, options), false, deferral)
+                let storage = bind_index_options(options, StorageOf::Index)?;
+                self.bind_new_key(table, constraint, (columns, false), deferral, storage)
             }
             TableConstraintKind::ForeignKey { columns, references } => {
                 let draft = ForeignKeyDraft {
@@ -162,9 +220,9 @@ impl Binder<'_> {
         &mut self,
         table: &TableDefinition,
         constraint: &ast::TableConstraint<'_>,
-        (names, options): (&[Name<'_>], &ast::IndexOptions<'_>),
-        primary: bool,
+        (names, primary): (&[crate::sql::ast::Name<'_>], bool),
         deferral: Deferral,
+        storage: StorageParameters,
     ) -> Result<ConstraintChange> {
         let position = constraint.span.position();
         let has_primary = table.row_id_constraint.is_some()
@@ -188,8 +246,7 @@ impl Binder<'_> {
             }
             columns.push(column);
         }
-        let include = included_columns(options, &table.columns, no_key_column)?;
-        check_index_columns(columns.len() + include.len(), position)?;
+        check_index_columns(columns.len(), position)?;
         let name = match constraint.name {
             Some(name) => {
                 if self.catalog.is_name_taken(None, name.text) {
@@ -200,8 +257,7 @@ impl Binder<'_> {
             }
             None if primary => index_name(self.catalog, &table.name, None, "pkey", &[]),
             None => {
-                let named = columns.iter().chain(&include);
-                let joined = joined_columns(named.map(|column| &*table.columns[*column].name));
+                let joined = joined_columns(columns.iter().map(|column| &*table.columns[*column].name));
                 index_name(self.catalog, &table.name, Some(&joined), "key", &[])
             }
         };
@@ -218,6 +274,22 @@ impl Binder<'_> {
             unique: deferral == Deferral::NotDeferrable,
             predicate: None,
             deferral,
+            storage,
         }))
+    }
+}
+
+/// What SET (…) or RESET (…) changes; nothing: RESET of what has no effect.
+fn storage_change(action: &ast::AlterAction<'_>, owner: StorageOwner) -> Result<Option<ConstraintChange>> {
+    let of = if owner == StorageOwner::Table { StorageOf::Table } else { StorageOf::Index };
+    match action.kind {
+        AlterActionKind::SetStorage(options) => {
+            let parameters = bind_storage_parameters(options, of)?;
+            Ok(Some(ConstraintChange::SetStorage(owner, parameters)))
+        }
+        AlterActionKind::ResetStorage(options) => {
+            Ok(resets_fill_factor(options)?.then_some(ConstraintChange::ResetFillFactor(owner)))
+        }
+        _ => Err(Error::internal("no storage parameters")),
     }
 }

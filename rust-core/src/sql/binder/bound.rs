@@ -57,7 +57,7 @@ pub enum BoundStatement {
         kind: StatementKind,
     },
     /// CREATE TABLE.
-    CreateTable(CreateTable),
+    CreateTable(Box<CreateTable>),
     /// ALTER TABLE.
     AlterTable(AlterTable),
     /// DROP TABLE.
@@ -93,20 +93,13 @@ pub enum BoundStatement {
     /// COPY.
     Copy(Box<CopyStatement>),
     /// ANALYZE. Without tables: all of them.
-    Analyze {
-        /// Which tables.
-        targets: Vec<AnalyzeTarget>,
-        /// SKIP_LOCKED: tables that would have to be waited for are left out.
-        skip_locked: bool,
-    },
+    Analyze(Vec<AnalyzeTarget>),
     /// VACUUM. Without tables: the whole database.
     Vacuum {
         /// Which tables.
         targets: Vec<AnalyzeTarget>,
         /// ANALYZE after it.
         analyze: bool,
-        /// SKIP_LOCKED: tables that would have to be waited for are left out.
-        skip_locked: bool,
     },
     /// LOCK TABLE.
     Lock(LockTables),
@@ -338,28 +331,50 @@ pub struct CreateTable {
     pub row_id_constraint: Option<String>,
     /// Indexes behind the other keys.
     pub indexes: Vec<NewIndex>,
-    /// Indexes behind no constraint, which LIKE copied.
-    pub other_indexes: Vec<NewIndex>,
     /// What its rows refer to.
     pub foreign_keys: Vec<NewForeignKey>,
     /// Sequences behind serial and identity columns.
     pub sequences: Vec<ColumnSequence>,
-    /// The tables of LIKE.
-    pub copied_tables: Vec<ObjectId>,
+    /// WITH (…).
+    pub storage: StorageParameters,
+    /// WITH (…) of the integer primary key, which has no pages of its own.
+    pub row_id_storage: StorageParameters,
 }
 
-/// ALTER TABLE of constraints.
+/// What storage parameters come to.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct StorageParameters {
+    /// fillfactor: how far pages are filled, in hundredths.
+    pub fill_percent: Option<u8>,
+    /// The names of those that PostgreSQL has and that have no effect here.
+    pub without_effect: Vec<String>,
+}
+
+/// What ALTER … SET (…) is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StorageOwner {
+    /// The table.
+    Table,
+    /// The index of this number.
+    Index(ObjectId),
+    /// The integer primary key, which has no pages of its own.
+    RowId,
+}
+
+/// ALTER TABLE, and ALTER INDEX.
 #[derive(Clone, Debug)]
 pub struct AlterTable {
     /// The table as it was named.
     pub name: ObjectName,
-    /// Its number; `None`: it is not there, and need not be.
+    /// Its number, or that of the index's table; `None`: it is not there, and need not be.
     pub table: Option<ObjectId>,
+    /// The statement is ALTER INDEX.
+    pub of_index: bool,
     /// What is to change, in order.
     pub changes: Vec<ConstraintChange>,
 }
 
-/// A column or constraint that comes, or a constraint that goes.
+/// A column or constraint that comes, a constraint that goes, or another way to store what is there.
 #[derive(Clone, Debug)]
 pub enum ConstraintChange {
     /// A column comes.
@@ -394,6 +409,10 @@ pub enum ConstraintChange {
     },
     /// A primary key or unique constraint comes.
     AddKey(NewIndex),
+    /// SET (…).
+    SetStorage(StorageOwner, StorageParameters),
+    /// RESET (fillfactor).
+    ResetFillFactor(StorageOwner),
     /// A constraint goes.
     Drop {
         /// Its name.
@@ -529,6 +548,8 @@ pub struct NewIndex {
     pub predicate: Option<NewComputed>,
     /// When its constraint is checked. The keys of one that can be put off are not unique by themselves.
     pub deferral: Deferral,
+    /// WITH (…).
+    pub storage: StorageParameters,
 }
 
 /// Something that an index to be made computes of each row.

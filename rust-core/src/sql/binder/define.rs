@@ -15,7 +15,7 @@ use crate::sql::ast::{Name, ObjectName as AstName, Span, Statement};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{
     BoundStatement, ColumnSequence, CreateTable, DropObjects, NewForeignKey, NewIndex, NewIndexColumn,
-    NewIndexKey, ObjectName,
+    NewIndexKey, ObjectName, StorageParameters,
 };
 use crate::sql::binder::control::unsupported_statement;
 use crate::sql::binder::expression::check_collation;
@@ -24,22 +24,22 @@ use crate::sql::binder::foreign_key::{
     refuse_not_valid,
 };
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
-use crate::sql::binder::like::Copied;
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
 use crate::sql::binder::sequence::serial_default;
+use crate::sql::binder::storage_parameter::{StorageOf, bind_storage_parameters};
 use crate::sql::binder::{type_name, walk};
 use crate::sql::types::cast::CastContext;
 use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
 
 /// A PRIMARY KEY or UNIQUE as written.
-pub(super) struct Key<'a> {
-    pub(super) name: Option<Name<'a>>,
-    pub(super) primary: bool,
-    pub(super) columns: Vec<usize>,
-    pub(super) include: Vec<usize>,
-    pub(super) deferral: Deferral,
-    pub(super) position: usize,
+struct Key<'a> {
+    name: Option<Name<'a>>,
+    primary: bool,
+    columns: Vec<usize>,
+    deferral: Deferral,
+    storage: StorageParameters,
+    position: usize,
 }
 
 /// A CHECK as written.
@@ -49,14 +49,13 @@ struct Check<'a> {
 }
 
 /// A table on its way.
-pub(super) struct TableDraft<'a> {
-    pub(super) name: &'a str,
-    pub(super) columns: Vec<ColumnDefinition>,
-    pub(super) keys: Vec<Key<'a>>,
+struct TableDraft<'a> {
+    name: &'a str,
+    columns: Vec<ColumnDefinition>,
+    keys: Vec<Key<'a>>,
     checks: Vec<Check<'a>>,
     foreign_keys: Vec<ForeignKeyDraft<'a>>,
-    pub(super) sequences: Vec<ColumnSequence>,
-    pub(super) copied: Copied,
+    sequences: Vec<ColumnSequence>,
 }
 
 impl Binder<'_> {
@@ -65,7 +64,11 @@ impl Binder<'_> {
         let schema = self.creation_schema(&create.name)?;
         // Said before anything about the columns, as in PostgreSQL. (The session looks again when it runs.)
         let name = create.name.object();
-        if !create.if_not_exists && self.catalog.relation(Some(&schema), name.text).is_some() {
+        let is_taken = self.catalog.relation(Some(&schema), name.text).is_some();
+        // Nothing is said of parameters of a table that is not made.
+        let storage = if is_taken && create.if_not_exists { &[] } else { create.options.storage };
+        let storage = bind_storage_parameters(storage, StorageOf::NewTable)?;
+        if !create.if_not_exists && is_taken {
             let message = format!("relation \"{}\" already exists", name.text);
             return Err(Error::new(SqlState::DUPLICATE_TABLE, message).at(create.name.position()));
         }
@@ -76,13 +79,14 @@ impl Binder<'_> {
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             sequences: Vec::new(),
-            copied: Copied::default(),
         };
         // Columns first: a constraint may name one that stands behind it.
         for element in create.elements {
             match element {
                 TableElement::Column(column) => self.add_column(&mut draft, column)?,
-                TableElement::Like { table, options, .. } => self.copy_like(&mut draft, table, *options)?,
+                TableElement::Like { span, .. } => {
+                    return Err(Error::not_supported("LIKE in CREATE TABLE").at(span.position()));
+                }
                 TableElement::Constraint(_) => {}
             }
         }
@@ -91,7 +95,7 @@ impl Binder<'_> {
                 add_constraint(&mut draft, constraint)?;
             }
         }
-        self.finish_table(create, schema, draft)
+        self.finish_table(create, schema, draft, storage)
     }
 
     /// The schema that a new object goes into.
@@ -188,19 +192,15 @@ impl Binder<'_> {
                     draft.checks.push(Check { name: constraint.name, condition: *condition });
                 }
                 ColumnConstraintKind::PrimaryKey(options) => {
-                    refuse_include(options)?;
-                    check_index_options(options)?;
+                    let storage = bind_index_options(options, StorageOf::Index)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    let include = Vec::new();
-                    draft.keys.push(Key { name, primary: true, columns, include, deferral, position: at });
+                    draft.keys.push(Key { name, primary: true, columns, deferral, storage, position: at });
                 }
                 ColumnConstraintKind::Unique { nulls_not_distinct, options } => {
                     check_nulls_distinct(*nulls_not_distinct, at)?;
-                    refuse_include(options)?;
-                    check_index_options(options)?;
+                    let storage = bind_index_options(options, StorageOf::Index)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    let include = Vec::new();
-                    draft.keys.push(Key { name, primary: false, columns, include, deferral, position: at });
+                    draft.keys.push(Key { name, primary: false, columns, deferral, storage, position: at });
                 }
                 ColumnConstraintKind::References(references) => {
                     draft.foreign_keys.push(ForeignKeyDraft {
@@ -283,7 +283,6 @@ impl Binder<'_> {
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             sequences: Vec::new(),
-            copied: Copied::default(),
         };
         self.add_column(&mut draft, column)?;
         match draft.columns.pop() {
@@ -316,6 +315,7 @@ impl Binder<'_> {
         create: &ast::CreateTable<'_>,
         schema: String,
         mut draft: TableDraft<'_>,
+        storage: StorageParameters,
     ) -> Result<BoundStatement> {
         let keys = std::mem::take(&mut draft.keys);
         for key in keys.iter().filter(|key| key.primary) {
@@ -333,12 +333,12 @@ impl Binder<'_> {
             })
             .collect();
         let (row_id, indexes) = self.name_keys(&draft, keys)?;
-        let taken = indexes.iter().map(|index: &NewIndex| index.name.clone());
-        let taken = taken.chain(row_id.iter().map(|(_, name)| name.clone())).collect();
-        let other_indexes = self.copied_indexes(&draft, taken)?;
         let foreign_keys = self.name_foreign_keys(&draft, &schema, own_keys, &checks)?;
-        let (row_id_column, row_id_constraint) = row_id.unzip();
-        Ok(BoundStatement::CreateTable(CreateTable {
+        let (row_id_column, row_id_constraint, row_id_storage) = match row_id {
+            Some((column, name, storage)) => (Some(column), Some(name), storage),
+            None => (None, None, StorageParameters::default()),
+        };
+        Ok(BoundStatement::CreateTable(Box::new(CreateTable {
             schema,
             name: draft.name.to_owned(),
             position: create.name.position(),
@@ -348,11 +348,11 @@ impl Binder<'_> {
             row_id_column,
             row_id_constraint,
             indexes,
-            other_indexes,
             foreign_keys,
             sequences: draft.sequences,
-            copied_tables: draft.copied.tables,
-        }))
+            storage,
+            row_id_storage,
+        })))
     }
 
     /// Finds what foreign keys refer to, and names those that have no name.
@@ -416,7 +416,7 @@ impl Binder<'_> {
         let scope = Scope::of(relation);
         let explicit: Vec<&str> =
             draft.checks.iter().filter_map(|check| check.name).map(|name| name.text).collect();
-        let mut checks = self.copied_checks(draft, &scope)?;
+        let mut checks: Vec<CheckDefinition> = Vec::with_capacity(draft.checks.len());
         for check in &draft.checks {
             let mut context = Context::new(&scope, Place::Check);
             let bound = self.bind_condition(&check.condition, "CHECK", &mut context)?;
@@ -456,7 +456,7 @@ impl Binder<'_> {
         &mut self,
         draft: &TableDraft<'_>,
         keys: Vec<Key<'_>>,
-    ) -> Result<(Option<(usize, String)>, Vec<NewIndex>)> {
+    ) -> Result<(Option<(usize, String, StorageParameters)>, Vec<NewIndex>)> {
         if let Some(second) = keys.iter().filter(|key| key.primary).nth(1) {
             let message = format!("multiple primary keys for table \"{}\" are not allowed", draft.name);
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message).at(second.position));
@@ -465,9 +465,8 @@ impl Binder<'_> {
         let mut kept: Vec<Key<'_>> = Vec::new();
         for key in primary.into_iter().chain(rest) {
             // A second key over the same columns says nothing new.
-            match kept.iter_mut().find(|known| {
-                (&known.columns, &known.include, known.deferral) == (&key.columns, &key.include, key.deferral)
-            }) {
+            match kept.iter_mut().find(|known| known.columns == key.columns && known.deferral == key.deferral)
+            {
                 Some(known) if known.name.is_none() || key.name.is_none() => {
                     known.name = known.name.or(key.name);
                 }
@@ -491,8 +490,8 @@ impl Binder<'_> {
                 Some(name) => name.text.to_owned(),
                 None if key.primary => index_name(self.catalog, draft.name, None, "pkey", &taken),
                 None => {
-                    let columns = key.columns.iter().chain(&key.include);
-                    let columns = joined_columns(columns.map(|&column| &*draft.columns[column].name));
+                    let columns =
+                        joined_columns(key.columns.iter().map(|&column| &*draft.columns[column].name));
                     index_name(self.catalog, draft.name, Some(&columns), "key", &taken)
                 }
             };
@@ -503,7 +502,7 @@ impl Binder<'_> {
                 && key.columns.len() == 1
                 && matches!(column_type, DataType::SmallInt | DataType::Integer | DataType::BigInt);
             if is_row_id {
-                row_id = Some((key.columns[0], name));
+                row_id = Some((key.columns[0], name, key.storage));
                 continue;
             }
             let kind = if key.primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
@@ -516,7 +515,8 @@ impl Binder<'_> {
             let constraint = Some(kind);
             let deferral = key.deferral;
             let unique = deferral == Deferral::NotDeferrable;
-            indexes.push(NewIndex { name, constraint, columns, unique, predicate: None, deferral });
+            let (predicate, storage) = (None, key.storage);
+            indexes.push(NewIndex { name, constraint, columns, unique, predicate, deferral, storage });
         }
         Ok((row_id, indexes))
     }
@@ -555,7 +555,7 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
 fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstraint<'a>) -> Result<()> {
     let deferral = deferral_of(&constraint.deferral)?;
     let (name, position) = (constraint.name, constraint.span.position());
-    let (columns, options, primary) = match &constraint.kind {
+    let (columns, primary, storage) = match &constraint.kind {
         TableConstraintKind::Check { condition, .. } => {
             if deferral != Deferral::NotDeferrable {
                 let message = "CHECK constraints cannot be marked DEFERRABLE";
@@ -567,14 +567,12 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         }
         TableConstraintKind::PrimaryKey { columns, options } => {
             refuse_not_valid(&constraint.deferral, "PRIMARY KEY")?;
-            check_index_options(options)?;
-            (*columns, options, true)
+            (*columns, true, bind_index_options(options, StorageOf::Index)?)
         }
         TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
             refuse_not_valid(&constraint.deferral, "UNIQUE")?;
             check_nulls_distinct(*nulls_not_distinct, position)?;
-            check_index_options(options)?;
-            (*columns, options, false)
+            (*columns, false, bind_index_options(options, StorageOf::Index)?)
         }
         TableConstraintKind::UsingIndex { .. } => {
             return Err(Error::not_supported("a constraint USING INDEX").at(position));
@@ -602,9 +600,8 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         }
         key.push(index);
     }
-    let include = included_columns(options, &draft.columns, no_key_column)?;
-    check_index_columns(key.len() + include.len(), position)?;
-    draft.keys.push(Key { name, primary, columns: key, include, deferral, position });
+    check_index_columns(key.len(), position)?;
+    draft.keys.push(Key { name, primary, columns: key, deferral, storage, position });
     Ok(())
 }
 
@@ -626,7 +623,7 @@ fn check_table_form(create: &ast::CreateTable<'_>) -> Result<()> {
     check_table_options(&create.options)
 }
 
-/// Refuses what may follow the columns of a table.
+/// Refuses what may follow the columns of a table, but for storage parameters.
 pub(super) fn check_table_options(options: &ast::TableOptions<'_>) -> Result<()> {
     let refuse = |what: &str, span: Span| Err(Error::not_supported(what).at(span.position()));
     if let Some(span) = options.inherits {
@@ -640,9 +637,6 @@ pub(super) fn check_table_options(options: &ast::TableOptions<'_>) -> Result<()>
     {
         return refuse("a table access method", method.span);
     }
-    if let Some(option) = options.storage.first() {
-        return refuse("a storage parameter", option.name.span());
-    }
     if let Some((_, span)) = options.on_commit {
         return refuse("ON COMMIT", span);
     }
@@ -652,46 +646,15 @@ pub(super) fn check_table_options(options: &ast::TableOptions<'_>) -> Result<()>
     Ok(())
 }
 
-pub(super) fn check_index_options(options: &IndexOptions<'_>) -> Result<()> {
-    if let Some(option) = options.storage.first() {
-        return Err(Error::not_supported("a storage parameter").at(option.name.position()));
+/// What may follow the columns of an index.
+pub(super) fn bind_index_options(options: &IndexOptions<'_>, of: StorageOf) -> Result<StorageParameters> {
+    if let Some(column) = options.include.first() {
+        return Err(Error::not_supported("INCLUDE").at(column.position()));
     }
     if let Some(tablespace) = options.tablespace {
         return Err(Error::not_supported("TABLESPACE").at(tablespace.position()));
     }
-    Ok(())
-}
-
-/// The columns of INCLUDE. An index leads to the row, where they are, and keeps no copy of them; they count in its name.
-pub(super) fn included_columns(
-    options: &IndexOptions<'_>,
-    columns: &[ColumnDefinition],
-    told: impl Fn(&str) -> String,
-) -> Result<Vec<usize>> {
-    let find = |column: &Name<'_>| {
-        columns.iter().position(|known| known.name == column.text).ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_COLUMN, told(column.text))
-                .hint_near_miss(column.text, columns.iter().map(|known| &*known.name))
-                .at(column.position())
-        })
-    };
-    options.include.iter().map(find).collect()
-}
-
-/// A column's own constraint has no INCLUDE.
-fn refuse_include(options: &IndexOptions<'_>) -> Result<()> {
-    match options.include.first() {
-        Some(column) => {
-            let error = Error::new(SqlState::SYNTAX_ERROR, "INCLUDE stands in a table's constraints alone");
-            Err(error.at(column.position()))
-        }
-        None => Ok(()),
-    }
-}
-
-/// How a key's constraint says that there is no such column.
-pub(super) fn no_key_column(name: &str) -> String {
-    format!("column \"{name}\" named in key does not exist")
+    bind_storage_parameters(options.storage, of)
 }
 
 pub(super) fn check_nulls_distinct(nulls_not_distinct: bool, position: usize) -> Result<()> {

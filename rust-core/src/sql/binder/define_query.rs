@@ -4,13 +4,14 @@ use crate::catalog::table_definition::ColumnDefinition;
 use crate::common::limits::TABLE_COLUMNS_MAX;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::control::Execute;
-use crate::sql::ast::define::{self as ast, Persistence, TableSource};
+use crate::sql::ast::define::{self as ast, Persistence, StorageOption, TableSource};
 use crate::sql::ast::query::{Into, Query, QueryBody};
 use crate::sql::ast::{Name, ObjectName, Statement};
 use crate::sql::binder::binder::Binder;
-use crate::sql::binder::bound::{BoundStatement, CreateTable, CreateTableAs, CreateView};
+use crate::sql::binder::bound::{BoundStatement, CreateTable, CreateTableAs, CreateView, StorageParameters};
 use crate::sql::binder::define::check_table_options;
 use crate::sql::binder::query::{BoundQuery, Untyped};
+use crate::sql::binder::storage_parameter::{StorageOf, bind_storage_parameters};
 use crate::sql::plan::expression::{Expression, OutputColumn};
 
 /// A table to be made of a query.
@@ -19,6 +20,7 @@ struct TableOfQuery<'a> {
     if_not_exists: bool,
     columns: &'a [Name<'a>],
     with_data: bool,
+    storage: &'a [StorageOption<'a>],
 }
 
 impl Binder<'_> {
@@ -74,6 +76,7 @@ impl Binder<'_> {
             if_not_exists: create.if_not_exists,
             columns: create.columns,
             with_data: create.with_data,
+            storage: create.options.storage,
         };
         match create.source {
             TableSource::Query(query) => self.bind_table_of_query(&table, query),
@@ -85,7 +88,8 @@ impl Binder<'_> {
     pub(super) fn bind_select_into(mut self, into: &Into<'_>, query: &Query<'_>) -> Result<BoundStatement> {
         check_persistence(into.persistence, into.span.position())?;
         self.into_allowed = Some(into.span);
-        let table = TableOfQuery { name: into.name, if_not_exists: false, columns: &[], with_data: true };
+        let (name, columns, storage) = (into.name, &[][..], &[][..]);
+        let table = TableOfQuery { name, if_not_exists: false, columns, with_data: true, storage };
         self.bind_table_of_query(&table, query)
     }
 
@@ -130,6 +134,10 @@ impl Binder<'_> {
             let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
             return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message).at(table.name.position()));
         }
+        // Nothing is said of parameters of a table that is not made.
+        let is_taken = self.catalog.relation(Some(&schema), table.name.object().text).is_some();
+        let storage = if is_taken && table.if_not_exists { &[] } else { table.storage };
+        let storage = bind_storage_parameters(storage, StorageOf::NewTable)?;
         let column = |(name, column): (String, &OutputColumn)| ColumnDefinition::new(name, column.sql_type);
         let columns = names.into_iter().zip(&bound.columns).map(column).collect();
         let mut plan = *bound.plan;
@@ -146,9 +154,9 @@ impl Binder<'_> {
                 row_id_constraint: None,
                 foreign_keys: Vec::new(),
                 indexes: Vec::new(),
-                other_indexes: Vec::new(),
                 sequences: Vec::new(),
-                copied_tables: Vec::new(),
+                storage,
+                row_id_storage: StorageParameters::default(),
             },
             plan,
             parameters,

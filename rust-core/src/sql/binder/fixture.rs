@@ -32,6 +32,7 @@ fn add_index(table: &mut TableDefinition, index: NewIndex) {
         columns,
         unique: index.unique,
         predicate,
+        fill_percent: index.storage.fill_percent,
         runtime: Default::default(),
     });
     table.layout = Arc::new(layout);
@@ -63,6 +64,7 @@ pub(in crate::sql) fn catalog(definitions: &[&str]) -> CatalogSnapshot {
                         columns: create.columns.iter().map(|column| column.sql_type).collect(),
                         computed: Vec::new(),
                         indexes: Vec::new(),
+                        fill_percent: create.storage.fill_percent,
                         runtime: Default::default(),
                     }),
                     columns: create.columns,

@@ -11,13 +11,12 @@ use crate::sql::binder::bound::{
     BindOptions, BoundStatement, CreateIndex, NewComputed, NewIndex, NewIndexColumn, NewIndexKey,
 };
 use crate::sql::binder::call::column_name;
-use crate::sql::binder::define::{
-    check_index_columns, check_index_options, check_nulls_distinct, included_columns,
-};
+use crate::sql::binder::define::{bind_index_options, check_index_columns, check_nulls_distinct};
 use crate::sql::binder::expression::check_collation;
 use crate::sql::binder::from::table_relation;
 use crate::sql::binder::key_names::{index_name, joined_columns};
 use crate::sql::binder::scope::{Context, Place, Scope};
+use crate::sql::binder::storage_parameter::StorageOf;
 use crate::sql::binder::walk;
 use crate::sql::functions::registry::Volatility;
 use crate::sql::parser::parse_expression;
@@ -41,6 +40,9 @@ impl Binder<'_> {
     pub(super) fn bind_create_index(&mut self, create: &ast::CreateIndex<'_>) -> Result<BoundStatement> {
         check_index_form(create)?;
         let table = self.find_table(&create.table)?;
+        let is_hash = create.method.is_some_and(|method| method.text == "hash");
+        let of = if is_hash { StorageOf::HashIndex } else { StorageOf::Index };
+        let storage = bind_index_options(&create.options, of)?;
         check_index_columns(create.elements.len(), create.table.position())?;
         let columns = self.table_columns(&table);
         let scope = Scope::of(table_relation(&table, columns.clone()));
@@ -56,12 +58,6 @@ impl Binder<'_> {
             names.push(free_part_name(name, &names));
             let (descending, nulls_first) = (element.descending, element.places_nulls_first());
             parts.push(NewIndexColumn { key, descending, nulls_first });
-        }
-        let told = |name: &str| format!("column \"{name}\" does not exist");
-        let include = included_columns(&create.options, &table.columns, told)?;
-        check_index_columns(parts.len() + include.len(), create.table.position())?;
-        for column in include {
-            names.push(free_part_name(table.columns[column].name.clone(), &names));
         }
         let (name, position) = match create.name {
             Some(name) => (name.text.to_owned(), name.position()),
@@ -82,6 +78,7 @@ impl Binder<'_> {
                 unique,
                 predicate,
                 deferral: Deferral::NotDeferrable,
+                storage,
             },
             position,
             if_not_exists: create.if_not_exists,
@@ -208,7 +205,7 @@ impl Binder<'_> {
 }
 
 /// The name of a part of the key, with a number where another part has it.
-pub(super) fn free_part_name(name: String, taken: &[String]) -> String {
+fn free_part_name(name: String, taken: &[String]) -> String {
     if !taken.contains(&name) {
         return name;
     }
@@ -250,8 +247,7 @@ fn check_index_form(create: &ast::CreateIndex<'_>) -> Result<()> {
         }
         _ => {}
     }
-    check_nulls_distinct(create.nulls_not_distinct, create.span.position())?;
-    check_index_options(&create.options)
+    check_nulls_distinct(create.nulls_not_distinct, create.span.position())
 }
 
 /// USING hash: an index that finds equal values, which every index does. What PostgreSQL's cannot do is refused here too.

@@ -43,6 +43,7 @@ fn table() -> Arc<TableDefinition> {
         columns,
         unique,
         predicate: None,
+        fill_percent: None,
         runtime: Default::default(),
     };
     let definition = |name: &str| IndexDefinition::new(ObjectId(5), name.into(), None);
@@ -64,6 +65,7 @@ fn table() -> Arc<TableDefinition> {
             runtime: Default::default(),
             columns: types.map(SqlType::plain).to_vec(),
             computed: Vec::new(),
+            fill_percent: None,
             indexes: vec![
                 index(vec![column(1, false)], true),
                 index(vec![column(2, false), column(3, true)], false),

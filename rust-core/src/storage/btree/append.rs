@@ -21,6 +21,8 @@ use std::sync::atomic::Ordering;
 
 /// Leaves that are hung onto a tree at once, at most: latches are held as long as their entries in the parent take.
 const LEAVES_MAX: usize = 32;
+/// And no more than what takes this share of the parent, which may be divided to have that room.
+const PARENT_SHARE: usize = 4;
 
 /// Leaves that are not part of the tree yet.
 #[derive(Default)]
@@ -83,12 +85,14 @@ impl Tree {
             return Ok(None);
         }
         let mut filled = 0;
+        let spare = self.spare_bytes();
         for index in range {
             let (key, value) = entry(index);
             self.check_entry(key, Change::Put(value))?;
             let node = leaf.node();
             // The leaf must have room for its upper fence when it is no longer the last one.
-            if !node.has_room(RECORD_HEADER_BYTES + key.len() + value.len() + key.len()) {
+            let spare = if node.count() == 0 { 0 } else { spare };
+            if !node.has_room(RECORD_HEADER_BYTES + key.len() + value.len() + key.len() + spare) {
                 break;
             }
             let at = node.count();
@@ -117,13 +121,20 @@ impl Tree {
         timestamp: Lsn,
     ) -> Result<Built> {
         let mut built = Built::default();
+        let parent_bytes_max = self.pool.page_size() / PARENT_SHARE;
+        let mut parent_bytes = 0;
         let mut start = range.start;
         let mut lower = separator(last_key, entry(start).0);
         let mut page = self.pool.allocate()?;
         loop {
             let fit = self.entries_that_fit(&lower, start..range.end, entry)?;
             let end = start + fit;
-            let goes_on = end < range.end && built.leaves.len() + 1 < LEAVES_MAX;
+            // The next one's, of which only the greatest length is known.
+            parent_bytes += SLOT_BYTES + RECORD_HEADER_BYTES + lower.len() + size_of::<u32>();
+            let next = if end < range.end { entry(end).0.len() } else { 0 };
+            let goes_on = end < range.end
+                && built.leaves.len() + 1 < LEAVES_MAX
+                && parent_bytes + next < parent_bytes_max;
             let mut shape = NodeShape {
                 page: page.page(),
                 tree: self.id,
@@ -159,7 +170,7 @@ impl Tree {
         range: Range<usize>,
         entry: &impl Fn(usize) -> (&'e [u8], &'e [u8]),
     ) -> Result<usize> {
-        let room = self.pool.page_size() - HEADER_BYTES - lower.len();
+        let room = (self.pool.page_size() - HEADER_BYTES - lower.len()).saturating_sub(self.spare_bytes());
         let (mut bytes, mut count) = (0, 0);
         for index in range.clone() {
             let (key, value) = entry(index);
@@ -188,7 +199,7 @@ impl Tree {
         let mut added = 0;
         for index in range {
             let (key, value) = entry(index);
-            let spare = if added == 0 { 0 } else { key.len() };
+            let spare = if added == 0 { 0 } else { key.len() + self.spare_bytes() };
             if !page.node().has_room(RECORD_HEADER_BYTES + key.len() + value.len() + spare) {
                 break;
             }

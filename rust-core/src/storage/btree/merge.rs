@@ -11,10 +11,11 @@ use std::sync::atomic::Ordering;
 
 /// Pairs of neighbours that one step looks at, while their parent is latched.
 pub(in crate::storage) const PAIRS_A_STEP: usize = 16;
-/// Nodes are filled up to so many hundredths, so that the next entry does not split them again.
+/// Nodes are filled up to so many hundredths, so that the next entry does not split them again, unless their tree was told
+/// how far leaves are filled.
 const FILL_PERCENT: usize = 92;
-/// A node that is filled so far takes no entries from its neighbour.
-const FULL_ENOUGH_PERCENT: usize = 80;
+/// A node that is filled to so many hundredths of that takes no entries from its neighbour.
+const FULL_ENOUGH_PERCENT: usize = 87;
 
 /// How a step ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +53,10 @@ impl Tree {
             self.check_child(next.node(), node.level())?;
             parent = next;
         }
+        let percent = match self.fill_percent.load(Ordering::Relaxed) {
+            told @ 1.. if level == 0 => usize::from(told),
+            _ => FILL_PERCENT,
+        };
         let mut index = parent.node().child_index(key);
         let mut left = self.child_without_ghosts(&parent, index)?;
         for _ in 0..PAIRS_A_STEP {
@@ -59,12 +64,12 @@ impl Tree {
                 return Ok(parent.node().upper_fence().map_or(MergeStep::LevelEnd, MergeStep::More));
             }
             let mut right = self.child_without_ghosts(&parent, index + 1)?;
-            if merge(&mut left, right.node()) {
+            if merge(&mut left, right.node(), percent) {
                 parent.node_mut().remove(index + 1);
                 self.pool.free(right);
             } else {
                 if level == 0 {
-                    shift_left(&mut parent, index, &mut left, &mut right);
+                    shift_left(&mut parent, (index, percent), &mut left, &mut right);
                 }
                 index += 1;
                 left = right;
@@ -111,8 +116,8 @@ impl Tree {
     }
 }
 
-/// Lays `left` out again with what both hold. False: that is too much.
-fn merge(left: &mut ExclusivePage<'_>, right: Node<'_>) -> bool {
+/// Lays `left` out again with what both hold. False: that is more than `percent` of a page.
+fn merge(left: &mut ExclusivePage<'_>, right: Node<'_>, percent: usize) -> bool {
     let old = left.to_vec();
     let node = Node::new(&old);
     let upper = right.upper_fence();
@@ -128,7 +133,7 @@ fn merge(left: &mut ExclusivePage<'_>, right: Node<'_>) -> bool {
     let (from_left, from_right) = (0..node.count(), 0..right.count());
     let bytes = shape.bytes_for_both((node, from_left.clone()), (right, from_right.clone()));
     let has_empty = node.count() == 0 || right.count() == 0;
-    let percent = if has_empty { 100 } else { FILL_PERCENT };
+    let percent = if has_empty { 100 } else { percent };
     if bytes > node.page_bytes() * percent / 100 {
         return false;
     }
@@ -138,20 +143,20 @@ fn merge(left: &mut ExclusivePage<'_>, right: Node<'_>) -> bool {
     true
 }
 
-/// Moves entries of a leaf to the one before it, as many as that has room for, if that is worth it.
+/// Moves entries of a leaf to the one before it, child `index`, which is to be filled to `percent`, if that is worth it.
 fn shift_left(
     parent: &mut ExclusivePage<'_>,
-    index: usize,
+    (index, percent): (usize, usize),
     left: &mut ExclusivePage<'_>,
     right: &mut ExclusivePage<'_>,
 ) {
     let size = left.node().page_bytes();
-    if filled(left.node()) * 100 >= size * FULL_ENOUGH_PERCENT {
+    if filled(left.node()) * 100 * 100 >= size * percent * FULL_ENOUGH_PERCENT {
         return;
     }
     let (old_left, old_right) = (left.to_vec(), right.to_vec());
     let (from_left, from_right) = (Node::new(&old_left), Node::new(&old_right));
-    let mut room = (size * FILL_PERCENT / 100).saturating_sub(filled(from_left));
+    let mut room = (size * percent / 100).saturating_sub(filled(from_left));
     let mut count = 0;
     while count + 1 < from_right.count() && from_right.entry_bytes(count) <= room {
         room -= from_right.entry_bytes(count);

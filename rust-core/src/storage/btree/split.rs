@@ -8,7 +8,7 @@
 use crate::common::ids::PageId;
 use crate::error::{Error, Result};
 use crate::storage::buffer_pool::ExclusivePage;
-use crate::storage::page::{LEVEL_MAX, Node, NodeShape, RECORD_HEADER_BYTES, common_prefix};
+use crate::storage::page::{HEADER_BYTES, LEVEL_MAX, Node, NodeShape, RECORD_HEADER_BYTES, common_prefix};
 use crate::storage::tree::Tree;
 use std::sync::atomic::Ordering;
 
@@ -51,7 +51,11 @@ impl Tree {
         }
         let has_room = match leaf.search_to_append(key) {
             Ok(index) => leaf.can_replace(index, value_len),
-            Err(_) => leaf.has_room(RECORD_HEADER_BYTES + key.len() - leaf.prefix_len() + value_len),
+            Err(index) => {
+                let record_bytes = RECORD_HEADER_BYTES + key.len() - leaf.prefix_len() + value_len;
+                let is_last = index == leaf.count() && !leaf.has_upper_fence();
+                leaf.has_room(record_bytes) && !(is_last && self.is_filled(leaf, key, record_bytes))
+            }
         };
         if has_room {
             return Ok(());
@@ -75,7 +79,7 @@ impl Tree {
             let (above, below) = path.split_at_mut(depth);
             let (parent, node) = (&mut above[depth - 1], &mut below[0]);
             let division = match node.node().is_leaf() {
-                true => divide_leaf(node.node(), key, ascending),
+                true => divide_leaf(node.node(), key, ascending, self.spare_bytes()),
                 false => divide_inner(node.node()),
             };
             let Some(division) = division else {
@@ -168,21 +172,50 @@ fn middle(node: Node<'_>) -> usize {
     count - 1
 }
 
-fn divide_leaf(node: Node<'_>, key: &[u8], ascending: bool) -> Option<Division> {
+/// A leaf that ends before `key`, which is behind all its entries.
+fn end_before(node: Node<'_>, key: &[u8]) -> Option<Division> {
+    let last = node.count().checked_sub(1)?;
+    let division = Division { separator: separator(&node.key(last), key), position: node.count() };
+    fits(node, &division).then_some(division)
+}
+
+/// Whether a leaf can stay as it is and end before `key`, which is behind all its entries.
+pub(in crate::storage) fn can_end_before(node: Node<'_>, key: &[u8]) -> bool {
+    end_before(node, key).is_some()
+}
+
+/// How many of the first entries of a leaf leave so many bytes of its page free, at least one.
+fn entries_beside(node: Node<'_>, spare: usize) -> usize {
+    let mut room = (node.page_bytes() - HEADER_BYTES).saturating_sub(node.lower_fence().len() + spare);
+    let fits = |index: &usize| match room.checked_sub(node.entry_bytes(*index)) {
+        Some(rest) => {
+            room = rest;
+            true
+        }
+        None => false,
+    };
+    (0..node.count()).take_while(fits).count().max(1)
+}
+
+/// Where a leaf is divided to make room for `key`. `spare`: bytes that ascending keys leave free on what they have filled.
+fn divide_leaf(node: Node<'_>, key: &[u8], ascending: bool, spare: usize) -> Option<Division> {
     let count = node.count();
     let at = node.search(key);
+    // In the middle of a tree keys were added while there was room: what is too much goes on with those that come.
+    let full = if ascending && spare > 0 && count > 1 { entries_beside(node, spare) } else { count };
+    let is_last = !node.has_upper_fence();
     // Keys in ascending order: leave the full leaf full.
-    if count > 0 && at == Err(count) && (ascending || !node.has_upper_fence()) {
-        let division = Division { separator: separator(&node.key(count - 1), key), position: count };
-        if fits(node, &division) {
-            return Some(division);
-        }
+    if at == Err(count)
+        && (is_last || (ascending && full == count))
+        && let Some(division) = end_before(node, key)
+    {
+        return Some(division);
     }
     if count >= 2 {
         let middle = middle(node);
         let by_distance = (0..count).flat_map(|distance| [middle + distance, middle.wrapping_sub(distance)]);
         // More than half of it lies below the keys that come: they get the rest for themselves.
-        let behind = at.err().filter(|at| ascending && *at > middle);
+        let behind = at.err().filter(|at| ascending && *at > middle).map(|at| at.min(full));
         return behind
             .into_iter()
             .chain(by_distance)

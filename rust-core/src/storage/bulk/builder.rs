@@ -21,7 +21,7 @@ use crate::storage::btree::split::separator;
 use crate::storage::page::{
     HEADER_BYTES, LEVEL_MAX, NodeMut, NodeShape, RECORD_HEADER_BYTES, SLOT_BYTES, common_prefix,
 };
-use crate::storage::tree::Tree;
+use crate::storage::tree::{Tree, spare_bytes};
 
 /// Bytes written at a time, at most.
 const WRITE_BYTES_MAX: usize = 1 << 20;
@@ -100,6 +100,8 @@ impl OpenInner {
 pub struct TreeBuilder {
     tree: Tree,
     page_size: usize,
+    /// A leaf of more than one entry takes no more.
+    leaf_bytes_max: usize,
     pages: BuiltPages,
     leaf: OpenLeaf,
     inner: Vec<OpenInner>,
@@ -137,6 +139,7 @@ impl TreeBuilder {
             // The root is known at the end.
             tree: storage.new_tree(id, PageId(0), 0),
             page_size,
+            leaf_bytes_max: page_size,
             pages,
             leaf: OpenLeaf { page, ..OpenLeaf::default() },
             inner: Vec::new(),
@@ -147,6 +150,14 @@ impl TreeBuilder {
             buffer_pages,
             _memory: memory,
         })
+    }
+
+    /// Leaves are filled no further than to so many hundredths (10 to 100); `None`: they become full.
+    #[must_use]
+    pub fn filled_to(mut self, percent: Option<u8>) -> TreeBuilder {
+        let spare = percent.map_or(0, |percent| spare_bytes(self.page_size, percent));
+        self.leaf_bytes_max = self.page_size - spare;
+        self
     }
 
     /// Entries so far.
@@ -176,7 +187,7 @@ impl TreeBuilder {
             let shared = common_prefix(&self.last_key, key);
             let upper = &key[..(shared + 1).min(key.len())];
             let prefix = common_prefix(&self.leaf.lower, upper);
-            if self.leaf.places.len() > 1 && self.leaf.node_bytes(upper.len(), prefix) > self.page_size {
+            if self.leaf.places.len() > 1 && self.leaf.node_bytes(upper.len(), prefix) > self.leaf_bytes_max {
                 self.close_leaf()?;
             }
         }
@@ -288,7 +299,7 @@ impl TreeBuilder {
         if self.entries == 0 {
             return Ok(None);
         }
-        if self.leaf.places.len() > 1 && self.leaf.node_bytes(0, 0) > self.page_size {
+        if self.leaf.places.len() > 1 && self.leaf.node_bytes(0, 0) > self.leaf_bytes_max {
             self.close_leaf()?;
         }
         let leaf = std::mem::take(&mut self.leaf);

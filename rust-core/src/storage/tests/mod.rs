@@ -6,6 +6,7 @@ mod concurrency;
 mod damage;
 mod durability;
 mod files;
+mod fill;
 mod newer;
 mod readers;
 mod reservation;

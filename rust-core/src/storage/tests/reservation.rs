@@ -40,7 +40,7 @@ fn a_survey_finds_as_many_pages_as_the_changes_need() {
         let value_bytes = 1 + random.below(if seed % 5 == 0 { 300 } else { 60 });
         let rows = random_rows(&mut random, count, keys, value_bytes, delete_share);
         let entries: Vec<_> = rows.iter().collect();
-        let mut survey = ChangeSurvey::new(&tree);
+        let mut survey = ChangeSurvey::new(&tree, tree.spare_bytes());
         for part in entries.chunks(100) {
             let lens = part.iter().map(|(key, value)| (key.as_slice(), value.as_ref().map(Vec::len)));
             survey.add(lens).unwrap();
@@ -81,7 +81,7 @@ fn rows_behind_the_end_need_hardly_more_than_their_leaves() {
         let rows = random_rows(&mut random, 2000, 100_000, value_bytes, 0);
         let mut size = ChangeSize::default();
         rows.iter().for_each(|(key, value)| size.add_put(key.len(), value.as_ref().map_or(0, Vec::len)));
-        let estimate = ApplyEstimate::of_appending(storage.page_size(), size);
+        let estimate = ApplyEstimate::of_appending(storage.page_size(), size, tree.spare_bytes());
         let before = storage.statistics().pages;
         let entries: Vec<_> = rows.iter().map(|(key, value)| (key, value.as_ref().unwrap())).collect();
         if seed % 2 == 0 {
