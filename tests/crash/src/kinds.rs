@@ -16,7 +16,7 @@ const SETUP: [&str; 6] = [
 ];
 
 /// A name for messages, and the step; before it, in the setup, what comes before a `|`.
-const KINDS: [(&str, &str); 47] = [
+const KINDS: [(&str, &str); 51] = [
     ("insert", "INSERT INTO t VALUES (1000, 1, 'x')"),
     (
         "insert many",
@@ -25,6 +25,19 @@ const KINDS: [(&str, &str); 47] = [
     (
         "insert unordered",
         "INSERT INTO t SELECT 1001 + g * 7 % 401, g % 13, repeat('i', 90) FROM generate_series(1, 400) AS r(g)",
+    ),
+    (
+        "insert into pages that stay free",
+        "ALTER TABLE t SET (fillfactor = 10);ALTER INDEX t_n SET (fillfactor = 20)|INSERT INTO t SELECT g, g, repeat('i', 90) FROM generate_series(1001, 1400) AS r(g)",
+    ),
+    (
+        "a few rows into pages that stay free",
+        "ALTER TABLE t SET (fillfactor = 10);ALTER INDEX t_n SET (fillfactor = 10)|INSERT INTO t SELECT g, g, repeat('i', 300) FROM generate_series(1001, 1020) AS r(g)",
+    ),
+    ("fillfactor", "ALTER TABLE t SET (fillfactor = 10)"),
+    (
+        "fillfactor and rows",
+        "BEGIN; ALTER TABLE t SET (fillfactor = 10); ALTER INDEX t_n SET (fillfactor = 10); INSERT INTO t SELECT g, g, repeat('i', 90) FROM generate_series(1001, 1200) AS r(g); COMMIT",
     ),
     ("insert returning", "INSERT INTO u VALUES (1000, 1, 'x'), (1001, 1, 'y') RETURNING id"),
     ("update", "UPDATE t SET n = n + 1 WHERE id = 17"),

@@ -92,7 +92,7 @@ impl Run {
     }
 
     fn step(&mut self) -> Result<()> {
-        match self.random.below(40) {
+        match self.random.below(42) {
             0 => self.compare(),
             1 | 2 => self.range(),
             3 => self.by_number(),
@@ -108,6 +108,10 @@ impl Run {
             }
             7 => self.run_text("CHECKPOINT").map(drop),
             8 => self.run_text("VACUUM").map(drop),
+            40 | 41 => {
+                let sql = self.other_fill();
+                self.run_text(&sql)
+            }
             9..=13 => {
                 // The power goes somewhere in it.
                 let (sql, after) = self.transaction();
@@ -199,6 +203,15 @@ impl Run {
                 (format!("BEGIN; {change}; ROLLBACK"), self.rows.clone())
             }
             _ => (self.change(&mut after), after),
+        }
+    }
+
+    /// Pages are filled differently from here on.
+    fn other_fill(&mut self) -> String {
+        let owner = if self.random.below(2) == 0 { "TABLE t" } else { "INDEX t_n" };
+        match self.random.below(4) {
+            0 => format!("ALTER {owner} RESET (fillfactor)"),
+            _ => format!("ALTER {owner} SET (fillfactor = {})", 10 + self.random.below(91)),
         }
     }
 
