@@ -107,7 +107,9 @@ impl MemoryAccount {
     /// `53200` when the limit would be passed even after reclaiming.
     pub fn charge(&self, bytes: usize) -> Result<()> {
         if !is_refused() {
-            if self.try_charge_below(bytes, self.asks_above.load(Ordering::Relaxed)) || self.charge_kept_free(bytes) {
+            if self.try_charge_below(bytes, self.asks_above.load(Ordering::Relaxed))
+                || self.charge_kept_free(bytes)
+            {
                 return Ok(());
             }
             self.wanted.fetch_add(bytes, Ordering::Relaxed);

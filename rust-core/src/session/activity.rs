@@ -7,7 +7,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::session::calls::{STATEMENT_BYTES_SHOWN, beginning};
 use crate::session::environment::SessionEnvironment;
 use crate::session::presence::{Activity, Presence};
-use crate::session::settings::isolation_name;
+use crate::session::setting::isolation_name;
 use crate::sql::functions::activity::{ActivityLine, AdvisoryLock, Sessions, TransactionsLine};
 use crate::transaction::lock_advisory::AdvisoryRequest;
 use crate::transaction::lock_view::{LockState, LockedObject};

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::session::presence::{Activity, Ended, deadline_after};
 use crate::session::result::TransactionStatus;
 use crate::session::session::Session;
-use crate::session::settings::Timeouts;
+use crate::session::setting::Timeouts;
 
 /// Longer texts are kept by their beginning alone.
 const STATEMENT_BYTES_KEPT: usize = 16 << 10;

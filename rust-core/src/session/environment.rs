@@ -15,7 +15,8 @@ use crate::session::notice::Notices;
 use crate::session::notifications::SaidByBlock;
 use crate::session::presence::Presence;
 use crate::session::sequence_values::SequenceValuesKept;
-use crate::session::settings::{self, Settings};
+use crate::session::setting;
+use crate::session::settings::Settings;
 use crate::session::{locks, vacuum};
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
@@ -204,9 +205,9 @@ impl Environment for SessionEnvironment {
         match self.settings.show(name) {
             Ok(Some(text)) => Some(text),
             Ok(None) => Some(match name.to_ascii_lowercase().as_str() {
-                "transaction_isolation" => settings::isolation_name(self.modes.isolation).to_owned(),
-                "transaction_deferrable" => settings::on_off(self.modes.deferrable),
-                _ => settings::on_off(self.modes.read_only),
+                "transaction_isolation" => setting::isolation_name(self.modes.isolation).to_owned(),
+                "transaction_deferrable" => setting::on_off(self.modes.deferrable),
+                _ => setting::on_off(self.modes.read_only),
             }),
             Err(_) => None,
         }

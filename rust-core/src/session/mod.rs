@@ -48,6 +48,7 @@ mod sequence_values;
 #[allow(clippy::module_inception, reason = "the folder is named for its main type")]
 mod session;
 mod sessions;
+mod setting;
 mod settings;
 mod short_path;
 pub mod statements;

@@ -12,7 +12,7 @@ use crate::session::parameters;
 use crate::session::prepared::{Body, Plan, Prepared};
 use crate::session::result::TransactionStatus;
 use crate::session::session::Session;
-use crate::session::settings::ExecutionPath;
+use crate::session::setting::ExecutionPath;
 use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only};
 use crate::sql::binder::bound::{BoundStatement, TransactionStatement};
 use crate::sql::evaluate::row::{RowSink, RowSource};

@@ -9,6 +9,7 @@ use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::Prepared;
 use crate::session::result::{PreparedKind, ResultColumn, TransactionStatus};
 use crate::session::session::Session;
+use crate::session::setting;
 use crate::session::settings::{self, DEFINITIONS};
 use crate::sql::ast::control::DiscardKind;
 use crate::sql::binder::bound::{
@@ -193,15 +194,15 @@ impl Session {
             }
             TransactionStatement::SetDefaultModes(modes) => {
                 if let Some(isolation) = modes.isolation {
-                    let name = settings::isolation_name(level(isolation));
+                    let name = setting::isolation_name(level(isolation));
                     self.set_setting("default_transaction_isolation", Some(name), false)?;
                 }
                 if let Some(read_only) = modes.read_only {
-                    let value = settings::on_off(read_only);
+                    let value = setting::on_off(read_only);
                     self.set_setting("default_transaction_read_only", Some(&value), false)?;
                 }
                 if let Some(deferrable) = modes.deferrable {
-                    let value = settings::on_off(deferrable);
+                    let value = setting::on_off(deferrable);
                     self.set_setting("default_transaction_deferrable", Some(&value), false)?;
                 }
             }
@@ -253,15 +254,15 @@ impl Session {
         let definition = &DEFINITIONS[settings::find(name)?];
         match definition.name {
             "transaction_isolation" => {
-                let isolation = value.map(|value| settings::isolation(name, value)).transpose()?;
+                let isolation = value.map(|value| setting::isolation(name, value)).transpose()?;
                 self.set_block_modes(WantedModes { isolation, ..WantedModes::default() })
             }
             "transaction_read_only" => {
-                let read_only = value.map(|value| settings::boolean(name, value)).transpose()?;
+                let read_only = value.map(|value| setting::boolean(name, value)).transpose()?;
                 self.set_block_modes(WantedModes { read_only, ..WantedModes::default() })
             }
             "transaction_deferrable" => {
-                let deferrable = value.map(|value| settings::boolean(name, value)).transpose()?;
+                let deferrable = value.map(|value| setting::boolean(name, value)).transpose()?;
                 self.set_block_modes(WantedModes { deferrable, ..WantedModes::default() })
             }
             _ => {

@@ -1,12 +1,9 @@
 //! A transaction: its snapshot, its own writes, its locks, its end.
 //! Knows trees and keys. Knows nothing of tables, columns or SQL.
-//!
-//! Reading a key: own write set first; then the page under its latch; and only after the latch, where the page
-//! holds something newer than the snapshot, the version store. The order matters: a version is stored before
-//! its page changes, so whoever saw the changed page finds the version.
+//! Single keys are read in `reads`, ranges in `scan`, locks are taken in `locking`.
 
 use crate::common::cancel::CancelToken;
-use crate::common::ids::{COUNTER_TREE, CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
+use crate::common::ids::{CommandNumber, Lsn, ObjectId, TransactionId, TreeId};
 use crate::common::limits::LOG_FRAME_PAYLOAD_MAX;
 use crate::common::memory::MemoryAccount;
 use crate::common::planted::{PlantedFault, is_planted};
@@ -17,37 +14,24 @@ use crate::error::{Error, Result, SqlState};
 use crate::storage::Tree;
 use crate::storage::bulk::sorter::EntrySorter;
 use crate::storage::bulk::{BuiltTree, TreeBuilder};
-use crate::transaction::append;
-use crate::transaction::commit::raised;
 use crate::transaction::commit_history::{SerializableReads, read_write_conflict};
 use crate::transaction::held_locks::{HeldLocks, LockMark};
 use crate::transaction::lock_manager::LockOwner;
-use crate::transaction::lockers::Awaited;
 use crate::transaction::manager::{ManagerReference, TransactionManager};
 use crate::transaction::moves::MoveTime;
-use crate::transaction::mvcc::Resolution;
 use crate::transaction::scan::TransactionScan;
 use crate::transaction::scratch::Scratch;
-use crate::transaction::types::{
-    IsolationLevel, LockOutcome, Parts, ReadView, RowLockMode, Savemark, Snapshot, TableLockMode,
-};
-use crate::transaction::write_set::{OwnWrite, WriteSet};
+use crate::transaction::types::{IsolationLevel, Parts, ReadView, Savemark, Snapshot};
+use crate::transaction::write_set::WriteSet;
 use std::cell::RefCell;
 use std::ops::Bound;
-
-/// A copied value's buffer is kept for the next read up to this many bytes.
-const BUFFER_BYTES_KEPT: usize = 64 << 10;
-/// Locks that are held before consecutive keys are locked as runs.
-const LOCKS_BEFORE_RUNS: usize = 64;
-/// Locks that are held before those of keys in no order go into sets.
-const LOCKS_BEFORE_SETS: usize = if cfg!(test) { 1 << 10 } else { 1 << 14 };
 
 /// A tree as a transaction sees it: one of the database, or one that it created itself and that exists only
 /// in its write set until commit. Cheap to clone; valid for the transaction that asked.
 #[derive(Clone, Debug)]
 pub struct TreeHandle {
-    id: TreeId,
-    tree: Option<Arc<Tree>>,
+    pub(super) id: TreeId,
+    pub(super) tree: Option<Arc<Tree>>,
 }
 
 impl TreeHandle {
@@ -71,31 +55,19 @@ impl From<Arc<Tree>> for TreeHandle {
 /// A running transaction; dropping it rolls it back. One thread at a time.
 #[derive(Debug)]
 pub struct Transaction {
-    manager: Arc<ManagerReference>,
+    pub(super) manager: Arc<ManagerReference>,
     /// Taken only by the end.
-    scratch: Option<Box<Scratch>>,
-    isolation: IsolationLevel,
-    read_only: bool,
-    cancel: CancelToken,
-    id: Option<TransactionId>,
-    command: CommandNumber,
-    snapshot: Option<Snapshot>,
+    pub(super) scratch: Option<Box<Scratch>>,
+    pub(super) isolation: IsolationLevel,
+    pub(super) read_only: bool,
+    pub(super) cancel: CancelToken,
+    pub(super) id: Option<TransactionId>,
+    pub(super) command: CommandNumber,
+    pub(super) snapshot: Option<Snapshot>,
     /// Statements started and not ended (a portal may stay open while the next one runs).
-    open_statements: u32,
+    pub(super) open_statements: u32,
     /// Of a serializable transaction that may write.
-    serializable: Option<Box<RefCell<SerializableReads>>>,
-}
-
-/// What the page alone could say of a key.
-enum PageAnswer<R> {
-    Done {
-        result: R,
-        present: bool,
-    },
-    /// Something on the page is newer than the snapshot; the row was copied.
-    Newer {
-        present: bool,
-    },
+    pub(super) serializable: Option<Box<RefCell<SerializableReads>>>,
 }
 
 impl Transaction {
@@ -125,13 +97,13 @@ impl Transaction {
         }
     }
 
-    fn scratch(&self) -> &Scratch {
+    pub(super) fn scratch(&self) -> &Scratch {
         self.scratch
             .as_ref()
             .expect("only commit and rollback take the scratch, and they take the transaction")
     }
 
-    fn scratch_mut(&mut self) -> &mut Scratch {
+    pub(super) fn scratch_mut(&mut self) -> &mut Scratch {
         self.scratch
             .as_mut()
             .expect("only commit and rollback take the scratch, and they take the transaction")
@@ -358,226 +330,6 @@ impl Transaction {
         Ok(self.manager.storage.tree(tree)?.into())
     }
 
-    /// Reads a key. `read` gets `None` where there is no row. It may run under a leaf's latch: short work only,
-    /// no I/O, no other read inside.
-    /// # Errors
-    /// I/O errors and damage; `XX000` for a read by snapshot outside a statement.
-    pub fn get<R>(
-        &self,
-        tree: &TreeHandle,
-        key: &[u8],
-        view: ReadView,
-        read: impl FnOnce(Option<&[u8]>) -> R,
-    ) -> Result<R> {
-        self.get_parts(tree, key, view, || Parts::ALL, read)
-    }
-
-    /// As [`Transaction::get`], where `read` looks at no more than `parts` of the value.
-    /// # Errors
-    /// As there.
-    pub fn get_parts<R>(
-        &self,
-        tree: &TreeHandle,
-        key: &[u8],
-        view: ReadView,
-        parts: impl FnOnce() -> Parts,
-        read: impl FnOnce(Option<&[u8]>) -> R,
-    ) -> Result<R> {
-        if self.serializable.is_some() {
-            self.record_key(tree, key, parts());
-        }
-        let before = (view == ReadView::Snapshot).then_some(self.command);
-        let writes = &self.scratch().writes;
-        let mut own = writes.get(tree.id, key, before);
-        let mut buffer = Vec::new();
-        if own.is_none() && writes.is_spilled() {
-            own = writes.get_spilled(tree.id, key, before, &mut buffer)?;
-        }
-        match own {
-            None => self.get_committed(tree, key, view, read),
-            Some(OwnWrite::Put(value)) => Ok(read(Some(value))),
-            Some(OwnWrite::Delete) => Ok(read(None)),
-            Some(OwnWrite::Max(number)) => {
-                let value = self.get_committed(tree, key, view, |value| raised(value, number))?;
-                Ok(read(Some(&value)))
-            }
-        }
-    }
-
-    /// Whether there is a row under a key; what is in it does not matter.
-    /// # Errors
-    /// As [`Transaction::get`].
-    pub fn exists(&self, tree: &TreeHandle, key: &[u8], view: ReadView) -> Result<bool> {
-        self.get_parts(tree, key, view, || Parts::EXISTENCE, |value| value.is_some())
-    }
-
-    /// Reads keys at the statement's snapshot one after another, neighbours on one leaf together: `read` gets each
-    /// key's number and its row, as for [`Transaction::get_parts`], in the order of `keys`. An error of `read` ends it.
-    /// # Errors
-    /// As for [`Transaction::get`], and those of `read`.
-    pub fn get_each<K: AsRef<[u8]>>(
-        &self,
-        tree: &TreeHandle,
-        keys: &[K],
-        parts: impl Fn() -> Parts,
-        mut read: impl FnMut(usize, Option<&[u8]>) -> Result<()>,
-    ) -> Result<()> {
-        if self.serializable.is_some() {
-            let parts = parts();
-            keys.iter().for_each(|key| self.record_key(tree, key.as_ref(), parts));
-        }
-        let mut done = 0;
-        while done < keys.len() {
-            // What others changed since, and what this transaction wrote, is looked up after the latch.
-            let mut alone = true;
-            if let Some(committed) = self.base(tree)
-                && !self.scratch().writes.is_spilled_in(tree.id)
-            {
-                let snapshot = self.snapshot()?;
-                let writes = &self.scratch().writes;
-                let mut outcome = Ok(());
-                alone = false;
-                done += committed.get_run(&keys[done..], |index, entry, max_timestamp| {
-                    let index = done + index;
-                    let own = || writes.get(tree.id, keys[index].as_ref(), Some(self.command)).is_some();
-                    alone = !snapshot.sees(max_timestamp) || entry.is_none() || own();
-                    if alone || outcome.is_err() {
-                        return false;
-                    }
-                    outcome = read(index, entry.filter(|entry| !entry.ghost).map(|entry| entry.value));
-                    true
-                })?;
-                outcome?;
-            }
-            if alone && let Some(key) = keys.get(done) {
-                self.get_parts(tree, key.as_ref(), ReadView::Snapshot, &parts, |value| read(done, value))??;
-                done += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes that parts of the value under a key were read, whichever view it was read with and whatever was found: what is read of the
-    /// latest state under a lock is undone without it by a return to a savepoint, and still known.
-    #[cold]
-    #[inline(never)]
-    fn record_key(&self, tree: &TreeHandle, key: &[u8], parts: Parts) {
-        // Numbers are given out once each, to whoever comes; what this transaction created nobody else can write.
-        if tree.id != COUNTER_TREE
-            && tree.tree.is_some()
-            && let Some(reader) = &self.serializable
-        {
-            reader.borrow_mut().reads.add_key(tree.id, key, parts);
-        }
-    }
-
-    /// Whether scans are to say how far they came.
-    pub(super) fn records_reads(&self) -> bool {
-        self.serializable.is_some() && !is_planted(PlantedFault::RangeReadsNotRecorded)
-    }
-
-    /// Notes that parts of the values in a range of a tree were read.
-    pub(super) fn record_range(&self, tree: TreeId, lower: Bound<&[u8]>, upper: Bound<&[u8]>, parts: Parts) {
-        if let Some(reader) = &self.serializable {
-            reader.borrow_mut().reads.add_range(tree, (lower, upper), parts);
-        }
-    }
-
-    /// Whether somebody may ask which parts of values this transaction changes; if not, they need not be found out.
-    #[inline]
-    pub fn tells_parts(&self) -> bool {
-        self.manager.history.is_recording()
-    }
-
-    /// Whether this serializable transaction has read the key before; false at other levels.
-    pub fn has_read(&self, tree: &TreeHandle, key: &[u8]) -> bool {
-        self.serializable.as_ref().is_some_and(|reader| reader.borrow().reads.holds(tree.id, key))
-    }
-
-    fn get_committed<R>(
-        &self,
-        tree: &TreeHandle,
-        key: &[u8],
-        view: ReadView,
-        read: impl FnOnce(Option<&[u8]>) -> R,
-    ) -> Result<R> {
-        let Some(tree) = self.base(tree) else { return Ok(read(None)) };
-        if view == ReadView::Latest {
-            return tree
-                .get(key, |entry, _| read(entry.filter(|entry| !entry.ghost).map(|entry| entry.value)));
-        }
-        let snapshot = self.snapshot()?;
-        let mut read = Some(read);
-        let mut copy: Option<Vec<u8>> = None;
-        let answer = tree.get(key, |entry, max_timestamp| {
-            let value = entry.filter(|entry| !entry.ghost).map(|entry| entry.value);
-            if snapshot.sees(max_timestamp)
-                && let Some(read) = read.take()
-            {
-                // Where there is no row there may have been one, and its page.
-                return PageAnswer::Done { result: read(value), present: value.is_some() };
-            }
-            if let Some(value) = value {
-                let mut buffer = self.scratch().buffer.take();
-                buffer.clear();
-                buffer.extend_from_slice(value);
-                copy = Some(buffer);
-            }
-            PageAnswer::Newer { present: value.is_some() }
-        })?;
-        let present = match answer {
-            PageAnswer::Done { result, present: true } => return Ok(result),
-            PageAnswer::Done { result, present: false } => {
-                self.manager.check_age(snapshot.timestamp())?;
-                return Ok(result);
-            }
-            PageAnswer::Newer { present } => present,
-        };
-        // Page first, versions after: see the module.
-        let mut buffer = copy.unwrap_or_else(|| self.scratch().buffer.take());
-        let copied = if present { buffer.len() } else { 0 };
-        buffer.truncate(copied);
-        let resolution = self.manager.versions.resolve(tree.id(), key, snapshot.timestamp(), &mut buffer)?;
-        self.manager.check_age(snapshot.timestamp())?;
-        let value = match resolution {
-            Resolution::Current if present => Some(&buffer[..]),
-            Resolution::Current | Resolution::Absent => None,
-            Resolution::Value => Some(&buffer[copied..]),
-        };
-        let read = read.take().expect("it runs under the latch or here, and that arm returned");
-        let result = read(value);
-        if buffer.capacity() <= BUFFER_BYTES_KEPT {
-            self.scratch().buffer.set(buffer);
-        }
-        Ok(result)
-    }
-
-    /// Whether a commit newer than the snapshot changed the key. To be asked after locking it: repeatable read
-    /// then fails with [`Transaction::serialization_failure`].
-    /// # Errors
-    /// As [`Transaction::get`].
-    pub fn changed_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        let Some(tree) = self.base(tree) else { return Ok(false) };
-        let snapshot = self.snapshot()?;
-        if tree.get(key, |_, max_timestamp| snapshot.sees(max_timestamp))? {
-            return Ok(false);
-        }
-        let changed = self.manager.versions.changed_since(tree.id(), key, snapshot.timestamp())?;
-        self.manager.check_age(snapshot.timestamp())?;
-        Ok(changed)
-    }
-
-    /// Whether the row that the snapshot sees was deleted, and another one added under the key, by commits since then.
-    /// # Errors
-    /// `XX000` outside a statement.
-    pub fn replaced_since_snapshot(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        let Some(tree) = self.base(tree) else { return Ok(false) };
-        let snapshot = self.snapshot()?.timestamp();
-        let replaced = self.manager.versions.was_absent_since(tree.id(), key, snapshot)?;
-        self.manager.check_age(snapshot)?;
-        Ok(replaced)
-    }
-
     /// Notes that a row comes under another key, so that those who wait for it find it there; `None`: another row comes
     /// under its key.
     /// # Errors
@@ -739,177 +491,6 @@ impl Transaction {
             self.id = Some(self.manager.next_transaction_id());
         }
         Ok(self.command)
-    }
-
-    /// Locks a key, waiting as long as it takes. Keys of trees that this transaction created need no lock.
-    /// # Errors
-    /// `40P01` at once when waiting would close a cycle; `57014` while waiting; `53200`; the poison of a stopped database.
-    pub fn lock_row(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
-        let outcome = self.take_row_lock(tree, key, mode)?;
-        // Whoever could not make a commit durable has given its locks back, and what it changed is nobody's to see.
-        self.manager.check_poison()?;
-        Ok(outcome)
-    }
-
-    fn take_row_lock(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
-        let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
-            return Err(Error::internal("a lock after the transaction's end"));
-        };
-        if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
-            return Ok(LockOutcome::Granted);
-        }
-        if scratch.locks.len() >= LOCKS_BEFORE_RUNS
-            && append::lock_next_key(manager, scratch, tree, key, mode)?
-        {
-            return Ok(LockOutcome::Granted);
-        }
-        if scratch.locks.count() >= LOCKS_BEFORE_SETS
-            && manager.locks.lock_in_set(&scratch.owner, &mut scratch.locks, (tree, key), mode)?
-        {
-            return Ok(LockOutcome::Granted);
-        }
-        manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)
-    }
-
-    /// Locks a key that is to be added, when it goes on behind the keys that the transaction added to the tree before
-    /// and nobody has it, neither in the tree nor locked. False: nothing happened; lock it and look for yourself.
-    /// # Errors
-    /// `53200`; I/O errors.
-    pub fn lock_fresh_key(&mut self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        let Transaction { manager, scratch: Some(scratch), .. } = self else {
-            return Err(Error::internal("a lock after the transaction's end"));
-        };
-        if let Some(built) = scratch.links.find(tree.id) {
-            return Ok(key > built.last_key() && scratch.writes.is_above_all(tree.id, key));
-        }
-        let is_fresh = match &tree.tree {
-            None => scratch.writes.is_above_all(tree.id, key),
-            Some(committed) => append::lock_fresh_key(manager, scratch, committed, key)?,
-        };
-        if is_fresh && self.serializable.is_some() {
-            self.record_key(tree, key, Parts::EXISTENCE);
-        }
-        Ok(is_fresh)
-    }
-
-    /// Locks a table instead of its rows, which are in `trees`, from here on, if the transaction has very many locks and
-    /// nobody else is at work on the table. Never waits. To be called now and then by whoever changes many rows, with
-    /// ROW EXCLUSIVE on the table; everybody who locks rows of it holds ROW SHARE at least.
-    /// # Errors
-    /// `53200`.
-    pub fn escalate(&mut self, table: ObjectId, trees: impl Iterator<Item = TreeId>) -> Result<()> {
-        let Transaction { manager, scratch: Some(scratch), .. } = self else {
-            return Err(Error::internal("a lock after the transaction's end"));
-        };
-        let Scratch { escalation, owner, locks, .. } = &mut **scratch;
-        escalation.ask(&manager.locks, owner, locks, table, trees)
-    }
-
-    /// Locks a key if that needs no waiting; false: somebody is in the way (NOWAIT, SKIP LOCKED).
-    /// # Errors
-    /// `53200`.
-    pub fn try_lock_row(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<bool> {
-        let Transaction { manager, scratch: Some(scratch), .. } = self else {
-            return Err(Error::internal("a lock after the transaction's end"));
-        };
-        if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
-            return Ok(true);
-        }
-        let is_granted = manager.locks.try_lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode)?;
-        manager.check_poison()?;
-        Ok(is_granted)
-    }
-
-    /// Waits until nobody else has a lock on a key that `mode` would meet. Takes no lock itself.
-    /// # Errors
-    /// As [`Transaction::lock_row`].
-    pub fn wait_for_row(&mut self, tree: TreeId, key: &[u8], mode: RowLockMode) -> Result<LockOutcome> {
-        let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
-            return Err(Error::internal("a lock after the transaction's end"));
-        };
-        if scratch.writes.is_created(tree) || scratch.escalation.covers(tree) {
-            return Ok(LockOutcome::Granted);
-        }
-        let mark = scratch.locks.mark_of_rows();
-        let outcome =
-            manager.locks.lock_row(&scratch.owner, &mut scratch.locks, (tree, key), mode, cancel)?;
-        manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark);
-        manager.check_poison()?;
-        Ok(outcome)
-    }
-
-    /// The locks taken so far, for [`Transaction::release_locks`].
-    pub fn lock_mark(&self) -> LockMark {
-        self.scratch().locks.mark_of_rows()
-    }
-
-    /// Gives back the locks taken since `mark`. Nothing may have been written under them.
-    pub fn release_locks(&mut self, mark: LockMark) {
-        let manager = Arc::clone(&self.manager);
-        let scratch = self.scratch_mut();
-        manager.locks.release_to(&scratch.owner, &mut scratch.locks, mark);
-        scratch.escalation.released_to(scratch.locks.len());
-    }
-
-    /// Whether this transaction has deleted the key.
-    /// # Errors
-    /// I/O errors of a write set in temporary files.
-    pub fn has_deleted(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        let writes = &self.scratch().writes;
-        if matches!(writes.get(tree.id, key, None), Some(OwnWrite::Delete)) {
-            return Ok(true);
-        }
-        let mut buffer = Vec::new();
-        Ok(writes.is_spilled()
-            && matches!(writes.get_spilled(tree.id, key, None, &mut buffer)?, Some(OwnWrite::Delete)))
-    }
-
-    /// Whether the command that runs has written the key itself.
-    /// # Errors
-    /// I/O errors of a write set in temporary files.
-    pub fn is_written_by_command(&self, tree: &TreeHandle, key: &[u8]) -> Result<bool> {
-        self.scratch().writes.is_written_since(tree.id, key, self.command)
-    }
-
-    /// Locks a table, waiting as long as it takes.
-    /// # Errors
-    /// As [`Transaction::lock_row`].
-    pub fn lock_table(&mut self, table: ObjectId, mode: TableLockMode) -> Result<LockOutcome> {
-        let Transaction { manager, scratch: Some(scratch), cancel, .. } = self else {
-            return Err(Error::internal("a lock after the transaction's end"));
-        };
-        manager.locks.lock_table(&scratch.owner, &mut scratch.locks, table, mode, cancel)
-    }
-
-    /// Locks a table if that needs no waiting; false: somebody else is in the way.
-    /// # Errors
-    /// `53200`.
-    pub fn try_lock_table(&mut self, table: ObjectId, mode: TableLockMode) -> Result<bool> {
-        let Transaction { manager, scratch: Some(scratch), .. } = self else {
-            return Err(Error::internal("a lock after the transaction's end"));
-        };
-        manager.locks.try_lock_table(&scratch.owner, &mut scratch.locks, table, mode)
-    }
-
-    /// Waits until every other session's transaction has ended that holds a lock on the table now which `mode` would meet.
-    /// Takes no lock, and keeps nobody from taking one meanwhile.
-    /// # Errors
-    /// As [`Transaction::lock_row`].
-    pub fn await_lockers(&mut self, table: ObjectId, mode: TableLockMode) -> Result<()> {
-        self.await_transactions(table, Awaited::Table(mode))
-    }
-
-    /// Waits until every other session's transaction has ended that keeps a snapshot now which does not see the commit
-    /// `timestamp`: others take a new one with their next statement. It is shown as a wait at `table`.
-    /// # Errors
-    /// As [`Transaction::lock_row`].
-    pub fn await_snapshots_below(&mut self, timestamp: Lsn, table: ObjectId) -> Result<()> {
-        let manager = Arc::clone(&self.manager);
-        self.await_transactions(table, Awaited::Snapshots(&manager.snapshots, timestamp))
-    }
-
-    fn await_transactions(&self, table: ObjectId, awaited: Awaited<'_>) -> Result<()> {
-        self.manager.locks.await_lockers(&self.scratch().owner, table, awaited, &self.cancel)
     }
 
     /// Makes everything visible without waiting until it is durable: it will be before any later commit is.

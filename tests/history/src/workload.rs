@@ -189,8 +189,16 @@ pub fn read_all(database: &Arc<Database>, lists: &Lists, level: Level) -> Result
         }
         found.insert(row[0].number() as u64, list);
     }
-    for row in client.run("SELECT key, value FROM items ORDER BY key, position", &[])?.rows {
-        found.entry(row[0].number() as u64).or_default().push(unshifted(row[1].number()));
+    // Put in order here: the database may have less memory than the whole history needs to be sorted in.
+    let mut items: Vec<(u64, i64, u64)> = client
+        .run("SELECT key, position, value FROM items", &[])?
+        .rows
+        .iter()
+        .map(|row| (row[0].number() as u64, row[1].number(), unshifted(row[2].number())))
+        .collect();
+    items.sort_unstable();
+    for (key, _, value) in items {
+        found.entry(key).or_default().push(value);
     }
     let operations = found.into_iter().map(|(key, list)| Operation::Read { key, list }).collect();
     let ended = lists.clock.now();
