@@ -26,6 +26,38 @@ fn run(limit: usize, page_size: usize, rounds: usize) {
     assert!(lines.contains("0 findings"), "{lines}");
 }
 
+/// Runs the program for large values; gives its lines. One value comes in by `way`.
+fn run_values(limit: usize, bytes: usize, way: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lumos-values"));
+    for (word, value) in [("--limit", limit), ("--bytes", bytes)] {
+        command.args([word, &value.to_string()]);
+    }
+    let output = command.args(["--way", way]).output().unwrap();
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{bytes} of {limit} bytes by {way}:\n{lines}");
+    assert!(lines.contains("0 findings"), "{lines}");
+    lines
+}
+
+#[test]
+fn a_value_of_a_third_of_the_limit_goes_in_and_out_within_it() {
+    for limit in [16 << 20, 48 << 20] {
+        for way in ["text-literal", "text-parameter", "bytes-parameter", "repeat", "select"] {
+            let lines = run_values(limit, limit / 10 * 3, way);
+            for step in ["insert", "select", "update", "delete"] {
+                assert!(lines.contains(&format!("{step}: done")), "{way}: no {step} in\n{lines}");
+            }
+        }
+        // The digits of a literal are twice as long as its value.
+        let lines = run_values(limit, limit / 6, "bytea-literal");
+        assert!(lines.contains("insert: done") && lines.contains("select: done"), "{lines}");
+        for way in ["text-literal", "bytea-literal", "repeat", "select"] {
+            let lines = run_values(limit, limit / 8 * 7, way);
+            assert!(lines.contains("insert: 53200"), "{way}:\n{lines}");
+        }
+    }
+}
+
 /// `LUMOS_LONG=1` (as `make test-long` has it): larger limits, every page size, more rounds.
 fn is_long() -> bool {
     std::env::var_os("LUMOS_LONG").is_some()

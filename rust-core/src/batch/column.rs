@@ -1,10 +1,10 @@
 //! A column of values of one type.
 
 use crate::batch::builder::ColumnBuilder;
-use crate::batch::string::StringColumn;
+use crate::batch::string::{OWN_BUFFER_BYTES, StringColumn};
 use crate::batch::validity::Bitmap;
 use crate::sql::types::data_type::{DataType, SqlType};
-use crate::sql::types::datum::{DatumRef, Interval, Numeric};
+use crate::sql::types::datum::{Datum, DatumRef, Interval, Numeric};
 use std::sync::Arc;
 
 /// The values of a column. Slots of NULL rows hold an arbitrary (valid) value.
@@ -200,6 +200,18 @@ impl Column {
         let mut builder = ColumnBuilder::new(SqlType::plain(data_type), 1);
         builder.push_datum(value);
         Column { form: ColumnForm::Constant, rows, ..builder.finish() }
+    }
+
+    /// As [`Column::constant`]; a long value is not copied.
+    pub fn constant_of(data_type: DataType, value: &Datum, rows: usize) -> Column {
+        let mut strings = StringColumn::new();
+        match value {
+            Datum::Text(text) if text.len() >= OWN_BUFFER_BYTES => strings.push_shared_str(text),
+            Datum::Bytes(bytes) if bytes.len() >= OWN_BUFFER_BYTES => strings.push_shared_bytes(bytes),
+            _ => return Column::constant(data_type, value.as_ref(), rows),
+        }
+        let data = ColumnData::Strings(strings);
+        Column { data_type, form: ColumnForm::Constant, rows, data, validity: None }
     }
 
     /// `rows` times NULL.

@@ -1,6 +1,8 @@
 //! String columns: 16-byte views into shared buffers, as Arrow's view types.
-//! Knows bytes. Knows nothing of SQL types.
+//! Knows bytes, and what of them is charged to a memory account. Knows nothing of SQL types.
 
+use crate::common::memory::Reservation;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Bytes that fit into a view itself.
@@ -12,6 +14,29 @@ const BUFFER_BYTES_MAX: usize = 1 << 31;
 const EXPECTED_BYTES_MAX: usize = 32 << 10;
 /// A buffer may stay larger than twice its bytes by this.
 const SPARE_BYTES: usize = 4 << 10;
+/// A string of so many bytes is worth a buffer of its own, where that saves a copy.
+pub const OWN_BUFFER_BYTES: usize = 4 << 10;
+
+/// Bytes that long views point into.
+#[derive(Clone, Debug)]
+pub enum Buffer {
+    /// Collected by a column.
+    Collected(Arc<Vec<u8>>),
+    /// Those of a value that somebody else has too.
+    Shared(Arc<[u8]>),
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Buffer::Collected(bytes) => bytes,
+            Buffer::Shared(bytes) => bytes,
+        }
+    }
+}
 
 /// 16 bytes for a string: up to 12 bytes inline, else length, 4-byte prefix, buffer number and offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,11 +125,13 @@ fn four(bytes: &[u8], at: usize) -> u64 {
 #[derive(Clone, Debug)]
 pub struct StringColumn {
     views: Vec<StringView>,
-    buffers: Vec<Arc<Vec<u8>>>,
+    buffers: Vec<Buffer>,
     /// Bytes of long strings still being collected: the buffer after the last of `buffers`.
     tail: Vec<u8>,
     /// Every string came in as `str`: what lets `get_str` skip the check.
     utf8: bool,
+    /// What of the buffers is charged, for as long as a column has them.
+    charged: Vec<Arc<Reservation>>,
 }
 
 impl Default for StringColumn {
@@ -116,7 +143,13 @@ impl Default for StringColumn {
 impl StringColumn {
     /// A column without rows.
     pub fn new() -> StringColumn {
-        StringColumn { views: Vec::new(), buffers: Vec::new(), tail: Vec::new(), utf8: true }
+        StringColumn {
+            views: Vec::new(),
+            buffers: Vec::new(),
+            tail: Vec::new(),
+            utf8: true,
+            charged: Vec::new(),
+        }
     }
 
     /// A column without rows, with room for `rows` views.
@@ -140,7 +173,7 @@ impl StringColumn {
     }
 
     /// The buffers long views point into; the buffer after the last is [`StringColumn::tail`].
-    pub fn buffers(&self) -> &[Arc<Vec<u8>>] {
+    pub fn buffers(&self) -> &[Buffer] {
         &self.buffers
     }
 
@@ -249,7 +282,58 @@ impl StringColumn {
         }
         self.seal();
         self.views[row] = StringView::long(&bytes, self.buffers.len() as u32, 0);
-        self.buffers.push(Arc::new(bytes));
+        self.buffers.push(Buffer::Collected(Arc::new(bytes)));
+    }
+
+    /// Adds a text whose bytes become a buffer of their own.
+    pub fn push_owned_str(&mut self, text: String) {
+        self.push_owned(text.into_bytes());
+    }
+
+    /// As [`StringColumn::push_owned_str`], with bytes that need not be UTF-8.
+    pub fn push_owned_bytes(&mut self, bytes: Vec<u8>) {
+        self.utf8 = false;
+        self.push_owned(bytes);
+    }
+
+    fn push_owned(&mut self, bytes: Vec<u8>) {
+        if bytes.len() < OWN_BUFFER_BYTES {
+            return self.push_raw(&bytes);
+        }
+        self.seal();
+        self.views.push(StringView::long(&bytes, self.buffers.len() as u32, 0));
+        self.buffers.push(Buffer::Collected(Arc::new(bytes)));
+    }
+
+    /// Adds a text whose bytes stay where they are.
+    pub fn push_shared_str(&mut self, text: &Arc<str>) {
+        self.push_shared(Arc::from(Arc::clone(text)));
+    }
+
+    /// As [`StringColumn::push_shared_str`], with bytes that need not be UTF-8.
+    pub fn push_shared_bytes(&mut self, bytes: &Arc<[u8]>) {
+        self.utf8 = false;
+        self.push_shared(Arc::clone(bytes));
+    }
+
+    fn push_shared(&mut self, bytes: Arc<[u8]>) {
+        if bytes.len() < OWN_BUFFER_BYTES {
+            return self.push_raw(&bytes);
+        }
+        self.seal();
+        self.views.push(StringView::long(&bytes, self.buffers.len() as u32, 0));
+        self.buffers.push(Buffer::Shared(bytes));
+    }
+
+    /// Keeps what is charged for strings of the column for as long as anybody has it, or a column made of it.
+    pub fn hold(&mut self, charged: Reservation) {
+        self.seal();
+        self.charged.push(Arc::new(charged));
+    }
+
+    /// Bytes that are charged to an account for the column's strings.
+    pub fn charged_bytes(&self) -> usize {
+        self.charged.iter().map(|charged| charged.bytes()).sum()
     }
 
     #[inline]
@@ -282,7 +366,7 @@ impl StringColumn {
             if buffer.capacity() > 2 * buffer.len() + SPARE_BYTES {
                 buffer.shrink_to_fit();
             }
-            self.buffers.push(Arc::new(buffer));
+            self.buffers.push(Buffer::Collected(Arc::new(buffer)));
         }
     }
 
@@ -319,6 +403,7 @@ impl StringColumn {
         self.seal();
         let base = self.buffers.len() as u32;
         self.buffers.extend(other.buffers.iter().cloned());
+        self.charged.extend(other.charged.iter().cloned());
         self.views.extend(other.views.iter().map(|view| {
             let mut view = *view;
             if !view.is_inline() {
@@ -346,6 +431,7 @@ impl StringColumn {
         column.utf8 = self.utf8;
         if self.tail.is_empty() {
             column.buffers.clone_from(&self.buffers);
+            column.charged.clone_from(&self.charged);
             column.views.extend(rows.map(|row| self.views[row]));
         } else {
             for row in rows {
@@ -360,20 +446,22 @@ impl StringColumn {
         self.views.clear();
         self.buffers.clear();
         self.tail.clear();
+        self.charged.clear();
         self.utf8 = true;
     }
 
-    /// Bytes of memory held; shared buffers count fully.
+    /// Bytes of memory held that the column has not charged itself; shared buffers count fully.
     pub fn memory_bytes(&self) -> usize {
-        self.views.capacity() * 16
-            + self.tail.capacity()
-            + self.buffers.iter().map(|b| b.len()).sum::<usize>()
+        let buffers = self.buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
+        self.views.capacity() * size_of::<StringView>()
+            + (self.tail.capacity() + buffers).saturating_sub(self.charged_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::memory::MemoryAccount;
 
     #[test]
     fn every_length_reads_back_and_only_utf8_is_text() {
@@ -395,6 +483,37 @@ mod tests {
         let mut column = StringColumn::new();
         assert!(column.push_utf8("é".as_bytes()) && column.push_utf8("ein längeres Wort".as_bytes()));
         assert_eq!((column.get_str(0), column.get_str(1)), ("é", "ein längeres Wort"));
+    }
+
+    #[test]
+    fn owned_and_shared_strings_are_not_copied_and_stay_charged_while_a_column_has_them() {
+        let account = MemoryAccount::new(1 << 20);
+        let shared: Arc<str> = Arc::from("s".repeat(OWN_BUFFER_BYTES));
+        let owned = "o".repeat(2 * OWN_BUFFER_BYTES);
+        let (at, length) = (owned.as_ptr(), shared.len() + owned.len());
+        let mut column = StringColumn::new();
+        column.push_str("a string of the tail");
+        column.push_shared_str(&shared);
+        column.push_owned_str(owned);
+        column.push_shared_str(&Arc::from("short"));
+        column.push_owned_bytes(b"bytes".to_vec());
+        column.push_shared_bytes(&Arc::from([7; OWN_BUFFER_BYTES]));
+        assert_eq!((column.get(1).as_ptr(), column.get(2).as_ptr()), (shared.as_ptr(), at));
+        assert_eq!((column.get(0), column.get_str(3)), (b"a string of the tail".as_slice(), "short"));
+        assert_eq!((column.get(4), column.get(5)), (b"bytes".as_slice(), [7; OWN_BUFFER_BYTES].as_slice()));
+        let before = column.memory_bytes();
+        let mut charged = account.reservation();
+        charged.grow(length).unwrap();
+        column.hold(charged);
+        assert_eq!((column.charged_bytes(), column.memory_bytes()), (length, before - length));
+        let (picked, mut joined) = (column.slice(1, 2), StringColumn::new());
+        joined.extend_from(&column);
+        column.clear();
+        assert_eq!((column.charged_bytes(), account.used()), (0, length));
+        drop(joined);
+        assert_eq!((picked.get(0).as_ptr(), account.used()), (shared.as_ptr(), length));
+        drop(picked);
+        assert_eq!(account.used(), 0);
     }
 
     #[test]

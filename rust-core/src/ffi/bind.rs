@@ -7,15 +7,18 @@ use crate::ffi::guard::Failure;
 use crate::ffi::packed::decode_parameters;
 use crate::ffi::statement::with_statement;
 use crate::ffi::text;
-use crate::sql::types::datum::{Datum, Interval, Numeric, NumericKind};
+use crate::sql::types::datum::{DatumRef, Interval, Numeric, NumericKind};
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
 
-fn bind(stmt: *mut lumos_stmt, index: u32, value: impl FnOnce() -> Result<Datum, Failure>) -> lumos_status {
+fn bind<'a>(
+    stmt: *mut lumos_stmt,
+    index: u32,
+    value: impl FnOnce() -> Result<DatumRef<'a>, Failure>,
+) -> lumos_status {
     with_statement(stmt, std::ptr::null_mut(), |statement| {
-        let slot = (index as usize).checked_sub(1).and_then(|index| statement.bound.get_mut(index));
-        let slot = slot.ok_or(Failure::Misuse("misuse: there is no such parameter"))?;
-        *slot = Some(value()?);
+        let index = (index as usize).checked_sub(1).filter(|index| *index < statement.bound.len());
+        let index = index.ok_or(Failure::Misuse("misuse: there is no such parameter"))?;
+        statement.bound.set(index, value()?)?;
         Ok(LUMOS_OK)
     })
 }
@@ -23,25 +26,25 @@ fn bind(stmt: *mut lumos_stmt, index: u32, value: impl FnOnce() -> Result<Datum,
 /// Binds NULL. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_bind_null(stmt: *mut lumos_stmt, index: u32) -> lumos_status {
-    bind(stmt, index, || Ok(Datum::Null))
+    bind(stmt, index, || Ok(DatumRef::Null))
 }
 
 /// Binds a boolean. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_bind_bool(stmt: *mut lumos_stmt, index: u32, value: bool) -> lumos_status {
-    bind(stmt, index, || Ok(Datum::Boolean(value)))
+    bind(stmt, index, || Ok(DatumRef::Boolean(value)))
 }
 
 /// Binds an integer; it is converted to the parameter's type when the statement runs. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_bind_int64(stmt: *mut lumos_stmt, index: u32, value: i64) -> lumos_status {
-    bind(stmt, index, || Ok(Datum::BigInt(value)))
+    bind(stmt, index, || Ok(DatumRef::BigInt(value)))
 }
 
 /// Binds a double. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_bind_double(stmt: *mut lumos_stmt, index: u32, value: f64) -> lumos_status {
-    bind(stmt, index, || Ok(Datum::Double(value)))
+    bind(stmt, index, || Ok(DatumRef::Double(value)))
 }
 
 /// Binds a text: an untyped literal that takes the parameter's type, as in PostgreSQL. Not UTF-8, or a NUL
@@ -58,7 +61,7 @@ pub unsafe extern "C" fn lumos_bind_text(
 ) -> lumos_status {
     bind(stmt, index, || {
         // SAFETY: by this function's contract.
-        Ok(Datum::text(unsafe { text::utf8(value, length)? }))
+        Ok(DatumRef::Text(unsafe { text::utf8(value, length)? }))
     })
 }
 
@@ -78,7 +81,7 @@ pub unsafe extern "C" fn lumos_bind_bytes(
             return Err(Failure::Misuse("misuse: bytes need a length"));
         }
         // SAFETY: by this function's contract.
-        Ok(Datum::Bytes(Arc::from(unsafe { text::bytes(value.cast(), length)? })))
+        Ok(DatumRef::Bytes(unsafe { text::bytes(value.cast(), length)? }))
     })
 }
 
@@ -96,7 +99,7 @@ pub extern "C" fn lumos_bind_numeric(
         let scale = u16::try_from(scale).ok().filter(|scale| *scale <= 38);
         match scale {
             Some(scale) if mantissa.unsigned_abs() < 10u128.pow(38) => {
-                Ok(Datum::Numeric(Numeric { mantissa, scale, kind: NumericKind::Finite }))
+                Ok(DatumRef::Numeric(Numeric { mantissa, scale, kind: NumericKind::Finite }))
             }
             _ => {
                 Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric value has more than 38 digits")
@@ -109,7 +112,7 @@ pub extern "C" fn lumos_bind_numeric(
 /// Binds a date: days since 1970-01-01. Since 1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_bind_date(stmt: *mut lumos_stmt, index: u32, unix_days: i32) -> lumos_status {
-    bind(stmt, index, || Ok(Datum::Date(unix_days)))
+    bind(stmt, index, || Ok(DatumRef::Date(unix_days)))
 }
 
 /// Binds a timestamp: microseconds since 1970-01-01 00:00:00, in UTC with `with_zone`, else without a zone.
@@ -122,7 +125,7 @@ pub extern "C" fn lumos_bind_timestamp(
     with_zone: bool,
 ) -> lumos_status {
     bind(stmt, index, || {
-        Ok(if with_zone { Datum::TimestampTz(unix_micros) } else { Datum::Timestamp(unix_micros) })
+        Ok(if with_zone { DatumRef::TimestampTz(unix_micros) } else { DatumRef::Timestamp(unix_micros) })
     })
 }
 
@@ -135,7 +138,7 @@ pub extern "C" fn lumos_bind_interval(
     days: i32,
     micros: i64,
 ) -> lumos_status {
-    bind(stmt, index, || Ok(Datum::Interval(Interval { months, days, micros })))
+    bind(stmt, index, || Ok(DatumRef::Interval(Interval { months, days, micros })))
 }
 
 /// Binds all parameters at once from the packed form that `lumos_run` takes. Since 1.0.
@@ -156,6 +159,7 @@ pub unsafe extern "C" fn lumos_bind_packed(
         // SAFETY: by this function's contract.
         let bytes = unsafe { text::bytes(params.cast(), length)? };
         let mut values = Vec::new();
+        let memory = statement.bound.memory_for(bytes.len())?;
         decode_parameters(bytes, &mut values)?;
         if values.len() != statement.bound.len() {
             let message = format!(
@@ -165,7 +169,7 @@ pub unsafe extern "C" fn lumos_bind_packed(
             );
             return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message).into());
         }
-        statement.bound = values.into_iter().map(Some).collect();
+        statement.bound.set_all(values, memory)?;
         Ok(LUMOS_OK)
     })
 }
@@ -174,7 +178,7 @@ pub unsafe extern "C" fn lumos_bind_packed(
 #[unsafe(no_mangle)]
 pub extern "C" fn lumos_clear_bindings(stmt: *mut lumos_stmt) -> lumos_status {
     with_statement(stmt, std::ptr::null_mut(), |statement| {
-        statement.bound.fill(None);
+        statement.bound.clear();
         Ok(LUMOS_OK)
     })
 }

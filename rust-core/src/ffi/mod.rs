@@ -7,6 +7,7 @@
 pub mod abi;
 pub mod backup;
 pub mod bind;
+mod bound;
 pub mod config;
 pub mod connection;
 pub mod copy;

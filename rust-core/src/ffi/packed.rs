@@ -6,6 +6,8 @@
 //! text. All numbers big-endian. (`docs/adr/` says why this is not PostgreSQL's Bind message.)
 
 use crate::common::limits::PARAMETERS_MAX;
+use crate::common::memory::{MemoryAccount, Reservation};
+use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::result::ResultColumn;
 use crate::sql::evaluate::row::{RowSink, RowSource};
@@ -63,6 +65,31 @@ pub(crate) struct PackedSink<'a> {
     pub(crate) rows: u32,
     /// Rows that did not fit, each with its end.
     pub(crate) rest: PackedRest,
+    memory: &'a Arc<MemoryAccount>,
+}
+
+/// What has so few bytes is not charged.
+pub(crate) const SHORT_BYTES: usize = 64 << 10;
+
+/// Bytes of the texts and bytes of a row.
+pub(crate) fn long_bytes(values: &dyn RowSource, columns: &[ResultColumn]) -> usize {
+    (0..columns.len()).map(|index| values.datum(index).long_bytes()).sum()
+}
+
+/// Charges for a row that is about to be encoded, where its values are long; twice where it may not find its place.
+pub(crate) fn row_memory(
+    values: &dyn RowSource,
+    columns: &[ResultColumn],
+    room: usize,
+    memory: &Arc<MemoryAccount>,
+) -> Result<Option<Reservation>> {
+    let bytes = long_bytes(values, columns);
+    if bytes <= SHORT_BYTES {
+        return Ok(None);
+    }
+    let mut charged = memory.reservation();
+    charged.grow(if bytes < room { bytes } else { 2 * bytes })?;
+    Ok(Some(charged))
 }
 
 /// Encoded rows that wait for a buffer.
@@ -71,6 +98,8 @@ pub(crate) struct PackedRest {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     next: usize,
+    /// For long rows.
+    memory: Option<Reservation>,
 }
 
 impl PackedRest {
@@ -86,9 +115,14 @@ impl PackedRest {
         self.next += 1;
     }
 
-    fn push(&mut self, row: &[u8]) {
+    fn push(&mut self, row: &[u8], memory: &Arc<MemoryAccount>) -> Result<()> {
+        let bytes = self.bytes.len() + row.len();
+        if bytes > SHORT_BYTES {
+            self.memory.get_or_insert_with(|| memory.reservation()).resize(bytes)?;
+        }
         self.bytes.extend_from_slice(row);
         self.ends.push(self.bytes.len());
+        Ok(())
     }
 }
 
@@ -97,14 +131,16 @@ impl<'a> PackedSink<'a> {
         columns: &'a [ResultColumn],
         buffer: &'a mut [u8],
         scratch: &'a mut Vec<u8>,
+        memory: &'a Arc<MemoryAccount>,
     ) -> PackedSink<'a> {
-        PackedSink { columns, buffer, scratch, used: 0, rows: 0, rest: PackedRest::default() }
+        PackedSink { columns, buffer, scratch, used: 0, rows: 0, rest: PackedRest::default(), memory }
     }
 }
 
 impl RowSink for PackedSink<'_> {
     fn row(&mut self, values: &dyn RowSource, _count: usize) -> Result<()> {
         self.scratch.clear();
+        let held = row_memory(values, self.columns, self.buffer.len() - self.used, self.memory)?;
         encode_row(values, self.columns, self.scratch);
         let fits = self.rest.ends.is_empty() && self.buffer.len() - self.used >= self.scratch.len();
         if fits {
@@ -112,7 +148,8 @@ impl RowSink for PackedSink<'_> {
             self.used += self.scratch.len();
             self.rows += 1;
         } else {
-            self.rest.push(self.scratch);
+            drop(held);
+            self.rest.push(self.scratch, self.memory)?;
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use crate::ffi::connection::{Shared, status_letter};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::guard::{Failure, guard_value, guard_with, status_of};
 use crate::ffi::handle::{self, Lease};
-use crate::ffi::packed::{PackedRest, encode_row};
+use crate::ffi::packed::{PackedRest, SHORT_BYTES, encode_row, long_bytes, row_memory};
+use crate::ffi::statement::SCRATCH_BYTES_KEPT;
 use crate::ffi::text;
 use crate::session::Portal;
 use crate::session::result::{PreparedKind, ResultColumn};
@@ -287,6 +288,10 @@ impl ResultObject {
                 }
                 self.scratch.clear();
                 let row = BatchRow { batch: &self.batch, row: self.next_row };
+                let _held = match long_bytes(&row, &self.columns) {
+                    0..=SHORT_BYTES => None,
+                    _ => row_memory(&row, &self.columns, usize::MAX, self.shared.session()?.memory())?,
+                };
                 encode_row(&row, &self.columns, &mut self.scratch);
                 if self.scratch.len() > room {
                     needed = self.scratch.len();
@@ -297,6 +302,9 @@ impl ResultObject {
                 self.next_row += 1;
             }
             rows += 1;
+        }
+        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
+            self.scratch = Vec::new();
         }
         let (sequence, txn_status) = match self.shared.session() {
             Ok(session) => (session.cancel_token().sequence(), status_letter(&session)),

@@ -1,8 +1,10 @@
 //! `lumos_stmt`: prepared statements, and statements run from text.
 
+use crate::common::memory::MemoryAccount;
 use crate::common::sync::Arc;
 use crate::error::{Error, SqlState};
 use crate::ffi::abi::*;
+use crate::ffi::bound::BoundValues;
 use crate::ffi::connection::{Connection, Shared, shared, status_letter, with_session};
 use crate::ffi::guard::{Failure, guard_value, guard_with, made, store};
 use crate::ffi::handle::{self, Lease};
@@ -14,13 +16,15 @@ use crate::session::result::{PreparedKind, ResultColumn};
 use crate::sql::types::datum::Datum;
 use std::ffi::{CString, c_char};
 
+/// A row's bytes that a statement keeps room for.
+pub(crate) const SCRATCH_BYTES_KEPT: usize = 64 << 10;
+
 /// A prepared statement with its bindings.
 #[derive(Debug)]
 pub struct Statement {
     pub(crate) shared: Arc<Shared>,
     pub(crate) prepared: Arc<Prepared>,
-    /// One value a parameter; `None`: not bound yet.
-    pub(crate) bound: Vec<Option<Datum>>,
+    pub(crate) bound: BoundValues,
     /// What an execution is given; its memory is kept.
     values: Vec<Datum>,
     texts: ColumnTexts,
@@ -34,14 +38,14 @@ pub struct Statement {
 unsafe impl Send for Statement {}
 
 impl Statement {
-    fn new(shared: Arc<Shared>, prepared: Arc<Prepared>) -> Statement {
+    fn new(shared: Arc<Shared>, prepared: Arc<Prepared>, memory: &Arc<MemoryAccount>) -> Statement {
         let names = prepared.parameter_names();
         let count = prepared.parameters().len();
         let name =
             |index: usize| names.get(index).filter(|name| !name.is_empty()).map(|name| text::c_string(name));
         Statement {
             shared,
-            bound: vec![None; count],
+            bound: BoundValues::new(count, memory),
             values: Vec::with_capacity(count),
             texts: ColumnTexts::new(prepared.columns()),
             parameter_names: (0..count).map(name).collect(),
@@ -54,23 +58,6 @@ impl Statement {
     fn close_result(&mut self) {
         let open = std::mem::replace(&mut self.result, std::ptr::null_mut());
         handle::close::<ResultObject, _>(open);
-    }
-
-    /// The bound values in order.
-    fn take_bound(&mut self) -> std::result::Result<(), Error> {
-        self.values.clear();
-        for (index, value) in self.bound.iter().enumerate() {
-            match value {
-                Some(value) => self.values.push(value.clone()),
-                None => {
-                    return Err(Error::new(
-                        SqlState::UNDEFINED_PARAMETER,
-                        format!("parameter ${} was not bound", index + 1),
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -205,7 +192,9 @@ pub unsafe extern "C" fn lumos_prepare(
         let (prepared, taken) = session.prepare(sql)?;
         let statement = match prepared {
             None => std::ptr::null_mut(),
-            Some(prepared) => made(handle::insert(Statement::new(shared(conn)?, prepared)))?,
+            Some(prepared) => {
+                made(handle::insert(Statement::new(shared(conn)?, prepared, session.memory())))?
+            }
         };
         // SAFETY: not null, and by this function's contract writable.
         unsafe { store(out, statement)? };
@@ -363,10 +352,12 @@ pub unsafe extern "C" fn lumos_execute(
         if out.is_null() {
             return Err(Failure::Misuse("misuse: an out-parameter is null"));
         }
-        statement.take_bound()?;
+        statement.bound.copy_into(&mut statement.values)?;
         let object = {
             let mut session = statement.shared.session()?;
-            let portal = session.execute(&statement.prepared, &statement.values)?;
+            let portal = session.execute(&statement.prepared, &statement.values);
+            statement.values.clear();
+            let portal = portal?;
             ResultObject::new(Arc::clone(&statement.shared), Rows::Streaming(portal), session.text_forms())
         };
         // SAFETY: not null, and by this function's contract writable.
@@ -399,11 +390,13 @@ pub unsafe extern "C" fn lumos_run(
         if !statement.result.is_null() {
             statement.close_result();
         }
+        let mut _memory = None;
         if params.is_null() {
-            statement.take_bound()?;
+            statement.bound.copy_into(&mut statement.values)?;
         } else {
             // SAFETY: by this function's contract.
             let bytes = unsafe { text::bytes(params.cast(), params_length)? };
+            _memory = statement.bound.memory_for(bytes.len())?;
             decode_parameters(bytes, &mut statement.values)?;
         }
         let buffer: &mut [u8] = if buffer.is_null() || capacity == 0 {
@@ -413,7 +406,12 @@ pub unsafe extern "C" fn lumos_run(
             unsafe { std::slice::from_raw_parts_mut(buffer, capacity) }
         };
         // SAFETY: by this function's contract for `info`.
-        unsafe { run(statement, buffer, info) }
+        let status = unsafe { run(statement, buffer, info) };
+        statement.values.clear();
+        if statement.scratch.capacity() > SCRATCH_BYTES_KEPT {
+            statement.scratch = Vec::new();
+        }
+        status
     })
 }
 
@@ -427,7 +425,7 @@ unsafe fn run(
     let shared = Arc::clone(&statement.shared);
     let mut session = shared.session()?;
     let columns: &[ResultColumn] = statement.prepared.columns();
-    let mut sink = PackedSink::new(columns, buffer, &mut statement.scratch);
+    let mut sink = PackedSink::new(columns, buffer, &mut statement.scratch, statement.bound.account());
     let Some(outcome) = session.run_point(&statement.prepared, &statement.values, &mut sink)? else {
         let portal = session.execute(&statement.prepared, &statement.values)?;
         let forms = session.text_forms();

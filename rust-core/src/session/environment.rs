@@ -3,6 +3,7 @@
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::common::cancel::CancelToken;
 use crate::common::clock::Clock;
+use crate::common::memory::MemoryAccount;
 use crate::common::random::Random;
 use crate::common::sync::Arc;
 use crate::common::sync::atomic::Ordering;
@@ -152,6 +153,10 @@ impl SessionEnvironment {
 }
 
 impl Environment for SessionEnvironment {
+    fn memory(&self) -> Option<&Arc<MemoryAccount>> {
+        Some(&self.engine.memory)
+    }
+
     fn space(&self) -> Result<Vec<SpaceLine>> {
         vacuum::space(&self.engine)
     }

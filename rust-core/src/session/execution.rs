@@ -143,7 +143,9 @@ impl Session {
         plan: &Mutex<Plan>,
         parameters: &[Datum],
     ) -> Result<Portal> {
-        let parameters = parameters::converted(parameters, statement.parameters(), &self.environment)?;
+        let given = parameters;
+        let parameters = parameters::converted(given, statement.parameters(), &self.environment)?;
+        let _converted = parameters::memory_for(&parameters, given, &self.engine.memory)?;
         let autocommit = self.block.is_none();
         let mut block = match self.block.take() {
             Some(block) => block,
@@ -174,9 +176,21 @@ impl Session {
                 Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
             }
             Ok(Started::Streaming(execution)) => {
+                // Whoever gave them may give others while rows are still to come.
+                let memory = parameters::memory_for(&parameters, &[], &self.engine.memory);
+                let memory = match memory {
+                    Ok(memory) => memory,
+                    Err(error) => {
+                        if !autocommit {
+                            self.block = Some(block);
+                        }
+                        return Err(error);
+                    }
+                };
                 let mut state = PortalState::complete(VecDeque::new(), None);
                 state.execution = Some(execution);
                 state.parameters = parameters;
+                state._parameter_memory = memory;
                 state.block_number = self.block_number;
                 if autocommit {
                     state.own = Some(block);

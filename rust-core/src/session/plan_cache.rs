@@ -3,13 +3,13 @@
 //! Whether a plan still fits the catalog is checked when it runs, not here.
 
 use crate::common::sync::Arc;
-use crate::session::prepared::Prepared;
+use crate::session::prepared::{LONG_TEXT_BYTES, Prepared};
 use hashbrown::HashMap;
 
 /// Statements kept a session.
 const STATEMENTS_MAX: usize = 256;
 /// Longer texts (bulk inserts with their values) are not worth keeping.
-const TEXT_BYTES_MAX: usize = 16 << 10;
+const TEXT_BYTES_MAX: usize = LONG_TEXT_BYTES;
 
 /// A cache with second chances: a hit marks the entry, the hand clears marks and evicts the unmarked.
 #[derive(Default)]

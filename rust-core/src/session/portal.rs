@@ -31,6 +31,8 @@ pub(crate) struct PortalState {
     /// The rest of the plan.
     pub(crate) execution: Option<Execution>,
     pub(crate) parameters: Vec<Datum>,
+    /// For long ones among them.
+    pub(crate) _parameter_memory: Option<Reservation>,
     /// The statement's own transaction, outside a block.
     pub(crate) own: Option<Block>,
     /// The number of the session's transaction that it runs in otherwise.
@@ -50,6 +52,7 @@ impl PortalState {
             ready_memory: None,
             execution: None,
             parameters: Vec::new(),
+            _parameter_memory: None,
             own: None,
             block_number: 0,
             rows: 0,

@@ -6,10 +6,13 @@ use crate::common::ids::Lsn;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::Block;
-use crate::session::prepared::{self, Plan, Prepared, Stamp};
+use crate::session::prepared::{self, Plan, Prepared, Stamp, StatementMemory};
 use crate::session::session::Session;
 use crate::sql::binder::bound::BoundStatement;
 use crate::sql::types::text::check_sql_text;
+
+/// Memory for syntax trees that a session keeps from statement to statement.
+const ARENA_BYTES_KEPT: usize = 64 << 10;
 
 impl Session {
     /// Parses, binds and plans the first statement of `sql`. Gives it, or `None` where there is only blank
@@ -46,8 +49,14 @@ impl Session {
         }
         check_sql_text(sql.as_bytes())?;
         let (stamp, catalog) = self.current_catalog();
-        let bound = prepared::bind_first(sql, &catalog, &self.environment.named, &self.arena);
-        self.arena.reset();
+        let memory = StatementMemory::for_text(sql, &self.engine);
+        let bound = prepared::bind_first(
+            sql,
+            &catalog,
+            &self.environment.named,
+            (&self.arena, memory.as_ref()),
+        );
+        self.clear_arena();
         let (bound, taken) = match bound {
             Ok(bound) => bound,
             // In a failed block everything but its end is refused, whatever it means.
@@ -60,12 +69,22 @@ impl Session {
         if self.failed && !is_end(&bound.statement) {
             self.refuse_if_failed()?;
         }
-        let statement = Arc::new(Prepared::new(&sql[..taken], bound, stamp, &catalog, &self.engine)?);
+        let statement =
+            Arc::new(Prepared::new((&sql[..taken], memory), bound, stamp, &catalog, &self.engine)?);
         self.note_prepared(&statement);
         if !has_own && taken == sql.len() && statement.executed().is_none() {
             self.cache.insert(sql, &statement);
         }
         Ok((Some(statement), taken))
+    }
+
+    /// Forgets the syntax tree; what a long text took is given back.
+    pub(crate) fn clear_arena(&mut self) {
+        if self.arena.allocated_bytes() > ARENA_BYTES_KEPT {
+            self.arena = Arena::new();
+        } else {
+            self.arena.reset();
+        }
     }
 
     /// The catalog that a statement is bound against: the newest, with own definitions.

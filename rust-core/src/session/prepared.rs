@@ -4,6 +4,7 @@ use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::arena::Arena;
 use crate::common::ids::{Lsn, ObjectId};
+use crate::common::memory::Reservation;
 use crate::common::sync::{Arc, Mutex};
 use crate::error::{Error, Result, SqlState};
 use crate::session::copy::{self, CopyDirection};
@@ -24,6 +25,7 @@ use crate::sql::types::data_type::DataType;
 use crate::sql::{binder, optimizer};
 use crate::statistics::table_statistics::TableStatistics;
 use crate::transaction::types::TableLockMode;
+use std::cell::{Cell, RefCell};
 
 /// A prepared statement. Belongs to the session that made it; runs as often as wanted.
 pub struct Prepared {
@@ -37,6 +39,8 @@ pub struct Prepared {
     /// Whether a query changes rows in its WITH.
     changes_in_with: bool,
     pub(crate) body: Body,
+    /// For a long text and what it says.
+    _memory: Option<Reservation>,
 }
 
 /// A name and what it stood for when EXECUTE was prepared.
@@ -106,14 +110,62 @@ pub(crate) struct Bound {
     executed: Option<Executed>,
 }
 
+/// Shorter texts are not charged: there are few of them (see `plan_cache`), and many are prepared each second.
+pub(crate) const LONG_TEXT_BYTES: usize = 16 << 10;
+
+/// What a statement with a long text takes while it is made, and then until it goes.
+pub(crate) struct StatementMemory {
+    now: RefCell<Reservation>,
+    /// What its plan has, about, and its text.
+    kept: Cell<usize>,
+}
+
+impl StatementMemory {
+    /// For the first statement of `text`; `None`: it is not long.
+    pub(crate) fn for_text(text: &str, engine: &Engine) -> Option<StatementMemory> {
+        (text.len() > LONG_TEXT_BYTES)
+            .then(|| StatementMemory { now: RefCell::new(engine.memory.reservation()), kept: Cell::new(0) })
+    }
+
+    /// Charges for what binding is about to make of the tree in `arena`: a plan has about as many nodes as the tree, and
+    /// the values of the text's literals, of which the tree may only have the places.
+    fn bind(&self, arena: &Arena, text_bytes: usize) -> Result<()> {
+        let tree = arena.allocated_bytes();
+        self.kept.set(if text_bytes > LONG_TEXT_BYTES { tree + 2 * text_bytes } else { 0 });
+        self.now.borrow_mut().resize(tree + self.kept.get())
+    }
+
+    /// The tree is gone. `None`: the statement is not long, whatever its text went on with.
+    fn keep(self) -> Result<Option<Reservation>> {
+        let mut now = self.now.into_inner();
+        now.resize(self.kept.get())?;
+        Ok(Some(now).filter(|now| now.bytes() > 0))
+    }
+}
+
+/// The first statement of `text`, and the bytes it takes.
+/// # Errors
+/// What the parser raises; `53200`.
+pub(crate) fn parse_first<'a>(
+    text: &'a str,
+    arena: &'a Arena,
+    memory: Option<&'a StatementMemory>,
+) -> Result<Option<(StatementWithSpan<'a>, usize)>> {
+    match memory {
+        None => parser::parse_first(text, arena),
+        Some(memory) => parser::parse_first_charged(text, arena, &memory.now),
+    }
+}
+
 /// Parses the first statement of `text` and binds it; `None` when there is none, with the bytes taken.
 pub(crate) fn bind_first(
     text: &str,
     catalog: &CatalogSnapshot,
     named: &NamedStatements,
-    arena: &Arena,
+    (arena, memory): (&Arena, Option<&StatementMemory>),
 ) -> Result<(Option<Bound>, usize)> {
-    let Some((statement, taken)) = parser::parse_first(text, arena)? else { return Ok((None, text.len())) };
+    let Some((statement, taken)) = parse_first(text, arena, memory)? else { return Ok((None, text.len())) };
+    memory.map_or(Ok(()), |memory| memory.bind(arena, taken))?;
     let executed = match binder::execute_in(&statement.statement) {
         Some(execute) => Some(named.require(execute.name.text)?),
         None => None,
@@ -128,7 +180,7 @@ pub(crate) fn bind_own(
     catalog: &CatalogSnapshot,
     arena: &Arena,
 ) -> Result<(Option<Bound>, usize)> {
-    bind_first(text, catalog, &NamedStatements::default(), arena)
+    bind_first(text, catalog, &NamedStatements::default(), (arena, None))
 }
 
 /// Binds what the PREPARE in `text` prepares.
@@ -361,7 +413,7 @@ impl Prepared {
     /// # Errors
     /// What the optimizer and the settings' names raise.
     pub(crate) fn new(
-        text: &str,
+        (text, memory): (&str, Option<StatementMemory>),
         bound: Bound,
         stamp: Stamp,
         catalog: &CatalogSnapshot,
@@ -422,6 +474,7 @@ impl Prepared {
             }
         };
         Ok(Prepared {
+            _memory: memory.map_or(Ok(None), StatementMemory::keep)?,
             text: text.into(),
             kind,
             columns: executed_columns.unwrap_or_else(|| columns.into()),

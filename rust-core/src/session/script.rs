@@ -3,7 +3,7 @@
 use crate::common::sync::Arc;
 use crate::error::{Error, Result};
 use crate::session::block::WantedModes;
-use crate::session::prepared::Prepared;
+use crate::session::prepared::{self, Prepared, StatementMemory};
 use crate::session::result::TransactionStatus;
 use crate::session::session::Session;
 
@@ -69,12 +69,34 @@ impl Session {
             // The size is refused where the text is prepared.
             return Ok(false);
         }
-        let result = crate::sql::parser::parse(sql, &self.arena).map(|statements| statements.len() > 1);
-        self.arena.reset();
+        let result = self.count_statements(sql).map(|count| count > 1);
         result.inspect_err(|error| {
             self.fail_block();
             self.leave(Some(error), false);
         })
+    }
+
+    /// One after the other, so that no more than one is in memory.
+    fn count_statements(&mut self, sql: &str) -> Result<usize> {
+        let (mut count, mut position) = (0, 0);
+        loop {
+            let rest = &sql[position..];
+            let memory = StatementMemory::for_text(rest, &self.engine);
+            let parsed = prepared::parse_first(rest, &self.arena, memory.as_ref());
+            let taken = parsed.map(|parsed| parsed.map(|(_, taken)| taken));
+            drop(memory);
+            self.clear_arena();
+            match taken {
+                Ok(None) => return Ok(count),
+                Ok(Some(taken)) => (count, position) = (count + 1, position + taken),
+                Err(error) => {
+                    return Err(match error.position() {
+                        Some(at) if position > 0 => error.at(at + position),
+                        _ => error,
+                    });
+                }
+            }
+        }
     }
 
     fn run_to_end(&mut self, statement: &Arc<Prepared>) -> Result<Option<u64>> {

@@ -4,6 +4,7 @@
 use crate::common::arena::Arena;
 use crate::common::cancel::CancelToken;
 use crate::common::ids::Lsn;
+use crate::common::memory::MemoryAccount;
 use crate::common::sync::{Arc, Mutex, Weak};
 use crate::error::{Error, Result, SqlState};
 use crate::session::block::{Block, Modes, WantedModes};
@@ -104,6 +105,11 @@ impl Session {
     pub fn text_forms(&self) -> (jiff::tz::TimeZone, TextStyle) {
         let effects = self.environment.settings.effects();
         (effects.time_zone.clone(), effects.text_style)
+    }
+
+    /// What its statements are charged to.
+    pub fn memory(&self) -> &Arc<MemoryAccount> {
+        &self.engine.memory
     }
 
     /// The session's time zone, for showing timestamps.

@@ -59,12 +59,14 @@ impl Session {
         if !self.portals.is_empty() {
             self.settle_portals().inspect_err(|_| self.fail_block())?;
         }
-        let converted;
+        let (converted, _memory);
         let parameters = if parameters::fit(parameters, statement.parameters()) {
             parameters
         } else {
             let result = parameters::convert(parameters, statement.parameters(), &self.environment);
             converted = result.inspect_err(|_| self.fail_block())?;
+            let memory = parameters::memory_for(&converted, parameters, &self.engine.memory);
+            _memory = memory.inspect_err(|_| self.fail_block())?;
             &converted
         };
         let mut plan = plan.lock();

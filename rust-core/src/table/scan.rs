@@ -4,12 +4,12 @@
 //! Knows rows, keys and transactions. Knows no predicates.
 
 use crate::batch::batch::Batch;
-use crate::batch::column::Column;
+use crate::batch::column::{Column, ColumnData};
 use crate::common::ids::RowId;
 use crate::common::limits::BATCH_ROWS;
 use crate::common::memory::Reservation;
 use crate::error::{Error, Result, SqlState};
-use crate::table::decode::{RowCollector, large_bytes};
+use crate::table::decode::{PendingValue, RowCollector, large_bytes};
 use crate::table::key::{ROW_ID_BYTES, row_id_of_key};
 use crate::table::layout::TableLayout;
 use crate::table::part::{ColumnPart, PartValue, Pieces, Wanted};
@@ -205,20 +205,31 @@ fn until_large_enough(
     rows.len()
 }
 
-/// Fetches what is missing and makes the batch. No latch is held here.
+/// Fetches what is missing and makes the batch; large values beyond what a batch may have uncharged are charged for as
+/// long as anybody has their column. No latch is held here.
 fn finish(
     mut collected: RowCollector,
     handed_out: &mut Vec<Arc<Column>>,
     transaction: &Transaction,
-    values: &mut Values,
+    values: &Values,
     batch: &mut Batch,
 ) -> Result<()> {
-    let wanted = collected.pending.iter().map(|value| match value.part {
+    let bytes_of = |value: &PendingValue| match value.part {
         None => value.pointer.length as usize,
         Some(part) => part.bytes_of(value.pointer),
-    });
-    values.charge(transaction, wanted.sum())?;
-    let Values { tree, piece_bytes, .. } = values;
+    };
+    let bytes = collected.pending.iter().map(bytes_of).sum::<usize>();
+    let mut charged = None;
+    if bytes > LARGE_BYTES_A_BATCH.min(transaction.memory().limit() / LARGE_MEMORY_SHARE) {
+        // Whoever took the batch before has had its values.
+        batch.columns.clear();
+        handed_out.clear();
+        let mut memory = transaction.memory().reservation();
+        memory.grow(bytes)?;
+        charged =
+            collected.pending.iter().find(|value| bytes_of(value) > 0).map(|first| (first.output, memory));
+    }
+    let Values { tree, piece_bytes } = values;
     for value in std::mem::take(&mut collected.pending) {
         let view = ReadView::Snapshot;
         let fetched = match value.part {
@@ -234,7 +245,15 @@ fn finish(
     batch.selection = None;
     batch.columns.clear();
     let builders = collected.builders.into_iter().chain(collected.row_ids);
-    batch.columns.extend(builders.map(|builder| Arc::new(builder.finish())));
+    batch.columns.extend(builders.enumerate().map(|(output, builder)| {
+        let mut column = builder.finish();
+        if let ColumnData::Strings(strings) = &mut column.data
+            && let Some((_, memory)) = charged.take_if(|(first, _)| *first == output)
+        {
+            strings.hold(memory);
+        }
+        Arc::new(column)
+    }));
     handed_out.clone_from(&batch.columns);
     Ok(())
 }
@@ -244,20 +263,11 @@ fn finish(
 pub(super) struct Values {
     tree: TreeHandle,
     piece_bytes: usize,
-    /// For the values of the batch that was handed out last, where they are more than a batch may have uncharged.
-    memory: Reservation,
 }
 
 impl Values {
-    pub(super) fn new(tree: TreeHandle, piece_bytes: usize, memory: Reservation) -> Values {
-        Values { tree, piece_bytes, memory }
-    }
-
-    /// Makes sure that there is memory for so many bytes of values; whoever took the batch before has had his.
-    fn charge(&mut self, transaction: &Transaction, bytes: usize) -> Result<()> {
-        let free = LARGE_BYTES_A_BATCH.min(transaction.memory().limit() / LARGE_MEMORY_SHARE);
-        let charged = if bytes > free { bytes } else { 0 };
-        if charged == self.memory.bytes() { Ok(()) } else { self.memory.resize(charged) }
+    pub(super) fn new(tree: TreeHandle, piece_bytes: usize) -> Values {
+        Values { tree, piece_bytes }
     }
 }
 
@@ -332,7 +342,7 @@ impl TableScan {
         }
         match self.collection.full.pop_front() {
             Some(collected) => {
-                finish(collected, &mut self.collection.handed_out, transaction, &mut self.values, batch)
+                finish(collected, &mut self.collection.handed_out, transaction, &self.values, batch)
                     .map(|()| true)
             }
             None => Ok(false),
@@ -418,7 +428,7 @@ impl IndexScan {
         }
         match self.collection.full.pop_front() {
             Some(collected) => {
-                finish(collected, &mut self.collection.handed_out, transaction, &mut self.values, batch)
+                finish(collected, &mut self.collection.handed_out, transaction, &self.values, batch)
                     .map(|()| true)
             }
             None => Ok(false),

@@ -169,6 +169,16 @@ impl RowBuffer {
     }
 }
 
+impl RowBuffer {
+    /// Gives back what the large values of a row took that nobody looks at any more, where that was charged.
+    pub fn give_back(&mut self) {
+        if self.memory.take().is_some() {
+            (self.large, self.parts) = Default::default();
+            self.layout = None;
+        }
+    }
+}
+
 /// A single row may have so many bytes of large values, or this share of the memory limit, without a charge.
 const LARGE_BYTES_FREE: usize = 1 << 20;
 const LARGE_FREE_SHARE: usize = 64;
@@ -546,7 +556,7 @@ impl Table {
 
     fn large_values(&self, transaction: &Transaction) -> Result<Values> {
         let tree = self.values(transaction)?.clone();
-        Ok(Values::new(tree, self.limits.piece_bytes, transaction.memory().reservation()))
+        Ok(Values::new(tree, self.limits.piece_bytes))
     }
 
     pub(super) fn rows(&self) -> &TreeHandle {

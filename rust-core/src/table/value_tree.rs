@@ -73,8 +73,12 @@ pub fn read(
     view: ReadView,
 ) -> Result<Vec<u8>> {
     let length = pointer.length as usize;
-    let mut bytes = Vec::with_capacity(length.min(TRUSTED_BYTES));
+    let mut bytes: Vec<u8> = Vec::with_capacity(length.min(TRUSTED_BYTES));
     each_piece(transaction, tree, pointer, view, |piece| {
+        if bytes.capacity() - bytes.len() < piece.len() {
+            // Twice as much, and no more than there is.
+            bytes.reserve_exact(bytes.len().max(piece.len()).min(length - bytes.len()));
+        }
         bytes.extend_from_slice(piece);
         true
     })?;

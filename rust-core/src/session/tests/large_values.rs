@@ -245,3 +245,127 @@ fn a_plan_says_which_parts_it_reads() {
         "{lines:?}"
     );
 }
+
+/// Ways in which a value of so many bytes comes into `t` as row 9.
+fn inserts(bytes: usize) -> Vec<(&'static str, String, Vec<Datum>)> {
+    let text = "x".repeat(bytes);
+    vec![
+        ("literal", format!("insert into t values (9, '{text}', null, null)"), vec![]),
+        ("text", "insert into t values (9, $1, null, null)".to_owned(), vec![Datum::text(&text)]),
+        (
+            "bytes",
+            "insert into t values (9, null, $1, null)".to_owned(),
+            vec![Datum::Bytes(text.into_bytes().into())],
+        ),
+        ("function", format!("insert into t values (9, repeat('x', {bytes}), null, null)"), vec![]),
+        (
+            "query",
+            format!(
+                "insert into t select g, null, null, repeat('x', {bytes}) from generate_series(9, 9) r (g)"
+            ),
+            vec![],
+        ),
+    ]
+}
+
+#[test]
+fn values_of_a_quarter_of_the_limit_go_in_and_out_and_larger_ones_are_refused() {
+    // Of a third where temporary files are not in memory too (`tests/memory.rs`).
+    const LIMIT: usize = 8 << 20;
+    for path in ["auto", "vectorised"] {
+        let fixture = Fixture::with_memory(LIMIT);
+        let mut session = fixture.connect();
+        session.execute_script("set max_statement_size = '64MB'").unwrap();
+        session.execute_script(SCHEMA).unwrap();
+        session.set("lumos.execution_path", path).unwrap();
+        for (name, sql, values) in inserts(LIMIT / 4) {
+            run_with(&mut session, &sql, &values).unwrap_or_else(|error| panic!("{path}, {name}: {error:?}"));
+            let whole =
+                "select octet_length(coalesce(note, v, '') || 'y'), octet_length(b) from t where id = 9";
+            let found = if name == "bytes" { ["1", "2097152"] } else { ["2097153", "NULL"] };
+            assert_eq!(run_with(&mut session, whole, &[]).unwrap().0, [found], "{path}, {name}");
+            run_with(&mut session, "select note, b, v from t where id = 9", &[]).map(drop).unwrap();
+            run_with(&mut session, "delete from t where id = 9", &[]).unwrap();
+        }
+        for (name, sql, values) in inserts(3 * LIMIT) {
+            // What the host holds of the value itself is the host's.
+            if matches!(name, "text" | "bytes") {
+                continue;
+            }
+            let error = run_with(&mut session, &sql, &values).unwrap_err();
+            assert_eq!(error.state(), SqlState::OUT_OF_MEMORY, "{path}, {name}: {error:?}");
+            let detail = error.detail_text().unwrap();
+            assert!(detail.contains("more were asked for"), "{path}, {name}: {detail}");
+            assert_eq!(outcome(&mut session, "select count(*), max(id) from t"), "[[\"3\", \"3\"]]");
+        }
+        assert_eq!(fixture.engine.manager.storage().verify(&mut |_| {}).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_long_text_is_charged_until_its_statement_goes() {
+    let (fixture, mut session) = Fixture::session(SCHEMA);
+    let used = || fixture.engine.memory.used();
+    let start = used();
+    let text = "l".repeat(500_000);
+    let long = format!("select '{text}'");
+    let (statement, _) = session.prepare(&long).unwrap();
+    assert!((1_000_000..1_100_000).contains(&(used() - start)), "{} bytes", used() - start);
+    let portal = session.execute(statement.as_ref().unwrap(), &[]).unwrap();
+    session.close(portal);
+    drop(statement);
+    assert_eq!(used(), start);
+    // The text is short, what it says is not: a plan keeps no such value.
+    for sql in [
+        "select repeat('x', 9000000)",
+        "select lpad('x', 9000000)",
+        "select replace(repeat('x', 60000), 'x', 'yyyyyyyyyyyy')",
+    ] {
+        let lines = rows(&mut session, &format!("explain (verbose) {sql}")).join("\n");
+        assert!(lines.contains("repeat(") || lines.contains("pad(") || lines.contains("replace("), "{lines}");
+        let made = run_with(&mut session, sql, &[]).unwrap().0;
+        assert!(made[0][0].len() > 700_000, "{sql}");
+    }
+    assert_eq!(used(), start);
+    // A statement of many values: the tree, and then the plan.
+    let values = "(1), ".repeat(50_000);
+    let (statement, _) = session.prepare(&format!("values {values} (2)")).unwrap();
+    assert!(used() - start > 5_000_000, "{} bytes", used() - start);
+    drop(statement);
+    let error = session.prepare(&format!("values {values} (2) x")).unwrap_err();
+    assert_eq!((error.state(), used()), (SqlState::SYNTAX_ERROR, start));
+    let small = Fixture::with_memory(4 << 20);
+    let mut session = small.connect();
+    let error = session.execute_script(&format!("create table x (n int); values {values} (2)")).unwrap_err();
+    assert_eq!(error.state(), SqlState::OUT_OF_MEMORY);
+    assert_eq!(outcome(&mut session, "select * from x"), "42P01 relation \"x\" does not exist");
+    // A script is as large as its largest statement.
+    let script = format!("create table x (n int);{}", "insert into x values (1);".repeat(2000));
+    session.execute_script(&script).unwrap();
+    assert_eq!(outcome(&mut session, "select count(*) from x"), "[[\"2000\"]]");
+}
+
+#[test]
+fn what_functions_make_is_charged_as_it_comes() {
+    let fixture = Fixture::with_memory(32 << 20);
+    let mut session = fixture.connect();
+    let used = fixture.engine.memory.used();
+    for (sql, is_refused) in [
+        // 2,000 rows of 100,000 bytes in one batch.
+        ("select count(md5(repeat(chr(97 + g % 26), 100000))) from generate_series(1, 2000) r (g)", true),
+        ("select count(md5(repeat(chr(97 + g % 26), 10000))) from generate_series(1, 2000) r (g)", false),
+        ("select count(md5(concat(repeat('x', 100000 + g)))) from generate_series(1, 2000) r (g)", true),
+        ("select count(decode(repeat('ab', 100000 + g), 'hex')) from generate_series(1, 2000) r (g)", true),
+        ("select max(length(repeat('x', 1000000000)))", true),
+        ("select max(length(lpad('x', 200000000, 'yz')))", true),
+        ("select max(length(replace(repeat('x', 60000), 'x', repeat('y', 60000))))", true),
+        ("select sum(length(repeat('x', 20000000))) from generate_series(1, 5000)", false),
+    ] {
+        let found = run_with(&mut session, sql, &[]);
+        match found {
+            Err(error) => assert!(is_refused && error.state() == SqlState::OUT_OF_MEMORY, "{sql}: {error:?}"),
+            Ok((rows, _)) => assert!(!is_refused, "{sql}: {rows:?}"),
+        }
+        assert_eq!(fixture.engine.memory.used(), used, "{sql}");
+    }
+}

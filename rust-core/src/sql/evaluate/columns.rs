@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::filter::select;
 use crate::sql::evaluate::row::{in_set, is_relabel, result_type, unplanned_column, unplanned_subquery};
+use crate::sql::functions::long_values::LongValues;
 use crate::sql::functions::registry::{RowSet, ScalarFunction};
 use crate::sql::plan::expression::Expression;
 use crate::sql::types::cast;
@@ -91,8 +92,10 @@ pub fn evaluate_rows(
             Some(column) => Ok(Arc::clone(column)),
             None => Err(Error::internal(format!("input {index} of an expression is not in the batch"))),
         },
-        Expression::Constant { value, data_type } => constant(value.as_ref(), *data_type, rows),
-        Expression::Parameter { index, data_type } => constant(context.parameter(*index)?, *data_type, rows),
+        Expression::Constant { value, data_type } => constant(value, *data_type, rows),
+        Expression::Parameter { index, data_type } => {
+            constant(context.parameter_value(*index)?, *data_type, rows)
+        }
         Expression::Call { function, arguments, position } => {
             call(function, arguments, *position, columns, rows, context)
         }
@@ -134,8 +137,9 @@ pub fn evaluate_rows(
     }
 }
 
-fn constant(value: DatumRef<'_>, data_type: DataType, rows: RowSet<'_>) -> Result<Arc<Column>> {
-    Ok(Arc::new(Column::constant(data_type, value, row_count(rows))))
+#[inline(never)]
+fn constant(value: &Datum, data_type: DataType, rows: RowSet<'_>) -> Result<Arc<Column>> {
+    Ok(Arc::new(Column::constant_of(data_type, value, row_count(rows))))
 }
 
 #[inline(never)]
@@ -470,14 +474,23 @@ pub(super) fn cast_column(
                 value => cast::cast(value, source, target, explicit, &environment)?,
             }
         };
-        return Ok(Arc::new(Column::constant(target.data_type, value.as_ref(), count)));
+        let mut column = Column::constant_of(target.data_type, &value, count);
+        let mut long = LongValues::new(context.environment);
+        long.add(value.as_ref().long_bytes())?;
+        column.data = long.held_by(column.data)?;
+        return Ok(Arc::new(column));
     }
+    let mut long = LongValues::new(context.environment);
     let mut builder = ColumnBuilder::new(SqlType::plain(target.data_type), count);
     let mut step = |row: usize, wanted: bool| -> Result<()> {
         match column.datum(row) {
             DatumRef::Null => builder.push_null(),
             _ if !wanted => builder.push_null(),
-            value => builder.push_datum(cast::cast(value, source, target, explicit, &environment)?.as_ref()),
+            value => {
+                let value = cast::cast(value, source, target, explicit, &environment)?;
+                long.add(value.as_ref().long_bytes())?;
+                builder.push_datum(value.as_ref());
+            }
         }
         Ok(())
     };

@@ -43,11 +43,18 @@ impl<'a> EvaluationContext<'a> {
     /// # Errors
     /// `XX000` when fewer values were bound than the plan has parameters.
     pub fn parameter(&self, index: usize) -> Result<DatumRef<'a>> {
+        self.parameter_value(index).map(Datum::as_ref)
+    }
+
+    /// The same, to be shared.
+    /// # Errors
+    /// As [`EvaluationContext::parameter`].
+    pub fn parameter_value(&self, index: usize) -> Result<&'a Datum> {
         if let Some(value) = self.late.and_then(|late| late.late(index)) {
-            return value.map(Datum::as_ref);
+            return value;
         }
         match self.parameters.get(index) {
-            Some(value) => Ok(value.as_ref()),
+            Some(value) => Ok(value),
             None => Err(Error::internal(format!("parameter ${} has no value", index + 1))),
         }
     }

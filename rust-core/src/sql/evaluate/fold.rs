@@ -1,6 +1,7 @@
 //! Constant folding and simplification of expressions that cannot change their meaning.
 //! Knows expressions and immutable functions; evaluates nothing that depends on a session.
 
+use crate::error::{Error, Result, SqlState};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, result_type};
 use crate::sql::functions::registry::{Environment, Registry, ScalarFunction, Volatility};
@@ -8,6 +9,10 @@ use crate::sql::plan::expression::{Expression, SubqueryForm};
 use crate::sql::types::cast::is_immutable_cast;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::Datum;
+
+/// What a plan keeps of a folded expression is not longer than this, or than what it was made of: longer values are
+/// made when the plan runs.
+const FOLDED_BYTES_MAX: usize = 64 << 10;
 
 /// The environment of planning: immutable functions do not look at it.
 struct NoSession;
@@ -39,6 +44,12 @@ impl Environment for NoSession {
     }
     fn session_id(&self) -> u64 {
         0
+    }
+    fn room_for(&self, bytes: usize) -> Result<()> {
+        if bytes <= FOLDED_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::OUT_OF_MEMORY, "a plan keeps no value of so many bytes"))
     }
 }
 
@@ -137,8 +148,23 @@ fn boolean(value: bool) -> Expression {
 fn compute(expression: Expression) -> Expression {
     let data_type = result_type(&expression);
     match row::evaluate(&expression, &NoRow, &EvaluationContext::new(&[], &NoSession)) {
-        Ok(value) => Expression::Constant { value, data_type },
-        Err(_) => expression,
+        Ok(value) if value.as_ref().long_bytes() <= FOLDED_BYTES_MAX.max(operand_bytes(&expression)) => {
+            Expression::Constant { value, data_type }
+        }
+        _ => expression,
+    }
+}
+
+/// Bytes of the constants that an expression is made of.
+fn operand_bytes(expression: &Expression) -> usize {
+    let of = |operand: &Expression| match operand {
+        Expression::Constant { value, .. } => value.as_ref().long_bytes(),
+        _ => 0,
+    };
+    match expression {
+        Expression::Call { arguments, .. } => arguments.iter().map(of).sum(),
+        Expression::Cast { input, .. } => of(input),
+        _ => 0,
     }
 }
 

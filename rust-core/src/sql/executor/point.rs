@@ -4,6 +4,7 @@
 //! whose output is plain columns hands the row to the receiver straight from the page.
 
 use crate::common::ids::RowId;
+use crate::common::memory::Reservation;
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
 use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
@@ -14,7 +15,7 @@ use crate::sql::executor::lock_rows::{self, RowOutcome};
 use crate::sql::executor::modify::{ComputedRows, Locked, Target};
 use crate::sql::executor::node::{each_part, input};
 use crate::sql::executor::scan;
-use crate::sql::functions::registry::Volatility;
+use crate::sql::functions::registry::{Volatility, free_bytes};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{
     Operator, PhysicalNode, PhysicalPlan, PhysicalRecheck, ScanOutput, StatementKind,
@@ -27,6 +28,9 @@ use smallvec::SmallVec;
 
 /// Rows between two looks at the cancel flag.
 const ROWS_PER_CANCEL_CHECK: u64 = 1000;
+
+/// So few bytes nobody counts.
+const SMALL_BYTES: usize = 4 << 10;
 
 /// What the short path keeps between executions of one plan. Belongs to the plan: a new plan, a new scratch.
 #[derive(Default)]
@@ -264,6 +268,7 @@ fn insert_one(
             computed.push(row::value(expression, &NoRow, &evaluation)?);
         }
     }
+    let _held = held(&computed, context)?;
     let mut computed = computed.iter();
     let mut new: SmallVec<[DatumRef<'_>; 16]> = SmallVec::new();
     for expression in row {
@@ -319,6 +324,7 @@ impl Run<'_> {
                 for row in rows {
                     self.cancel_point(context)?;
                     let values = values_of(row, &NoRow, &evaluation)?;
+                    let _held = held(&values, context)?;
                     if !emit(context, &Computed(&values), values.len())? {
                         return Ok(false);
                     }
@@ -335,6 +341,7 @@ impl Run<'_> {
             Operator::Project { input, expressions } => self.rows(input, context, &mut |context, row, _| {
                 let evaluation = evaluation_of(context);
                 let values = values_of(expressions, row, &evaluation)?;
+                let _held = held(&values, context)?;
                 emit(context, &Computed(&values), values.len())
             }),
             Operator::Limit { input, limit, offset, .. } => {
@@ -419,6 +426,7 @@ impl Run<'_> {
             Some(predicate) if !row::is_true(predicate, &row, &evaluation_of(context))? => Ok(true),
             _ => emit(context, &row, output.columns.len() + usize::from(output.row_id)),
         };
+        buffer.give_back();
         self.scratch.buffer = buffer;
         result
     }
@@ -639,6 +647,21 @@ fn values_of<'a>(
         values.push(row::value(expression, row, evaluation)?);
     }
     Ok(values)
+}
+
+/// Makes sure that there is memory for what was computed, beyond what a row may have without a charge.
+fn held(values: &[Value<'_>], context: &ExecutionContext<'_>) -> Result<Option<Reservation>> {
+    let of = |value: &Value<'_>| match value {
+        Value::Owned(value) => value.as_ref().long_bytes(),
+        Value::Borrowed(_) => 0,
+    };
+    let bytes = values.iter().map(of).sum::<usize>();
+    if bytes <= SMALL_BYTES || bytes <= free_bytes(context.memory) {
+        return Ok(None);
+    }
+    let mut memory = context.memory.reservation();
+    memory.grow(bytes)?;
+    Ok(Some(memory))
 }
 
 /// Hands a row's RETURNING on.

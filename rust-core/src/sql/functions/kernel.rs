@@ -9,6 +9,7 @@ use crate::batch::column::{Column, ColumnData, ColumnForm};
 use crate::batch::string::StringColumn;
 use crate::batch::validity::Bitmap;
 use crate::error::{Error, Result};
+use crate::sql::functions::long_values::LongValues;
 use crate::sql::functions::registry::{Environment, RowSet};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Datum, DatumRef, Interval as IntervalValue, Numeric};
@@ -37,6 +38,11 @@ pub(super) trait Output {
     /// The data, and the NULLs that the function itself made.
     fn finish(builder: Self::Builder, slots: usize) -> (ColumnData, Option<Bitmap>);
     fn datum(value: Self::Value) -> Datum;
+    /// Bytes of the value that lie outside its slot.
+    #[inline]
+    fn long_bytes(_value: &Self::Value) -> usize {
+        0
+    }
 }
 
 /// Values of a fixed-width column; a constant column reads slot 0 for every row.
@@ -317,7 +323,7 @@ macro_rules! string_output {
                 while builder.len() < slot {
                     builder.push_str("");
                 }
-                builder.$push(&value);
+                builder.$push(value);
             }
             fn finish(mut builder: StringColumn, slots: usize) -> (ColumnData, Option<Bitmap>) {
                 while builder.len() < slots {
@@ -328,13 +334,17 @@ macro_rules! string_output {
             fn datum(value: $value) -> Datum {
                 Datum::$variant(Arc::from(value))
             }
+            #[inline]
+            fn long_bytes(value: &$value) -> usize {
+                value.len()
+            }
         }
     };
 }
 
-string_output!(Text, String, Text, Text, push_str);
-string_output!(Char, String, Char, Text, push_str);
-string_output!(Bytea, Vec<u8>, Bytea, Bytes, push_bytes);
+string_output!(Text, String, Text, Text, push_owned_str);
+string_output!(Char, String, Char, Text, push_owned_str);
+string_output!(Bytea, Vec<u8>, Bytea, Bytes, push_owned_bytes);
 
 /// A result that the function itself can make NULL.
 pub(super) struct Nullable<T>(PhantomData<T>);
@@ -357,6 +367,10 @@ impl<T: Output> Output for Nullable<T> {
     }
     fn datum(value: Option<T::Value>) -> Datum {
         value.map_or(Datum::Null, T::datum)
+    }
+    #[inline]
+    fn long_bytes(value: &Option<T::Value>) -> usize {
+        value.as_ref().map_or(0, T::long_bytes)
     }
 }
 
@@ -524,8 +538,12 @@ where
             }
             let readers = A::readers(columns).ok_or_else(|| wrong_layout(R::TYPE))?;
             let mut builder = R::builder(1);
-            R::set(&mut builder, 0, kernel(A::read(readers, 0), environment)?);
+            let mut long = LongValues::new(environment);
+            let value = kernel(A::read(readers, 0), environment)?;
+            long.add(R::long_bytes(&value))?;
+            R::set(&mut builder, 0, value);
             let (data, validity) = R::finish(builder, 1);
+            let data = long.held_by(data)?;
             return Ok(Column {
                 data_type: R::TYPE,
                 form: ColumnForm::Constant,
@@ -539,11 +557,15 @@ where
     };
     let readers = A::readers(columns).ok_or_else(|| wrong_layout(R::TYPE))?;
     let mut builder = R::builder(count);
+    let mut long = LongValues::new(environment);
     for_rows(rows, validity.as_ref(), |row| {
-        R::set(&mut builder, row, kernel(A::read(readers, row), environment)?);
+        let value = kernel(A::read(readers, row), environment)?;
+        long.add(R::long_bytes(&value))?;
+        R::set(&mut builder, row, value);
         Ok(())
     })?;
     let (data, own) = R::finish(builder, count);
+    let data = long.held_by(data)?;
     Ok(Column {
         data_type: R::TYPE,
         form: ColumnForm::Flat,
@@ -593,6 +615,7 @@ where
     let mut builder = StringColumn::default();
     let mut own: Option<Bitmap> = None;
     let mut buffer = String::new();
+    let mut long = LongValues::new(environment);
     let wanted = if form == ColumnForm::Constant { RowSet::All(1) } else { rows };
     for_rows(wanted, validity.as_ref(), |row| {
         buffer.clear();
@@ -600,7 +623,7 @@ where
         while builder.len() < row {
             builder.push_str("");
         }
-        builder.push_str(&buffer);
+        long.push_text(&mut builder, &mut buffer)?;
         if !present {
             own.get_or_insert_with(|| Bitmap::filled(slots, true)).set(row, false);
         }
@@ -609,7 +632,7 @@ where
     while builder.len() < slots {
         builder.push_str("");
     }
-    let data = ColumnData::Strings(builder);
+    let data = long.held_by(ColumnData::Strings(builder))?;
     Ok(Column { data_type: DataType::Text, form, rows: count, data, validity: merge(validity, own) })
 }
 
@@ -629,7 +652,12 @@ where
         return Err(wrong_layout(DataType::Text));
     };
     let mut buffer = String::new();
-    Ok(if kernel(values, environment, &mut buffer)? { Datum::Text(Arc::from(buffer)) } else { Datum::Null })
+    if !kernel(values, environment, &mut buffer)? {
+        return Ok(Datum::Null);
+    }
+    // The buffer and what is made of it.
+    environment.room_for(2 * buffer.len())?;
+    Ok(Datum::Text(Arc::from(buffer)))
 }
 
 /// A strict function from a closure over a tuple: `function!("abs", (Int4) -> Int4, Immutable, "…", |(v,), _| …)`.

@@ -14,6 +14,7 @@ mod format_time;
 mod kernel;
 mod lines;
 pub mod locks;
+pub(crate) mod long_values;
 mod math;
 pub mod notifications;
 mod numeric;

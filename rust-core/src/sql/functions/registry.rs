@@ -1,6 +1,7 @@
 //! What a function is to binder, optimizer and evaluator.
 
 use crate::batch::column::Column;
+use crate::common::memory::MemoryAccount;
 use crate::error::Result;
 use crate::sql::functions::activity::Sessions;
 use crate::sql::functions::locks::LockLine;
@@ -81,10 +82,35 @@ pub trait Environment {
     fn text_style(&self) -> TextStyle {
         TextStyle::default()
     }
+    /// The account that long values are charged to; `None` where nobody counts.
+    fn memory(&self) -> Option<&Arc<MemoryAccount>> {
+        None
+    }
+    /// Makes sure, before a value of so many bytes is made, that there is room for it.
+    /// # Errors
+    /// `53200`.
+    fn room_for(&self, bytes: usize) -> Result<()> {
+        match self.memory() {
+            _ if bytes <= SHORT_BYTES => Ok(()),
+            Some(memory) if bytes > free_bytes(memory) => memory.reservation().grow(bytes),
+            _ => Ok(()),
+        }
+    }
     /// What casts need of it.
     fn casts(&self) -> CastEnvironment<'_> {
         CastEnvironment { zone: self.time_zone(), now: self.transaction_time(), style: self.text_style() }
     }
+}
+
+/// So few bytes nobody counts.
+const SHORT_BYTES: usize = 4 << 10;
+/// … at most, and this share of the limit.
+const FREE_BYTES_MAX: usize = 1 << 20;
+const FREE_SHARE: usize = 64;
+
+/// Long values of one batch, or of one row, may have so many bytes that are not charged.
+pub fn free_bytes(memory: &MemoryAccount) -> usize {
+    FREE_BYTES_MAX.min(memory.limit() / FREE_SHARE)
 }
 
 /// A function over columns: arguments, the rows to compute, the session.

@@ -4,7 +4,7 @@
 use crate::common::limits;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::functions::kernel::{Bool, Bytea, Char, Int4, Int8, Text, function, text_function};
-use crate::sql::functions::registry::ScalarFunction;
+use crate::sql::functions::registry::{Environment, ScalarFunction};
 
 pub(super) fn invalid_parameter(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
@@ -64,7 +64,12 @@ fn right(text: &str, count: i32) -> &str {
     &text[start..]
 }
 
-fn pad(text: &str, length: i32, fill: &str, at_left: bool, out: &mut String) -> Result<()> {
+fn pad(
+    (text, length, fill): (&str, i32, &str),
+    at_left: bool,
+    environment: &dyn Environment,
+    out: &mut String,
+) -> Result<()> {
     let length = length.max(0) as usize;
     if length > limits::VALUE_BYTES_MAX / 4 {
         return Err(too_long());
@@ -74,6 +79,7 @@ fn pad(text: &str, length: i32, fill: &str, at_left: bool, out: &mut String) -> 
         out.push_str(&text[..byte_offset(text, length)]);
         return Ok(());
     }
+    environment.room_for(text.len() + (length - count).div_ceil(character_count(fill)) * fill.len())?;
     let padding = fill.chars().cycle().take(length - count);
     if at_left {
         out.extend(padding);
@@ -84,6 +90,9 @@ fn pad(text: &str, length: i32, fill: &str, at_left: bool, out: &mut String) -> 
     }
     Ok(())
 }
+
+/// Below so many bytes nobody asks how long a text becomes.
+const COUNTED_BYTES: usize = 64 << 10;
 
 /// The first letter of each word in upper case, the rest in lower case; words are runs of letters and digits.
 fn initcap(text: &str, out: &mut String) {
@@ -127,20 +136,29 @@ fn split_part<'a>(text: &'a str, delimiter: &str, field: i32) -> Result<&'a str>
         .unwrap_or(""))
 }
 
-fn repeat(text: &str, count: i32, out: &mut String) -> Result<()> {
+fn repeat(text: &str, count: i32, environment: &dyn Environment, out: &mut String) -> Result<()> {
     let count = count.max(0) as usize;
     if text.len().saturating_mul(count) > limits::VALUE_BYTES_MAX {
         return Err(too_long());
     }
+    environment.room_for(text.len() * count)?;
     out.reserve(text.len() * count);
     (0..count).for_each(|_| out.push_str(text));
     Ok(())
 }
 
-fn replace(text: &str, from: &str, to: &str, out: &mut String) -> Result<()> {
+fn replace(
+    (text, from, to): (&str, &str, &str),
+    environment: &dyn Environment,
+    out: &mut String,
+) -> Result<()> {
     if from.is_empty() {
         out.push_str(text);
         return Ok(());
+    }
+    if to.len() > from.len() && text.len().saturating_mul(to.len()) > COUNTED_BYTES {
+        let count = memchr::memmem::find_iter(text.as_bytes(), from.as_bytes()).count();
+        environment.room_for(text.len() + count * (to.len() - from.len()))?;
     }
     let mut start = 0;
     for at in memchr::memmem::find_iter(text.as_bytes(), from.as_bytes()) {
@@ -438,8 +456,10 @@ fn trim<'a>(text: &'a str, set: &str, start: bool, end: bool) -> &'a str {
 
 macro_rules! slice {
     ($name:literal, ($($argument:ty),*), $documentation:literal, $body:expr) => {
-        text_function!($name, ($($argument),*), Immutable, $documentation, |values, _, out| {
-            out.push_str($body(values)?);
+        text_function!($name, ($($argument),*), Immutable, $documentation, |values, environment, out| {
+            let part: &str = $body(values)?;
+            environment.room_for(part.len())?;
+            out.push_str(part);
             Ok(true)
         })
     };
@@ -449,6 +469,16 @@ macro_rules! write_text {
     ($name:literal, ($($argument:ty),*), $documentation:literal, |$values:pat_param, $out:ident| $body:expr) => {
         text_function!($name, ($($argument),*), Immutable, $documentation, |$values, _, $out| {
             $body;
+            Ok(true)
+        })
+    };
+}
+
+/// As `write_text`, for what may become much longer than its arguments.
+macro_rules! grow_text {
+    ($name:literal, ($($argument:ty),*), $documentation:literal, |$values:pat_param, $environment:ident, $out:ident| $body:expr) => {
+        text_function!($name, ($($argument),*), Immutable, $documentation, |$values, $environment, $out| {
+            $body?;
             Ok(true)
         })
     };
@@ -557,25 +587,46 @@ static PARTS: &[ScalarFunction] = &[
 ];
 
 static BUILD: &[ScalarFunction] = &[
-    write_text!("||", (Text, Text), "both texts, one after the other", |(a, b), out| {
-        out.push_str(a);
-        out.push_str(b);
+    text_function!(
+        "||",
+        (Text, Text),
+        Immutable,
+        "both texts, one after the other",
+        |(a, b), environment, out| {
+            environment.room_for(a.len() + b.len())?;
+            out.reserve(a.len() + b.len());
+            out.push_str(a);
+            out.push_str(b);
+            Ok(true)
+        }
+    ),
+    grow_text!(
+        "lpad",
+        (Text, Int4),
+        "filled with blanks at the start, or cut",
+        |(text, length), environment, out| pad((text, length, " "), true, environment, out)
+    ),
+    grow_text!("lpad", (Text, Int4, Text), "filled at the start, or cut", |values, environment, out| pad(
+        values,
+        true,
+        environment,
+        out
+    )),
+    grow_text!(
+        "rpad",
+        (Text, Int4),
+        "filled with blanks at the end, or cut",
+        |(text, length), environment, out| pad((text, length, " "), false, environment, out)
+    ),
+    grow_text!("rpad", (Text, Int4, Text), "filled at the end, or cut", |values, environment, out| pad(
+        values,
+        false,
+        environment,
+        out
+    )),
+    grow_text!("replace", (Text, Text, Text), "every occurrence replaced", |values, environment, out| {
+        replace(values, environment, out)
     }),
-    write_text!("lpad", (Text, Int4), "filled with blanks at the start, or cut", |(text, length), out| pad(
-        text, length, " ", true, out
-    )?),
-    write_text!("lpad", (Text, Int4, Text), "filled at the start, or cut", |(text, length, fill), out| pad(
-        text, length, fill, true, out
-    )?),
-    write_text!("rpad", (Text, Int4), "filled with blanks at the end, or cut", |(text, length), out| pad(
-        text, length, " ", false, out
-    )?),
-    write_text!("rpad", (Text, Int4, Text), "filled at the end, or cut", |(text, length, fill), out| pad(
-        text, length, fill, false, out
-    )?),
-    write_text!("replace", (Text, Text, Text), "every occurrence replaced", |(text, from, to), out| replace(
-        text, from, to, out
-    )?),
     write_text!(
         "translate",
         (Text, Text, Text),
@@ -584,9 +635,12 @@ static BUILD: &[ScalarFunction] = &[
     ),
     write_text!("reverse", (Text), "characters from the end to the start", |(text,), out| out
         .extend(text.chars().rev())),
-    write_text!("repeat", (Text, Int4), "so many times the text", |(text, count), out| repeat(
-        text, count, out
-    )?),
+    grow_text!("repeat", (Text, Int4), "so many times the text", |(text, count), environment, out| repeat(
+        text,
+        count,
+        environment,
+        out
+    )),
     write_text!(
         "overlay",
         (Text, Text, Int4),

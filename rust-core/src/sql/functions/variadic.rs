@@ -6,6 +6,7 @@ use crate::batch::column::{Column, ColumnForm};
 use crate::common::limits;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::functions::kernel::{self, Bool, Int4, Nullable, Text, function, text_function};
+use crate::sql::functions::long_values::LongValues;
 use crate::sql::functions::registry::{Environment, RowSet, ScalarFunction, Volatility};
 use crate::sql::functions::text::{invalid_parameter, quote_identifier, quote_literal, too_long};
 use crate::sql::types::data_type::{DataType, SqlType};
@@ -20,7 +21,12 @@ fn scalar(write: Write, datums: &[DatumRef<'_>]) -> Result<Datum> {
     Ok(if write(datums, &mut out)? { Datum::Text(Arc::from(out)) } else { Datum::Null })
 }
 
-fn vector(write: Write, columns: &[Arc<Column>], rows: RowSet<'_>) -> Result<Column> {
+fn vector(
+    write: Write,
+    columns: &[Arc<Column>],
+    rows: RowSet<'_>,
+    environment: &dyn Environment,
+) -> Result<Column> {
     let count = kernel::row_count(rows);
     let constant =
         !columns.is_empty() && columns.iter().all(|column| column.is_constant()) && !kernel::no_rows(rows);
@@ -28,6 +34,7 @@ fn vector(write: Write, columns: &[Arc<Column>], rows: RowSet<'_>) -> Result<Col
     let mut builder = ColumnBuilder::new(SqlType::plain(DataType::Text), slots);
     let mut datums = Vec::with_capacity(columns.len());
     let mut out = String::new();
+    let mut long = LongValues::new(environment);
     kernel::for_rows(wanted, None, |row| {
         datums.clear();
         datums.extend(columns.iter().map(|column| column.datum(row)));
@@ -35,6 +42,7 @@ fn vector(write: Write, columns: &[Arc<Column>], rows: RowSet<'_>) -> Result<Col
         let present = write(&datums, &mut out)?;
         builder.push_nulls(row - builder.len());
         if present {
+            long.add(out.len())?;
             builder.push_str(&out)
         } else {
             builder.push_null()
@@ -42,7 +50,8 @@ fn vector(write: Write, columns: &[Arc<Column>], rows: RowSet<'_>) -> Result<Col
         Ok(())
     })?;
     builder.push_nulls(slots - builder.len());
-    let column = builder.finish();
+    let mut column = builder.finish();
+    column.data = long.held_by(column.data)?;
     Ok(if constant { Column { form: ColumnForm::Constant, rows: count, ..column } } else { column })
 }
 
@@ -238,7 +247,7 @@ macro_rules! lenient {
             strict: false,
             volatility: Volatility::Immutable,
             documentation: $documentation,
-            vector: |columns, rows, _| vector($write, columns, rows),
+            vector: |columns, rows, environment| vector($write, columns, rows, environment),
             scalar: |datums, _| scalar($write, datums),
         }
     };

@@ -2,10 +2,15 @@
 
 use crate::common::arena::{Arena, ArenaVec};
 use crate::common::limits::{NESTING_DEPTH_MAX, PARAMETERS_MAX};
+use crate::common::memory::Reservation;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::{Name, ObjectName, Span};
 use crate::sql::lexer::keyword::{Category, Keyword};
 use crate::sql::lexer::{Lexer, Token, TokenKind, literal, near};
+use std::cell::RefCell;
+
+/// The arena is charged for this share of what it has more than it had.
+const ARENA_STEP_SHARE: usize = 8;
 
 /// What a nested query counts towards the depth: its rules are about this many expressions deep.
 pub(super) const QUERY_DEPTH: usize = 4;
@@ -33,6 +38,10 @@ pub(super) struct Parser<'a> {
     style: ParameterStyle,
     parameter_count: u32,
     parameter_names: ArenaVec<'a, &'a str>,
+    /// What the arena takes is charged here.
+    memory: Option<&'a RefCell<Reservation>>,
+    /// So much it may have before that is to be looked at again.
+    arena_bytes_max: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -50,7 +59,30 @@ impl<'a> Parser<'a> {
             style: ParameterStyle::None,
             parameter_count: 0,
             parameter_names: ArenaVec::new_in(arena),
+            memory: None,
+            arena_bytes_max: usize::MAX,
         }
+    }
+
+    /// From here on what the arena has is charged to `memory`.
+    pub(super) fn charge_to(&mut self, memory: &'a RefCell<Reservation>) {
+        self.memory = Some(memory);
+        self.arena_bytes_max = 0;
+    }
+
+    /// To be called where the tree grows.
+    /// # Errors
+    /// `53200`.
+    #[inline]
+    pub(super) fn charge(&mut self) -> Result<()> {
+        if self.arena.allocated_bytes() <= self.arena_bytes_max { Ok(()) } else { self.charge_more() }
+    }
+
+    #[cold]
+    fn charge_more(&mut self) -> Result<()> {
+        let bytes = self.arena.allocated_bytes();
+        self.arena_bytes_max = bytes + bytes / ARENA_STEP_SHARE;
+        self.memory.map_or(Ok(()), |memory| memory.borrow_mut().resize(self.arena_bytes_max))
     }
 
     /// Starts counting parameters anew; returns what was counted.

@@ -40,6 +40,7 @@ impl<'a> Parser<'a> {
     /// An operand with the operators after it that bind at least as tight as `min`.
     fn expression_at(&mut self, min: Level, restricted: bool) -> Result<Expr<'a>> {
         self.descend(1)?;
+        self.charge()?;
         let start = self.token.start;
         let mut left = self.operand()?;
         let mut steps = ArenaVec::new_in(self.arena);

@@ -21,12 +21,14 @@ mod type_name;
 mod tests;
 
 use crate::common::arena::Arena;
+use crate::common::memory::Reservation;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::StatementWithSpan;
 use crate::sql::ast::expression::Expr;
 use crate::sql::lexer::TokenKind;
 use crate::sql::parser::cursor::Parser;
 use crate::sql::types::text::check_sql_text;
+use std::cell::RefCell;
 
 /// All statements of `text`; empty statements are skipped.
 /// # Errors
@@ -45,6 +47,19 @@ pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Vec<StatementWithSpa
 /// As [`parse`].
 pub fn parse_first<'a>(text: &'a str, arena: &'a Arena) -> Result<Option<(StatementWithSpan<'a>, usize)>> {
     let mut parser = Parser::new(text, arena);
+    Ok(parser.next_statement()?.map(|statement| (statement, parser.previous_end as usize)))
+}
+
+/// [`parse_first`]; what the arena has is charged to `memory`, which need not be empty, and is then of that size.
+/// # Errors
+/// As [`parse`]; `53200`.
+pub fn parse_first_charged<'a>(
+    text: &'a str,
+    arena: &'a Arena,
+    memory: &'a RefCell<Reservation>,
+) -> Result<Option<(StatementWithSpan<'a>, usize)>> {
+    let mut parser = Parser::new(text, arena);
+    parser.charge_to(memory);
     Ok(parser.next_statement()?.map(|statement| (statement, parser.previous_end as usize)))
 }
 

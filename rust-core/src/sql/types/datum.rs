@@ -139,6 +139,16 @@ impl Datum {
 }
 
 impl DatumRef<'_> {
+    /// Bytes of a text or bytea; 0 for every other value.
+    #[inline]
+    pub fn long_bytes(&self) -> usize {
+        match self {
+            DatumRef::Text(text) => text.len(),
+            DatumRef::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether the values cannot be told apart by any expression, which equal ones may be: `1.0` and `1.00`.
     pub fn is_same(&self, other: &DatumRef<'_>) -> bool {
         match (self, other) {
