@@ -51,8 +51,8 @@ fn a_value_of_a_third_of_the_limit_goes_in_and_out_within_it() {
         // The digits of a literal are twice as long as its value.
         let lines = run_values(limit, limit / 6, "bytea-literal");
         assert!(lines.contains("insert: done") && lines.contains("select: done"), "{lines}");
-        for way in ["text-literal", "bytea-literal", "repeat", "select"] {
-            let lines = run_values(limit, limit / 8 * 7, way);
+        for way in ["text-literal", "repeat", "select"] {
+            let lines = run_values(limit, limit, way);
             assert!(lines.contains("insert: 53200"), "{way}:\n{lines}");
         }
     }
