@@ -114,7 +114,7 @@ impl Session {
         if !matches!(bound.statement, BoundStatement::Query { .. }) {
             return Err(Error::not_supported("PREPARE of a statement that makes a table"));
         }
-        let statement = Arc::new(Prepared::new(text, bound, stamp, &catalog, &self.engine)?);
+        let statement = Arc::new(Prepared::new((text, None), bound, stamp, &catalog, &self.engine)?);
         self.note_prepared(&statement);
         let prepared_at = self.environment.statement_time();
         let named = Named { statement, prepared_at, executions: 0, memory };

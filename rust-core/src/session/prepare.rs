@@ -50,12 +50,8 @@ impl Session {
         check_sql_text(sql.as_bytes())?;
         let (stamp, catalog) = self.current_catalog();
         let memory = StatementMemory::for_text(sql, &self.engine);
-        let bound = prepared::bind_first(
-            sql,
-            &catalog,
-            &self.environment.named,
-            (&self.arena, memory.as_ref()),
-        );
+        let bound =
+            prepared::bind_first(sql, &catalog, &self.environment.named, (&self.arena, memory.as_ref()));
         self.clear_arena();
         let (bound, taken) = match bound {
             Ok(bound) => bound,

@@ -12,6 +12,7 @@ use crate::session::engine::Engine;
 use crate::session::named::NamedStatements;
 use crate::session::result::{PreparedKind, ResultColumn};
 use crate::sql::ast::Statement;
+use crate::sql::ast::StatementWithSpan;
 use crate::sql::ast::control::DiscardKind;
 use crate::sql::binder::bound::{
     BindOptions, BoundStatement, ExecutedStatement, NotificationStatement, TransactionStatement,
