@@ -16,7 +16,8 @@ usage: lumos check [--option NAME=VALUE]... FILE
 
 Reads everything: headers, checkpoint slots, page map, the checksum of every block, trees, definitions, rows, index
 entries and large values, with what the log beside the file adds. Each finding is a line with file, block, page and
-object; the last line says what was looked at. Writes nothing, also where the file was not closed cleanly.
+object; the last line says what was looked at. Writes nothing, also where the file was not closed cleanly. While
+another process writes the file, its last checkpoint is looked at.
 
 Exit status: 0 when nothing was found, 1 when something was or the file cannot be read, 2 when the command line is
 wrong. lumos salvage writes what can still be read to a new file.

@@ -18,10 +18,11 @@ use std::path::Path;
 
 impl Database {
     /// Checks a database file as [`Database::verify`] does, without writing to it and also where it is too damaged to
-    /// be opened. A log beside it is replayed in memory. Returns the number of findings.
+    /// be opened. A log beside it is replayed in memory; of a file that another process writes, the last checkpoint is
+    /// looked at, which stays as it is meanwhile. Returns the number of findings.
     /// # Errors
-    /// `58P01`, `42501`, `58030`; `55006` when a process has it open for writing; `0A000` for a newer format. Damage is
-    /// a finding.
+    /// `58P01`, `42501`, `58030`; `55006` when a process writes it and its last checkpoint cannot be kept; `0A000` for a
+    /// newer format. Damage is a finding.
     pub fn check(path: &Path, options: DatabaseOptions, report: &mut dyn FnMut(&str)) -> Result<u64> {
         let options = DatabaseOptions { read_only: true, ..options };
         let vfs: Arc<dyn Vfs> = options.vfs.clone().unwrap_or_else(|| Arc::new(OsVfs::new()));
@@ -33,8 +34,41 @@ impl Database {
         let place =
             Place { vfs, name: Arc::from(""), path, volatile: false, overlaid: false, beside_writer: false };
         let file = place.vfs.open(&place.path, OpenMode::ReadOnly)?;
-        check_place(place, &options, &file, report)
+        let path = place.path.clone();
+        match check_place(place, &options, &file, report) {
+            // Nothing was looked at.
+            Err(error) if error.state() == SqlState::OBJECT_IN_USE => {
+                drop(file);
+                check_beside_writer(&path, options, report)
+            }
+            result => result,
+        }
     }
+}
+
+/// Looks at what a reader sees while another process writes the file.
+fn check_beside_writer(path: &Path, options: DatabaseOptions, report: &mut dyn FnMut(&str)) -> Result<u64> {
+    let name = path.display();
+    let seen = match Database::open(Some(path), options) {
+        Ok(database) => {
+            if database.is_beside_writer() {
+                report("another process writes the file: what follows is its last checkpoint");
+            }
+            database.verify(report)
+        }
+        Err(error) if error.state() == SqlState::DATA_CORRUPTED => Err(error),
+        Err(error) => return Err(error),
+    };
+    // What is damaged so that nobody can read on is told as the rest is.
+    seen.or_else(|error| {
+        if error.state() != SqlState::DATA_CORRUPTED {
+            return Err(error);
+        }
+        let detail = error.detail_text().map_or_else(String::new, |detail| format!(": {detail}"));
+        report(&format!("file \"{name}\": {}{detail}", error.message()));
+        report("nothing else could be looked at while another process writes the file");
+        Ok(1)
+    })
 }
 
 fn check_place(

@@ -198,7 +198,7 @@ fn a_reader_outlives_writers_that_die_recover_and_close() {
 }
 
 #[test]
-fn a_check_of_a_file_that_is_being_written_is_refused_and_handles_of_readers_meet() {
+fn a_file_that_is_being_written_is_not_opened_for_writing_and_handles_of_readers_meet() {
     let vfs = Arc::new(MemoryVfs::new());
     let writer = write(&vfs);
     writer
@@ -209,7 +209,7 @@ fn a_check_of_a_file_that_is_being_written_is_refused_and_handles_of_readers_mee
     let same: Arc<dyn Vfs> = Arc::new(Same(Arc::clone(&vfs)));
     let open = || Database::open(Some(Path::new(PATH)), options(Arc::clone(&same), true)).unwrap();
     let check = || Database::check(Path::new(PATH), options(Arc::clone(&same), true), &mut |_| ());
-    assert_eq!(check().unwrap_err().state(), SqlState::OBJECT_IN_USE);
+    assert_eq!(check().unwrap(), 0, "its last checkpoint is looked at");
     let (first, second) = (open(), open());
     assert!(Arc::ptr_eq(&first.engine(), &second.engine()), "one engine a process");
     assert_eq!(check().unwrap(), 0, "what is open here is checked as it is read here");
@@ -274,4 +274,59 @@ fn a_session_that_stays_with_an_older_checkpoint_is_ended_by_its_number_too() {
     drop(older);
     assert!(!reader.terminate(1), "its engine went with it");
     assert_eq!(sum(&mut reader.connect().unwrap()), 2);
+}
+
+#[test]
+fn a_file_that_is_being_written_is_checked_at_its_last_checkpoint() {
+    let vfs = Arc::new(MemoryVfs::new());
+    let writer = write(&vfs);
+    let mut session = writer.connect().unwrap();
+    for sql in [
+        "CREATE TABLE t (a int PRIMARY KEY, b text)",
+        "INSERT INTO t SELECT g, repeat('x', g) FROM generate_series(1, 3000) r (g)",
+        "CHECKPOINT",
+        "DELETE FROM t WHERE a > 10",
+    ] {
+        session.execute_script(sql).unwrap();
+    }
+    let check = |lines: &mut Vec<String>| {
+        let same = Arc::new(Same(Arc::clone(&vfs)));
+        Database::check(Path::new(PATH), options(same, true), &mut |line| lines.push(line.to_owned()))
+    };
+    let mut lines = Vec::new();
+    assert_eq!(check(&mut lines).unwrap(), 0, "{lines:?}");
+    assert!(lines[0].starts_with("another process writes the file"), "{lines:?}");
+    assert!(lines[1].contains(" 3000 rows,"), "{lines:?}");
+    // The writer goes on while somebody checks, and nothing that is looked at is written over.
+    let mut rounds = 0;
+    let mut lines = Vec::new();
+    let same = Arc::new(Same(Arc::clone(&vfs)));
+    let found = Database::check(Path::new(PATH), options(same, true), &mut |line| {
+        for sql in ["UPDATE t SET b = b || 'y'", "VACUUM", "CHECKPOINT"] {
+            session.execute_script(sql).unwrap();
+        }
+        rounds += 1;
+        lines.push(line.to_owned());
+    });
+    assert_eq!((found.unwrap(), rounds), (0, 2), "{lines:?}");
+    assert!(lines[1].contains(" 3000 rows,"), "{lines:?}");
+    // A damaged block is found there as well.
+    let file = vfs.open(Path::new(PATH), OpenMode::ReadWrite).unwrap();
+    let length = file.size().unwrap();
+    let mut findings = 0;
+    for at in (8192 * 12..length).step_by(8192).take(40) {
+        let mut byte = [0];
+        file.read_at(&mut byte, at + 4000).unwrap();
+        file.write_at(&[byte[0] ^ 0x55], at + 4000).unwrap();
+        let mut lines = Vec::new();
+        findings += check(&mut lines).unwrap();
+        file.write_at(&byte, at + 4000).unwrap();
+    }
+    assert!(findings > 2, "{findings} findings");
+    let mut lines = Vec::new();
+    assert_eq!(check(&mut lines).unwrap(), 0, "{lines:?}");
+    drop((session, writer));
+    let mut lines = Vec::new();
+    assert_eq!(check(&mut lines).unwrap(), 0, "{lines:?}");
+    assert!(lines[0].contains(" 10 rows,"), "{lines:?}");
 }

@@ -17,6 +17,7 @@ mod key_ranges;
 mod links;
 pub mod lock_advisory;
 mod lock_beside;
+mod lock_hashes;
 pub mod lock_manager;
 mod lock_modes;
 mod lock_run;
