@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use lumos_core::database::Database;
+use lumos_core::database::options::DatabaseOptions;
 use std::process::Command;
 
 /// Runs the program; its lines are this test's.
@@ -56,6 +58,30 @@ fn a_value_of_a_third_of_the_limit_goes_in_and_out_within_it() {
             assert!(lines.contains("insert: 53200"), "{way}:\n{lines}");
         }
     }
+}
+
+#[test]
+fn keys_that_wait_for_others_may_be_more_than_memory_has_room_for() {
+    let folder = std::env::temp_dir().join(format!("lumos-waiting-keys-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let options = DatabaseOptions { memory_limit: Some(9 << 20), ..DatabaseOptions::default() };
+    let database = Database::open(Some(&folder.join("data.lumos")), options).unwrap();
+    let mut session = database.connect().unwrap();
+    session.execute_script("CREATE TABLE t (id bigint PRIMARY KEY, k int UNIQUE, s text)").unwrap();
+    let rows = 30_000;
+    let fill =
+        format!("INSERT INTO t SELECT g, g, 'some text of row ' || g FROM generate_series(1, {rows}) r (g)");
+    assert_eq!(session.execute_script(&fill).unwrap(), rows);
+    // Every row's new key is that of the next one, which has it still.
+    assert_eq!(session.execute_script("UPDATE t SET id = id + 1, k = k + 1").unwrap(), rows);
+    let error = session.execute_script("UPDATE t SET id = id + 1, k = CASE id WHEN 5 THEN 9 ELSE k + 1 END");
+    assert_eq!(error.unwrap_err().state().as_str(), "23505");
+    let kept = "DELETE FROM t WHERE id = k AND s = 'some text of row ' || id - 1";
+    assert_eq!(session.execute_script(kept).unwrap(), rows);
+    drop(session);
+    assert_eq!(database.verify(&mut |_| ()).unwrap(), 0);
+    drop(database);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// `LUMOS_LONG=1` (as `make test-long` has it): larger limits, every page size, more rounds.

@@ -695,7 +695,7 @@ impl Table {
             }
             self.delete(transaction, row, old)?;
             transaction.note_move(self.layout.tree, row_id_key(row), Some(row_id_key(new_row)))?;
-            pending.keep_row(new_row, new);
+            pending.keep_row((transaction, &self.layout), new_row, new)?;
             return Ok(UpdateOutcome::Updated(new_row));
         }
         let mut waiting: SmallVec<[usize; 4]> = SmallVec::new();
@@ -754,7 +754,8 @@ impl Table {
             }
             if waiting.contains(&index) {
                 if let Some(pending) = &mut pending {
-                    pending.keep_entry(index, new_keys.key(index), new_row);
+                    let key = (index, new_keys.key(index));
+                    pending.keep_entry((transaction, &self.layout), key, new_row)?;
                 }
             } else if (changed || new_row != row) && new_keys.has_entry(index) {
                 transaction.put(layout.tree, new_keys.key(index), &row_id_key(new_row))?;

@@ -168,3 +168,43 @@ fn analyze_of_a_column_keeps_what_is_known_of_the_others() {
     assert_eq!(code(&mut session, "analyze s (x)"), "42703");
     assert_eq!(code(&mut session, "analyze s (n, n)"), "42701");
 }
+
+#[test]
+fn very_many_keys_that_wait_for_others_wait_in_temporary_files() {
+    // What waits moves at 4 MiB, which is more than there is, and at 384 KiB.
+    let (fixture, small) = (Fixture::with_memory(128 << 20), Fixture::with_memory(12 << 20));
+    let script = "create table t (id int primary key, k int unique, s text unique, b bytea, c char(3), n numeric);
+        create unique index on t ((k + 1));
+        insert into t select g, g, 'text ' || lpad(g::text, 6, '0'), nullif(decode(lpad(g::text, 6, '0'), 'hex'), '\\x000007'),
+            (g % 100)::text, g / 8.0 from generate_series(1, 4000) r (g)";
+    let changes = [
+        "update t set id = id + 1, k = k + 1",
+        "update t set k = k + 1 where id % 2 = 0 or k > 17",
+        "update t set id = 5000 - id, k = 5000 - k",
+        "update t set s = 'text ' || lpad(((substr(s, 6)::int + 1))::text, 6, '0')",
+        "update t set id = id - 1, s = case when id = 100 then repeat('long', 20000) else s end",
+        "update t set k = case when id = 2050 then (select k from t where id = 2060) + 1 else k + 1 end where id > 1020",
+        "update t set id = case when id = 2999 then 2003 else id + 1 end",
+    ];
+    let all = "select md5(string_agg(t::text, ',' order by id)), count(*), sum(k), sum(id), md5(string_agg(s, ',' order by k)) from t";
+    let all = &all.replace("t::text", "id || ' ' || k || ' ' || coalesce(b::text, '') || c || n");
+    let run = |fixture: &Fixture, statement: &str| {
+        let mut session = fixture.connect();
+        let outcome = run_with(&mut session, statement, &[]);
+        let outcome = outcome.map(|(_, tag)| tag).map_err(|error| error.state().as_str().to_owned());
+        (outcome, rows(&mut session, all))
+    };
+    for fixture in [&fixture, &small] {
+        for sql in script.split(';') {
+            fixture.connect().execute_script(sql).unwrap();
+        }
+    }
+    for change in changes {
+        let expected = run(&fixture, change);
+        assert_eq!(run(&small, change), expected, "{change}");
+        let findings = small.engine.manager.storage().verify(&mut |_| {}).unwrap();
+        assert_eq!(findings, 0, "{change}");
+    }
+    let refused = changes.iter().rev().take(2).map(|change| run(&small, change).0.unwrap_err());
+    assert_eq!(refused.collect::<Vec<_>>(), ["23505", "23505"]);
+}
