@@ -2,24 +2,24 @@
 
 use crate::batch::batch::Batch;
 use crate::batch::builder::ColumnBuilder;
-use crate::catalog::snapshot::{CatalogSnapshot, Relation};
+use crate::catalog::snapshot::CatalogSnapshot;
 use crate::catalog::table_definition::TableDefinition;
 use crate::common::arena::Arena;
 use crate::common::sync::Arc;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result};
 use crate::session::block::Block;
 use crate::session::computed::computed_values;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
 use crate::session::session::Session;
 use crate::session::transactions::refuse_if_read_only;
+use crate::session::vacuum::{is_meant, named_tables};
 use crate::sql::binder::bound::{AnalyzeTarget, BoundStatement};
 use crate::sql::executor::computed::ComputedValues;
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::statistics::builder::StatisticsBuilder;
 use crate::statistics::table_statistics::TableStatistics;
 use crate::table::table::Table;
-use crate::transaction::types::TableLockMode;
 use std::collections::VecDeque;
 use std::ops::Bound;
 
@@ -38,30 +38,28 @@ impl Session {
         refuse_if_read_only(block, statement.kind())?;
         let (_, catalog) = self.catalog_of(block);
         let arena = Arena::new();
-        let BoundStatement::Analyze(targets) = prepared::bind_again(statement, &catalog, &arena)? else {
+        let BoundStatement::Analyze { targets, skip_locked } =
+            prepared::bind_again(statement, &catalog, &arena)?
+        else {
             return Err(Error::internal("not ANALYZE"));
         };
-        self.analyze_tables(&targets, block)
+        let named = named_tables(&targets, &catalog);
+        self.analyze_tables(&named, &targets, skip_locked, block)
     }
 
-    /// Reads tables and stores what is found of them.
-    pub(crate) fn analyze_tables(&mut self, targets: &[AnalyzeTarget], block: &mut Block) -> Result<()> {
+    /// Reads tables and stores what is found of them. `named`: those of `targets`, when the statement began.
+    pub(crate) fn analyze_tables(
+        &mut self,
+        named: &[Arc<TableDefinition>],
+        targets: &[AnalyzeTarget],
+        skip_locked: bool,
+        block: &mut Block,
+    ) -> Result<()> {
         // Before others are kept from changing definitions: who waits for a table holds up nobody at another one.
-        let (_, catalog) = self.catalog_of(block);
-        let is_meant = |table: &TableDefinition| {
-            targets.is_empty() || targets.iter().any(|target| target.table.name == table.name)
-        };
-        let mut ids: Vec<_> =
-            catalog.tables().filter(|table| is_meant(table)).map(|table| table.id).collect();
-        ids.sort_unstable();
-        for id in ids {
-            block.transaction.lock_table(id, TableLockMode::ShareUpdateExclusive)?;
-        }
+        let told = if targets.is_empty() { None } else { Some("analyze") };
+        let locked = self.lock_for_maintenance(named, skip_locked, told, block)?;
         let base = self.lock_definitions(block)?;
-        let tables = self.tables_to_analyze(targets, &base)?;
-        for (table, _) in &tables {
-            block.transaction.lock_table(table.id, TableLockMode::ShareUpdateExclusive)?;
-        }
+        let tables = analyzed_columns(&locked, targets, &base);
         block.transaction.start_statement()?;
         let mut next = (*base).clone();
         for (table, columns) in tables {
@@ -81,42 +79,6 @@ impl Session {
         block.catalog = Some(Arc::new(next));
         block.transaction.next_command();
         Ok(())
-    }
-
-    /// The tables of these names, or all, by number so that two sessions cannot cross; with the columns that are
-    /// looked at, `None`: all.
-    fn tables_to_analyze(
-        &mut self,
-        targets: &[AnalyzeTarget],
-        catalog: &CatalogSnapshot,
-    ) -> Result<Vec<Analyzed>> {
-        let mut tables: Vec<Analyzed> = Vec::new();
-        for target in targets {
-            let name = &target.table;
-            match catalog.relation(name.schema.as_deref(), &name.name) {
-                Some(Relation::Table(table)) => {
-                    let columns = (!target.columns.is_empty()).then(|| target.columns.clone());
-                    match tables.iter_mut().find(|(other, _)| other.id == table.id) {
-                        Some((_, known)) => *known = known.take().zip(columns).map(|(a, b)| [a, b].concat()),
-                        None => tables.push((table, columns)),
-                    }
-                }
-                Some(_) => self.notices.warning(Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("skipping \"{}\" --- cannot analyze non-tables", name.name),
-                )),
-                None => {
-                    catalog
-                        .require_table(name.schema.as_deref(), &name.name)
-                        .map_err(|error| error.at_if_unset(name.position))?;
-                }
-            }
-        }
-        if targets.is_empty() {
-            tables.extend(catalog.tables().map(|table| (Arc::clone(table), None)));
-        }
-        tables.sort_unstable_by_key(|(table, _)| table.id);
-        Ok(tables)
     }
 
     /// Reads a table under the statement's snapshot.
@@ -158,4 +120,25 @@ fn add_computed_columns(computed: &ComputedValues, types: &[SqlType], batch: &mu
     }
     batch.columns.extend(builders.into_iter().map(|builder| Arc::new(builder.finish())));
     Ok(())
+}
+
+/// The tables as they are now, with the columns that are looked at, `None`: all.
+fn analyzed_columns(
+    locked: &[Arc<TableDefinition>],
+    targets: &[AnalyzeTarget],
+    catalog: &CatalogSnapshot,
+) -> Vec<Analyzed> {
+    let mut tables = Vec::with_capacity(locked.len());
+    for table in locked {
+        let Some(table) = catalog.table_by_id(table.id) else { continue };
+        let mut columns = Some(Vec::new());
+        for target in targets.iter().filter(|target| is_meant(target, &table)) {
+            match &mut columns {
+                Some(known) if !target.columns.is_empty() => known.extend_from_slice(&target.columns),
+                _ => columns = None,
+            }
+        }
+        tables.push((table, columns.filter(|columns| !columns.is_empty())));
+    }
+    tables
 }

@@ -67,7 +67,9 @@ fn tables_of(bound: &BoundStatement, catalog: &CatalogSnapshot) -> Vec<(ObjectId
     match bound {
         BoundStatement::CreateTable(create) => {
             let parents = create.foreign_keys.iter().filter_map(|key| key.parent);
-            parents.map(|parent| (parent, TableLockMode::ShareRowExclusive)).collect()
+            let parents = parents.map(|parent| (parent, TableLockMode::ShareRowExclusive));
+            let copied = create.copied_tables.iter().map(|table| (*table, TableLockMode::AccessShare));
+            parents.chain(copied).collect()
         }
         BoundStatement::CreateIndex(create) => catalog
             .table(Some(&create.schema), &create.table)
@@ -309,6 +311,18 @@ impl Session {
         });
         let base = sequences.into_iter().fold(base.clone(), |base, sequence| base.with_sequence(sequence));
         self.put(Arc::clone(&table), &base, block)?;
+        for index in &create.other_indexes {
+            let index = CreateIndex {
+                schema: create.schema.clone(),
+                table: create.name.clone(),
+                index: index.clone(),
+                position: create.position,
+                if_not_exists: false,
+                concurrently: false,
+            };
+            let own = self.catalog_of(block).1;
+            self.create_index(index, &own, block)?;
+        }
         Ok(Some(table))
     }
 

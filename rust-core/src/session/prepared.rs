@@ -377,7 +377,7 @@ fn kind_of(bound: &Bound) -> PreparedKind {
         BoundStatement::Checkpoint => PreparedKind::Checkpoint,
         BoundStatement::Explain(_) => PreparedKind::Explain,
         BoundStatement::Copy(_) => PreparedKind::Copy,
-        BoundStatement::Analyze(_) => PreparedKind::Analyze,
+        BoundStatement::Analyze { .. } => PreparedKind::Analyze,
         BoundStatement::Vacuum { .. } => PreparedKind::Vacuum,
         BoundStatement::Lock(_) => PreparedKind::Lock,
         BoundStatement::Truncate(_) => PreparedKind::Truncate,
@@ -451,7 +451,7 @@ impl Prepared {
                 }
                 Body::Definition
             }
-            BoundStatement::Analyze(_) => Body::Analyze,
+            BoundStatement::Analyze { .. } => Body::Analyze,
             BoundStatement::Vacuum { .. } => Body::Vacuum,
             BoundStatement::Lock(_) => Body::Lock,
             BoundStatement::Explain(explain) => {

@@ -46,13 +46,15 @@ pub static STATEMENTS: &[StatementDescription] = &[
     { column type [ [ CONSTRAINT name ] { NOT NULL | NULL | DEFAULT expression | CHECK ( expression )
                     | UNIQUE | PRIMARY KEY | reference
                     | GENERATED { ALWAYS | BY DEFAULT } AS IDENTITY [ ( sequence_option ... ) ] } [ deferral ] ... ]
-    | [ CONSTRAINT name ] { CHECK ( expression ) | UNIQUE ( column, ... ) | PRIMARY KEY ( column, ... )
-                            | FOREIGN KEY ( column, ... ) reference } [ deferral ] }, ...
+    | [ CONSTRAINT name ] { CHECK ( expression ) | UNIQUE ( column, ... ) [ INCLUDE ( column, ... ) ]
+                            | PRIMARY KEY ( column, ... ) [ INCLUDE ( column, ... ) ]
+                            | FOREIGN KEY ( column, ... ) reference } [ deferral ]
+    | LIKE table [ { INCLUDING | EXCLUDING } { CONSTRAINTS | DEFAULTS | IDENTITY | INDEXES | ALL } ] ... }, ...
 ) [ WITH ( parameter [ = value ], ... ) | WITHOUT OIDS ]
 reference: REFERENCES table [ ( column, ... ) ] [ MATCH { SIMPLE | FULL } ]
     [ ON { DELETE | UPDATE } { NO ACTION | RESTRICT | CASCADE | SET { NULL | DEFAULT } [ ( column, ... ) ] } ] ...
 deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
-        "Makes a table. An integer primary key of one column is the row's place in the table itself; every other key gets an index, but the columns of a foreign key do not. Unique keys are checked at the end of the statement; DEFERRABLE ones and foreign keys can wait for the end of the transaction. A column of type smallserial, serial or bigserial, or an identity column, draws its values from a sequence of its own. WITH (fillfactor = n), also after UNIQUE and PRIMARY KEY, says how far pages are filled, in hundredths from 10 to 100, where rows or entries come in ascending order, in bulk, or pages are merged by VACUUM: what is free is for rows that grow. Nothing said: such pages become full, and VACUUM leaves a little free. The other parameters of PostgreSQL's tables and indexes are checked, have no effect and are not kept, which a warning says; so is fillfactor of an integer primary key.",
+        "Makes a table. An integer primary key of one column is the row's place in the table itself; every other key gets an index, but the columns of a foreign key do not. Unique keys are checked at the end of the statement; DEFERRABLE ones and foreign keys can wait for the end of the transaction. A column of type smallserial, serial or bigserial, or an identity column, draws its values from a sequence of its own. LIKE gives the table the columns of another one, with what INCLUDING names; later changes of that one change nothing here. An index leads to the row and keeps nothing else, so that INCLUDE adds its columns to the index's name alone. WITH (fillfactor = n), also after UNIQUE and PRIMARY KEY, says how far pages are filled, in hundredths from 10 to 100, where rows or entries come in ascending order, in bulk, or pages are merged by VACUUM: what is free is for rows that grow. Nothing said: such pages become full, and VACUUM leaves a little free. The other parameters of PostgreSQL's tables and indexes are checked, have no effect and are not kept, which a warning says; so is fillfactor of an integer primary key.",
         "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, born date, score numeric(6,2) DEFAULT 0 CHECK (score >= 0))",
     ),
     works(
@@ -71,8 +73,8 @@ deferral: [ NOT ] DEFERRABLE [ INITIALLY { DEFERRED | IMMEDIATE } ]",
         "CREATE INDEX",
         "CREATE [ UNIQUE ] INDEX [ CONCURRENTLY ] [ [ IF NOT EXISTS ] name ] ON table [ USING { btree | hash } ]
     ( { column | function ( ... ) | ( expression ) } [ ASC | DESC ] [ NULLS { FIRST | LAST } ], ... )
-    [ WITH ( fillfactor = n ) ] [ WHERE condition ]",
-        "Makes an index and fills it from the table. With a condition only the rows for which it holds are in it. USING hash, for one column, makes the same kind of index. CONCURRENTLY: others go on writing the table meanwhile; not inside a transaction block; a build that fails or is cancelled leaves nothing.",
+    [ INCLUDE ( column, ... ) ] [ WITH ( fillfactor = n ) ] [ WHERE condition ]",
+        "Makes an index and fills it from the table. With a condition only the rows for which it holds are in it. USING hash, for one column, makes the same kind of index. INCLUDE adds its columns to the name alone: an index leads to the row, where they are. CONCURRENTLY: others go on writing the table meanwhile; not inside a transaction block; a build that fails or is cancelled leaves nothing.",
         "CREATE INDEX people_name ON people (lower(name), born DESC) WHERE born IS NOT NULL",
     ),
     works(
@@ -165,8 +167,9 @@ option: FORMAT { text | csv }, DELIMITER 'c', NULL 'text', HEADER [ boolean | MA
     ),
     works(
         "ANALYZE",
-        "{ ANALYZE | ANALYSE } [ table [ ( column, ... ) ], ... ]",
-        "Counts and samples tables, so that the optimizer knows what is in them.",
+        "{ ANALYZE | ANALYSE } [ ( SKIP_LOCKED [ boolean ] ) ] [ table [ ( column, ... ) ], ... ]",
+        "Counts and samples tables, so that the optimizer knows what is in them. With SKIP_LOCKED tables that it would have to \
+         wait for are left out, with a warning.",
         "ANALYZE people",
     ),
     works(
@@ -181,14 +184,15 @@ option: { ANALYZE | VERBOSE | COSTS | TIMING | SUMMARY } [ boolean ], FORMAT { T
     works(
         "VACUUM",
         "VACUUM [ FULL ] [ FREEZE ] [ ANALYZE ] [ name [ ( column, ... ) ], ... ]
-VACUUM [ ( { FULL | FREEZE | ANALYZE } [ boolean ], ... ) ] [ name [ ( column, ... ) ], ... ]",
+VACUUM [ ( { FULL | FREEZE | ANALYZE | SKIP_LOCKED } [ boolean ], ... ) ] [ name [ ( column, ... ) ], ... ]",
         "Merges pages that are not full and makes the file shorter, beside readers and writers. Not in a transaction \
-         block. With FULL or FREEZE it does the same. lumos_stat_space shows what tables, indexes and the file take up.",
+         block. With FULL or FREEZE it does the same; with SKIP_LOCKED tables that it \
+         would have to wait for are left out, with a warning. lumos_stat_space shows what tables, indexes and the file take up.",
         "VACUUM",
     ),
     works(
         "TRUNCATE",
-        "TRUNCATE [ TABLE ] [ ONLY ] name, ... [ RESTART IDENTITY | CONTINUE IDENTITY ] [ CASCADE | RESTRICT ]",
+        "TRUNCATE [ TABLE ] { [ ONLY ] name [ * ] }, ... [ RESTART IDENTITY | CONTINUE IDENTITY ] [ CASCADE | RESTRICT ]",
         "Removes all rows of tables, while nobody else reads or changes them. Tables that refer to them are listed too, or CASCADE empties them as well. With RESTART IDENTITY the sequences of their columns begin anew.",
         "TRUNCATE names",
     ),
@@ -339,7 +343,7 @@ SET SESSION CHARACTERISTICS AS TRANSACTION ...",
     ),
     works(
         "LOCK",
-        "LOCK [ TABLE ] [ ONLY ] name, ... [ IN mode MODE ] [ NOWAIT ]
+        "LOCK [ TABLE ] { [ ONLY ] name [ * ] }, ... [ IN mode MODE ] [ NOWAIT ]
 
 mode: ACCESS SHARE, ROW SHARE, ROW EXCLUSIVE, SHARE UPDATE EXCLUSIVE, SHARE, SHARE ROW EXCLUSIVE, EXCLUSIVE
     or ACCESS EXCLUSIVE",

@@ -6,6 +6,7 @@ use crate::common::arena::Arena;
 use crate::common::ids::{CATALOG_TREE, COUNTER_TREE, TreeId};
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
+use crate::session::block::Block;
 use crate::session::engine::Engine;
 use crate::session::portal::{Portal, PortalState};
 use crate::session::prepared::{self, Prepared};
@@ -40,46 +41,79 @@ impl Session {
         self.clear_leavings();
         let (_, catalog) = self.current_catalog();
         let arena = Arena::new();
-        let BoundStatement::Vacuum { targets, analyze } = prepared::bind_again(statement, &catalog, &arena)?
+        let BoundStatement::Vacuum { targets, analyze, skip_locked } =
+            prepared::bind_again(statement, &catalog, &arena)?
         else {
             return Err(Error::internal("not VACUUM"));
         };
+        let named = named_tables(&targets, &catalog);
         self.in_block(|session, block| {
-            let named = named_tables(&targets, &catalog);
-            for table in &named {
-                block.transaction.lock_table(table.id, TableLockMode::ShareUpdateExclusive)?;
-            }
-            // What was dropped before the lock came is nobody's any more.
-            let (_, catalog) = session.current_catalog();
-            let mut trees: Vec<TreeId> = named_tables(&targets, &catalog)
-                .iter()
-                .filter(|table| named.iter().any(|locked| locked.id == table.id))
-                .flat_map(|table| trees_of(table))
-                .collect();
+            let told = if targets.is_empty() { None } else { Some("vacuum") };
+            let locked = session.lock_for_maintenance(&named, skip_locked, told, block)?;
+            let mut trees: Vec<TreeId> = locked.iter().flat_map(|table| trees_of(table)).collect();
             if targets.is_empty() {
                 trees.extend([CATALOG_TREE, COUNTER_TREE]);
             }
             session.engine.manager.vacuum(&trees, &|| session.cancel.check())
         })?;
         if analyze {
-            self.in_block(|session, block| session.analyze_tables(&targets, block))?;
+            self.in_block(|session, block| session.analyze_tables(&named, &targets, skip_locked, block))?;
         }
         let state = PortalState::complete(VecDeque::new(), None);
         Ok(Portal::new(Arc::clone(statement.columns()), statement.kind(), state))
     }
 }
 
+impl Session {
+    /// Locks tables so that their rows may be read and written beside; gives those that are there still. `told`: what is
+    /// not done to the others, for a warning.
+    pub(crate) fn lock_for_maintenance(
+        &mut self,
+        tables: &[Arc<TableDefinition>],
+        skip_locked: bool,
+        told: Option<&str>,
+        block: &mut Block,
+    ) -> Result<Vec<Arc<TableDefinition>>> {
+        let skip = |session: &mut Session, table: &TableDefinition, state: SqlState, why: &str| {
+            if let Some(what) = told {
+                let message = format!("skipping {what} of \"{}\" --- {why}", table.name);
+                session.notices.warning(Error::new(state, message));
+            }
+        };
+        let mut locked = Vec::with_capacity(tables.len());
+        for table in tables {
+            let mode = TableLockMode::ShareUpdateExclusive;
+            if !skip_locked {
+                block.transaction.lock_table(table.id, mode)?;
+            } else if !block.transaction.try_lock_table(table.id, mode)? {
+                skip(self, table, SqlState::LOCK_NOT_AVAILABLE, "lock not available");
+                continue;
+            }
+            // What was dropped before the lock came is nobody's any more.
+            match self.catalog_of(block).1.table_by_id(table.id) {
+                Some(table) => locked.push(table),
+                None => skip(self, table, SqlState::UNDEFINED_TABLE, "relation no longer exists"),
+            }
+        }
+        Ok(locked)
+    }
+}
+
 /// The tables of these names, or all, by number so that two sessions cannot cross.
-fn named_tables(targets: &[AnalyzeTarget], catalog: &CatalogSnapshot) -> Vec<Arc<TableDefinition>> {
-    let is_named = |table: &TableDefinition| {
-        targets.is_empty()
-            || targets.iter().any(|target| {
-                target.table.name == table.name && target.table.schema.as_ref() == Some(&table.schema)
-            })
-    };
+pub(crate) fn named_tables(
+    targets: &[AnalyzeTarget],
+    catalog: &CatalogSnapshot,
+) -> Vec<Arc<TableDefinition>> {
+    let is_named =
+        |table: &TableDefinition| targets.is_empty() || targets.iter().any(|target| is_meant(target, table));
     let mut tables: Vec<_> = catalog.tables().filter(|table| is_named(table)).cloned().collect();
     tables.sort_unstable_by_key(|table| table.id);
     tables
+}
+
+/// Whether a target is this table.
+pub(crate) fn is_meant(target: &AnalyzeTarget, table: &TableDefinition) -> bool {
+    target.table.name == table.name && target.table.schema.as_ref() == Some(&table.schema)
 }
 
 /// What each table, index and the file take up, as of about now.

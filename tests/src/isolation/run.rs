@@ -230,7 +230,7 @@ fn run_statement(session: &mut Session, statement: &Arc<Prepared>) -> Result<Out
             rows.push(format!("({})", values.collect::<Vec<_>>().join(", ")));
         }
     }
-    let tag = portal.kind().tag(portal.affected().unwrap_or(0));
+    let tag = portal.tag();
     session.close(portal);
     Ok(match statement.returns_rows() {
         false => Outcome::Ok(tag),

@@ -94,9 +94,25 @@ pub enum TableElement<'a> {
     Like {
         /// The table.
         table: ObjectName<'a>,
-        /// Its text, with INCLUDING and EXCLUDING.
+        /// What is copied besides columns, by INCLUDING and EXCLUDING.
+        options: LikeOptions,
+        /// Its text.
         span: Span,
     },
+}
+
+/// What LIKE copies besides names, types and NOT NULL. Comments, statistics, storage, compression and generated columns
+/// have nothing that could be copied.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LikeOptions {
+    /// Checks.
+    pub constraints: bool,
+    /// Defaults.
+    pub defaults: bool,
+    /// Identity columns, each with a sequence of its own.
+    pub identity: bool,
+    /// Indexes and keys.
+    pub indexes: bool,
 }
 
 /// A column.

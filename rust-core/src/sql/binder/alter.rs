@@ -4,14 +4,16 @@
 use crate::catalog::snapshot::Relation;
 use crate::catalog::table_definition::{CheckDefinition, ConstraintKind, Deferral, TableDefinition};
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ast::Span;
 use crate::sql::ast::define::{self as ast, AlterActionKind, ObjectKind, TableConstraintKind};
+use crate::sql::ast::{Name, Span};
 use crate::sql::binder::binder::Binder;
 use crate::sql::binder::bound::{
     AlterTable, BoundStatement, ConstraintChange, NewIndex, NewIndexColumn, NewIndexKey, ObjectName,
     StorageOwner, StorageParameters,
 };
-use crate::sql::binder::define::{bind_index_options, check_index_columns, check_nulls_distinct};
+use crate::sql::binder::define::{
+    bind_index_options, check_index_columns, check_nulls_distinct, included_columns, no_key_column,
+};
 use crate::sql::binder::foreign_key::{
     ForeignKeyDraft, Parent, bind_foreign_key, deferral_of, is_constraint_name_free, key_columns,
     refuse_not_valid,
@@ -187,13 +189,13 @@ impl Binder<'_> {
             TableConstraintKind::PrimaryKey { columns, options } => {
                 refuse_not_valid(&constraint.deferral, "PRIMARY KEY")?;
                 let storage = bind_index_options(options, StorageOf::Index)?;
-                self.bind_new_key(table, constraint, (columns, true), deferral, storage)
+                self.bind_new_key(table, constraint, (columns, options, storage), true, deferral)
             }
             TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
                 refuse_not_valid(&constraint.deferral, "UNIQUE")?;
                 check_nulls_distinct(*nulls_not_distinct, position)?;
                 let storage = bind_index_options(options, StorageOf::Index)?;
-                self.bind_new_key(table, constraint, (columns, false), deferral, storage)
+                self.bind_new_key(table, constraint, (columns, options, storage), false, deferral)
             }
             TableConstraintKind::ForeignKey { columns, references } => {
                 let draft = ForeignKeyDraft {
@@ -220,9 +222,9 @@ impl Binder<'_> {
         &mut self,
         table: &TableDefinition,
         constraint: &ast::TableConstraint<'_>,
-        (names, primary): (&[crate::sql::ast::Name<'_>], bool),
+        (names, options, storage): (&[Name<'_>], &ast::IndexOptions<'_>, StorageParameters),
+        primary: bool,
         deferral: Deferral,
-        storage: StorageParameters,
     ) -> Result<ConstraintChange> {
         let position = constraint.span.position();
         let has_primary = table.row_id_constraint.is_some()
@@ -246,7 +248,8 @@ impl Binder<'_> {
             }
             columns.push(column);
         }
-        check_index_columns(columns.len(), position)?;
+        let include = included_columns(options, &table.columns, no_key_column)?;
+        check_index_columns(columns.len() + include.len(), position)?;
         let name = match constraint.name {
             Some(name) => {
                 if self.catalog.is_name_taken(None, name.text) {
@@ -257,7 +260,8 @@ impl Binder<'_> {
             }
             None if primary => index_name(self.catalog, &table.name, None, "pkey", &[]),
             None => {
-                let joined = joined_columns(columns.iter().map(|column| &*table.columns[*column].name));
+                let named = columns.iter().chain(&include);
+                let joined = joined_columns(named.map(|column| &*table.columns[*column].name));
                 index_name(self.catalog, &table.name, Some(&joined), "key", &[])
             }
         };

@@ -93,13 +93,20 @@ pub enum BoundStatement {
     /// COPY.
     Copy(Box<CopyStatement>),
     /// ANALYZE. Without tables: all of them.
-    Analyze(Vec<AnalyzeTarget>),
+    Analyze {
+        /// Which tables.
+        targets: Vec<AnalyzeTarget>,
+        /// SKIP_LOCKED: tables that would have to be waited for are left out.
+        skip_locked: bool,
+    },
     /// VACUUM. Without tables: the whole database.
     Vacuum {
         /// Which tables.
         targets: Vec<AnalyzeTarget>,
         /// ANALYZE after it.
         analyze: bool,
+        /// SKIP_LOCKED: tables that would have to be waited for are left out.
+        skip_locked: bool,
     },
     /// LOCK TABLE.
     Lock(LockTables),
@@ -331,6 +338,8 @@ pub struct CreateTable {
     pub row_id_constraint: Option<String>,
     /// Indexes behind the other keys.
     pub indexes: Vec<NewIndex>,
+    /// Indexes behind no constraint, which LIKE copied.
+    pub other_indexes: Vec<NewIndex>,
     /// What its rows refer to.
     pub foreign_keys: Vec<NewForeignKey>,
     /// Sequences behind serial and identity columns.
@@ -339,6 +348,8 @@ pub struct CreateTable {
     pub storage: StorageParameters,
     /// WITH (…) of the integer primary key, which has no pages of its own.
     pub row_id_storage: StorageParameters,
+    /// The tables of LIKE.
+    pub copied_tables: Vec<ObjectId>,
 }
 
 /// What storage parameters come to.

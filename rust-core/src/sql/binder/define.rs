@@ -24,6 +24,7 @@ use crate::sql::binder::foreign_key::{
     refuse_not_valid,
 };
 use crate::sql::binder::key_names::{first_free, index_name, joined_columns};
+use crate::sql::binder::like::Copied;
 use crate::sql::binder::scope::{Context, Place, Scope, ScopeRelation};
 use crate::sql::binder::sequence::serial_default;
 use crate::sql::binder::storage_parameter::{StorageOf, bind_storage_parameters};
@@ -33,13 +34,14 @@ use crate::sql::types::data_type::DataType;
 use std::sync::Arc;
 
 /// A PRIMARY KEY or UNIQUE as written.
-struct Key<'a> {
-    name: Option<Name<'a>>,
-    primary: bool,
-    columns: Vec<usize>,
-    deferral: Deferral,
-    storage: StorageParameters,
-    position: usize,
+pub(super) struct Key<'a> {
+    pub(super) name: Option<Name<'a>>,
+    pub(super) primary: bool,
+    pub(super) columns: Vec<usize>,
+    pub(super) include: Vec<usize>,
+    pub(super) deferral: Deferral,
+    pub(super) storage: StorageParameters,
+    pub(super) position: usize,
 }
 
 /// A CHECK as written.
@@ -49,13 +51,14 @@ struct Check<'a> {
 }
 
 /// A table on its way.
-struct TableDraft<'a> {
-    name: &'a str,
-    columns: Vec<ColumnDefinition>,
-    keys: Vec<Key<'a>>,
+pub(super) struct TableDraft<'a> {
+    pub(super) name: &'a str,
+    pub(super) columns: Vec<ColumnDefinition>,
+    pub(super) keys: Vec<Key<'a>>,
     checks: Vec<Check<'a>>,
     foreign_keys: Vec<ForeignKeyDraft<'a>>,
-    sequences: Vec<ColumnSequence>,
+    pub(super) sequences: Vec<ColumnSequence>,
+    pub(super) copied: Copied,
 }
 
 impl Binder<'_> {
@@ -79,14 +82,13 @@ impl Binder<'_> {
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             sequences: Vec::new(),
+            copied: Copied::default(),
         };
         // Columns first: a constraint may name one that stands behind it.
         for element in create.elements {
             match element {
                 TableElement::Column(column) => self.add_column(&mut draft, column)?,
-                TableElement::Like { span, .. } => {
-                    return Err(Error::not_supported("LIKE in CREATE TABLE").at(span.position()));
-                }
+                TableElement::Like { table, options, .. } => self.copy_like(&mut draft, table, *options)?,
                 TableElement::Constraint(_) => {}
             }
         }
@@ -192,15 +194,35 @@ impl Binder<'_> {
                     draft.checks.push(Check { name: constraint.name, condition: *condition });
                 }
                 ColumnConstraintKind::PrimaryKey(options) => {
+                    refuse_include(options)?;
                     let storage = bind_index_options(options, StorageOf::Index)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    draft.keys.push(Key { name, primary: true, columns, deferral, storage, position: at });
+                    let (include, position) = (Vec::new(), at);
+                    draft.keys.push(Key {
+                        name,
+                        primary: true,
+                        columns,
+                        include,
+                        deferral,
+                        storage,
+                        position,
+                    });
                 }
                 ColumnConstraintKind::Unique { nulls_not_distinct, options } => {
                     check_nulls_distinct(*nulls_not_distinct, at)?;
+                    refuse_include(options)?;
                     let storage = bind_index_options(options, StorageOf::Index)?;
                     let (name, columns) = (constraint.name, vec![index]);
-                    draft.keys.push(Key { name, primary: false, columns, deferral, storage, position: at });
+                    let (include, position) = (Vec::new(), at);
+                    draft.keys.push(Key {
+                        name,
+                        primary: false,
+                        columns,
+                        include,
+                        deferral,
+                        storage,
+                        position,
+                    });
                 }
                 ColumnConstraintKind::References(references) => {
                     draft.foreign_keys.push(ForeignKeyDraft {
@@ -283,6 +305,7 @@ impl Binder<'_> {
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             sequences: Vec::new(),
+            copied: Copied::default(),
         };
         self.add_column(&mut draft, column)?;
         match draft.columns.pop() {
@@ -333,6 +356,9 @@ impl Binder<'_> {
             })
             .collect();
         let (row_id, indexes) = self.name_keys(&draft, keys)?;
+        let taken = indexes.iter().map(|index: &NewIndex| index.name.clone());
+        let taken = taken.chain(row_id.iter().map(|(_, name, _)| name.clone())).collect();
+        let other_indexes = self.copied_indexes(&draft, taken)?;
         let foreign_keys = self.name_foreign_keys(&draft, &schema, own_keys, &checks)?;
         let (row_id_column, row_id_constraint, row_id_storage) = match row_id {
             Some((column, name, storage)) => (Some(column), Some(name), storage),
@@ -348,8 +374,10 @@ impl Binder<'_> {
             row_id_column,
             row_id_constraint,
             indexes,
+            other_indexes,
             foreign_keys,
             sequences: draft.sequences,
+            copied_tables: draft.copied.tables,
             storage,
             row_id_storage,
         })))
@@ -416,7 +444,7 @@ impl Binder<'_> {
         let scope = Scope::of(relation);
         let explicit: Vec<&str> =
             draft.checks.iter().filter_map(|check| check.name).map(|name| name.text).collect();
-        let mut checks: Vec<CheckDefinition> = Vec::with_capacity(draft.checks.len());
+        let mut checks = self.copied_checks(draft, &scope)?;
         for check in &draft.checks {
             let mut context = Context::new(&scope, Place::Check);
             let bound = self.bind_condition(&check.condition, "CHECK", &mut context)?;
@@ -465,8 +493,9 @@ impl Binder<'_> {
         let mut kept: Vec<Key<'_>> = Vec::new();
         for key in primary.into_iter().chain(rest) {
             // A second key over the same columns says nothing new.
-            match kept.iter_mut().find(|known| known.columns == key.columns && known.deferral == key.deferral)
-            {
+            match kept.iter_mut().find(|known| {
+                (&known.columns, &known.include, known.deferral) == (&key.columns, &key.include, key.deferral)
+            }) {
                 Some(known) if known.name.is_none() || key.name.is_none() => {
                     known.name = known.name.or(key.name);
                 }
@@ -490,8 +519,8 @@ impl Binder<'_> {
                 Some(name) => name.text.to_owned(),
                 None if key.primary => index_name(self.catalog, draft.name, None, "pkey", &taken),
                 None => {
-                    let columns =
-                        joined_columns(key.columns.iter().map(|&column| &*draft.columns[column].name));
+                    let columns = key.columns.iter().chain(&key.include);
+                    let columns = joined_columns(columns.map(|&column| &*draft.columns[column].name));
                     index_name(self.catalog, draft.name, Some(&columns), "key", &taken)
                 }
             };
@@ -555,7 +584,7 @@ pub(super) fn bind_drop(drop: &ast::Drop<'_>, statement: &Statement<'_>) -> Resu
 fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstraint<'a>) -> Result<()> {
     let deferral = deferral_of(&constraint.deferral)?;
     let (name, position) = (constraint.name, constraint.span.position());
-    let (columns, primary, storage) = match &constraint.kind {
+    let (columns, options, primary) = match &constraint.kind {
         TableConstraintKind::Check { condition, .. } => {
             if deferral != Deferral::NotDeferrable {
                 let message = "CHECK constraints cannot be marked DEFERRABLE";
@@ -567,12 +596,12 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         }
         TableConstraintKind::PrimaryKey { columns, options } => {
             refuse_not_valid(&constraint.deferral, "PRIMARY KEY")?;
-            (*columns, true, bind_index_options(options, StorageOf::Index)?)
+            (*columns, options, true)
         }
         TableConstraintKind::Unique { columns, nulls_not_distinct, options } => {
             refuse_not_valid(&constraint.deferral, "UNIQUE")?;
             check_nulls_distinct(*nulls_not_distinct, position)?;
-            (*columns, false, bind_index_options(options, StorageOf::Index)?)
+            (*columns, options, false)
         }
         TableConstraintKind::UsingIndex { .. } => {
             return Err(Error::not_supported("a constraint USING INDEX").at(position));
@@ -600,8 +629,10 @@ fn add_constraint<'a>(draft: &mut TableDraft<'a>, constraint: &ast::TableConstra
         }
         key.push(index);
     }
-    check_index_columns(key.len(), position)?;
-    draft.keys.push(Key { name, primary, columns: key, deferral, storage, position });
+    let include = included_columns(options, &draft.columns, no_key_column)?;
+    check_index_columns(key.len() + include.len(), position)?;
+    let (columns, storage) = (key, bind_index_options(options, StorageOf::Index)?);
+    draft.keys.push(Key { name, primary, columns, include, deferral, storage, position });
     Ok(())
 }
 
@@ -648,13 +679,42 @@ pub(super) fn check_table_options(options: &ast::TableOptions<'_>) -> Result<()>
 
 /// What may follow the columns of an index.
 pub(super) fn bind_index_options(options: &IndexOptions<'_>, of: StorageOf) -> Result<StorageParameters> {
-    if let Some(column) = options.include.first() {
-        return Err(Error::not_supported("INCLUDE").at(column.position()));
-    }
     if let Some(tablespace) = options.tablespace {
         return Err(Error::not_supported("TABLESPACE").at(tablespace.position()));
     }
     bind_storage_parameters(options.storage, of)
+}
+
+/// The columns of INCLUDE. An index leads to the row, where they are, and keeps no copy of them; they count in its name.
+pub(super) fn included_columns(
+    options: &IndexOptions<'_>,
+    columns: &[ColumnDefinition],
+    told: impl Fn(&str) -> String,
+) -> Result<Vec<usize>> {
+    let find = |column: &Name<'_>| {
+        columns.iter().position(|known| known.name == column.text).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_COLUMN, told(column.text))
+                .hint_near_miss(column.text, columns.iter().map(|known| &*known.name))
+                .at(column.position())
+        })
+    };
+    options.include.iter().map(find).collect()
+}
+
+/// A column's own constraint has no INCLUDE.
+fn refuse_include(options: &IndexOptions<'_>) -> Result<()> {
+    match options.include.first() {
+        Some(column) => {
+            let error = Error::new(SqlState::SYNTAX_ERROR, "INCLUDE stands in a table's constraints alone");
+            Err(error.at(column.position()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// How a key's constraint says that there is no such column.
+pub(super) fn no_key_column(name: &str) -> String {
+    format!("column \"{name}\" named in key does not exist")
 }
 
 pub(super) fn check_nulls_distinct(nulls_not_distinct: bool, position: usize) -> Result<()> {

@@ -109,8 +109,13 @@ impl Binder<'_> {
     }
 
     pub(super) fn bind_analyze(&self, analyze: &Analyze<'_>) -> Result<BoundStatement> {
+        let mut skip_locked = false;
         for option in analyze.options {
-            if !matches!(option.name.text, "verbose" | "skip_locked" | "buffer_usage_limit") {
+            if option.name.text == "skip_locked" {
+                skip_locked = boolean(option)?;
+                continue;
+            }
+            if !matches!(option.name.text, "verbose" | "buffer_usage_limit") {
                 let message = format!("unrecognized ANALYZE option \"{}\"", option.name.text);
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(option.name.position()));
             }
@@ -120,12 +125,12 @@ impl Binder<'_> {
             let what = format!("ANALYZE with {}", option.name.text.to_ascii_uppercase());
             return Err(Error::not_supported(what).at(option.name.position()));
         }
-        Ok(BoundStatement::Analyze(self.maintenance_targets(analyze.targets)?))
+        Ok(BoundStatement::Analyze { targets: self.maintenance_targets(analyze.targets)?, skip_locked })
     }
 
     /// VACUUM, VACUUM FULL and VACUUM FREEZE do the same, beside readers and writers.
     pub(super) fn bind_vacuum(&self, vacuum: &Vacuum<'_>) -> Result<BoundStatement> {
-        let mut analyze = false;
+        let (mut analyze, mut skip_locked) = (false, false);
         for option in vacuum.options {
             let name = option.name.text;
             if !VACUUM_OPTIONS.contains(&name) {
@@ -136,8 +141,8 @@ impl Binder<'_> {
                 // No row is ever in need of freezing.
                 "full" | "freeze" => _ = boolean(option)?,
                 "analyze" => analyze = boolean(option)?,
-                "verbose" | "skip_locked" | "disable_page_skipping"
-                    if option.value.is_some() && !boolean(option)? => {}
+                "skip_locked" => skip_locked = boolean(option)?,
+                "verbose" | "disable_page_skipping" if option.value.is_some() && !boolean(option)? => {}
                 _ => {
                     let what = format!("VACUUM with {}", name.to_ascii_uppercase());
                     return Err(Error::not_supported(what).at(option.name.position()));
@@ -149,7 +154,11 @@ impl Binder<'_> {
             let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, message);
             return Err(error.at(target.table.position()));
         }
-        Ok(BoundStatement::Vacuum { targets: self.maintenance_targets(vacuum.targets)?, analyze })
+        Ok(BoundStatement::Vacuum {
+            targets: self.maintenance_targets(vacuum.targets)?,
+            analyze,
+            skip_locked,
+        })
     }
 
     fn maintenance_targets(&self, targets: &[MaintenanceTarget<'_>]) -> Result<Vec<AnalyzeTarget>> {

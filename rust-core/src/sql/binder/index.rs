@@ -11,7 +11,9 @@ use crate::sql::binder::bound::{
     BindOptions, BoundStatement, CreateIndex, NewComputed, NewIndex, NewIndexColumn, NewIndexKey,
 };
 use crate::sql::binder::call::column_name;
-use crate::sql::binder::define::{bind_index_options, check_index_columns, check_nulls_distinct};
+use crate::sql::binder::define::{
+    bind_index_options, check_index_columns, check_nulls_distinct, included_columns,
+};
 use crate::sql::binder::expression::check_collation;
 use crate::sql::binder::from::table_relation;
 use crate::sql::binder::key_names::{index_name, joined_columns};
@@ -58,6 +60,12 @@ impl Binder<'_> {
             names.push(free_part_name(name, &names));
             let (descending, nulls_first) = (element.descending, element.places_nulls_first());
             parts.push(NewIndexColumn { key, descending, nulls_first });
+        }
+        let told = |name: &str| format!("column \"{name}\" does not exist");
+        let include = included_columns(&create.options, &table.columns, told)?;
+        check_index_columns(parts.len() + include.len(), create.table.position())?;
+        for column in include {
+            names.push(free_part_name(table.columns[column].name.clone(), &names));
         }
         let (name, position) = match create.name {
             Some(name) => (name.text.to_owned(), name.position()),
@@ -205,7 +213,7 @@ impl Binder<'_> {
 }
 
 /// The name of a part of the key, with a number where another part has it.
-fn free_part_name(name: String, taken: &[String]) -> String {
+pub(super) fn free_part_name(name: String, taken: &[String]) -> String {
     if !taken.contains(&name) {
         return name;
     }

@@ -30,6 +30,7 @@ mod from;
 mod grouping;
 mod index;
 mod key_names;
+mod like;
 mod locking;
 mod modify;
 mod names;

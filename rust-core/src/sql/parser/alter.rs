@@ -1,10 +1,10 @@
 //! ALTER TABLE and its relatives, DROP, TRUNCATE.
 
 use crate::error::{Error, Result};
-use crate::sql::ast::Statement;
 use crate::sql::ast::define::{
     AlterAction, AlterActionKind, AlterSequence, AlterTable, Drop, ObjectKind, Truncate,
 };
+use crate::sql::ast::{ObjectName, Statement};
 use crate::sql::lexer::TokenKind;
 use crate::sql::lexer::keyword::Keyword;
 use crate::sql::parser::cursor::Parser;
@@ -311,15 +311,26 @@ impl<'a> Parser<'a> {
         Ok(Statement::Drop(self.arena.alloc(Drop { kind, concurrently, if_exists, names, cascade, span })))
     }
 
-    pub(super) fn truncate(&mut self) -> Result<Statement<'a>> {
-        let start = self.advance().start;
-        self.accept_word(Keyword::Table);
-        let only = self.accept_word(Keyword::Only);
+    /// Tables, each with ONLY or a star, which say the same: no table has others below it.
+    pub(super) fn tables_to_change(&mut self) -> Result<(&'a [ObjectName<'a>], bool)> {
+        let mut only = false;
         let tables = self.comma_list(|parser| {
+            let is_only = parser.accept_word(Keyword::Only);
+            only |= is_only;
+            if is_only && parser.is(TokenKind::LeftParenthesis) {
+                return parser.parenthesized(Parser::object_name);
+            }
             let name = parser.object_name()?;
             parser.accept(TokenKind::Star);
             Ok(name)
         })?;
+        Ok((tables, only))
+    }
+
+    pub(super) fn truncate(&mut self) -> Result<Statement<'a>> {
+        let start = self.advance().start;
+        self.accept_word(Keyword::Table);
+        let (tables, only) = self.tables_to_change()?;
         let restart_identity = self.accept_words(Keyword::Restart, Keyword::Identity);
         if !restart_identity {
             self.accept_words(Keyword::Continue, Keyword::Identity);

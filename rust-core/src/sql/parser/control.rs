@@ -692,8 +692,7 @@ impl<'a> Parser<'a> {
     pub(super) fn lock_table(&mut self) -> Result<Statement<'a>> {
         let start = self.advance().start;
         self.accept_word(Keyword::Table);
-        let only = self.accept_word(Keyword::Only);
-        let tables = self.comma_list(Parser::object_name)?;
+        let (tables, only) = self.tables_to_change()?;
         let mut mode = "ACCESS EXCLUSIVE";
         if self.accept_word(Keyword::In) {
             mode = self.lock_mode()?;

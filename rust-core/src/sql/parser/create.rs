@@ -1,11 +1,11 @@
 //! CREATE TABLE, INDEX, VIEW, SEQUENCE, SCHEMA, with columns and constraints.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::Statement;
 use crate::sql::ast::define::{
     ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateSchema, CreateSequence,
-    CreateTable, CreateTableAs, CreateView, Deferral, IndexElement, IndexOptions, Matching, OnCommit,
-    OptionValue, Persistence, References, ReferentialAction, SequenceOption, SequenceOptionKind,
+    CreateTable, CreateTableAs, CreateView, Deferral, IndexElement, IndexOptions, LikeOptions, Matching,
+    OnCommit, OptionValue, Persistence, References, ReferentialAction, SequenceOption, SequenceOptionKind,
     StorageOption, TableConstraint, TableConstraintKind, TableElement, TableOptions, TableSource,
 };
 use crate::sql::ast::expression::Literal;
@@ -296,11 +296,8 @@ impl<'a> Parser<'a> {
             Some(Keyword::Like) => {
                 self.advance();
                 let table = self.object_name()?;
-                while matches!(self.keyword(), Some(Keyword::Including | Keyword::Excluding)) {
-                    self.advance();
-                    self.label()?;
-                }
-                Ok(TableElement::Like { table, span: self.span_from(start) })
+                let options = self.like_options()?;
+                Ok(TableElement::Like { table, options, span: self.span_from(start) })
             }
             Some(
                 Keyword::Constraint | Keyword::Check | Keyword::Unique | Keyword::Primary | Keyword::Foreign,
@@ -315,6 +312,39 @@ impl<'a> Parser<'a> {
             }
             _ => Ok(TableElement::Column(self.column_definition()?)),
         }
+    }
+
+    /// `INCLUDING what`, `EXCLUDING what`, one after the other.
+    fn like_options(&mut self) -> Result<LikeOptions> {
+        let mut options = LikeOptions::default();
+        while let Some(keyword @ (Keyword::Including | Keyword::Excluding)) = self.keyword() {
+            self.advance();
+            let wanted = keyword == Keyword::Including;
+            let token = self.token;
+            if token.kind == TokenKind::End {
+                return self.unexpected();
+            }
+            match self.label()?.text {
+                "all" => {
+                    options = LikeOptions {
+                        constraints: wanted,
+                        defaults: wanted,
+                        identity: wanted,
+                        indexes: wanted,
+                    };
+                }
+                "constraints" => options.constraints = wanted,
+                "defaults" => options.defaults = wanted,
+                "identity" => options.identity = wanted,
+                "indexes" => options.indexes = wanted,
+                "comments" | "compression" | "generated" | "statistics" | "storage" => {}
+                other => {
+                    let message = format!("syntax error at or near \"{other}\"");
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(token.start as usize));
+                }
+            }
+        }
+        Ok(options)
     }
 
     pub(super) fn column_definition(&mut self) -> Result<ColumnDefinition<'a>> {
