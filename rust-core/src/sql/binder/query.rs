@@ -52,7 +52,10 @@ impl Binder<'_> {
             body => binder.bind_around(body, query, untyped),
         })?;
         self.leave(QUERY_DEPTH);
-        let plan = self.finish_with(definitions, bound.plan);
+        let mut plan = self.finish_with(definitions, bound.plan);
+        if is_only_around && !is_inside {
+            lift_changes(&mut plan);
+        }
         Ok(BoundQuery { plan, ..bound })
     }
 
@@ -296,6 +299,38 @@ impl Binder<'_> {
                 Box::new(LogicalPlan::Append { inputs: plans, columns: columns.to_vec() })
             }
         }
+    }
+}
+
+/// Puts common tables that change rows, and those around them, above ORDER BY and LIMIT: they run to their end whatever
+/// those let through.
+#[inline(never)]
+fn lift_changes(plan: &mut Box<LogicalPlan>) {
+    if !plan.changes_rows() {
+        return;
+    }
+    let mut lifted = Vec::new();
+    let mut node = &mut **plan;
+    loop {
+        node = match node {
+            LogicalPlan::With { input, .. } => {
+                let nothing = LogicalPlan::Values { rows: Vec::new(), columns: Vec::new() };
+                let below = std::mem::replace(&mut **input, nothing);
+                lifted.push(std::mem::replace(node, below));
+                node
+            }
+            LogicalPlan::Sort { input, .. }
+            | LogicalPlan::Limit { input, .. }
+            | LogicalPlan::Project { input, .. }
+            | LogicalPlan::LockRows { input, .. } => input,
+            _ => break,
+        };
+    }
+    for mut with in lifted.into_iter().rev() {
+        if let LogicalPlan::With { input, .. } = &mut with {
+            std::mem::swap(input, plan);
+        }
+        **plan = with;
     }
 }
 

@@ -548,6 +548,54 @@ fn nested_queries_bind_on_a_small_stack() {
 }
 
 #[test]
+fn nested_data_changes_bind_on_a_small_stack() {
+    for close in [") INSERT INTO t (a) SELECT 1", ") UPDATE t SET a = 1", ") DELETE FROM t USING t AS o"] {
+        for (depth, state) in [(3, "0A000"), (10, "0A000"), (150, "54001")] {
+            let sql = format!("{}SELECT 1{}", "WITH q AS (".repeat(depth), close.repeat(depth));
+            let error = bind_on_small_stack(&sql).unwrap_err();
+            assert_eq!(error.state().as_str(), state, "{depth} times {close}: {}", error.message());
+        }
+    }
+}
+
+#[test]
+fn only_the_with_of_the_statement_itself_changes_rows() {
+    let change = "WITH q AS (INSERT INTO t (a) VALUES (1) RETURNING a)";
+    let bound = |sql: &str| {
+        let arena = Arena::new();
+        let statement = parse(sql, &arena).unwrap()[0].statement;
+        bind(&statement, &tables(), &BindOptions::new(sql))
+    };
+    for sql in [
+        format!("{change} SELECT a FROM q"),
+        format!("(({change} SELECT a FROM q)) LIMIT 1"),
+        format!("{change} SELECT 1 UNION SELECT a FROM q"),
+        format!("{change} INSERT INTO t (a) SELECT a FROM q"),
+        format!("{change} UPDATE t SET a = q.a FROM q RETURNING (SELECT max(a) FROM q)"),
+        format!("{change} DELETE FROM t WHERE a IN (SELECT a FROM q)"),
+        format!("EXPLAIN {change} SELECT 1"),
+        format!("COPY ({change} SELECT 1) TO STDOUT"),
+        format!("CREATE TABLE made AS {change} SELECT 1 AS one"),
+    ] {
+        bound(&sql).unwrap_or_else(|error| panic!("{sql}: {}", error.message()));
+    }
+    for sql in [
+        format!("INSERT INTO t (a) {change} SELECT a FROM q"),
+        format!("SELECT 1 UNION ({change} SELECT a FROM q)"),
+        format!("SELECT * FROM ({change} SELECT a FROM q) s"),
+        format!("WITH w AS ({change} SELECT a FROM q) SELECT 1"),
+        format!("WITH w AS ({change} DELETE FROM t) SELECT 1"),
+        format!("DELETE FROM t WHERE a = ({change} SELECT a FROM q)"),
+        format!("CREATE VIEW v AS SELECT * FROM ({change} SELECT a FROM q) s"),
+    ] {
+        let error = bound(&sql).expect_err(&sql);
+        let message = "WITH clause containing a data-modifying statement must be at the top level";
+        assert_eq!((error.state().as_str(), error.message()), ("0A000", message), "{sql}");
+        assert_eq!(error.position(), sql.find("q AS (INSERT"), "{sql}");
+    }
+}
+
+#[test]
 fn nested_statements_bind_on_a_small_stack() {
     let depth = 180;
     for (open, close) in [
