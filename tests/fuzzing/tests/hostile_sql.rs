@@ -68,7 +68,7 @@ fn a_planted_hang_is_found() {
         }
         Ok(())
     };
-    let plan = Plan { patience: Duration::from_millis(200), ..plan(20_000) };
+    let plan = Plan { patience: Duration::from_secs(1), ..plan(20_000) };
     let finding = campaign::run_with(plan, Vec::new(), move || Ok(planted)).unwrap_err();
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
