@@ -15,12 +15,29 @@ use crate::sql::types::binary;
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::{Datum, DatumRef};
 
-/// Appends a row.
-pub(crate) fn encode_row(values: &dyn RowSource, columns: &[ResultColumn], out: &mut Vec<u8>) {
+/// What has so few bytes is not charged.
+const SHORT_BYTES: usize = 64 << 10;
+
+/// Appends a row to nothing. `charge` is told how long a long row becomes, each time before it does.
+/// # Errors
+/// What `charge` gives.
+pub(crate) fn encode_row<E>(
+    values: &dyn RowSource,
+    columns: &[ResultColumn],
+    out: &mut Vec<u8>,
+    charge: &mut dyn FnMut(usize) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    out.clear();
     out.extend_from_slice(&(columns.len() as i16).to_be_bytes());
     for (index, column) in columns.iter().enumerate() {
-        encode_value(values.datum(index), column.sql_type.data_type, out);
+        let value = values.datum(index);
+        let bytes = out.len() + value.long_bytes();
+        if bytes > SHORT_BYTES {
+            charge(bytes)?;
+        }
+        encode_value(value, column.sql_type.data_type, out);
     }
+    Ok(())
 }
 
 /// The commonest types are written here, without the general encoder's detours.
@@ -66,30 +83,6 @@ pub(crate) struct PackedSink<'a> {
     /// Rows that did not fit, each with its end.
     pub(crate) rest: PackedRest,
     memory: &'a Arc<MemoryAccount>,
-}
-
-/// What has so few bytes is not charged.
-pub(crate) const SHORT_BYTES: usize = 64 << 10;
-
-/// Bytes of the texts and bytes of a row.
-pub(crate) fn long_bytes(values: &dyn RowSource, columns: &[ResultColumn]) -> usize {
-    (0..columns.len()).map(|index| values.datum(index).long_bytes()).sum()
-}
-
-/// Charges for a row that is about to be encoded, where its values are long; twice where it may not find its place.
-pub(crate) fn row_memory(
-    values: &dyn RowSource,
-    columns: &[ResultColumn],
-    room: usize,
-    memory: &Arc<MemoryAccount>,
-) -> Result<Option<Reservation>> {
-    let bytes = long_bytes(values, columns);
-    if bytes <= SHORT_BYTES {
-        return Ok(None);
-    }
-    let mut charged = memory.reservation();
-    charged.grow(if bytes < room { bytes } else { 2 * bytes })?;
-    Ok(Some(charged))
 }
 
 /// Encoded rows that wait for a buffer.
@@ -139,10 +132,14 @@ impl<'a> PackedSink<'a> {
 
 impl RowSink for PackedSink<'_> {
     fn row(&mut self, values: &dyn RowSource, _count: usize) -> Result<()> {
-        self.scratch.clear();
-        let held = row_memory(values, self.columns, self.buffer.len() - self.used, self.memory)?;
-        encode_row(values, self.columns, self.scratch);
-        let fits = self.rest.ends.is_empty() && self.buffer.len() - self.used >= self.scratch.len();
+        let room = if self.rest.ends.is_empty() { self.buffer.len() - self.used } else { 0 };
+        let mut held = None;
+        encode_row(values, self.columns, self.scratch, &mut |bytes| -> Result<()> {
+            // A row that does not find its place is there twice.
+            let bytes = if bytes < room { bytes } else { 2 * bytes };
+            held.get_or_insert_with(|| self.memory.reservation()).resize(bytes)
+        })?;
+        let fits = room >= self.scratch.len();
         if fits {
             self.buffer[self.used..self.used + self.scratch.len()].copy_from_slice(self.scratch);
             self.used += self.scratch.len();

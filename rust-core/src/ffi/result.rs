@@ -1,6 +1,7 @@
 //! `lumos_result`: rows by cell for plain C, and packed for bindings.
 
 use crate::batch::batch::Batch;
+use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::ffi::abi::*;
@@ -8,7 +9,7 @@ use crate::ffi::connection::{Shared, status_letter};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::guard::{Failure, guard_value, guard_with, status_of};
 use crate::ffi::handle::{self, Lease};
-use crate::ffi::packed::{PackedRest, SHORT_BYTES, encode_row, long_bytes, row_memory};
+use crate::ffi::packed::{PackedRest, encode_row};
 use crate::ffi::statement::SCRATCH_BYTES_KEPT;
 use crate::ffi::text;
 use crate::session::Portal;
@@ -286,13 +287,18 @@ impl ResultObject {
                     more = false;
                     break;
                 }
-                self.scratch.clear();
                 let row = BatchRow { batch: &self.batch, row: self.next_row };
-                let _held = match long_bytes(&row, &self.columns) {
-                    0..=SHORT_BYTES => None,
-                    _ => row_memory(&row, &self.columns, usize::MAX, self.shared.session()?.memory())?,
-                };
-                encode_row(&row, &self.columns, &mut self.scratch);
+                let mut held = None;
+                encode_row(&row, &self.columns, &mut self.scratch, &mut |bytes| -> std::result::Result<
+                    (),
+                    Failure,
+                > {
+                    let held: &mut Reservation = match &mut held {
+                        Some(held) => held,
+                        None => held.insert(self.shared.session()?.memory().reservation()),
+                    };
+                    Ok(held.resize(bytes)?)
+                })?;
                 if self.scratch.len() > room {
                     needed = self.scratch.len();
                     break;
