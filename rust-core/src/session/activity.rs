@@ -11,6 +11,7 @@ use crate::session::setting::isolation_name;
 use crate::sql::functions::activity::{ActivityLine, AdvisoryLock, Sessions, TransactionsLine};
 use crate::transaction::lock_advisory::AdvisoryRequest;
 use crate::transaction::lock_view::{LockState, LockedObject};
+use std::time::Duration;
 
 fn state_name(activity: Activity) -> &'static str {
     match activity {
@@ -158,6 +159,22 @@ impl Sessions for SessionEnvironment {
     fn unlock_all(&self) {
         if let Some(owner) = self.presence.known_lock_owner() {
             self.engine().manager.lock_manager().unlock_all_advisory(&owner);
+        }
+    }
+
+    fn sleep(&self, time: Duration) -> Result<()> {
+        let clock = &self.engine().clock;
+        let started = clock.monotonic_nanos();
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let events = self.cancel.events();
+        loop {
+            let seen = events.read();
+            self.cancel.check()?;
+            let left = nanoseconds.saturating_sub(clock.monotonic_nanos() - started);
+            if left == 0 {
+                return Ok(());
+            }
+            events.await_change(seen, Some(Duration::from_nanos(left)));
         }
     }
 }

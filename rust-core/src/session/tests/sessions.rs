@@ -377,3 +377,19 @@ fn a_setting_for_postgresqls_planner_is_kept_and_its_set_warns_that_it_does_noth
     assert!(session.take_notices().is_empty());
     assert_eq!(code(&mut session, "SET seq_page_cost = -1"), "22023");
 }
+
+#[test]
+fn a_sleep_ends_with_its_time_or_with_its_statement() {
+    let (fixture, mut one, mut two) = two();
+    let none = "SELECT pg_sleep(0), pg_sleep('NaN'), pg_sleep_for('-1 day'), pg_sleep_until('2000-01-01')";
+    assert_eq!(rows(&mut one, none), ["|||"]);
+    tag(&mut two, "SET statement_timeout = 100");
+    std::thread::scope(|scope| {
+        let sleeping = scope.spawn(|| error(&mut two, "SELECT pg_sleep_for('1 month 1 day')"));
+        while !sleeping.is_finished() {
+            pass(&fixture, 100);
+            std::thread::yield_now();
+        }
+        assert_eq!(sleeping.join().unwrap().state().as_str(), "57014");
+    });
+}

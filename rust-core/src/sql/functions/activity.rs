@@ -4,13 +4,14 @@
 use crate::batch::column::Column;
 use crate::common::ids::AdvisoryKey;
 use crate::error::{Error, Result};
-use crate::sql::functions::kernel::{Bool, Int4, function, text_function};
+use crate::sql::functions::kernel::{Bool, Float8, Int4, Interval, TimestampTz, function, text_function};
 use crate::sql::functions::lines::{Lines, column, numbers, texts};
 use crate::sql::functions::registry::{Environment, ScalarFunction, TableFunction};
 use crate::sql::types::data_type::DataType;
 use crate::sql::types::datum::DatumRef;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A line of `lumos_stat_activity`. Times are unix microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +104,10 @@ pub trait Sessions {
     fn unlock(&self, key: AdvisoryKey, is_shared: bool) -> bool;
     /// Gives back all of them.
     fn unlock_all(&self);
+    /// Does nothing for so long.
+    /// # Errors
+    /// `57014`, `57P01`.
+    fn sleep(&self, time: Duration) -> Result<()>;
 }
 
 pub(super) fn sessions(environment: &dyn Environment) -> Result<&dyn Sessions> {
@@ -163,6 +168,14 @@ pub(super) static TABLE: &[TableFunction] = &[
     },
 ];
 
+/// Not a number of seconds is no time at all.
+fn sleep(environment: &dyn Environment, seconds: f64) -> Result<bool> {
+    if seconds > 0.0 {
+        sessions(environment)?.sleep(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))?;
+    }
+    Ok(true)
+}
+
 fn times<T>(lines: &[T], value: impl Fn(&T) -> Option<i64>) -> Arc<Column> {
     column(lines, DataType::TimestampTz, |line| {
         value(line).map_or(DatumRef::Null, DatumRef::TimestampTz) //
@@ -209,6 +222,14 @@ fn transactions_columns(lines: &[TransactionsLine]) -> Vec<Arc<Column>> {
 static FUNCTIONS: &[ScalarFunction] = &[
     function!("pg_cancel_backend", (Int4) -> Bool, Volatile, "cancels what the connection of this number runs (57014); false: there is none", |(id,), environment| Ok(sessions(environment)?.cancel(i64::from(id)))),
     function!("pg_terminate_backend", (Int4) -> Bool, Volatile, "ends the connection of this number: its transaction is rolled back, and every later call on it is 57P01; false: there is none", |(id,), environment| Ok(sessions(environment)?.terminate(i64::from(id)))),
+    text_function!("pg_sleep", (Float8), Volatile, "does nothing for so many seconds, until somebody cancels it; gives an empty text", |(seconds,), environment, _| sleep(environment, seconds)),
+    text_function!("pg_sleep_for", (Interval), Volatile, "pg_sleep for an interval", |(interval,), environment, _| {
+        let days = i64::from(interval.months) * 30 + i64::from(interval.days);
+        sleep(environment, days as f64 * 86_400.0 + interval.micros as f64 / 1e6)
+    }),
+    text_function!("pg_sleep_until", (TimestampTz), Volatile, "pg_sleep until a time", |(time,), environment, _| {
+        sleep(environment, time.saturating_sub(environment.clock_time()) as f64 / 1e6)
+    }),
     text_function!("pg_blocking_pids", (Int4), Volatile, "the connections that this one waits for, as {1,2}", |(id,), environment, out| {
         out.push('{');
         for (place, session) in sessions(environment)?.blocking(i64::from(id)).into_iter().enumerate() {
