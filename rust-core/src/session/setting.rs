@@ -85,7 +85,7 @@ fn unsupported(definition: &Definition, value: &str) -> Error {
 }
 
 /// Which of `choices` the value is, without case.
-fn choice<'c>(definition: &Definition, value: &str, choices: &[&'c str]) -> Result<&'c str> {
+pub(super) fn choice<'c>(definition: &Definition, value: &str, choices: &[&'c str]) -> Result<&'c str> {
     choices
         .iter()
         .copied()
@@ -380,6 +380,21 @@ pub(super) fn planner_cost(definition: &Definition, value: &str, _: &mut Effects
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     }
     Ok(cost.to_string())
+}
+
+pub(super) fn planner_count(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    let count: u32 = value.trim().parse().map_err(|_| invalid(definition, value))?;
+    Ok(count.to_string())
+}
+
+/// A size: without a unit in pages of PostgreSQL's.
+pub(super) fn planner_pages(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {
+    const PAGE_BYTES: usize = 8 << 10;
+    let count = match value.trim().parse::<usize>() {
+        Ok(pages) => pages.checked_mul(PAGE_BYTES).ok_or_else(|| invalid(definition, value))?,
+        Err(_) => bytes(definition, value)?,
+    };
+    Ok(if count == 0 { String::from("0") } else { byte_text(count) })
 }
 
 pub(super) fn deadlock_timeout(definition: &Definition, value: &str, _: &mut Effects) -> Result<String> {

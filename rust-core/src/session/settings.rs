@@ -6,10 +6,11 @@ use crate::error::{Error, Result, SqlState};
 use crate::session::block::Modes;
 use crate::session::engine::EngineOptions;
 use crate::session::setting::{
-    Assign, Definition, Effects, ExecutionPath, Timeouts, application_name, boolean, byte_text, date_style,
-    deadlock_timeout, deferrable_default, durability, encoding, execution_path, float_digits, interval_style,
-    isolation_default, on_error, on_off, planner_cost, planner_switch, read_only_default, search_path,
-    standard_strings, statement_size, synchronous_commit, time_zone, timeout,
+    Assign, Definition, Effects, ExecutionPath, Timeouts, application_name, boolean, byte_text, choice,
+    date_style, deadlock_timeout, deferrable_default, durability, encoding, execution_path, float_digits,
+    interval_style, isolation_default, on_error, on_off, planner_cost, planner_count, planner_pages,
+    planner_switch, read_only_default, search_path, standard_strings, statement_size, synchronous_commit,
+    time_zone, timeout,
 };
 use crate::sql::types::text_style::TextStyle;
 use std::sync::Arc;
@@ -61,6 +62,12 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         Some(application_name),
     ),
     setting("client_encoding", "UTF8", "Encoding of text that comes in and goes out.", Some(encoding)),
+    planner("constraint_exclusion", "partition", |definition, value, _| {
+        match value.trim().eq_ignore_ascii_case("partition") {
+            true => Ok(String::from("partition")),
+            false => boolean(definition.name, value).map(on_off),
+        }
+    }),
     planner("cpu_index_tuple_cost", "0.005", planner_cost),
     planner("cpu_operator_cost", "0.0025", planner_cost),
     planner("cpu_tuple_cost", "0.01", planner_cost),
@@ -100,7 +107,10 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "When a commit returns: full = after the flush to disk, normal = once the operating system has it, off = at once.",
         Some(durability),
     ),
+    planner("effective_cache_size", "4GB", planner_pages),
+    planner("enable_async_append", "on", planner_switch),
     planner("enable_bitmapscan", "on", planner_switch),
+    planner("enable_gathermerge", "on", planner_switch),
     planner("enable_hashagg", "on", planner_switch),
     planner("enable_hashjoin", "on", planner_switch),
     planner("enable_incremental_sort", "on", planner_switch),
@@ -110,7 +120,11 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     planner("enable_memoize", "on", planner_switch),
     planner("enable_mergejoin", "on", planner_switch),
     planner("enable_nestloop", "on", planner_switch),
+    planner("enable_parallel_append", "on", planner_switch),
     planner("enable_parallel_hash", "on", planner_switch),
+    planner("enable_partition_pruning", "on", planner_switch),
+    planner("enable_partitionwise_aggregate", "off", planner_switch),
+    planner("enable_partitionwise_join", "off", planner_switch),
     planner("enable_seqscan", "on", planner_switch),
     planner("enable_sort", "on", planner_switch),
     planner("enable_tidscan", "on", planner_switch),
@@ -126,6 +140,9 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         }
         boolean(definition.name, value).map(on_off)
     }),
+    planner("from_collapse_limit", "8", planner_count),
+    planner("geqo", "on", planner_switch),
+    planner("geqo_threshold", "12", planner_count),
     setting(
         "idle_in_transaction_session_timeout",
         "0",
@@ -139,6 +156,8 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "Form of intervals: postgres, postgres_verbose, sql_standard or iso_8601.",
         Some(interval_style),
     ),
+    planner("jit", "on", planner_switch),
+    planner("join_collapse_limit", "8", planner_count),
     setting(
         "lock_timeout",
         "0",
@@ -151,16 +170,25 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         "Executor: auto, vectorised (pipelines only) or point (the short path wherever it can run).",
         Some(execution_path),
     ),
+    planner("max_parallel_maintenance_workers", "2", planner_count),
+    planner("max_parallel_workers", "8", planner_count),
+    planner("max_parallel_workers_per_gather", "2", planner_count),
     setting("max_statement_size", "64MB", "Longest SQL text.", Some(statement_size)),
     setting("memory_limit", "", "Bytes that the database may use.", None),
+    planner("min_parallel_index_scan_size", "512kB", planner_pages),
+    planner("min_parallel_table_scan_size", "8MB", planner_pages),
     setting(
         "on_error",
         "transaction",
         "What an error in a transaction block undoes: transaction, which then takes nothing but its end, or statement.",
         Some(on_error),
     ),
+    planner("parallel_leader_participation", "on", planner_switch),
     planner("parallel_setup_cost", "1000", planner_cost),
     planner("parallel_tuple_cost", "0.1", planner_cost),
+    planner("plan_cache_mode", "auto", |definition, value, _| {
+        choice(definition, value, &["auto", "force_generic_plan", "force_custom_plan"]).map(String::from)
+    }),
     planner("random_page_cost", "4", planner_cost),
     setting(
         "search_path",

@@ -393,3 +393,19 @@ fn a_sleep_ends_with_its_time_or_with_its_statement() {
         assert_eq!(sleeping.join().unwrap().state().as_str(), "57014");
     });
 }
+
+#[test]
+fn a_size_for_postgresqls_planner_is_one_of_its_pages_where_it_has_no_unit() {
+    let (_fixture, mut one, _) = two();
+    for (value, shown) in [("0", "0"), ("16", "128kB"), ("'2MB'", "2MB")] {
+        tag(&mut one, &format!("SET min_parallel_index_scan_size = {value}"));
+        assert_eq!(rows(&mut one, "SHOW min_parallel_index_scan_size"), [shown]);
+    }
+    assert_eq!(error(&mut one, "SET max_parallel_workers = 'x'").state().as_str(), "22023");
+    assert_eq!(error(&mut one, "SET plan_cache_mode = never").state().as_str(), "22023");
+    one.execute_script("SET constraint_exclusion = off; SET plan_cache_mode = force_generic_plan").unwrap();
+    assert_eq!(
+        rows(&mut one, "SELECT current_setting('constraint_exclusion'), current_setting('plan_cache_mode')"),
+        ["off|force_generic_plan"]
+    );
+}
