@@ -228,6 +228,10 @@ impl Binder<'_> {
         (recursive, is_top): (bool, bool),
         entry: usize,
     ) -> Result<BoundQuery> {
+        if !is_top {
+            let message = "WITH clause containing a data-modifying statement must be at the top level";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(table.name.position()));
+        }
         if recursive {
             self.common_tables[entry].state = CommonState::Changing(table.name.position());
         }
@@ -241,10 +245,6 @@ impl Binder<'_> {
         self.range_names.truncate(names);
         (self.recursion, self.working_scans) = (place, scans);
         self.leave(CHANGE_DEPTH);
-        if !is_top {
-            let message = "WITH clause containing a data-modifying statement must be at the top level";
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(table.name.position()));
-        }
         let columns = plan.output_columns();
         Ok(BoundQuery { plan: Box::new(plan), columns, positions: Vec::new() })
     }
