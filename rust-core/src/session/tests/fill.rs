@@ -90,6 +90,20 @@ fn a_fillfactor_is_known_after_the_catalog_is_loaded_and_goes_with_the_definitio
 }
 
 #[test]
+fn indexes_that_like_copies_keep_their_fillfactor_and_the_table_does_not() {
+    let made = "CREATE TABLE t (a int, b int UNIQUE WITH (fillfactor = 60)) WITH (fillfactor = 50);
+        CREATE INDEX ON t (a) INCLUDE (b) WITH (fillfactor = 70); CREATE TABLE u (LIKE t INCLUDING ALL)";
+    let (_fixture, session) = Fixture::session(made);
+    let catalog = session.definitions();
+    let fills = |table: &str| -> Vec<Option<u8>> {
+        let layout = &catalog.table(None, table).unwrap().layout;
+        layout.fill_percents().map(|(_, percent)| percent).collect()
+    };
+    assert_eq!(fills("t"), [Some(50), Some(60), Some(70)]);
+    assert_eq!(fills("u"), [None, Some(60), Some(70)]);
+}
+
+#[test]
 fn parameters_without_effect_are_warned_of() {
     let (_fixture, mut session) = Fixture::session("SELECT 1");
     let said = [
