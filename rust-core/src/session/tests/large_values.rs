@@ -369,3 +369,48 @@ fn what_functions_make_is_charged_as_it_comes() {
         assert_eq!(fixture.engine.memory.used(), used, "{sql}");
     }
 }
+
+#[test]
+fn locks_and_changes_by_other_tables_leave_long_values_where_they_are() {
+    for path in ["auto", "vectorised"] {
+        let (fixture, mut session) = Fixture::session(SCHEMA);
+        session.set("lumos.execution_path", path).unwrap();
+        session
+            .execute_script("alter table t add column n integer default 0; create table o (k int primary key, m int); insert into o values (9, 5), (1, 6)")
+            .unwrap();
+        let bytes: Vec<u8> = (0..4_000_000u32).map(|at| (at >> 3) as u8).collect();
+        run_with(&mut session, "insert into t values (9, 'note', $1, null)", &[Datum::Bytes(bytes.into())])
+            .unwrap();
+        let digest = pages_of(&fixture, &mut session, "select md5(b) from t where id = 9").1[0][0].clone();
+        let vs = format!("[[\"{digest}\"]]");
+        for sql in [
+            "select id, n from t where id = 9 for update",
+            "select id, n from t where n = 0 and id > 1 order by id for share",
+            "select t.id, m from t join o on k = id where id = 9 for update",
+            "insert into t (id, n) values (9, 1) on conflict (id) do update set n = excluded.n + t.n",
+            "insert into t (id, n) select 9, 1 on conflict (id) do update set n = t.n + (select count(*) from o) returning n",
+            "insert into t (id, n, note) values (9, 1, 'new') on conflict (id) do update set note = excluded.note where t.b is not null",
+            "insert into t (id, n) values (9, 1) on conflict (id) do nothing",
+            "delete from t using o where k = id and m = 6",
+        ] {
+            let (pages, rows) = pages_of(&fixture, &mut session, sql);
+            assert!(pages < 120, "{path}, {sql} looked at {pages} pages: {rows:?}");
+        }
+        let state = "select n, note, octet_length(b), md5(b), v from t where id = 9";
+        assert_eq!(pages_of(&fixture, &mut session, state).1, [["3", "new", "4000000", &digest, "NULL"]]);
+        session.execute_script("alter table t add check (n < 100)").unwrap();
+        for (sql, expected) in [
+            (
+                "insert into t (id, n) values (9, 100) on conflict (id) do update set n = excluded.n",
+                "23514 new row for relation \"t\" violates check constraint \"t_n_check\"",
+            ),
+            ("insert into t (id) values (9) on conflict (id) do update set v = md5(t.b)", "[]"),
+            ("insert into t (id) values (9) on conflict (id) do update set id = 10", "[]"),
+            ("insert into t (id) values (10) on conflict (id) do update set b = null returning v", &vs),
+            ("select id, n, note, b from t where id > 3", "[[\"10\", \"3\", \"new\", \"NULL\"]]"),
+        ] {
+            assert_eq!(outcome(&mut session, sql), expected, "{path}, {sql}");
+        }
+        assert_eq!(fixture.engine.manager.storage().verify(&mut |_| {}).unwrap(), 0);
+    }
+}

@@ -15,6 +15,7 @@ use crate::sql::plan::logical::BoundCheck;
 use crate::sql::plan::physical::{ConflictValues, Operator, PhysicalConflict, PhysicalConflictUpdate};
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::conflict::{FoundRow, InsertOrFind};
+use crate::table::part::ColumnPart;
 use crate::table::table::RowBuffer;
 use crate::transaction::types::ReadView;
 use smallvec::SmallVec;
@@ -134,9 +135,13 @@ impl Target {
         if columns.len() != width {
             *columns = (0..width).collect();
         }
-        if !self.table.get(context.transaction, found.row, ReadView::Latest, columns, existing)? {
+        let in_row: SmallVec<[(usize, ColumnPart); 4]> =
+            update.unread.iter().map(|column| (*column, ColumnPart::InRow)).collect();
+        let wanted = (&columns[..], &in_row[..]);
+        if !self.table.get_parts(context.transaction, found.row, ReadView::Latest, wanted, existing)? {
             return Ok(None);
         }
+        let as_read = ComputedRows { is_as_read: true, ..ComputedRows::default() };
         let old: Borrowed<'_> = (0..width).map(|column| existing.datum(column)).collect();
         let rows = BothRows { existing: &old, excluded: &excluded[..width] };
         let evaluation = evaluation_of(context);
@@ -155,7 +160,7 @@ impl Target {
                 for (column, value) in update.columns.iter().zip(&computed) {
                     new[*column] = value.as_datum();
                 }
-                self.update(found.row, &old, &new, &ComputedRows::default(), checks, context)?;
+                self.update(found.row, &old, &new, &as_read, checks, context)?;
                 // The rows that follow look for its keys.
                 self.settle(context)?;
                 changed(context, &new)?;
@@ -181,7 +186,7 @@ impl Target {
                 for (column, value) in update.columns.iter().zip(&computed) {
                     new[*column] = value.as_ref();
                 }
-                self.update(found.row, &old, &new, &ComputedRows::default(), checks, context)?;
+                self.update(found.row, &old, &new, &as_read, checks, context)?;
                 // The rows that follow look for its keys.
                 self.settle(context)?;
                 changed(context, &new)?;

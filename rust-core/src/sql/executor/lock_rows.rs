@@ -20,7 +20,7 @@ use crate::sql::plan::physical::{LockDemand, Operator, PhysicalLockTarget};
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::{Datum, DatumRef};
 use crate::table::lock::LockPurpose;
-use crate::table::table::{LockedRow, Table};
+use crate::table::table::{LockedRow, RowBuffer, Table};
 use crate::transaction::types::{ReadView, RowLockMode};
 use smallvec::SmallVec;
 
@@ -97,11 +97,14 @@ pub(super) fn take_newest(
     context: &ExecutionContext<'_>,
 ) -> Result<bool> {
     let Some(id) = scan::row_id(row[target.row_id].as_ref())? else { return Ok(true) };
-    let Some(newest) = table.get_datums(context.transaction, id, ReadView::Latest)? else {
+    // Nobody looks at the others, which may be long.
+    let columns: SmallVec<[usize; 16]> = target.columns.iter().map(|(column, _)| *column).collect();
+    let mut newest = RowBuffer::new();
+    if !table.get(context.transaction, id, ReadView::Latest, &columns, &mut newest)? {
         return Ok(false);
-    };
-    for (column, position) in &target.columns {
-        row[*position] = newest[*column].clone();
+    }
+    for (index, (_, position)) in target.columns.iter().enumerate() {
+        row[*position] = newest.datum(index).to_owned();
     }
     Ok(true)
 }

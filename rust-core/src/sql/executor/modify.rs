@@ -224,7 +224,13 @@ impl Target {
             }
             Operator::Insert { table, computed, references, conflict: Some(conflict), .. } => {
                 let changed = conflict.update.as_ref().map(|update| update.columns.as_slice());
-                Target::open(table, changed, computed, references.as_ref(), context)
+                let mut target = Target::open(table, changed, computed, references.as_ref(), context)?;
+                if let Some(update) = &conflict.update {
+                    let kept = update.unread.iter().filter(|column| !update.columns.contains(column));
+                    target.kept.extend(kept.copied());
+                    target.unread.extend_from_slice(&update.unread);
+                }
+                Ok(target)
             }
             Operator::Insert { table, computed, references, .. } => {
                 Target::open(table, None, computed, references.as_ref(), context)

@@ -456,6 +456,8 @@ pub struct PhysicalConflictUpdate {
     pub columns: Vec<usize>,
     /// Where their values come from.
     pub values: ConflictValues,
+    /// Columns of the row that is there which nothing looks at, by position: long values of them stay where they are.
+    pub unread: Vec<usize>,
 }
 
 /// Where DO UPDATE has its values from. Inputs are the columns of the row that is there, then those of the row that was

@@ -51,7 +51,7 @@ impl Lowering<'_> {
                 ConflictValues::Plan { plan, arguments, has_filter }
             }
         };
-        Ok(PhysicalConflictUpdate { columns, values })
+        Ok(PhysicalConflictUpdate { columns, values, unread: Vec::new() })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::sql::optimizer::lowering::scan::Scanned;
 use crate::sql::optimizer::lowering::{Lowering, arranged, ids, mapped, node};
 use crate::sql::plan::expression::{ColumnId, Expression, OutputColumn};
 use crate::sql::plan::logical::{BoundCheck, LogicalPlan, Returning};
-use crate::sql::plan::physical::{Operator, PhysicalNode, ScanPart};
+use crate::sql::plan::physical::{ConflictValues, Operator, PhysicalConflictUpdate, PhysicalNode, ScanPart};
 use crate::sql::plan::reference::References;
 use crate::sql::types::data_type::DataType;
 use crate::table::layout::IndexKey;
@@ -44,6 +44,13 @@ impl Lowering<'_> {
                 let layout = ids(&new_columns);
                 let checks = map_checks(checks, &layout)?;
                 let returning = map_returning(returning, &layout)?;
+                let mut conflict = conflict;
+                if let Some(update) = conflict.as_mut().and_then(|conflict| conflict.update.as_mut()) {
+                    let conditions = checks.iter().map(|check| &check.condition);
+                    let used = conditions.chain(returning.iter().flatten());
+                    update.unread =
+                        unread_at_conflict(update, &table, used, (&computed, references.as_deref()));
+                }
                 Ok(changed(input, |input| Operator::Insert {
                     table,
                     input: Box::new(input),
@@ -219,6 +226,43 @@ fn leave_large<'e>(
     if !in_order || !output.parts.is_empty() {
         return;
     }
+    let mut inputs = Vec::new();
+    output.predicate.iter().for_each(|expression| each_value(expression, &mut |input| inputs.push(input)));
+    let left = unread_columns(table, used, inputs.into_iter(), (computed, references));
+    let in_row = |output| ScanPart { output, kind: PartKind::InRow, function: None, arguments: Vec::new() };
+    output.parts = left.into_iter().map(in_row).collect();
+}
+
+/// The columns that DO UPDATE leaves alone and nothing else of the statement looks at. `used`: expressions over the row as
+/// it becomes.
+fn unread_at_conflict<'e>(
+    update: &'e PhysicalConflictUpdate,
+    table: &TableDefinition,
+    used: impl Iterator<Item = &'e Expression>,
+    others: (&'e [Expression], Option<&References>),
+) -> Vec<usize> {
+    // A row that gets another id may have to wait, and is then kept as a whole.
+    if update.columns.iter().any(|column| table.row_id_column() == Some(*column)) {
+        return Vec::new();
+    }
+    let (values, filter, arguments): (&[Expression], Option<&Expression>, &[(usize, usize)]) =
+        match &update.values {
+            ConflictValues::Expressions { values, filter } => (values, filter.as_ref(), &[]),
+            ConflictValues::Plan { arguments, .. } => (&[], None, arguments),
+        };
+    let inputs = arguments.iter().map(|(_, input)| *input);
+    unread_columns(table, used.chain(values).chain(filter), inputs, others)
+}
+
+/// Columns that may have long values and that nothing looks at. `used`: expressions whose inputs are columns of the
+/// table, by position; `inputs`: such positions.
+fn unread_columns<'e>(
+    table: &TableDefinition,
+    used: impl Iterator<Item = &'e Expression>,
+    inputs: impl Iterator<Item = usize>,
+    (computed, references): (&'e [Expression], Option<&References>),
+) -> Vec<usize> {
+    let width = table.columns.len();
     let mut is_used = vec![false; width];
     let mut note = |column: usize| {
         if let Some(is_used) = is_used.get_mut(column) {
@@ -226,7 +270,7 @@ fn leave_large<'e>(
         }
     };
     used.chain(computed).for_each(|expression| each_value(expression, &mut note));
-    output.predicate.iter().for_each(|expression| each_value(expression, &mut note));
+    inputs.for_each(&mut note);
     for part in table.layout.indexes.iter().flat_map(|index| &index.columns) {
         if let IndexKey::Column(column) = part.key {
             note(column);
@@ -243,9 +287,7 @@ fn leave_large<'e>(
         let data_type = table.columns[*column].sql_type.data_type;
         matches!(data_type, DataType::Text | DataType::Varchar | DataType::Char | DataType::Bytea)
     };
-    let left = (0..width).filter(|column| !is_used[*column]).filter(is_long);
-    let in_row = |output| ScanPart { output, kind: PartKind::InRow, function: None, arguments: Vec::new() };
-    output.parts = left.map(in_row).collect();
+    (0..width).filter(|column| !is_used[*column]).filter(is_long).collect()
 }
 
 /// Calls `note` with each input of which `expression` needs the value, and not only whether it is NULL.
