@@ -590,8 +590,8 @@ impl<'a> Parser<'a> {
         self.descend(1)?;
         let start = self.advance().start;
         let inside = self.query_or_expression()?;
-        self.ascend(1);
         if self.accept(TokenKind::RightParenthesis) {
+            self.ascend(1);
             // Only the parentheses make a query an expression.
             let is_query = matches!(inside.kind, ExprKind::ScalarQuery(_));
             return Ok(if is_query { self.expr_from(inside.kind, start) } else { inside });
@@ -605,6 +605,7 @@ impl<'a> Parser<'a> {
             list.push(self.expression()?);
         }
         self.expect(TokenKind::RightParenthesis)?;
+        self.ascend(1);
         Ok(self.expr_from(ExprKind::Row(list.into_bump_slice()), start))
     }
 

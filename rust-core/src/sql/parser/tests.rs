@@ -439,6 +439,8 @@ fn deep_nesting_is_refused_and_long_sequences_are_not_on_a_small_stack() {
             assert_eq!(error.state(), SqlState::STATEMENT_TOO_COMPLEX, "{open}");
         };
         deep("(", "1", ")");
+        deep("(1, ", "1", ")");
+        deep("(1, 2, ('a', ", "1", "))");
         deep("1 + (a or b and not c = d * (", "1", "))");
         deep("(select ", "1", ")");
         deep("- ", "1", "");
