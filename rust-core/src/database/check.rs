@@ -49,16 +49,12 @@ impl Database {
 /// Looks at what a reader sees while another process writes the file.
 fn check_beside_writer(path: &Path, options: DatabaseOptions, report: &mut dyn FnMut(&str)) -> Result<u64> {
     let name = path.display();
-    let seen = match Database::open(Some(path), options) {
-        Ok(database) => {
-            if database.is_beside_writer() {
-                report("another process writes the file: what follows is its last checkpoint");
-            }
-            database.verify(report)
+    let seen = Database::open(Some(path), options).and_then(|database| {
+        if database.is_beside_writer() {
+            report("another process writes the file: what follows is its last checkpoint");
         }
-        Err(error) if error.state() == SqlState::DATA_CORRUPTED => Err(error),
-        Err(error) => return Err(error),
-    };
+        database.verify(report)
+    });
     // What is damaged so that nobody can read on is told as the rest is.
     seen.or_else(|error| {
         if error.state() != SqlState::DATA_CORRUPTED {

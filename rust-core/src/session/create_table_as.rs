@@ -42,15 +42,8 @@ impl Session {
         // After the locks, so that the snapshot has every row.
         block.transaction.end_statement();
         block.transaction.start_statement()?;
-        let values;
-        let parameters = match &create.arguments {
-            Some(arguments) => {
-                values = self.argument_values(arguments, block)?;
-                &values
-            }
-            None => parameters,
-        };
-        let mut context = self.context(block, parameters);
+        let parameters = self.inner_parameters(create.arguments.as_deref(), parameters, block)?;
+        let mut context = self.context(block, &parameters);
         let mut execution = executor::start(Arc::clone(&plan.physical), &mut context)?;
         while execution.next(&mut context)?.is_some() {}
         Ok(execution.affected())

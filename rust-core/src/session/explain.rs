@@ -56,16 +56,9 @@ impl Session {
                 refuse_read_only(block, kind.name())?;
             }
             block.transaction.start_statement()?;
-            let values;
-            let parameters = match &explain.arguments {
-                Some(arguments) => {
-                    values = self.argument_values(arguments, block)?;
-                    &values
-                }
-                None => parameters,
-            };
+            let parameters = self.inner_parameters(explain.arguments.as_deref(), parameters, block)?;
             let started = self.engine.clock.monotonic_nanos();
-            let mut context = self.context(block, parameters);
+            let mut context = self.context(block, &parameters);
             let mut execution = executor::start_instrumented(Arc::clone(&plan.physical), &mut context)?;
             while execution.next(&mut context)?.is_some() {}
             let nanoseconds = self.engine.clock.monotonic_nanos() - started;

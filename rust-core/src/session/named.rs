@@ -18,6 +18,7 @@ use crate::sql::functions::registry::Environment;
 use crate::sql::plan::expression::Expression;
 use crate::sql::types::datum::Datum;
 use hashbrown::HashMap;
+use std::borrow::Cow;
 
 /// What a plan is taken to hold in memory: so much, and so much more for each byte of its text.
 const PLAN_BYTES: usize = 4 << 10;
@@ -168,8 +169,21 @@ impl Session {
         self.execute_query(&inner, plan, &values)
     }
 
+    /// The parameters of the statement in another: those of EXECUTE where it is one, else `own`.
+    pub(crate) fn inner_parameters<'p>(
+        &self,
+        arguments: Option<&[Expression]>,
+        own: &'p [Datum],
+        block: &mut Block,
+    ) -> Result<Cow<'p, [Datum]>> {
+        Ok(match arguments {
+            Some(arguments) => Cow::Owned(self.argument_values(arguments, block)?),
+            None => Cow::Borrowed(own),
+        })
+    }
+
     /// The values of EXECUTE's arguments.
-    pub(crate) fn argument_values(&self, arguments: &[Expression], block: &mut Block) -> Result<Vec<Datum>> {
+    fn argument_values(&self, arguments: &[Expression], block: &mut Block) -> Result<Vec<Datum>> {
         let environment: &dyn Environment = self.context(block, &[]).environment;
         let context = EvaluationContext::new(&[], environment);
         arguments.iter().map(|argument| row::evaluate(argument, &NoRow, &context)).collect()
