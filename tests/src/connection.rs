@@ -4,7 +4,8 @@ use crate::value::{ValueStyle, column_type, render};
 use lumos_core::database::Database;
 use lumos_core::error::{Error, Result};
 use lumos_core::session::{Prepared, Session};
-use lumos_core::sql::evaluate::row::{RowSink, RowSource};
+use lumos_core::sql::evaluate::row::RowSource;
+use lumos_core::sql::executor::sink::RowSink;
 use lumos_core::sql::types::cast::CastEnvironment;
 use lumos_core::sql::types::data_type::DataType;
 use sqllogictest::{DBOutput, DefaultColumnType};
@@ -102,6 +103,10 @@ impl RowSink for Rows<'_> {
         let render = |index| render(values.datum(index), self.types[index], self.style, &self.environment);
         self.rows.push((0..count).map(render).collect());
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
     }
 }
 

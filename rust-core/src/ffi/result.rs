@@ -1,7 +1,6 @@
 //! `lumos_result`: rows by cell for plain C, and packed for bindings.
 
 use crate::batch::batch::Batch;
-use crate::common::memory::Reservation;
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::ffi::abi::*;
@@ -9,8 +8,7 @@ use crate::ffi::connection::{Shared, status_letter};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::guard::{Failure, guard_value, guard_with, status_of};
 use crate::ffi::handle::{self, Lease};
-use crate::ffi::packed::{PackedRest, encode_row};
-use crate::ffi::statement::SCRATCH_BYTES_KEPT;
+use crate::ffi::packed::{PackedRest, row_bytes, write_row};
 use crate::ffi::text;
 use crate::session::Portal;
 use crate::session::result::{PreparedKind, ResultColumn};
@@ -288,29 +286,15 @@ impl ResultObject {
                     break;
                 }
                 let row = BatchRow { batch: &self.batch, row: self.next_row };
-                let mut held = None;
-                encode_row(&row, &self.columns, &mut self.scratch, &mut |bytes| -> std::result::Result<
-                    (),
-                    Failure,
-                > {
-                    let held: &mut Reservation = match &mut held {
-                        Some(held) => held,
-                        None => held.insert(self.shared.session()?.memory().reservation()),
-                    };
-                    Ok(held.resize(bytes)?)
-                })?;
-                if self.scratch.len() > room {
-                    needed = self.scratch.len();
+                let Some(bytes) = write_row(&row, &self.columns, &mut buffer[used..], &mut self.scratch)
+                else {
+                    needed = row_bytes(&row, &self.columns, &mut self.scratch);
                     break;
-                }
-                buffer[used..used + self.scratch.len()].copy_from_slice(&self.scratch);
-                used += self.scratch.len();
+                };
+                used += bytes;
                 self.next_row += 1;
             }
             rows += 1;
-        }
-        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
-            self.scratch = Vec::new();
         }
         let (sequence, txn_status) = match self.shared.session() {
             Ok(session) => (session.cancel_token().sequence(), status_letter(&session)),

@@ -16,9 +16,6 @@ use crate::session::result::{PreparedKind, ResultColumn};
 use crate::sql::types::datum::Datum;
 use std::ffi::{CString, c_char};
 
-/// A row's bytes that a statement keeps room for.
-pub(crate) const SCRATCH_BYTES_KEPT: usize = 64 << 10;
-
 /// A prepared statement with its bindings.
 #[derive(Debug)]
 pub struct Statement {
@@ -408,9 +405,6 @@ pub unsafe extern "C" fn lumos_run(
         // SAFETY: by this function's contract for `info`.
         let status = unsafe { run(statement, buffer, info) };
         statement.values.clear();
-        if statement.scratch.capacity() > SCRATCH_BYTES_KEPT {
-            statement.scratch = Vec::new();
-        }
         status
     })
 }

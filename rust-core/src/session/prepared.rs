@@ -18,6 +18,7 @@ use crate::sql::binder::bound::{
     BindOptions, BoundStatement, ExecutedStatement, NotificationStatement, TransactionStatement,
 };
 use crate::sql::executor::point::{self, PointScratch};
+use crate::sql::executor::short_range::ShortRange;
 use crate::sql::parser;
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::logical::LockStrength;
@@ -102,6 +103,8 @@ pub(crate) struct Plan {
     pub(crate) scratch: PointScratch,
     /// Whether the short path can run it, whatever the optimizer thinks of that.
     pub(crate) can_point: bool,
+    /// Set where it reads a range of a table that may be short.
+    pub(crate) short_range: Option<ShortRange>,
 }
 
 /// What binding a statement gave.
@@ -290,9 +293,20 @@ pub(crate) fn plan(
     locks.dedup_by_key(|lock| lock.0);
     let usable_from = newest_index(&physical.root);
     let can_point = point::can_run(&physical);
+    let short_range = ShortRange::of(&physical);
     let locks_rows = row_locks(&physical.root);
     let (locks, scratch) = (locks.into(), PointScratch::default());
-    Ok(Plan { stamp, physical, locks, usable_from, snapshot: None, locks_rows, scratch, can_point })
+    Ok(Plan {
+        stamp,
+        physical,
+        locks,
+        usable_from,
+        snapshot: None,
+        locks_rows,
+        scratch,
+        can_point,
+        short_range,
+    })
 }
 
 /// From which commit on the plan's indexes are whole.

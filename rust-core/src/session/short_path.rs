@@ -15,15 +15,18 @@ use crate::session::session::Session;
 use crate::session::setting::ExecutionPath;
 use crate::session::transactions::{refuse_if_read_only, refuse_locks_if_read_only};
 use crate::sql::binder::bound::{BoundStatement, TransactionStatement};
-use crate::sql::evaluate::row::{RowSink, RowSource};
+use crate::sql::evaluate::row::RowSource;
 use crate::sql::executor::point::{self, PointResult};
+use crate::sql::executor::short_range::ShortRange;
+use crate::sql::executor::sink::RowSink;
 use crate::sql::types::data_type::SqlType;
 use crate::sql::types::datum::Datum;
 use std::collections::VecDeque;
 
 impl Session {
     /// Runs a statement on the short path; its rows go to `out`. `None`: the statement's plan is not for the
-    /// short path, nothing was done. Outside a block the commit comes after the rows: if it fails, they are void.
+    /// short path, or its rows find no room; nothing was done, `out` is empty. Outside a block the commit comes after the
+    /// rows: if it fails, they are void.
     /// # Errors
     /// As [`Session::execute`].
     pub fn run_point(
@@ -83,14 +86,15 @@ impl Session {
             }
             None => {
                 let mut block = self.new_block(WantedModes::default());
-                let mut given = Given { out, rows: 0 };
-                let mut result = self.run_point_in(statement, &mut plan, parameters, &mut block, &mut given);
+                let mut result = self.run_point_in(statement, &mut plan, parameters, &mut block, out);
                 for _ in 0..RERUNS_MAX {
-                    if given.rows > 0 || !is_too_old(&result) {
+                    if !is_too_old(&result) {
                         break;
                     }
+                    // Nobody sees rows before the statement has ended.
+                    out.clear();
                     block = self.new_block(WantedModes::default());
-                    result = self.run_point_in(statement, &mut plan, parameters, &mut block, &mut given);
+                    result = self.run_point_in(statement, &mut plan, parameters, &mut block, out);
                 }
                 let result = result.map_err(|error| self.with_object(error))?;
                 if result.is_some() {
@@ -140,27 +144,23 @@ impl Session {
         refuse_if_read_only(block, statement.kind())?;
         self.make_current(statement, plan, block)?;
         refuse_locks_if_read_only(block, plan.locks_rows)?;
-        if !takes_short_path(plan, self.environment.settings.effects().path) {
+        let path = self.environment.settings.effects().path;
+        let is_point = takes_short_path(plan, path);
+        let range = plan.short_range.as_mut().filter(|_| !is_point && path != ExecutionPath::Vectorised);
+        if !is_point && !range.is_some_and(ShortRange::is_worth_a_try) {
             return Ok(None);
         }
         block.transaction.start_statement()?;
         block.started = true;
         let mut context = self.context(block, parameters);
         let plan = &mut **plan;
-        point::run(&plan.physical, &mut plan.scratch, &mut context, out).map(Some)
-    }
-}
-
-/// Counts the rows that the caller has been given.
-struct Given<'a> {
-    out: &'a mut dyn RowSink,
-    rows: u64,
-}
-
-impl RowSink for Given<'_> {
-    fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()> {
-        self.rows += 1;
-        self.out.row(values, count)
+        match &mut plan.short_range {
+            Some(range) if !is_point => {
+                let rows = range.run(&plan.physical, &mut context, out)?;
+                Ok(rows.map(|rows| PointResult { rows, affected: None }))
+            }
+            _ => point::run(&plan.physical, &mut plan.scratch, &mut context, out).map(Some),
+        }
     }
 }
 
@@ -214,5 +214,11 @@ impl RowSink for BatchSink {
             self.seal();
         }
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.ready.clear();
+        self.builders = Self::builders(&self.types);
+        self.rows = 0;
     }
 }

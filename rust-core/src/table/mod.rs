@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod computed;
 pub mod conflict;
 mod decode;
+pub mod each_row;
 pub mod index;
 pub mod key;
 pub mod layout;

@@ -23,6 +23,7 @@ use crate::table::row::{LargePointer, LargeValues, Physical, RowEncoder, RowForm
 use crate::table::scan::{IndexOrder, IndexScan, TableScan, Values, damaged_entry};
 use crate::table::value_tree;
 use crate::transaction::manager::TransactionManager;
+use crate::transaction::scan::TransactionScan;
 use crate::transaction::transaction::{Transaction, TreeHandle};
 use crate::transaction::types::{Parts, ReadView, RowLockMode};
 use smallvec::SmallVec;
@@ -520,14 +521,25 @@ impl Table {
         columns: &[usize],
         with_row_id: bool,
     ) -> Result<TableScan> {
-        let (lower, upper) = (rows.0.map(row_id_key), rows.1.map(row_id_key));
-        let scan = (!is_empty_range(rows)).then(|| {
-            let scan = transaction.scan(&self.rows, bound_slice(&lower), bound_slice(&upper), backward);
-            scan.of_parts(|| Parts::read(columns))
-        });
+        let scan = self.row_scan(transaction, rows, backward, columns);
         let limit = transaction.memory().limit();
         let wanted = Wanted::new(columns, with_row_id);
         Ok(TableScan::new(scan, &self.layout, self.large_values(transaction)?, backward, wanted, limit))
+    }
+
+    /// A scan of rows of which `columns` are looked at; `None`: the range is empty.
+    pub(super) fn row_scan(
+        &self,
+        transaction: &Transaction,
+        rows: (Bound<RowId>, Bound<RowId>),
+        backward: bool,
+        columns: &[usize],
+    ) -> Option<TransactionScan> {
+        let (lower, upper) = (rows.0.map(row_id_key), rows.1.map(row_id_key));
+        (!is_empty_range(rows)).then(|| {
+            let scan = transaction.scan(&self.rows, bound_slice(&lower), bound_slice(&upper), backward);
+            scan.of_parts(|| Parts::read(columns))
+        })
     }
 
     /// Scans the rows of a range of an index.

@@ -5,7 +5,8 @@ use hashbrown::HashMap;
 use lumos_core::database::Database;
 use lumos_core::error::{Error, Result};
 use lumos_core::session::{Prepared, Session};
-use lumos_core::sql::evaluate::row::{RowSink, RowSource};
+use lumos_core::sql::evaluate::row::RowSource;
+use lumos_core::sql::executor::sink::RowSink;
 use lumos_core::sql::types::datum::{Datum, DatumRef};
 use std::sync::Arc;
 
@@ -68,6 +69,10 @@ impl RowSink for Rows {
     fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()> {
         self.0.push((0..count).map(|index| Cell::new(values.datum(index))).collect());
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

@@ -3,7 +3,10 @@
 use super::*;
 use crate::session::prepared::Prepared;
 use crate::session::result::TransactionStatus;
-use crate::sql::evaluate::row::{RowSink, RowSource};
+use crate::sql::evaluate::row::RowSource;
+use crate::sql::executor::sink::{Picked, RowSink};
+use crate::sql::types::datum::DatumRef;
+use crate::table::row::RowView;
 
 const SCHEMA: &str = "create table t (id bigint primary key, a integer, b text not null default 'd', \
      c numeric(10,2), d timestamp, unique (a, b), check (a <> 13));
@@ -80,6 +83,10 @@ impl RowSink for Collect {
             .push((0..count).map(|index| format!("{:?}", values.datum(index))).collect::<Vec<_>>().join("|"));
         Ok(())
     }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn the_short_path_runs_prepared_statements_again_and_again() {
         }
         assert!(
             session.run_point(&scan, &[], &mut none).unwrap().is_none(),
-            "a scan is not for the short path"
+            "an aggregate is not for the short path"
         );
         assert_eq!(rows(&mut session, "select count(*), sum(v) from t"), ["300|2100"]);
         for id in 0..300 {
@@ -154,4 +161,121 @@ fn the_ends_of_a_block_take_the_short_path_where_their_names_are_their_tags() {
     run(&mut session, &insert, &[Datum::BigInt(7)]).unwrap_err();
     assert!(run(&mut session, &commit, &[]).unwrap().is_none(), "COMMIT of a failed block is a ROLLBACK");
     session.rollback().unwrap();
+}
+
+/// Takes as many rows as it has room for, as text.
+struct Bounded {
+    room: usize,
+    rows: Vec<String>,
+}
+
+impl RowSink for Bounded {
+    fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()> {
+        let text = |index| match values.datum(index) {
+            DatumRef::Null => String::from("NULL"),
+            DatumRef::Integer(number) => number.to_string(),
+            DatumRef::BigInt(number) => number.to_string(),
+            DatumRef::Text(text) => text.to_string(),
+            other => panic!("{other:?}"),
+        };
+        self.rows.push((0..count).map(text).collect::<Vec<_>>().join("|"));
+        Ok(())
+    }
+
+    fn stored_row(&mut self, row: &RowView<'_>, columns: &[usize]) -> Result<bool> {
+        let has_room = self.rows.len() < self.room;
+        if has_room {
+            self.row(&Picked { row, columns }, columns.len())?;
+        }
+        Ok(has_room)
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+    }
+}
+
+/// The rows of a short range; `None`: it ran as pipelines, or did not find room.
+fn short(session: &mut Session, sql: &str, values: &[Datum], room: usize) -> Option<Vec<String>> {
+    let statement = session.prepare(sql).unwrap().0.unwrap();
+    let mut out = Bounded { room, rows: Vec::new() };
+    let done = session.run_point(&statement, values, &mut out).unwrap();
+    match done {
+        Some(done) => assert_eq!((done.rows, done.affected), (out.rows.len() as u64, None), "{sql}"),
+        None => assert!(out.rows.is_empty(), "{sql}: rows of a range that was given up"),
+    }
+    done.map(|_| out.rows)
+}
+
+const RANGES: &[&str] = &[
+    "select id, v, t from r where id >= 10 and id < 40 order by id",
+    "select * from r where id between -5 and 1200 order by id desc",
+    "select t, id from r where id > 990",
+    "select id from r where id > 17 order by id limit 5",
+    "select id, t from r where id < 500 order by id desc limit 130",
+    "select id from r order by id limit 0",
+    "select id from r where id > 700 and id < 700",
+    "select id from r where id > null",
+    "select v from r where id <= 7 limit null",
+];
+
+#[test]
+fn short_ranges_give_what_pipelines_give() {
+    let (_fixture, mut session) = Fixture::session(
+        "create table r (id bigint primary key, v integer, t text);
+        insert into r select i, nullif(i % 7, 3), repeat('x', i % 90) from generate_series(1, 1000) i;
+        delete from r where id % 11 = 0; insert into r values (-3, 1, 'below'), (1100, null, null)",
+    );
+    let check = |session: &mut Session, when: &str| {
+        for sql in RANGES {
+            let wide = short(session, sql, &[], usize::MAX).unwrap_or_else(|| panic!("{when}: {sql}"));
+            assert_eq!(wide, rows(session, sql), "{when}: {sql}");
+        }
+    };
+    check(&mut session, "committed");
+    session.begin(None, false).unwrap();
+    session
+        .execute_script("update r set t = 'mine' where id in (12, 300, 995); delete from r where id = 20")
+        .unwrap();
+    session
+        .execute_script("insert into r values (0, 0, 'zero'), (22, 22, 'back'), (5000, 5, 'far')")
+        .unwrap();
+    check(&mut session, "with own writes");
+    session.rollback().unwrap();
+    check(&mut session, "after a rollback");
+}
+
+#[test]
+fn a_range_that_finds_no_room_leaves_nothing_and_is_tried_ever_more_seldom() {
+    let (_fixture, mut session) = Fixture::session(
+        "create table r (id bigint primary key); insert into r select generate_series(1, 1000)",
+    );
+    let statement = session.prepare("select id from r where id <= $1").unwrap().0.unwrap();
+    let try_once = |session: &mut Session, last: i64, room: usize| {
+        let mut out = Bounded { room, rows: Vec::new() };
+        let done = session.run_point(&statement, &[Datum::BigInt(last)], &mut out).unwrap();
+        assert_eq!(out.rows.len() as u64, done.map_or(0, |done| done.rows));
+        done.is_some()
+    };
+    assert!(try_once(&mut session, 10, 10));
+    assert!(!try_once(&mut session, 11, 10), "one row too many");
+    let fits: Vec<bool> = (0..20).map(|_| try_once(&mut session, 10, 10)).collect();
+    assert_eq!(fits.iter().position(|fits| *fits), Some(2), "{fits:?}");
+    assert!(fits[2..].iter().all(|fits| *fits), "{fits:?}");
+    // Tried at runs 1, 4, 9, 18 and 35, and then after 32 more.
+    assert!((0..40).all(|_| !try_once(&mut session, 1000, 999)));
+    assert_eq!((0..).find(|_| try_once(&mut session, 10, 10)), Some(27));
+}
+
+#[test]
+fn ranges_with_values_that_lie_elsewhere_run_as_pipelines() {
+    let (_fixture, mut session) = Fixture::session(
+        "create table r (id bigint primary key, small text, large text);
+        insert into r select i, 'x', case when i = 5 then repeat('y', 200000) end from generate_series(1, 10) i",
+    );
+    let all = usize::MAX;
+    assert!(short(&mut session, "select id, large from r where id < 8", &[], all).is_none());
+    assert_eq!(short(&mut session, "select id, large from r where id < 5", &[], all).unwrap().len(), 4);
+    assert_eq!(short(&mut session, "select id, small from r where id < 8", &[], all).unwrap().len(), 7);
+    assert_eq!(rows(&mut session, "select sum(length(large)) from r"), ["200000"]);
 }

@@ -16,14 +16,6 @@ pub trait RowSource {
     fn datum(&self, index: usize) -> DatumRef<'_>;
 }
 
-/// Who takes result rows of the short path.
-pub trait RowSink {
-    /// Takes one row of `count` values.
-    /// # Errors
-    /// The receiver's own.
-    fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()>;
-}
-
 /// A row without columns, for expressions that refer to none.
 #[derive(Clone, Copy, Debug)]
 pub struct NoRow;

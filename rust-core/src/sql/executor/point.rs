@@ -7,7 +7,7 @@ use crate::common::ids::RowId;
 use crate::common::memory::Reservation;
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
-use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
+use crate::sql::evaluate::row::{self, NoRow, RowSource, Value};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::conflict::ConflictScratch;
 use crate::sql::executor::limit::{limit_value, offset_value};
@@ -15,13 +15,13 @@ use crate::sql::executor::lock_rows::{self, RowOutcome};
 use crate::sql::executor::modify::{ComputedRows, Locked, Target};
 use crate::sql::executor::node::{each_part, input};
 use crate::sql::executor::scan;
+use crate::sql::executor::sink::{Picked, RowSink};
 use crate::sql::functions::registry::{Volatility, free_bytes};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{
     Operator, PhysicalNode, PhysicalPlan, PhysicalRecheck, ScanOutput, StatementKind,
 };
 use crate::sql::types::datum::{Datum, DatumRef};
-use crate::table::row::RowView;
 use crate::table::table::{RowBuffer, Table};
 use crate::transaction::types::{ReadView, RowLockMode};
 use smallvec::SmallVec;
@@ -130,19 +130,6 @@ impl RowSource for LookedUp<'_> {
     }
 }
 
-/// Columns of a stored row, as the output has them.
-struct Picked<'a> {
-    row: RowView<'a>,
-    columns: &'a [usize],
-}
-
-impl RowSource for Picked<'_> {
-    #[inline]
-    fn datum(&self, index: usize) -> DatumRef<'_> {
-        self.row.datum(self.columns[index])
-    }
-}
-
 /// Runs a plan to its end; result rows go to `out`.
 /// # Errors
 /// Whatever the statement raises; its effects are then the caller's to undo.
@@ -191,20 +178,23 @@ fn shape_of(root: &PhysicalNode) -> Shape {
     let (Operator::RowIdLookup { output, .. } | Operator::UniqueLookup { output, .. }) = leaf else {
         return Shape::General;
     };
+    plain_columns(output, picked.map(Vec::as_slice)).map_or(Shape::General, Shape::Plain)
+}
+
+/// The table columns, by output position, of a leaf that puts out stored columns as they are, all of them or those that
+/// are `projected`; `None`: something is computed, or rows are left out.
+pub(super) fn plain_columns(output: &ScanOutput, projected: Option<&[Expression]>) -> Option<Box<[usize]>> {
     if output.predicate.is_some() || output.row_id || !output.parts.is_empty() {
-        return Shape::General;
+        return None;
     }
-    let Some(expressions) = picked else {
-        return Shape::Plain(output.columns.clone().into_boxed_slice());
-    };
-    let columns: Option<Box<[usize]>> = expressions
+    let Some(expressions) = projected else { return Some(output.columns.clone().into_boxed_slice()) };
+    expressions
         .iter()
         .map(|expression| match expression {
             Expression::Input { index, .. } => output.columns.get(*index).copied(),
             _ => None,
         })
-        .collect();
-    columns.map_or(Shape::General, Shape::Plain)
+        .collect()
 }
 
 /// Opens a leaf's table once for all executions of the plan.
@@ -236,7 +226,8 @@ fn plain(
     let table = leaf_table(slot, leaf, context)?;
     let Some(id) = scan::find(leaf, table, context)? else { return Ok(PointResult::default()) };
     let found = table.get_with(context.transaction, id, columns, |row| match row {
-        Some(row) => out.row(&Picked { row, columns }, columns.len()).map(|()| 1),
+        Some(row) if out.stored_row(&row, columns)? => Ok(1),
+        Some(row) => out.row(&Picked { row: &row, columns }, columns.len()).map(|()| 1),
         None => Ok(0),
     })??;
     Ok(PointResult { rows: found, affected: None })

@@ -82,11 +82,9 @@ fn start(
     let evaluation = context.evaluation();
     match operator {
         Operator::TableScan { table, lower, upper, backward, output } => {
-            let bounds =
-                match (row_bound(lower.as_ref(), &evaluation)?, row_bound(upper.as_ref(), &evaluation)?) {
-                    (Some(lower), Some(upper)) => (lower, upper),
-                    _ => return Ok(Running::Nothing),
-                };
+            let Some(bounds) = row_range(lower.as_ref(), upper.as_ref(), &evaluation)? else {
+                return Ok(Running::Nothing);
+            };
             let handle = open(slot, &table.layout, context)?;
             let scan = handle.scan(context.transaction, bounds, *backward, &output.columns, output.row_id)?;
             let scan = match parts(output, &evaluation)? {
@@ -275,6 +273,15 @@ fn row_bound(bound: Option<&KeyBound>, evaluation: &EvaluationContext<'_>) -> Re
     let Some(expression) = bound.values.first() else { return Ok(Some(Bound::Unbounded)) };
     Ok(row_id(constant(expression, evaluation)?.as_ref())?
         .map(|id| if bound.inclusive { Bound::Included(id) } else { Bound::Excluded(id) }))
+}
+
+/// A range of row ids; `None` when nothing qualifies.
+pub(super) fn row_range(
+    lower: Option<&KeyBound>,
+    upper: Option<&KeyBound>,
+    evaluation: &EvaluationContext<'_>,
+) -> Result<Option<(Bound<RowId>, Bound<RowId>)>> {
+    Ok(row_bound(lower, evaluation)?.zip(row_bound(upper, evaluation)?))
 }
 
 enum Scan {
