@@ -9,105 +9,20 @@ use crate::common::limits::PARAMETERS_MAX;
 use crate::common::memory::{MemoryAccount, Reservation};
 use crate::common::sync::Arc;
 use crate::error::{Error, Result, SqlState};
-use crate::session::result::ResultColumn;
-use crate::sql::evaluate::row::RowSource;
-use crate::sql::executor::sink::{Picked, RowSink};
+use crate::sql::evaluate::row::{RowSink, RowSource};
 use crate::sql::types::binary;
 use crate::sql::types::data_type::DataType;
-use crate::sql::types::datum::{Datum, DatumRef};
-use crate::table::row::RowView;
+use crate::sql::types::datum::Datum;
+use crate::sql::types::packed;
 
 /// What has so few bytes is not charged.
 const SHORT_BYTES: usize = 64 << 10;
 
-/// Writes a row to the beginning of `room` and gives its bytes; `None`: there is not room enough, what `room` has is void.
-/// `scratch` is for values of rarer types.
-pub(crate) fn write_row(
-    values: &(impl RowSource + ?Sized),
-    columns: &[ResultColumn],
-    room: &mut [u8],
-    scratch: &mut Vec<u8>,
-) -> Option<usize> {
-    let mut room = Room { bytes: room, used: 0 };
-    room.put((columns.len() as i16).to_be_bytes())?;
-    for (index, column) in columns.iter().enumerate() {
-        room.put_value(values.datum(index), column.sql_type.data_type, scratch)?;
-    }
-    Some(room.used)
-}
-
-/// The bytes that [`write_row`] needs.
-pub(crate) fn row_bytes(
-    values: &(impl RowSource + ?Sized),
-    columns: &[ResultColumn],
-    scratch: &mut Vec<u8>,
-) -> usize {
-    let value_bytes = |(index, column): (usize, &ResultColumn)| match values.datum(index) {
-        DatumRef::Null => 0,
-        DatumRef::Text(text) => text.len(),
-        DatumRef::Bytes(bytes) => bytes.len(),
-        other => {
-            scratch.clear();
-            binary::encode(other, column.sql_type.data_type, scratch);
-            scratch.len()
-        }
-    };
-    2 + 4 * columns.len() + columns.iter().enumerate().map(value_bytes).sum::<usize>()
-}
-
-/// A buffer that is being filled.
-struct Room<'a> {
-    bytes: &'a mut [u8],
-    used: usize,
-}
-
-impl Room<'_> {
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) -> Option<()> {
-        *self.bytes.get_mut(self.used..)?.first_chunk_mut::<N>()? = bytes;
-        self.used += N;
-        Some(())
-    }
-
-    /// A length and so many bytes.
-    #[inline]
-    fn put_bytes(&mut self, bytes: &[u8]) -> Option<()> {
-        let (length, rest) = self.bytes.get_mut(self.used..)?.split_first_chunk_mut::<4>()?;
-        rest.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        *length = (bytes.len() as i32).to_be_bytes();
-        self.used += 4 + bytes.len();
-        Some(())
-    }
-
-    /// The commonest types are written here, without the general encoder's detours.
-    #[inline(always)]
-    fn put_value(&mut self, value: DatumRef<'_>, data_type: DataType, scratch: &mut Vec<u8>) -> Option<()> {
-        match value {
-            DatumRef::Null => self.put((-1i32).to_be_bytes()),
-            DatumRef::BigInt(number) => self.put_fixed(number.to_be_bytes()),
-            DatumRef::Integer(number) => self.put_fixed(number.to_be_bytes()),
-            DatumRef::Double(number) => self.put_fixed(number.to_bits().to_be_bytes()),
-            DatumRef::Text(text) => self.put_bytes(text.as_bytes()),
-            DatumRef::Bytes(bytes) => self.put_bytes(bytes),
-            other => {
-                scratch.clear();
-                binary::encode(other, data_type, scratch);
-                self.put_bytes(scratch)
-            }
-        }
-    }
-
-    #[inline]
-    fn put_fixed<const N: usize>(&mut self, bytes: [u8; N]) -> Option<()> {
-        self.put((N as i32).to_be_bytes())?;
-        self.put(bytes)
-    }
-}
-
 /// Takes the short path's rows: whole rows into the caller's buffer, the rest aside.
 #[derive(Debug)]
 pub(crate) struct PackedSink<'a> {
-    columns: &'a [ResultColumn],
+    /// Values of a row; what gives rows may have more.
+    count: usize,
     buffer: &'a mut [u8],
     /// A value's bytes, kept between calls.
     scratch: &'a mut Vec<u8>,
@@ -144,18 +59,17 @@ impl PackedRest {
 
     fn push(
         &mut self,
-        values: &dyn RowSource,
-        columns: &[ResultColumn],
+        (values, count): (&dyn RowSource, usize),
         scratch: &mut Vec<u8>,
         memory: &Arc<MemoryAccount>,
     ) -> Result<()> {
         let start = self.bytes.len();
-        let end = start + row_bytes(values, columns, scratch);
+        let end = start + packed::row_bytes(count, |index| values.datum(index), scratch);
         if end > SHORT_BYTES {
             self.memory.get_or_insert_with(|| memory.reservation()).resize(end)?;
         }
         self.bytes.resize(end, 0);
-        if write_row(values, columns, &mut self.bytes[start..], scratch).is_none() {
+        if values.write_packed(count, &mut self.bytes[start..], scratch).is_none() {
             return Err(Error::internal("a row has more bytes than were counted"));
         }
         self.ends.push(end);
@@ -165,37 +79,29 @@ impl PackedRest {
 
 impl<'a> PackedSink<'a> {
     pub(crate) fn new(
-        columns: &'a [ResultColumn],
+        count: usize,
         buffer: &'a mut [u8],
         scratch: &'a mut Vec<u8>,
         memory: &'a Arc<MemoryAccount>,
     ) -> PackedSink<'a> {
-        PackedSink { columns, buffer, scratch, used: 0, rows: 0, rest: PackedRest::default(), memory }
-    }
-}
-
-impl PackedSink<'_> {
-    /// Whether the row went into the buffer.
-    #[inline]
-    fn write(&mut self, values: &(impl RowSource + ?Sized)) -> bool {
-        let room = if self.rest.ends.is_empty() { &mut self.buffer[self.used..] } else { &mut [] };
-        let Some(bytes) = write_row(values, self.columns, room, self.scratch) else { return false };
-        self.used += bytes;
-        self.rows += 1;
-        true
+        PackedSink { count, buffer, scratch, used: 0, rows: 0, rest: PackedRest::default(), memory }
     }
 }
 
 impl RowSink for PackedSink<'_> {
-    fn row(&mut self, values: &dyn RowSource, _count: usize) -> Result<()> {
-        if self.write(values) {
+    fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()> {
+        if self.offer(values, count)? {
             return Ok(());
         }
-        self.rest.push(values, self.columns, self.scratch, self.memory)
+        self.rest.push((values, self.count), self.scratch, self.memory)
     }
 
-    fn stored_row(&mut self, row: &RowView<'_>, columns: &[usize]) -> Result<bool> {
-        Ok(self.write(&Picked { row, columns }))
+    fn offer(&mut self, values: &dyn RowSource, _count: usize) -> Result<bool> {
+        let room = if self.rest.ends.is_empty() { &mut self.buffer[self.used..] } else { &mut [] };
+        let Some(bytes) = values.write_packed(self.count, room, self.scratch) else { return Ok(false) };
+        self.used += bytes;
+        self.rows += 1;
+        Ok(true)
     }
 
     fn clear(&mut self) {
@@ -276,54 +182,6 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
     use crate::common::random::Random;
-    use crate::sql::types::data_type::SqlType;
-    use crate::sql::types::datum::Numeric;
-
-    fn column(data_type: DataType) -> ResultColumn {
-        ResultColumn {
-            name: String::new(),
-            sql_type: SqlType::plain(data_type),
-            nullable: true,
-            origin: None,
-        }
-    }
-
-    #[test]
-    fn a_row_fits_into_the_bytes_that_it_counts_and_into_no_fewer() {
-        let (types, values): (Vec<DataType>, Vec<Datum>) = [
-            (DataType::BigInt, Datum::BigInt(-7)),
-            (DataType::Integer, Datum::Integer(1 << 20)),
-            (DataType::SmallInt, Datum::SmallInt(3)),
-            (DataType::Boolean, Datum::Boolean(true)),
-            (DataType::Double, Datum::Double(0.5)),
-            (DataType::Text, Datum::Text("text \u{e9}".into())),
-            (DataType::Bytea, Datum::Bytes(vec![0, 255, 7].into())),
-            (DataType::Numeric, Datum::Numeric(Numeric::new(-123_456_789, 4))),
-            (DataType::Timestamp, Datum::Timestamp(1_000_000)),
-            (DataType::Date, Datum::Date(-1)),
-            (DataType::Text, Datum::Null),
-        ]
-        .into_iter()
-        .unzip();
-        let columns: Vec<ResultColumn> = types.into_iter().map(column).collect();
-        let mut scratch = vec![1, 2, 3];
-        let needed = row_bytes(&values, &columns, &mut scratch);
-        let mut room = vec![0; needed + 9];
-        assert_eq!(write_row(&values, &columns, &mut room, &mut scratch), Some(needed));
-        for short in 0..needed {
-            assert_eq!(write_row(&values, &columns, &mut room[..short], &mut scratch), None, "{short}");
-        }
-        assert_eq!(write_row(&values, &columns, &mut room[..needed], &mut scratch), Some(needed));
-        let mut expected = (columns.len() as i16).to_be_bytes().to_vec();
-        for (value, column) in values.iter().zip(&columns) {
-            let mut bytes = Vec::new();
-            binary::encode(value.as_ref(), column.sql_type.data_type, &mut bytes);
-            let length = if value.is_null() { -1 } else { bytes.len() as i32 };
-            expected.extend_from_slice(&length.to_be_bytes());
-            expected.extend_from_slice(&bytes);
-        }
-        assert_eq!(room[..needed], expected);
-    }
 
     #[test]
     fn malformed_parameters_are_an_error_and_never_a_panic() {

@@ -8,7 +8,7 @@ use crate::ffi::connection::{Shared, status_letter};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::guard::{Failure, guard_value, guard_with, status_of};
 use crate::ffi::handle::{self, Lease};
-use crate::ffi::packed::{PackedRest, row_bytes, write_row};
+use crate::ffi::packed::PackedRest;
 use crate::ffi::text;
 use crate::session::Portal;
 use crate::session::result::{PreparedKind, ResultColumn};
@@ -16,6 +16,7 @@ use crate::sql::evaluate::row::RowSource;
 use crate::sql::types::cast::{CastEnvironment, cast};
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef, NumericKind};
+use crate::sql::types::packed;
 use crate::sql::types::text_form::datum_to_text;
 use crate::sql::types::text_style::TextStyle;
 use jiff::tz::TimeZone;
@@ -286,9 +287,9 @@ impl ResultObject {
                     break;
                 }
                 let row = BatchRow { batch: &self.batch, row: self.next_row };
-                let Some(bytes) = write_row(&row, &self.columns, &mut buffer[used..], &mut self.scratch)
-                else {
-                    needed = row_bytes(&row, &self.columns, &mut self.scratch);
+                let count = self.columns.len();
+                let Some(bytes) = row.write_packed(count, &mut buffer[used..], &mut self.scratch) else {
+                    needed = packed::row_bytes(count, |index| row.datum(index), &mut self.scratch);
                     break;
                 };
                 used += bytes;

@@ -12,7 +12,7 @@ use crate::ffi::packed::{PackedSink, decode_parameters};
 use crate::ffi::result::{ColumnTexts, ResultObject, Rows, write_info};
 use crate::ffi::text;
 use crate::session::Prepared;
-use crate::session::result::{PreparedKind, ResultColumn};
+use crate::session::result::PreparedKind;
 use crate::sql::types::datum::Datum;
 use std::ffi::{CString, c_char};
 
@@ -418,8 +418,8 @@ unsafe fn run(
 ) -> std::result::Result<lumos_status, Failure> {
     let shared = Arc::clone(&statement.shared);
     let mut session = shared.session()?;
-    let columns: &[ResultColumn] = statement.prepared.columns();
-    let mut sink = PackedSink::new(columns, buffer, &mut statement.scratch, statement.bound.account());
+    let count = statement.prepared.columns().len();
+    let mut sink = PackedSink::new(count, buffer, &mut statement.scratch, statement.bound.account());
     let Some(outcome) = session.run_point(&statement.prepared, &statement.values, &mut sink)? else {
         let portal = session.execute(&statement.prepared, &statement.values)?;
         let forms = session.text_forms();

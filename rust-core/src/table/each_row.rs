@@ -2,12 +2,21 @@
 //! Knows rows, keys and transactions. Knows no predicates and no batches.
 
 use crate::common::ids::RowId;
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
+use crate::table::index::IndexRange;
+use crate::table::key::ROW_ID_BYTES;
 use crate::table::row::{RowFormat, RowView, refused_row};
+use crate::table::scan::{IndexOrder, row_keys};
 use crate::table::table::Table;
 use crate::transaction::scan::ScanRows;
 use crate::transaction::transaction::Transaction;
+use crate::transaction::types::Parts;
+use smallvec::SmallVec;
 use std::ops::Bound;
+
+/// Entries of an index whose rows are looked up together.
+const ENTRIES_AT_A_TIME: usize = 256;
+const ENTRIES_ON_THE_STACK: usize = 32;
 
 /// Which rows are handed out, and in which order.
 #[derive(Clone, Copy, Debug)]
@@ -51,16 +60,66 @@ impl Table {
         };
         scan.set_entries_max(usize::try_from(most).unwrap_or(usize::MAX));
         let mut reader = Reader { format: self.layout().format(), columns, each, stopped: None };
-        loop {
+        while reader.stopped.is_none() {
             transaction.cancel_token().check()?;
             match scan.next(transaction, |rows| reader.take(&rows, backward))? {
                 Some(taken) => taken?,
-                None => return Ok(Stopped::AtEnd),
-            }
-            if let Some(stopped) = reader.stopped {
-                return Ok(stopped);
+                None => reader.stopped = Some(Stopped::AtEnd),
             }
         }
+        Ok(reader.stopped.unwrap_or(Stopped::AtEnd))
+    }
+
+    /// As [`Table::each_row`], the rows of a range of an index; `most`: about how many are wanted.
+    /// # Errors
+    /// As there; `40001` when the index is newer than the snapshot; `XX002` for an entry without a row.
+    pub fn each_row_by_index(
+        &self,
+        transaction: &Transaction,
+        (index, range): (usize, IndexRange<'_>),
+        (order, most): (IndexOrder, u64),
+        columns: &[usize],
+        each: impl FnMut(&RowView<'_>) -> Result<bool>,
+    ) -> Result<Stopped> {
+        let backward = order == IndexOrder::Backward;
+        let Some(mut scan) = self.entry_scan(transaction, index, range, backward)? else {
+            return Ok(Stopped::AtEnd);
+        };
+        scan.set_entries_max(
+            usize::try_from(most).map_or(ENTRIES_AT_A_TIME, |most| most.min(ENTRIES_AT_A_TIME)),
+        );
+        let mut reader = Reader { format: self.layout().format(), columns, each, stopped: None };
+        let mut keys = SmallVec::<[[u8; ROW_ID_BYTES]; ENTRIES_ON_THE_STACK]>::new();
+        while reader.stopped.is_none() {
+            transaction.cancel_token().check()?;
+            keys.clear();
+            let gathered = scan.next(transaction, |rows| -> Result<()> {
+                for key in row_keys(&rows) {
+                    keys.push(key?);
+                }
+                Ok(())
+            })?;
+            match gathered {
+                Some(gathered) => gathered?,
+                None => reader.stopped = Some(Stopped::AtEnd),
+            }
+            match order {
+                IndexOrder::Forward => {}
+                IndexOrder::Backward => keys.reverse(),
+                IndexOrder::Any => keys.sort_unstable(),
+            }
+            transaction.get_each(
+                self.rows(),
+                &keys,
+                || Parts::read(columns),
+                |_, bytes| match bytes {
+                    _ if reader.stopped.is_some() => Ok(()),
+                    Some(bytes) => reader.read(bytes),
+                    None => Err(Error::new(SqlState::INDEX_CORRUPTED, "an index entry has no row")),
+                },
+            )?;
+        }
+        Ok(reader.stopped.unwrap_or(Stopped::AtEnd))
     }
 }
 

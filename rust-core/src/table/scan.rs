@@ -448,8 +448,8 @@ impl IndexScan {
             self.reading.apply(scan);
             let more = scan.next(transaction, |rows| -> Result<()> {
                 let first = waiting.len();
-                for index in (0..rows.len()).filter(|index| rows.is_live(*index)) {
-                    waiting.push(rows.value(index).try_into().map_err(|_| damaged_entry())?);
+                for key in row_keys(&rows) {
+                    waiting.push(key?);
                 }
                 if backward {
                     waiting[first..].reverse();
@@ -488,6 +488,12 @@ impl IndexScan {
         self.read += count;
         Ok(())
     }
+}
+
+/// The keys of the rows that entries of an index name, in key order.
+pub(super) fn row_keys<'r>(rows: &'r ScanRows<'_>) -> impl Iterator<Item = Result<[u8; ROW_ID_BYTES]>> + 'r {
+    let live = (0..rows.len()).filter(|index| rows.is_live(*index));
+    live.map(|index| rows.value(index).try_into().map_err(|_| damaged_entry()))
 }
 
 pub(super) fn damaged_entry() -> Error {

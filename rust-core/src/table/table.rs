@@ -542,6 +542,24 @@ impl Table {
         })
     }
 
+    /// A scan of the entries of a range of an index; `None`: it is empty.
+    /// # Errors
+    /// `40001` when the index is newer than the snapshot.
+    pub(super) fn entry_scan(
+        &self,
+        transaction: &Transaction,
+        index: usize,
+        range: IndexRange<'_>,
+        backward: bool,
+    ) -> Result<Option<TransactionScan>> {
+        self.check_usable(transaction, index)?;
+        let tree = self.index_tree(transaction, index)?;
+        Ok(range.keys(&self.layout, &self.layout.indexes[index]).map(|keys| {
+            let upper = keys.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            transaction.scan(tree, Bound::Included(&keys.start), upper, backward)
+        }))
+    }
+
     /// Scans the rows of a range of an index.
     /// # Errors
     /// `40001` when the index is newer than the snapshot.
@@ -554,12 +572,7 @@ impl Table {
         columns: &[usize],
         with_row_id: bool,
     ) -> Result<IndexScan> {
-        self.check_usable(transaction, index)?;
-        let tree = self.index_tree(transaction, index)?;
-        let scan = range.keys(&self.layout, &self.layout.indexes[index]).map(|keys| {
-            let upper = keys.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            transaction.scan(tree, Bound::Included(&keys.start), upper, order == IndexOrder::Backward)
-        });
+        let scan = self.entry_scan(transaction, index, range, order == IndexOrder::Backward)?;
         let trees = (self.rows.clone(), self.large_values(transaction)?);
         let memory = (transaction.memory().reservation(), transaction.memory().limit());
         let wanted = Wanted::new(columns, with_row_id);

@@ -5,8 +5,7 @@ use hashbrown::HashMap;
 use lumos_core::database::Database;
 use lumos_core::error::{Error, Result};
 use lumos_core::session::{Prepared, Session};
-use lumos_core::sql::evaluate::row::RowSource;
-use lumos_core::sql::executor::sink::RowSink;
+use lumos_core::sql::evaluate::row::{RowSink, RowSource};
 use lumos_core::sql::types::datum::{Datum, DatumRef};
 use std::sync::Arc;
 

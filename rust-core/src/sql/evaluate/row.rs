@@ -8,12 +8,38 @@ use crate::sql::types::cast;
 use crate::sql::types::compare::{compare, equal};
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef};
+use crate::sql::types::packed;
 use smallvec::SmallVec;
 
 /// A row whose values can be borrowed.
 pub trait RowSource {
     /// The value of column `index`.
     fn datum(&self, index: usize) -> DatumRef<'_>;
+
+    /// Writes the first `count` values as a packed row ([`packed::write_row`]). Each source has its own, made for how it
+    /// finds its values: one call a row instead of one a value.
+    fn write_packed(&self, count: usize, room: &mut [u8], scratch: &mut Vec<u8>) -> Option<usize> {
+        packed::write_row(count, |index| self.datum(index), room, scratch)
+    }
+}
+
+/// Who takes result rows of the short path.
+pub trait RowSink {
+    /// Takes one row of `count` values.
+    /// # Errors
+    /// The receiver's own.
+    fn row(&mut self, values: &dyn RowSource, count: usize) -> Result<()>;
+
+    /// Takes one row where there is room for it already; `false`: there is none, and nothing was taken. Called under a
+    /// page's latch: short work only.
+    /// # Errors
+    /// The receiver's own.
+    fn offer(&mut self, values: &dyn RowSource, count: usize) -> Result<bool> {
+        self.row(values, count).map(|()| true)
+    }
+
+    /// Forgets all rows: they will come again.
+    fn clear(&mut self);
 }
 
 /// A row without columns, for expressions that refer to none.

@@ -10,7 +10,6 @@
 pub mod computed;
 pub mod point;
 pub mod short_range;
-pub mod sink;
 
 mod aggregate;
 mod assemble;

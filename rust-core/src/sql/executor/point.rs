@@ -7,7 +7,7 @@ use crate::common::ids::RowId;
 use crate::common::memory::Reservation;
 use crate::error::{Error, Result};
 use crate::sql::evaluate::context::EvaluationContext;
-use crate::sql::evaluate::row::{self, NoRow, RowSource, Value};
+use crate::sql::evaluate::row::{self, NoRow, RowSink, RowSource, Value};
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::conflict::ConflictScratch;
 use crate::sql::executor::limit::{limit_value, offset_value};
@@ -15,13 +15,13 @@ use crate::sql::executor::lock_rows::{self, RowOutcome};
 use crate::sql::executor::modify::{ComputedRows, Locked, Target};
 use crate::sql::executor::node::{each_part, input};
 use crate::sql::executor::scan;
-use crate::sql::executor::sink::{Picked, RowSink};
 use crate::sql::functions::registry::{Volatility, free_bytes};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{
     Operator, PhysicalNode, PhysicalPlan, PhysicalRecheck, ScanOutput, StatementKind,
 };
 use crate::sql::types::datum::{Datum, DatumRef};
+use crate::table::row::RowView;
 use crate::table::table::{RowBuffer, Table};
 use crate::transaction::types::{ReadView, RowLockMode};
 use smallvec::SmallVec;
@@ -130,6 +130,20 @@ impl RowSource for LookedUp<'_> {
     }
 }
 
+/// Columns of a stored row, as the output has them.
+pub(super) struct Picked<'a> {
+    pub(super) row: &'a RowView<'a>,
+    /// Table columns by output position.
+    pub(super) columns: &'a [usize],
+}
+
+impl RowSource for Picked<'_> {
+    #[inline(always)]
+    fn datum(&self, index: usize) -> DatumRef<'_> {
+        self.row.datum(self.columns[index])
+    }
+}
+
 /// Runs a plan to its end; result rows go to `out`.
 /// # Errors
 /// Whatever the statement raises; its effects are then the caller's to undo.
@@ -226,8 +240,13 @@ fn plain(
     let table = leaf_table(slot, leaf, context)?;
     let Some(id) = scan::find(leaf, table, context)? else { return Ok(PointResult::default()) };
     let found = table.get_with(context.transaction, id, columns, |row| match row {
-        Some(row) if out.stored_row(&row, columns)? => Ok(1),
-        Some(row) => out.row(&Picked { row: &row, columns }, columns.len()).map(|()| 1),
+        Some(row) => {
+            let row = Picked { row: &row, columns };
+            if !out.offer(&row, columns.len())? {
+                out.row(&row, columns.len())?;
+            }
+            Ok(1)
+        }
         None => Ok(0),
     })??;
     Ok(PointResult { rows: found, affected: None })

@@ -20,7 +20,7 @@ use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{KeyBound, Operator, ScanOutput};
 use crate::sql::types::data_type::{DataType, SqlType};
 use crate::sql::types::datum::{Datum, DatumRef};
-use crate::table::index::IndexRange;
+use crate::table::index::{IndexBound, IndexRange};
 use crate::table::layout::TableLayout;
 use crate::table::part::ColumnPart;
 use crate::table::scan::{IndexOrder, IndexScan, TableScan};
@@ -62,7 +62,7 @@ impl Leaf {
 }
 
 /// Opens the leaf's table unless it is open.
-fn open<'t>(
+pub(super) fn open<'t>(
     slot: &'t mut Option<Table>,
     layout: &Arc<TableLayout>,
     context: &ExecutionContext<'_>,
@@ -94,27 +94,15 @@ fn start(
             Ok(Running::Scan(Box::new(Scan::Table(scan))))
         }
         Operator::IndexScan { table, index, equal, lower, upper, backward, any_order, output } => {
-            let Some(equal) = key_values(equal, &evaluation)? else { return Ok(Running::Nothing) };
-            let lower = lower.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
-            let upper = upper.as_ref().map(|bound| key_bound(bound, &evaluation)).transpose()?;
-            let (Some(lower), Some(upper)) = (lower.unwrap_or(Some(None)), upper.unwrap_or(Some(None)))
-            else {
+            let Some(values) = KeyValues::of(equal, (lower.as_ref(), upper.as_ref()), &evaluation)? else {
                 return Ok(Running::Nothing);
             };
-            let equal: Vec<DatumRef<'_>> = equal.iter().map(Datum::as_ref).collect();
             let handle = open(slot, &table.layout, context)?;
-            let range = IndexRange {
-                equal: &equal,
-                lower: lower.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
-                upper: upper.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive)),
-            };
-            let order = match (*any_order, *backward) {
-                (true, _) => IndexOrder::Any,
-                (false, true) => IndexOrder::Backward,
-                (false, false) => IndexOrder::Forward,
-            };
+            let order = index_order(*any_order, *backward);
             let (columns, row_id) = (&output.columns, output.row_id);
-            let scan = handle.index_scan(context.transaction, *index, range, order, columns, row_id)?;
+            let scan = values.with(|range| {
+                handle.index_scan(context.transaction, *index, range, order, columns, row_id)
+            })?;
             let scan = match parts(output, &evaluation)? {
                 parts if parts.is_empty() => scan,
                 parts => scan.with_parts(&parts),
@@ -244,9 +232,53 @@ fn characters((from, to): (u64, u64)) -> ColumnPart {
 pub(super) fn key_values(
     expressions: &[Expression],
     evaluation: &EvaluationContext<'_>,
-) -> Result<Option<Vec<Datum>>> {
-    let values = expressions.iter().map(|value| constant(value, evaluation)).collect::<Result<Vec<_>>>()?;
+) -> Result<Option<SmallVec<[Datum; 4]>>> {
+    let values = expressions
+        .iter()
+        .map(|value| constant(value, evaluation))
+        .collect::<Result<SmallVec<[Datum; 4]>>>()?;
     Ok((!values.iter().any(Datum::is_null)).then_some(values))
+}
+
+/// In which order an index scan gives its rows.
+pub(super) fn index_order(any_order: bool, backward: bool) -> IndexOrder {
+    match (any_order, backward) {
+        (true, _) => IndexOrder::Any,
+        (false, true) => IndexOrder::Backward,
+        (false, false) => IndexOrder::Forward,
+    }
+}
+
+/// The values of an index range.
+pub(super) struct KeyValues {
+    equal: SmallVec<[Datum; 4]>,
+    lower: Option<(Datum, bool)>,
+    upper: Option<(Datum, bool)>,
+}
+
+impl KeyValues {
+    /// `None` when one of them is NULL, and so nothing qualifies.
+    pub(super) fn of(
+        equal: &[Expression],
+        (lower, upper): (Option<&KeyBound>, Option<&KeyBound>),
+        evaluation: &EvaluationContext<'_>,
+    ) -> Result<Option<KeyValues>> {
+        let Some(equal) = key_values(equal, evaluation)? else { return Ok(None) };
+        let bound = |bound: Option<&KeyBound>| match bound {
+            Some(bound) => key_bound(bound, evaluation),
+            None => Ok(Some(None)),
+        };
+        Ok(bound(lower)?.zip(bound(upper)?).map(|(lower, upper)| KeyValues { equal, lower, upper }))
+    }
+
+    pub(super) fn with<R>(&self, read: impl FnOnce(IndexRange<'_>) -> R) -> R {
+        let equal: SmallVec<[DatumRef<'_>; 4]> = self.equal.iter().map(Datum::as_ref).collect();
+        read(IndexRange { equal: &equal, lower: borrowed(&self.lower), upper: borrowed(&self.upper) })
+    }
+}
+
+fn borrowed(bound: &Option<(Datum, bool)>) -> Option<IndexBound<'_>> {
+    bound.as_ref().map(|(value, inclusive)| (value.as_ref(), *inclusive))
 }
 
 /// The value of a bound with whether it belongs to the range; `None` when it is NULL.

@@ -1,4 +1,4 @@
-//! Short ranges: rows between two row ids go to the receiver one by one, straight from their pages, as long as it has
+//! Short ranges: rows between two row ids, or between two keys of an index, go to the receiver one by one, straight from their pages, as long as it has
 //! room for them.
 //!
 //! How long a range is shows only when it is read, and a receiver must not have to keep what does not fit. So a range is
@@ -7,14 +7,15 @@
 //! is tried ever more seldom.
 
 use crate::error::{Error, Result};
+use crate::sql::evaluate::row::RowSink;
 use crate::sql::executor::ExecutionContext;
 use crate::sql::executor::limit::limit_value;
-use crate::sql::executor::point::plain_columns;
-use crate::sql::executor::scan::row_range;
-use crate::sql::executor::sink::RowSink;
+use crate::sql::executor::point::{Picked, plain_columns};
+use crate::sql::executor::scan::{KeyValues, index_order, open, row_range};
 use crate::sql::plan::expression::Expression;
 use crate::sql::plan::physical::{Operator, PhysicalNode, PhysicalPlan};
 use crate::table::each_row::{RowRange, Stopped};
+use crate::table::row::RowView;
 use crate::table::table::Table;
 
 /// What is kept between tries of one plan. Belongs to the plan.
@@ -45,7 +46,9 @@ impl<'p> Parts<'p> {
         let (mut projected, mut limit) = (None, None);
         loop {
             match &node.operator {
-                scan @ Operator::TableScan { .. } => return Some(Parts { scan, projected, limit }),
+                scan @ (Operator::TableScan { .. } | Operator::IndexScan { .. }) => {
+                    return Some(Parts { scan, projected, limit });
+                }
                 Operator::Limit { input, limit: rows, offset: None, ties }
                     if ties.is_empty() && limit.is_none() =>
                 {
@@ -65,7 +68,8 @@ impl<'p> Parts<'p> {
 impl ShortRange {
     /// `None`: the plan is another one.
     pub fn of(plan: &PhysicalPlan) -> Option<ShortRange> {
-        let Parts { scan: Operator::TableScan { output, .. }, projected, .. } = Parts::of(&plan.root)? else {
+        let Parts { scan, projected, .. } = Parts::of(&plan.root)?;
+        let (Operator::TableScan { output, .. } | Operator::IndexScan { output, .. }) = scan else {
             return None;
         };
         let columns = plain_columns(output, projected)?;
@@ -88,30 +92,49 @@ impl ShortRange {
         context: &mut ExecutionContext<'_>,
         out: &mut dyn RowSink,
     ) -> Result<Option<u64>> {
-        let parts = Parts::of(&plan.root);
-        let Some(Parts { scan: Operator::TableScan { table, lower, upper, backward, .. }, limit, .. }) =
-            parts
-        else {
-            return Err(Error::internal("a short range of another plan"));
-        };
+        let Some(Parts { scan, limit, .. }) = Parts::of(&plan.root) else { return Err(another_plan()) };
         let evaluation = context.evaluation();
         let most = limit_value(limit, &evaluation)?.unwrap_or(u64::MAX);
-        let bounds = row_range(lower.as_ref(), upper.as_ref(), &evaluation)?;
-        let Some((lower, upper)) = bounds.filter(|_| most > 0) else { return Ok(Some(0)) };
-        let range = RowRange { lower, upper, backward: *backward, most };
-        if self.table.is_none() {
-            self.table = Some(Table::open(context.manager, context.transaction, &table.layout)?);
+        if most == 0 {
+            return Ok(Some(0));
         }
-        let Some(table) = &self.table else {
-            return Err(Error::internal("a table was opened and is not there"));
-        };
-        let (mut rows, columns) = (0, &self.columns[..]);
-        let mut is_full = false;
-        let stopped = table.each_row(context.transaction, range, columns, |row| {
-            is_full = !out.stored_row(row, columns)?;
+        let (mut rows, mut is_full) = (0, false);
+        let columns = &self.columns[..];
+        let each = |row: &RowView<'_>| {
+            is_full = !out.offer(&Picked { row, columns }, columns.len())?;
             rows += u64::from(!is_full);
             Ok(!is_full && rows < most)
-        })?;
+        };
+        let transaction = &*context.transaction;
+        let stopped = match scan {
+            Operator::TableScan { table, lower, upper, backward, .. } => {
+                match row_range(lower.as_ref(), upper.as_ref(), &evaluation)? {
+                    None => Stopped::AtEnd,
+                    Some((lower, upper)) => {
+                        let range = RowRange { lower, upper, backward: *backward, most };
+                        open(&mut self.table, &table.layout, context)?.each_row(
+                            transaction,
+                            range,
+                            columns,
+                            each,
+                        )?
+                    }
+                }
+            }
+            Operator::IndexScan { table, index, equal, lower, upper, backward, any_order, .. } => {
+                match KeyValues::of(equal, (lower.as_ref(), upper.as_ref()), &evaluation)? {
+                    None => Stopped::AtEnd,
+                    Some(values) => {
+                        let table = open(&mut self.table, &table.layout, context)?;
+                        let order = (index_order(*any_order, *backward), most);
+                        values.with(|range| {
+                            table.each_row_by_index(transaction, (*index, range), order, columns, each)
+                        })?
+                    }
+                }
+            }
+            _ => return Err(another_plan()),
+        };
         let was_short = !is_full && stopped != Stopped::AtLargeValue;
         self.tries.tell(was_short);
         if !was_short {
@@ -119,6 +142,10 @@ impl ShortRange {
         }
         Ok(was_short.then_some(rows))
     }
+}
+
+fn another_plan() -> Error {
+    Error::internal("a short range of another plan")
 }
 
 /// How often a plan is tried: after each range in a row that was long, twice as many runs go without a try.

@@ -19,6 +19,7 @@ pub mod interval_range;
 pub mod numeric;
 pub mod numeric_arithmetic;
 pub mod numeric_functions;
+pub mod packed;
 pub mod sort_key;
 pub mod text;
 pub mod text_form;
