@@ -6,7 +6,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::table::index::IndexRange;
 use crate::table::key::ROW_ID_BYTES;
 use crate::table::row::{RowFormat, RowView, refused_row};
-use crate::table::scan::{IndexOrder, row_keys};
+use crate::table::scan::{IndexOrder, Reading, row_keys};
 use crate::table::table::Table;
 use crate::transaction::scan::ScanRows;
 use crate::transaction::transaction::Transaction;
@@ -14,8 +14,8 @@ use crate::transaction::types::Parts;
 use smallvec::SmallVec;
 use std::ops::Bound;
 
-/// Entries of an index whose rows are looked up together.
-const ENTRIES_AT_A_TIME: usize = 256;
+/// Entries of an index whose rows are looked up together, at first.
+const ENTRIES_AT_FIRST: u64 = 256;
 const ENTRIES_ON_THE_STACK: usize = 32;
 
 /// Which rows are handed out, and in which order.
@@ -58,10 +58,11 @@ impl Table {
         let Some(mut scan) = self.row_scan(transaction, (lower, upper), backward, columns) else {
             return Ok(Stopped::AtEnd);
         };
-        scan.set_entries_max(usize::try_from(most).unwrap_or(usize::MAX));
+        let mut reading = Reading::begin_with(usize::try_from(most).unwrap_or(usize::MAX));
         let mut reader = Reader { format: self.layout().format(), columns, each, stopped: None };
         while reader.stopped.is_none() {
             transaction.cancel_token().check()?;
+            reading.apply(&mut scan);
             match scan.next(transaction, |rows| reader.take(&rows, backward))? {
                 Some(taken) => taken?,
                 None => reader.stopped = Some(Stopped::AtEnd),
@@ -85,13 +86,12 @@ impl Table {
         let Some(mut scan) = self.entry_scan(transaction, index, range, backward)? else {
             return Ok(Stopped::AtEnd);
         };
-        scan.set_entries_max(
-            usize::try_from(most).map_or(ENTRIES_AT_A_TIME, |most| most.min(ENTRIES_AT_A_TIME)),
-        );
+        let mut reading = Reading::begin_with(most.min(ENTRIES_AT_FIRST) as usize);
         let mut reader = Reader { format: self.layout().format(), columns, each, stopped: None };
         let mut keys = SmallVec::<[[u8; ROW_ID_BYTES]; ENTRIES_ON_THE_STACK]>::new();
         while reader.stopped.is_none() {
             transaction.cancel_token().check()?;
+            reading.apply(&mut scan);
             keys.clear();
             let gathered = scan.next(transaction, |rows| -> Result<()> {
                 for key in row_keys(&rows) {

@@ -284,14 +284,19 @@ pub struct TableScan {
 
 /// How many entries are read at once.
 #[derive(Clone, Copy, Debug)]
-struct Reading(usize);
+pub(super) struct Reading(usize);
 
 impl Reading {
     /// As many as there are in a leaf.
     const LEAVES: Reading = Reading(usize::MAX);
 
+    /// So many at first.
+    pub(super) fn begin_with(entries: usize) -> Reading {
+        Reading(entries.max(1))
+    }
+
     /// Has the scan read so many, and more the next time: there may be ghosts among them, or rows that nobody wants.
-    fn apply(&mut self, scan: &mut TransactionScan) {
+    pub(super) fn apply(&mut self, scan: &mut TransactionScan) {
         if self.0 < usize::MAX {
             scan.set_entries_max(self.0);
             self.0 = if self.0 < BATCH_ROWS { self.0 * BATCH_GROWTH } else { usize::MAX };
@@ -315,7 +320,7 @@ impl TableScan {
     /// About `rows` rows are wanted: the first batch has no more, and each further one a few times as many.
     pub fn begin_with(&mut self, rows: usize) {
         self.collection.batch_rows = rows.clamp(1, BATCH_ROWS);
-        self.reading = Reading(rows.max(1));
+        self.reading = Reading::begin_with(rows);
     }
 
     /// Gives parts of columns in the place of these outputs, by position. Before the first batch.
@@ -409,7 +414,7 @@ impl IndexScan {
     /// As [`TableScan::begin_with`].
     pub fn begin_with(&mut self, rows: usize) {
         self.collection.batch_rows = rows.clamp(1, BATCH_ROWS);
-        self.reading = Reading(rows.max(1));
+        self.reading = Reading::begin_with(rows);
         self.gathered = self.gathered.min(rows.max(1));
     }
 
